@@ -1,0 +1,76 @@
+"""The command line: which module holds which command, and how an error becomes one line and exit code 2.
+
+Each command lives in `sheetgpt/commands/` and is imported only when it is asked for, so that `--help` is instant.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.metadata import version
+
+import click
+
+from sheetgpt.errors import SheetGPTError
+
+# command -> (module under sheetgpt.commands, one line for `sheetgpt --help`)
+COMMANDS = {
+    "run": ("run", "Run a prompt through every stage and show the predicted token."),
+    "tokenize": ("tokenize", "Show a text's tokens and the merges that made them."),
+    "train-bpe": ("train_bpe", "Learn a merge table from a text."),
+    "train": ("train", "Train a small GPT-2 on a text."),
+    "convert-weights": ("convert_weights", "Turn a published checkpoint into a CSV folder."),
+}
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are named."""
+
+    def list_commands(self, ctx):  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx, name):  # noqa: ARG002 - click's signature
+        if name not in COMMANDS:
+            return None
+        return import_module(f"sheetgpt.commands.{COMMANDS[name][0]}").command
+
+    def format_commands(self, ctx, formatter):  # noqa: ARG002 - click's signature
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_line) for name, (_, help_line) in COMMANDS.items()])
+
+    def resolve_command(self, ctx, args):
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            raise click.UsageError(f"{error.message} Commands: {', '.join(COMMANDS)}.", ctx) from None
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(version("sheetgpt"), prog_name="sheetgpt")
+def cli():
+    """GPT-2 as a spreadsheet: every stage from the prompt to the predicted token is a labelled table.
+
+    \b
+    Start with:
+      sheetgpt run "Mike is quick. He moves" --dump-xlsx
+    """
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line. Any SheetGPTError becomes `Error: <one line>` on stderr and exit code 2."""
+    try:
+        cli.main(args=args, prog_name="sheetgpt", standalone_mode=False)
+    except SheetGPTError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except click.Abort:
+        click.echo("Stopped.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,1 @@
+"""One module a command: load, call one function, print."""

@@ -1,0 +1,80 @@
+"""The constants of a model: the numbers that fix every shape, and `constants.csv`, which holds them.
+
+Here: the constants, their checks, reading and writing `constants.csv`. Reading weights is `weights`' business.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from sheetgpt.errors import WeightsError
+
+REFERENCE_HEAD_SIZE = 64  # the reference workbook fixes it; its weight folder says nothing of heads
+CONSTANTS_FILE = "constants.csv"
+POSITIONS = ("learned", "sinusoidal", "rotary")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The constants of a GPT-2.
+
+    >>> Config(n_layer=12, n_head=12, n_embd=768, n_ctx=1024, n_vocab=50257).head_size
+    64
+    """
+
+    n_layer: int
+    n_head: int
+    n_embd: int
+    n_ctx: int
+    n_vocab: int
+    position: str = "learned"
+
+    def __post_init__(self):
+        for name in ("n_layer", "n_head", "n_embd", "n_ctx", "n_vocab"):
+            if getattr(self, name) < 1:
+                raise WeightsError(f"{name} is {getattr(self, name)}; it must be at least 1: correct {CONSTANTS_FILE}")
+        if self.n_embd % self.n_head:
+            raise WeightsError(
+                f"n_embd {self.n_embd} is not a multiple of n_head {self.n_head}: correct n_head in {CONSTANTS_FILE}"
+            )
+        if self.position not in POSITIONS:
+            raise WeightsError(
+                f"position {self.position!r} is none of {', '.join(POSITIONS)}: correct it in {CONSTANTS_FILE}"
+            )
+
+    @property
+    def head_size(self) -> int:
+        return self.n_embd // self.n_head
+
+    @classmethod
+    def read(cls, path: Path) -> Config:
+        """The constants in a `constants.csv` (columns name, value). Raises WeightsError naming file and row."""
+        known = {field.name: field for field in fields(cls)}
+        values: dict = {}
+        text = path.read_text(encoding="utf-8-sig")
+        separator = ";" if ";" in text.partition("\n")[0] else ","
+        for number, row in enumerate(csv.reader(text.splitlines(), delimiter=separator), start=1):
+            cells = [cell.strip() for cell in row if cell.strip()]
+            if not cells or cells[:2] == ["name", "value"]:
+                continue
+            if len(cells) != 2:
+                raise WeightsError(f"{path}, row {number}: expected a name and a value, found {row!r}")
+            name, value = cells
+            if name not in known:
+                raise WeightsError(f"{path}, row {number}: unknown constant {name!r}; known: {', '.join(known)}")
+            if name in values:
+                raise WeightsError(f"{path}, row {number}: {name} is given twice; remove one")
+            try:
+                values[name] = value if name == "position" else int(value)
+            except ValueError:
+                raise WeightsError(f"{path}, row {number}: {name} must be a whole number, not {value!r}") from None
+        missing = [name for name in known if name not in values and name != "position"]
+        if missing:
+            raise WeightsError(f"{path} lacks {', '.join(missing)}: add a row `{missing[0]},VALUE`")
+        return cls(**values)
+
+    def rows(self) -> list[tuple[str, int | str]]:
+        """(name, value) of each constant, in order, as `constants.csv` and the workbook show them."""
+        return list(asdict(self).items())
