@@ -1,0 +1,100 @@
+"""What several test files share: the reference's run, GPT-2's vocabulary, LibreOffice, and skips that CI turns into failures."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(os.environ.get("SHEETGPT_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+IN_CI = bool(os.environ.get("CI"))
+
+
+def lacking(what: str, remedy: str):
+    """Skip here, fail in CI: a tool that CI lacks must never look like a pass."""
+    reason = f"{what} is missing: {remedy}"
+    if IN_CI:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def require(module: str, extra: str):
+    """The module, or a skip (in CI a failure) that says which extra to install."""
+    try:
+        return __import__(module)
+    except ImportError:
+        lacking(module, f"pip install 'sheetgpt[{extra}]'")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    if not SHARED.is_dir():
+        lacking(f"the reference's data ({SHARED})", "set SHEETGPT_SHARED to the folder that holds reference_run/ and data/")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def gpt2_bpe(shared) -> Path:
+    """The folder with GPT-2's own encoder.json and vocab.bpe."""
+    return shared / "data" / "gpt2_bpe"
+
+
+@pytest.fixture(scope="session")
+def gpt2_tables(gpt2_bpe, tmp_path_factory) -> Path:
+    """A folder with `vocab_bpe.csv` and `bpe_token_ids.csv` made from GPT-2's own files."""
+    import csv
+    import json
+
+    folder = tmp_path_factory.mktemp("gpt2_tables")
+    ids = json.loads((gpt2_bpe / "encoder.json").read_text(encoding="utf-8"))
+    lines = (gpt2_bpe / "vocab.bpe").read_text(encoding="utf-8").split("\n")[1:]
+    merges = [line.split(" ") for line in lines if line]
+    with (folder / "vocab_bpe.csv").open("w", newline="", encoding="utf-8") as file:
+        out = csv.writer(file, lineterminator="\n")
+        out.writerow(["left", "right", "rank", "score"])
+        for rank, (left, right) in enumerate(merges):
+            out.writerow([left.replace("Ġ", " "), right.replace("Ġ", " "), rank, len(merges) - rank])
+    with (folder / "bpe_token_ids.csv").open("w", newline="", encoding="utf-8") as file:
+        out = csv.writer(file, lineterminator="\n")
+        for token, i in sorted(ids.items(), key=lambda item: item[1]):
+            out.writerow([token.replace("Ġ", " "), i])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reference_run(shared, tmp_path_factory):
+    """(weight folder, expected matrices by stage, expected token tables) of the reference's own run."""
+    import json
+
+    import numpy as np
+
+    source = shared / "reference_run"
+    folder = tmp_path_factory.mktemp("reference") / "weights"
+    runpy.run_path(str(source / "make_weights.py"))["main"](folder, shared / "data" / "gpt2_bpe")
+    expected = dict(np.load(source / "expected.npz"))
+    tokens = json.loads((source / "expected_tokens.json").read_text(encoding="utf-8"))
+    return folder, expected, tokens
+
+
+@pytest.fixture(scope="session")
+def soffice(tmp_path_factory):
+    """`soffice(format, file, folder)` converts a file with LibreOffice headless, in a profile of its own."""
+    program = shutil.which("soffice") or shutil.which("libreoffice")
+    if program is None:
+        lacking("LibreOffice", "apt-get install libreoffice-calc")
+    profile = tmp_path_factory.mktemp("office_profile")
+
+    def convert(to: str, file: Path, folder: Path) -> Path:
+        subprocess.run(
+            [program, f"-env:UserInstallation=file://{profile}", "--headless", "--convert-to", to, "--outdir", str(folder), str(file)],
+            check=True,
+            capture_output=True,
+            timeout=300,
+        )
+        return folder / f"{file.stem}.{to.split(':')[0]}"
+
+    return convert
