@@ -26,15 +26,15 @@ COMMANDS = {
 class Commands(click.Group):
     """A group whose commands are imported when they are named."""
 
-    def list_commands(self, ctx):  # noqa: ARG002 - click's signature
+    def list_commands(self, ctx):
         return list(COMMANDS)
 
-    def get_command(self, ctx, name):  # noqa: ARG002 - click's signature
+    def get_command(self, ctx, name):
         if name not in COMMANDS:
             return None
         return import_module(f"sheetgpt.commands.{COMMANDS[name][0]}").command
 
-    def format_commands(self, ctx, formatter):  # noqa: ARG002 - click's signature
+    def format_commands(self, ctx, formatter):
         with formatter.section("Commands"):
             formatter.write_dl([(name, help_line) for name, (_, help_line) in COMMANDS.items()])
 
@@ -48,7 +48,7 @@ class Commands(click.Group):
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(version("sheetgpt"), prog_name="sheetgpt")
 def cli():
-    """GPT-2 as a spreadsheet: every stage from the prompt to the predicted token is a labelled table.
+    r"""GPT-2 as a spreadsheet: every stage from the prompt to the predicted token is a labelled table.
 
     \b
     Start with:

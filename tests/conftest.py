@@ -33,7 +33,9 @@ def require(module: str, extra: str):
 @pytest.fixture(scope="session")
 def shared() -> Path:
     if not SHARED.is_dir():
-        lacking(f"the reference's data ({SHARED})", "set SHEETGPT_SHARED to the folder that holds reference_run/ and data/")
+        lacking(
+            f"the reference's data ({SHARED})", "set SHEETGPT_SHARED to the folder that holds reference_run/ and data/"
+        )
     return SHARED
 
 
@@ -90,7 +92,16 @@ def soffice(tmp_path_factory):
 
     def convert(to: str, file: Path, folder: Path) -> Path:
         subprocess.run(
-            [program, f"-env:UserInstallation=file://{profile}", "--headless", "--convert-to", to, "--outdir", str(folder), str(file)],
+            [
+                program,
+                f"-env:UserInstallation=file://{profile}",
+                "--headless",
+                "--convert-to",
+                to,
+                "--outdir",
+                str(folder),
+                str(file),
+            ],
             check=True,
             capture_output=True,
             timeout=300,

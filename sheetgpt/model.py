@@ -1,0 +1,125 @@
+"""A model: constants, tokenizer and weights from one CSV folder, and what it can do with a prompt.
+
+`load_model(folder).run(prompt)` is the whole pipeline in Python. Reading files is `weights`' and `bpe`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from sheetgpt import forward, frames, steps
+from sheetgpt.bpe import MergeTrace, Tokenizer
+from sheetgpt.config import Config
+from sheetgpt.errors import PromptError
+from sheetgpt.weights import Weights, embedded_folder, load_weights
+
+TOKEN_FILES = ("vocab_bpe.csv", "bpe_token_ids.csv")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A GPT-2 that runs. `tokenizer` is None for a folder without token files: then only token ids go in."""
+
+    weights: Weights
+    tokenizer: Tokenizer | None
+
+    @property
+    def config(self) -> Config:
+        return self.weights.config
+
+    @cached_property
+    def steps(self) -> list[steps.Step]:
+        """The model's stages, in order."""
+        return steps.gpt2(self.config, untied=self.weights.untied)
+
+    def run(
+        self,
+        prompt: str | None = None,
+        *,
+        token_ids: Sequence[int] | None = None,
+        overrides: Mapping[str, np.ndarray] = forward.NO_OVERRIDES,
+        base: forward.Trace | None = None,
+    ) -> forward.Trace:
+        """Every stage of a prompt (or of token ids).
+
+        overrides: matrices [rows, columns] that replace a stage or a weight by name.
+        base: the same prompt's run without overrides; only what depends on them is then computed again.
+        Raises PromptError where the prompt is empty, longer than n_ctx, or holds ids that the model doesn't have.
+        """
+        merges, ids = self.encode(prompt, token_ids)
+        given = {"final_tokens": np.asarray(ids), "positions": np.arange(len(ids))}
+        arrays = forward.forward(
+            self.steps,
+            self.weights,
+            given,
+            dtype=self.weights.dtype,
+            overrides=overrides,
+            base=base.arrays if base else forward.NO_OVERRIDES,
+        )
+        return forward.Trace(
+            config=self.config,
+            steps=self.steps,
+            arrays=arrays,
+            labels=frames.Labels([self.token(i) for i in ids], self.config.n_head, self.vocabulary),
+            prompt=prompt,
+            merges=merges,
+            weights_folder=self.weights.folder,
+            overridden=tuple(overrides),
+        )
+
+    def encode(self, prompt: str | None, token_ids: Sequence[int] | None) -> tuple[MergeTrace | None, list[int]]:
+        """The prompt's tokens, checked against the model: (how they were made, their ids)."""
+        if (prompt is None) == (token_ids is None):
+            raise PromptError("give either a prompt or token ids")
+        merges = None
+        if token_ids is None:
+            if self.tokenizer is None:
+                raise PromptError(
+                    f"{self.weights.folder} has no {' and '.join(TOKEN_FILES)}, so it can't read text: give --token-ids"
+                )
+            merges = self.tokenizer.trace(prompt)
+            token_ids = merges.ids
+        ids = list(token_ids)
+        if not ids:
+            raise PromptError("the prompt is empty: give at least one token")
+        if len(ids) > self.config.n_ctx:
+            raise PromptError(
+                f"the prompt has {len(ids)} tokens and the model's context holds {self.config.n_ctx}: shorten it"
+            )
+        for position, i in enumerate(ids):
+            if not 0 <= i < self.config.n_vocab:
+                raise PromptError(
+                    f"token id {i} (position {position}) is not in the model: its ids are 0 to {self.config.n_vocab - 1}"
+                )
+        return merges, ids
+
+    def token(self, token_id: int) -> str:
+        """A token as the token table spells it; `#id` where there is no table, or the table ends before."""
+        if self.tokenizer is not None and token_id < self.tokenizer.n_vocab:
+            return self.tokenizer.token(token_id)
+        return f"#{token_id}"
+
+    def vocabulary(self) -> list[str]:
+        """Every token by id."""
+        return self._vocabulary
+
+    @cached_property
+    def _vocabulary(self) -> list[str]:
+        known = self.tokenizer.tokens[: self.config.n_vocab] if self.tokenizer else []
+        return known + [f"#{i}" for i in range(len(known), self.config.n_vocab)]
+
+
+def load_model(folder: str | Path | None = None, dtype: str = "float64") -> Model:
+    """The model in a CSV folder (default: the one that ships with sheetgpt).
+
+    dtype: "float64" computes on the CSV's decimals as doubles, as a spreadsheet does; "float32" as PyTorch does.
+    """
+    path = Path(folder) if folder is not None else embedded_folder()
+    weights = load_weights(path, dtype)
+    has_tokens = any((path / name).exists() for name in TOKEN_FILES)
+    return Model(weights, Tokenizer.read(path) if has_tokens else None)

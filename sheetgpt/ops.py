@@ -1,0 +1,400 @@
+"""Each operation of GPT-2 once, its three views side by side: value, formula, gradient.
+
+- `value`   : arrays in, array out. A matrix is [..., rows, columns]; leading axes are batches, as the trainer
+  uses them.
+- `formula` : references in, the text of an Excel formula out (without `=`). `{x}` is a whole matrix by its name,
+  `x.part` the piece of it that one formula is about; `piece` says what that is.
+- `gradient`: the upstream gradient, the value, and the inputs in; one gradient an input out (None for integers).
+
+No operation changes its inputs, and a result that is a view of an input (`Copy`, `Columns`) says so by being one.
+Which operation follows which is `steps`' business; labels are `frames`'; running is `forward`'s and `backward`'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import pi, sqrt
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+LAYER_NORM_EPSILON = 1e-5
+LAYER_NORM_EPSILON_TEXT = "0.00001"  # the same, as a spreadsheet's user would type it
+MASKED = -1e10  # added to the scores that look ahead; exp(MASKED) is exactly 0 in float32 and float64
+GELU_CUBIC = 0.044715
+GELU_SLOPE = sqrt(2 / pi)
+
+
+class Reference(Protocol):
+    """What a formula knows of an input: its name (`str`) and the piece of it that the formula is about."""
+
+    part: str
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operation. The class attributes tell interpreters what the views alone don't."""
+
+    piece: ClassVar[str] = "matrix"  # what one formula fills: "matrix", "row", "head", "row of a head" or "cells"
+    all_rows: ClassVar[tuple[int, ...]] = ()  # inputs that a single new row needs whole: a decoder caches them
+
+    def value(self, *inputs: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def formula(self, *inputs: Reference) -> str:
+        raise NotImplementedError
+
+    def gradient(self, d_out: np.ndarray, out: np.ndarray, *inputs: np.ndarray) -> tuple[np.ndarray | None, ...]:
+        raise NotImplementedError
+
+
+def rows_of(x: np.ndarray) -> np.ndarray:  # [..., n] -> [rows, n]
+    """All rows of all batches under each other: one matrix product is quicker than one a batch."""
+    return x.reshape(-1, x.shape[-1])
+
+
+def add_at_rows(shape: tuple[int, int], index: np.ndarray, rows: np.ndarray) -> np.ndarray:  # [m], [m, n] -> shape
+    """A matrix of zeros with each row of `rows` added at its index; an index may repeat."""
+    total = np.zeros(shape, rows.dtype)
+    if index.size:
+        order = np.argsort(index, kind="stable")
+        present, starts = np.unique(index[order], return_index=True)
+        total[present] = np.add.reduceat(rows[order], starts, axis=0)
+    return total
+
+
+def split_heads(x: np.ndarray, n_head: int) -> np.ndarray:  # [..., T, H s] -> [..., H, T, s], a view
+    return x.reshape(*x.shape[:-1], n_head, x.shape[-1] // n_head).swapaxes(-3, -2)
+
+
+def matmul_heads(left: np.ndarray, right: np.ndarray) -> np.ndarray:  # [..., H, T, a], [..., H, a, b] -> [..., T, H b]
+    """Each head's product, written side by side (head-major columns) without a copy."""
+    batch = np.broadcast_shapes(left.shape[:-3], right.shape[:-3])
+    heads, rows, columns = left.shape[-3], left.shape[-2], right.shape[-1]
+    out = np.empty((*batch, rows, heads, columns), np.result_type(left, right))
+    np.matmul(left, right, out=out.swapaxes(-3, -2))
+    return out.reshape(*batch, rows, heads * columns)
+
+
+# ------------------------------------------------------------------------------------------------ tokens and positions
+
+
+@dataclass(frozen=True)
+class Given(Op):
+    """A stage that is not computed from matrices: words, merges and tokens come from `bpe`."""
+
+
+@dataclass(frozen=True)
+class TakeRows(Op):
+    """Row `id` of a table for each token id."""
+
+    piece = "row"
+
+    def value(self, table, ids):  # [n, d], [..., T] -> [..., T, d]
+        return table[ids]
+
+    def formula(self, table, ids):
+        return f"INDEX({table},{ids.part}+1,0)"
+
+    def gradient(self, d_out, out, table, ids):
+        return add_at_rows(table.shape, ids.ravel(), rows_of(d_out)), None
+
+
+@dataclass(frozen=True)
+class AddRows(Op):
+    """Each row plus the table's row for its position."""
+
+    piece = "row"
+
+    def value(self, x, table, positions):  # [..., T, d], [n_ctx, d], [T] -> [..., T, d]
+        return x + table[positions]
+
+    def formula(self, x, table, positions):
+        return f"{x.part}+INDEX({table},{positions.part}+1,0)"
+
+    def gradient(self, d_out, out, x, table, positions):
+        each_position = d_out.reshape(-1, *d_out.shape[-2:]).sum(0)
+        return d_out, add_at_rows(table.shape, positions, each_position), None
+
+
+@dataclass(frozen=True)
+class CausalMask(Op):
+    """0 where a token may look (itself and before), -1e10 where it would look ahead."""
+
+    all_rows = (1,)
+    piece = "row"
+
+    def value(self, positions, keys):  # [Tq], [Tk] -> [Tq, Tk]
+        return np.where(keys[None, :] > positions[:, None], MASKED, 0.0)
+
+    def formula(self, positions, keys):
+        return f"IF(TRANSPOSE({keys})>{positions.part},{MASKED:.0f},0)"
+
+    def gradient(self, d_out, out, positions, keys):
+        return None, None
+
+
+# ------------------------------------------------------------------------------------------------ rows
+
+
+@dataclass(frozen=True)
+class Copy(Op):
+    """The same matrix under the name of the next stage."""
+
+    def value(self, x):  # [..., T, n] -> the same
+        return x
+
+    def formula(self, x):
+        return f"{x}"
+
+    def gradient(self, d_out, out, x):
+        return (d_out,)
+
+
+@dataclass(frozen=True)
+class Normalize(Op):
+    """Each row to mean 0 and (population) variance 1, the first half of a layer normalisation."""
+
+    piece = "row"
+
+    def value(self, x):  # [..., T, d] -> [..., T, d]
+        centred = x - x.mean(-1, keepdims=True)
+        variance = np.square(centred).mean(-1, keepdims=True)
+        return centred / np.sqrt(variance + x.dtype.type(LAYER_NORM_EPSILON))
+
+    def formula(self, x):
+        return f"({x.part}-AVERAGE({x.part}))/SQRT(VARP({x.part})+{LAYER_NORM_EPSILON_TEXT})"
+
+    def gradient(self, d_out, out, x):
+        # out = (x - mean) / deviation, so a step along 1 or along out changes nothing to first order
+        deviation = np.sqrt(x.var(-1, keepdims=True) + x.dtype.type(LAYER_NORM_EPSILON))
+        along_mean = d_out.mean(-1, keepdims=True)
+        along_out = (d_out * out).mean(-1, keepdims=True)
+        return ((d_out - along_mean - out * along_out) / deviation,)
+
+
+@dataclass(frozen=True)
+class ScaleShift(Op):
+    """Times the gain, plus the bias, column by column: the second half of a layer normalisation."""
+
+    def value(self, x, gain, bias):  # [..., T, d], [1, d], [1, d] -> [..., T, d]
+        return x * gain + bias
+
+    def formula(self, x, gain, bias):
+        return f"{x}*{gain}+{bias}"
+
+    def gradient(self, d_out, out, x, gain, bias):
+        d_gain = rows_of(d_out * x).sum(0, keepdims=True)
+        d_bias = rows_of(d_out).sum(0, keepdims=True)
+        return d_out * gain, d_gain, d_bias
+
+
+@dataclass(frozen=True)
+class Linear(Op):
+    """x @ w + b, with w as [in, out]."""
+
+    def value(self, x, w, b):  # [..., T, in], [in, out], [1, out] -> [..., T, out]
+        out = rows_of(x) @ w
+        out += b
+        return out.reshape(*x.shape[:-1], w.shape[1])
+
+    def formula(self, x, w, b):
+        return f"MMULT({x},{w})+{b}"
+
+    def gradient(self, d_out, out, x, w, b):
+        d_rows = rows_of(d_out)
+        d_x = (d_rows @ w.T).reshape(x.shape)
+        return d_x, rows_of(x).T @ d_rows, d_rows.sum(0, keepdims=True)
+
+
+@dataclass(frozen=True)
+class Columns(Op):
+    """One of several equal slices of the columns, such as the queries of queries, keys, values."""
+
+    index: int
+    count: int
+
+    def slice(self, width: int) -> slice:
+        size = width // self.count
+        return slice(self.index * size, (self.index + 1) * size)
+
+    def value(self, x):  # [..., T, count n] -> [..., T, n], a view
+        return x[..., self.slice(x.shape[-1])]
+
+    def formula(self, x):
+        return x.columns(self.index, self.count)
+
+    def gradient(self, d_out, out, x):
+        d_x = np.zeros(x.shape, d_out.dtype)
+        d_x[..., self.slice(x.shape[-1])] = d_out
+        return (d_x,)
+
+
+@dataclass(frozen=True)
+class Add(Op):
+    """The residual: what came in is added to what was made of it."""
+
+    def value(self, x, y):  # [..., T, d], [..., T, d] -> [..., T, d]
+        return x + y
+
+    def formula(self, x, y):
+        return f"{x}+{y}"
+
+    def gradient(self, d_out, out, x, y):
+        return d_out, d_out
+
+
+@dataclass(frozen=True)
+class Gelu(Op):
+    """GPT-2's activation: the tanh approximation of x times the normal distribution's cumulative function."""
+
+    def value(self, x):  # [..., T, n] -> [..., T, n]
+        out = x * x
+        out *= GELU_CUBIC
+        out += 1
+        out *= x
+        out *= GELU_SLOPE
+        np.tanh(out, out=out)
+        out += 1
+        out *= x
+        out *= 0.5
+        return out
+
+    def formula(self, x):
+        return f"0.5*{x}*(1+TANH(SQRT(2/PI())*({x}+{GELU_CUBIC}*{x}^3)))"
+
+    def gradient(self, d_out, out, x):
+        # in the forward pass this was 0.5 x (1 + t), t = tanh(u), u = GELU_SLOPE (x + GELU_CUBIC x^3)
+        square = x * x
+        t = np.tanh(GELU_SLOPE * x * (1 + GELU_CUBIC * square))
+        du = GELU_SLOPE * (1 + 3 * GELU_CUBIC * square)
+        return (d_out * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * du),)
+
+
+# ------------------------------------------------------------------------------------------------ attention
+
+
+@dataclass(frozen=True)
+class AttentionScores(Op):
+    """How well each query fits each key, head by head, scaled by the head's size, the mask added."""
+
+    n_head: int
+    all_rows = (1,)
+    piece = "head"
+
+    def scale(self, width: int) -> float:
+        return sqrt(width // self.n_head)
+
+    def value(self, queries, keys, mask):  # [..., Tq, d], [..., Tk, d], [Tq, Tk] -> [..., Tq, H Tk]
+        per_head = split_heads(keys, self.n_head).swapaxes(-1, -2)
+        out = matmul_heads(split_heads(queries, self.n_head), per_head)
+        out /= self.scale(keys.shape[-1])
+        by_head = out.reshape(*out.shape[:-1], self.n_head, keys.shape[-2])
+        by_head += mask[:, None, :]
+        return out
+
+    def formula(self, queries, keys, mask):
+        return f"MMULT({queries.part},TRANSPOSE({keys.part}))/SQRT({keys.width // self.n_head})+{mask}"
+
+    def gradient(self, d_out, out, queries, keys, mask):
+        d_scores = split_heads(d_out, self.n_head) / self.scale(keys.shape[-1])
+        d_queries = matmul_heads(d_scores, split_heads(keys, self.n_head))
+        d_keys = matmul_heads(d_scores.swapaxes(-1, -2), split_heads(queries, self.n_head))
+        return d_queries, d_keys, None
+
+
+@dataclass(frozen=True)
+class Softmax(Op):
+    """Scores to weights that add up to 1, row by row, in each of `groups` equal slices of the columns."""
+
+    groups: int = 1
+    piece = "row of a head"
+
+    def value(self, x):  # [..., T, groups n] -> [..., T, groups n]
+        grouped = x.reshape(*x.shape[:-1], self.groups, -1)
+        out = grouped - grouped.max(-1, keepdims=True)
+        np.exp(out, out=out)
+        out /= out.sum(-1, keepdims=True)
+        return out.reshape(x.shape)
+
+    def formula(self, x):
+        return f"EXP({x.part}-MAX({x.part}))/SUM(EXP({x.part}-MAX({x.part})))"
+
+    def gradient(self, d_out, out, x):
+        grouped = (*out.shape[:-1], self.groups, -1)
+        weights, d_weights = out.reshape(grouped), d_out.reshape(grouped)
+        along = (d_weights * weights).sum(-1, keepdims=True)
+        return ((weights * (d_weights - along)).reshape(x.shape),)
+
+
+@dataclass(frozen=True)
+class AttentionMix(Op):
+    """The values, weighted by the attention, head by head."""
+
+    n_head: int
+    all_rows = (1,)
+    piece = "head"
+
+    def value(self, weights, values):  # [..., Tq, H Tk], [..., Tk, d] -> [..., Tq, d]
+        return matmul_heads(split_heads(weights, self.n_head), split_heads(values, self.n_head))
+
+    def formula(self, weights, values):
+        return f"MMULT({weights.part},{values.part})"
+
+    def gradient(self, d_out, out, weights, values):
+        d_heads = split_heads(d_out, self.n_head)
+        d_weights = matmul_heads(d_heads, split_heads(values, self.n_head).swapaxes(-1, -2))
+        d_values = matmul_heads(split_heads(weights, self.n_head).swapaxes(-1, -2), d_heads)
+        return d_weights, d_values
+
+
+# ------------------------------------------------------------------------------------------------ language head
+
+
+@dataclass(frozen=True)
+class LastRow(Op):
+    """The last token's row: it alone decides what comes next."""
+
+    def value(self, x):  # [..., T, d] -> [..., 1, d]
+        return x[..., -1:, :]
+
+    def formula(self, x):
+        return x.last_row
+
+    def gradient(self, d_out, out, x):
+        d_x = np.zeros(x.shape, d_out.dtype)
+        d_x[..., -1:, :] = d_out
+        return (d_x,)
+
+
+@dataclass(frozen=True)
+class ScoreTokens(Op):
+    """Every token's embedding times the predicted one: a column, one score a token."""
+
+    def value(self, table, x):  # [n_vocab, d], [..., R, d] -> [..., n_vocab, R]
+        scores = rows_of(x) @ table.T
+        return scores.reshape(*x.shape[:-1], table.shape[0]).swapaxes(-1, -2)
+
+    def formula(self, table, x):
+        return f"MMULT({table},TRANSPOSE({x}))"
+
+    def gradient(self, d_out, out, table, x):
+        d_scores = rows_of(d_out.swapaxes(-1, -2))
+        return d_scores.T @ rows_of(x), (d_scores @ table).reshape(x.shape)
+
+
+@dataclass(frozen=True)
+class BestToken(Op):
+    """The greatest score and its token's id; of equals, the first."""
+
+    piece = "cells"
+
+    def value(self, logits):  # [..., n_vocab, 1] -> [..., 2, 1]
+        best = logits.argmax(-2, keepdims=True)
+        return np.concatenate([np.take_along_axis(logits, best, -2), best.astype(logits.dtype)], axis=-2)
+
+    def formula(self, logits):
+        return [f"MAX({logits})", f"MATCH(MAX({logits}),{logits},0)-1"]
+
+    def gradient(self, d_out, out, logits):
+        return (None,)
