@@ -398,3 +398,30 @@ class BestToken(Op):
 
     def gradient(self, d_out, out, logits):
         return (None,)
+
+
+# ------------------------------------------------------------------------------------------------ loss
+
+
+@dataclass(frozen=True)
+class LogLoss(Op):
+    """-ln of the probability that the scores give to the token that came: each prediction's penalty."""
+
+    def value(self, logits, targets):  # [..., n_vocab, R], [..., R] -> [..., 1, R]
+        highest = logits.max(-2, keepdims=True)
+        log_total = highest + np.log(np.exp(logits - highest).sum(-2, keepdims=True))
+        return log_total - np.take_along_axis(logits, targets[..., None, :], -2)
+
+    def formula(self, logits, targets):
+        return (
+            f"LN(SUM(EXP({logits.part}-MAX({logits.part}))))+MAX({logits.part})-INDEX({logits.part},{targets.part}+1)"
+        )
+
+    def gradient(self, d_out, out, logits, targets):
+        # the penalty rises by each token's probability and falls by 1 for the token that came
+        target = targets[..., None, :]
+        log_total = out + np.take_along_axis(logits, target, -2)
+        d_logits = np.exp(logits - log_total)
+        np.put_along_axis(d_logits, target, np.take_along_axis(d_logits, target, -2) - 1, -2)
+        d_logits *= d_out
+        return d_logits, None

@@ -197,6 +197,12 @@ def head_steps(block_output: str, embeddings: str, *, every_row: bool) -> list[S
     return steps
 
 
+def with_penalties(steps: list[Step]) -> list[Step]:
+    """The steps of a model that predicts after every token, and the penalty of each prediction (`targets` given)."""
+    words = "-ln(probability of the token that came)"
+    return [*steps, Step("penalties", "penalties", ops.LogLoss(), ("logits", "targets"), words, "text", "tokens")]
+
+
 def matrix_steps(steps: list[Step]) -> list[Step]:
     """Those that are computed from matrices: all but words, merges and tokens."""
     return [step for step in steps if not isinstance(step.op, ops.Given)]

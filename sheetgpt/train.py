@@ -1,0 +1,215 @@
+"""Training: documents to batches, the loss, its gradient through `backward`, and AdamW's update of the weights.
+
+The model is the same list of steps as everywhere; nothing here knows what a layer is. The state after any step is one
+checkpoint file from which training goes on bit for bit. Drawing batches, initial weights and the order of sums are
+fixed by the seed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sheetgpt import steps
+from sheetgpt.backward import backward
+from sheetgpt.config import Config
+from sheetgpt.errors import SheetGPTError
+from sheetgpt.forward import forward
+from sheetgpt.weights import matrix_shapes
+
+INITIAL_DEVIATION = 0.02  # of every matrix, as OpenAI drew them
+
+
+class TrainingError(SheetGPTError):
+    """Training can't begin or go on: an empty corpus, a checkpoint of another model, a loss that is not a number."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a model is trained. The defaults are nanoGPT's kind, for a small model."""
+
+    steps: int = 2000
+    batch: int = 32  # windows a step
+    learning_rate: float = 3e-3
+    min_learning_rate: float = 1e-4
+    warmup: int = 100  # steps
+    weight_decay: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.99
+    epsilon: float = 1e-8
+    clip: float = 1.0  # largest norm of all gradients together; 0 doesn't clip
+    seed: int = 1
+
+    def __post_init__(self):
+        for name in ("steps", "batch"):
+            if getattr(self, name) < 1:
+                raise TrainingError(f"--{name} is {getattr(self, name)}; it must be at least 1")
+        if not self.learning_rate > 0 or not math.isfinite(self.learning_rate):
+            raise TrainingError(f"--learning-rate is {self.learning_rate}; it must be above 0")
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step (from 0): linear warm-up, then half a cosine down to the minimum."""
+        if step < self.warmup:
+            return self.learning_rate * (step + 1) / (self.warmup + 1)
+        progress = min(1.0, (step - self.warmup) / max(1, self.steps - self.warmup))
+        cosine = 0.5 * (1 + math.cos(math.pi * progress))
+        return self.min_learning_rate + cosine * (self.learning_rate - self.min_learning_rate)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one step of training did."""
+
+    step: int  # from 1
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+    tokens_per_second: float
+
+
+def initial_weights(config: Config, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Matrices drawn with deviation 0.02 (what writes to the residual: less by sqrt(2 n_layer)), gains 1, biases 0."""
+    made = {}
+    for name, shape in matrix_shapes(config).items():
+        if name.endswith("_g"):
+            made[name] = np.ones(shape, np.float32)
+        elif name.endswith("_b"):
+            made[name] = np.zeros(shape, np.float32)
+        else:
+            to_residual = name.endswith("_c_proj_w")
+            deviation = INITIAL_DEVIATION / math.sqrt(2 * config.n_layer) if to_residual else INITIAL_DEVIATION
+            made[name] = (deviation * rng.standard_normal(shape)).astype(np.float32)
+    return made
+
+
+def is_decayed(name: str) -> bool:
+    """Weight decay pulls on matrices only, not on gains and biases."""
+    return not name.endswith(("_g", "_b"))
+
+
+class Corpus:
+    """Documents as one stream of token ids, each followed by an end token, and the windows drawn from it."""
+
+    def __init__(self, documents: Sequence[Sequence[int]], end: int, n_ctx: int):
+        lengths = np.array([len(document) + 1 for document in documents])
+        self.ids = np.array([i for document in documents for i in (*document, end)], dtype=np.int64)
+        self.n_ctx = n_ctx
+        starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]) if len(lengths) else np.array([], int)
+        self.starts = starts[starts + n_ctx + 1 <= len(self.ids)]  # a window begins where a document begins
+        if not len(self.starts):
+            raise TrainingError(
+                f"the corpus has {len(self.ids)} tokens and one window takes {n_ctx + 1}: give more text or a smaller --n-ctx"
+            )
+
+    def windows(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """(ids, targets), each [count, n_ctx]: a target is the token that comes next."""
+        first = rng.choice(self.starts, count)
+        windows = self.ids[first[:, None] + np.arange(self.n_ctx + 1)]
+        return windows[:, :-1], windows[:, 1:]
+
+
+class Trainer:
+    """The state of one training: weights, AdamW's moments, the random numbers' place, the records so far.
+
+    All weights are views into one vector, so that an update is a few operations on vectors.
+    """
+
+    def __init__(self, config: Config, corpus: Corpus, settings: Settings):
+        self.config, self.corpus, self.settings = config, corpus, settings
+        self.steps = steps.with_penalties(steps.gpt2(config, every_row=True))
+        self.rng = np.random.default_rng(settings.seed)
+        initial = initial_weights(config, self.rng)
+        self.names = sorted(initial, key=lambda name: not is_decayed(name))  # decayed ones first: one slice
+        self.vector = np.concatenate([initial[name].ravel() for name in self.names])
+        self.weights = self._views(self.vector, initial)
+        self.n_decayed = sum(initial[name].size for name in self.names if is_decayed(name))
+        self.gradient = np.zeros_like(self.vector)
+        self.gradients = self._views(self.gradient, initial)
+        self.mean, self.square = np.zeros_like(self.vector), np.zeros_like(self.vector)
+        self.records: list[Record] = []
+
+    def _views(self, vector: np.ndarray, like: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        ends = np.cumsum([like[name].size for name in self.names])
+        pieces = np.split(vector, ends[:-1])
+        return {name: piece.reshape(like[name].shape) for name, piece in zip(self.names, pieces, strict=True)}
+
+    def loss_and_gradients(self, ids: np.ndarray, targets: np.ndarray) -> float:
+        """The mean penalty of a batch [B, T]; its gradient is left in `gradients`."""
+        given = {"final_tokens": ids, "positions": np.arange(ids.shape[-1]), "targets": targets}
+        values = forward(self.steps, self.weights, given, dtype=np.float32)
+        penalties = values["penalties"]
+        seed = {"penalties": np.full_like(penalties, 1 / penalties.size)}
+        found = backward(self.steps, values, self.weights, seed, keep_stages=False)
+        for name, gradient in self.gradients.items():
+            np.copyto(gradient, found[name])
+        return float(penalties.mean(dtype=np.float64))
+
+    def update(self, step: int) -> tuple[float, float]:
+        """AdamW's update from `gradient`: (learning rate, norm of the gradient before clipping)."""
+        settings, gradient = self.settings, self.gradient
+        norm = float(np.sqrt(np.dot(gradient, gradient)))
+        if settings.clip and norm > settings.clip:
+            gradient *= np.float32(settings.clip / (norm + 1e-6))
+        rate = settings.rate(step)
+        self.mean += np.float32(1 - settings.beta1) * (gradient - self.mean)
+        self.square += np.float32(1 - settings.beta2) * (gradient * gradient - self.square)
+        self.vector[: self.n_decayed] *= np.float32(1 - rate * settings.weight_decay)
+        mean_scale = rate / (1 - settings.beta1 ** (step + 1))
+        square_scale = 1 / math.sqrt(1 - settings.beta2 ** (step + 1))
+        deviation = np.sqrt(self.square)
+        deviation *= np.float32(square_scale)
+        deviation += np.float32(settings.epsilon)
+        self.vector -= np.float32(mean_scale) * self.mean / deviation
+        return rate, norm
+
+    def run(self) -> Iterator[Record]:
+        """Train from where the state stands to the last step, one record a step."""
+        for step in range(len(self.records), self.settings.steps):
+            begun = time.perf_counter()
+            ids, targets = self.corpus.windows(self.settings.batch, self.rng)
+            loss = self.loss_and_gradients(ids, targets)
+            if not math.isfinite(loss):
+                raise TrainingError(f"the loss is {loss} at step {step + 1}: try a smaller --learning-rate")
+            rate, norm = self.update(step)
+            record = Record(step + 1, loss, rate, norm, ids.size / (time.perf_counter() - begun))
+            self.records.append(record)
+            yield record
+
+    # ---------------------------------------------------------------------------------------- checkpoints
+
+    def save(self, path: Path) -> None:
+        """Write the whole state to a checkpoint, all or nothing."""
+        about = {
+            "config": self.config.rows(),
+            "settings": asdict(self.settings),
+            "rng": self.rng.bit_generator.state,
+            "records": [list(asdict(record).values()) for record in self.records],
+        }
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        with temporary.open("wb") as file:
+            np.savez(file, vector=self.vector, mean=self.mean, square=self.square, about=np.array(json.dumps(about)))
+        temporary.replace(path)
+
+    def resume(self, path: Path) -> None:
+        """Take over the state of a checkpoint. Raises TrainingError where it belongs to another training."""
+        try:
+            with np.load(path, allow_pickle=False) as saved:
+                about = json.loads(str(saved["about"]))
+                vectors = {name: saved[name] for name in ("vector", "mean", "square")}
+        except (OSError, ValueError, KeyError) as error:
+            raise TrainingError(f"{path} is not a whole checkpoint ({error}): delete it and train anew") from None
+        mine = {"config": [list(row) for row in self.config.rows()], "settings": asdict(self.settings)}
+        for what, value in mine.items():
+            if about[what] != value:
+                raise TrainingError(f"{path} was made with another {what}: give the same options, or another DEST")
+        for name, vector in vectors.items():
+            np.copyto(getattr(self, name), vector)
+        self.rng.bit_generator.state = about["rng"]
+        self.records = [Record(*row) for row in about["records"]]
