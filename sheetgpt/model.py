@@ -94,7 +94,7 @@ class Model:
         for position, i in enumerate(ids):
             if not 0 <= i < self.config.n_vocab:
                 raise PromptError(
-                    f"token id {i} (position {position}) is not in the model: its ids are 0 to {self.config.n_vocab - 1}"
+                    f"token id {i} (position {position}) is not in the model: ids are 0 to {self.config.n_vocab - 1}"
                 )
         return merges, ids
 

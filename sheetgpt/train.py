@@ -105,7 +105,8 @@ class Corpus:
         self.starts = starts[starts + n_ctx + 1 <= len(self.ids)]  # a window begins where a document begins
         if not len(self.starts):
             raise TrainingError(
-                f"the corpus has {len(self.ids)} tokens and one window takes {n_ctx + 1}: give more text or a smaller --n-ctx"
+                f"the corpus has {len(self.ids)} tokens and one window takes {n_ctx + 1}: "
+                "give more text or a smaller --n-ctx"
             )
 
     def windows(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

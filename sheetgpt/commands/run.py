@@ -1,0 +1,100 @@
+"""`sheetgpt run`: a prompt through every stage, the predicted token, and the dumps."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from sheetgpt.commands import show
+from sheetgpt.errors import PromptError
+
+
+def parse_ids(_ctx, _option, text: str | None) -> list[int] | None:
+    """`"3,1,2"` as a list."""
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.replace(" ", ",").split(",") if part]
+    except ValueError:
+        raise PromptError(f'--token-ids takes whole numbers such as "3,1,2", not {text!r}') from None
+
+
+@click.command()
+@click.argument("prompt", required=False)
+@show.weights_option
+@click.option("--token-ids", metavar="IDS", callback=parse_ids, help='Token ids instead of a prompt, such as "3,1,2".')
+@click.option("--dump-xlsx", is_flag=True, help="Write EXPORTS/NAME.xlsx: every stage on its tab.")
+@click.option("--dump-csv", is_flag=True, help="Write EXPORTS/NAME/STAGE.csv for every stage, and a manifest.")
+@click.option("--exports", type=click.Path(path_type=Path), default="exports", show_default=True, metavar="DIR")
+@click.option("--name", metavar="NAME", help="The dump's name. Default: made from the prompt.")
+@click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True)
+@click.option(
+    "--head-layout",
+    type=click.Choice(["heads", "reference"]),
+    default="heads",
+    show_default=True,
+    help="How dumps lay out the heads of steps 6 and 7: side by side, or in the reference's padded slots.",
+)
+@click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="How many predictions to show.")
+@show.json_option
+def command(prompt, weights, token_ids, dump_xlsx, dump_csv, exports, name, dtype, head_layout, top, as_json):
+    r"""Run PROMPT through every stage and show the predicted token.
+
+    \b
+    Example:
+      sheetgpt run "Mike is quick. He moves" --dump-xlsx
+    """
+    from sheetgpt.model import load_model
+
+    trace = load_model(weights, dtype).run(prompt, token_ids=token_ids)
+    files = dump(trace, exports, name, xlsx=dump_xlsx, csv=dump_csv, head_layout=head_layout)
+    if as_json:
+        show.print_json(as_data(trace, top, files))
+    else:
+        click.echo(as_text(trace, top, files))
+
+
+def dump(trace, exports: Path, name: str | None, *, xlsx: bool, csv: bool, head_layout: str) -> list[Path]:
+    """Write what was asked for; the files written."""
+    from sheetgpt.dump import slug
+
+    base = exports / (name or slug(trace.prompt or "-".join(map(str, trace.token_ids))))
+    files = []
+    if xlsx:
+        files.append(trace.to_excel(base.with_name(f"{base.name}.xlsx"), head_layout=head_layout))
+    if csv:
+        files.append(trace.to_csv(base, head_layout=head_layout))
+    return files
+
+
+def as_data(trace, top: int, files: list[Path]) -> dict:
+    from sheetgpt.dump import manifest
+
+    about = manifest(trace)
+    del about["stages"]
+    return about | {"predictions": [asdict(p) for p in trace.predictions(top)], "files": [str(file) for file in files]}
+
+
+def as_text(trace, top: int, files: list[Path]) -> str:
+    config = trace.config
+    tokens = [
+        [position, i, show.token(t)] for position, (i, t) in enumerate(zip(trace.token_ids, trace.tokens, strict=True))
+    ]
+    best = [
+        [p.rank, p.id, show.token(p.token), f"{p.logit:.4f}", f"{p.probability:.2%}"] for p in trace.predictions(top)
+    ]
+    return "\n".join(
+        [
+            f"{config.n_layer} blocks, {config.n_head} heads, {config.n_embd} dimensions, "
+            f"{config.n_vocab:,} tokens, {trace.dtype}",
+            "",
+            show.table(["position", "id", "token"], tokens),
+            "",
+            show.table(["rank", "id", "token", "logit", "probability"], best),
+            "",
+            f"Predicted token: {show.token(trace.predicted_token)}",
+            *(f"Wrote {file}" for file in files),
+        ]
+    )

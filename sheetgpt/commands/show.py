@@ -1,0 +1,50 @@
+"""How the commands print: tables a person can read, JSON for machines, and options that several commands share."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+weights_option = click.option(
+    "--weights", type=click.Path(), metavar="DIR", help="The model's CSV folder. Default: the model that ships inside."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+def table(headers: list[str], rows: list[list]) -> str:
+    """Rows under headers; numbers to the right, text to the left.
+
+    >>> print(table(["id", "token"], [[7, '"a"'], [12, '"bc"']]))
+    id  token
+     7  "a"
+    12  "bc"
+    """
+    columns = list(zip(*[headers, *rows], strict=True))
+    widths = [max(len(str(cell)) for cell in column) for column in columns]
+    right = [all(is_number(cell) for cell in column[1:]) for column in columns]
+    lines = [
+        "  ".join(
+            f"{cell!s:{'>' if is_right else '<'}{width}}"
+            for cell, width, is_right in zip(row, widths, right, strict=True)
+        )
+        for row in [headers, *rows]
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def is_number(cell) -> bool:
+    try:
+        float(str(cell).removesuffix("%").replace(",", ""))
+    except ValueError:
+        return False
+    return True
+
+
+def token(text: str) -> str:
+    """A token in quotes, so that its spaces can be seen."""
+    return f'"{text}"'
+
+
+def print_json(data) -> None:
+    click.echo(json.dumps(data, ensure_ascii=False, indent=1))
