@@ -93,6 +93,9 @@ class Trace(Mapping):
     def __len__(self) -> int:
         return len(self._by_name)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
     def __getitem__(self, name: str):
         step = self.step(name)
         if step.rows == "text":

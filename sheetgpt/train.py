@@ -10,8 +10,11 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,11 +22,15 @@ import numpy as np
 
 from sheetgpt import steps
 from sheetgpt.backward import backward
-from sheetgpt.config import Config
+from sheetgpt.bpe import Tokenizer, learn, write_tables
+from sheetgpt.config import CONSTANTS_FILE, Config
 from sheetgpt.errors import SheetGPTError
 from sheetgpt.forward import forward
-from sheetgpt.weights import matrix_shapes
+from sheetgpt.model import TOKEN_FILES
+from sheetgpt.weights import matrix_shapes, write_weights
 
+CHECKPOINT = "checkpoint.npz"
+CHECKPOINT_EVERY = 60.0  # seconds
 INITIAL_DEVIATION = 0.02  # of every matrix, as OpenAI drew them
 
 
@@ -64,6 +71,17 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Shape:
+    """The size of the model to train; `vocab_size` is what its token table is learned up to."""
+
+    n_layer: int = 2
+    n_head: int = 4
+    n_embd: int = 64
+    n_ctx: int = 64
+    vocab_size: int = 512
+
+
+@dataclass(frozen=True)
 class Record:
     """What one step of training did."""
 
@@ -71,7 +89,12 @@ class Record:
     loss: float
     learning_rate: float
     gradient_norm: float
-    tokens_per_second: float
+    tokens: int
+    seconds: float
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.tokens / self.seconds
 
 
 def initial_weights(config: Config, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -179,7 +202,7 @@ class Trainer:
             if not math.isfinite(loss):
                 raise TrainingError(f"the loss is {loss} at step {step + 1}: try a smaller --learning-rate")
             rate, norm = self.update(step)
-            record = Record(step + 1, loss, rate, norm, ids.size / (time.perf_counter() - begun))
+            record = Record(step + 1, loss, rate, norm, ids.size, time.perf_counter() - begun)
             self.records.append(record)
             yield record
 
@@ -214,3 +237,71 @@ class Trainer:
             np.copyto(getattr(self, name), vector)
         self.rng.bit_generator.state = about["rng"]
         self.records = [Record(*row) for row in about["records"]]
+
+
+def prepare(corpus: Path, dest: Path, shape: Shape, settings: Settings, *, force: bool = False) -> Trainer:
+    """A trainer for a text file (UTF-8, one document a line), at its beginning or where DEST's checkpoint stands.
+
+    DEST's token table is used, or learned from the text and written there. Raises TrainingError where DEST holds a
+    model already (unless `force`) or a checkpoint of another training.
+    """
+    checkpoint = dest / CHECKPOINT
+    if (dest / CONSTANTS_FILE).exists() and not force:
+        raise TrainingError(f"{dest} holds a model already: choose another DEST, or give --force to replace it")
+    text = read_corpus(corpus)
+    if not (dest / TOKEN_FILES[0]).exists():
+        dest.mkdir(parents=True, exist_ok=True)
+        write_tables(dest, *learn(text, shape.vocab_size))
+    tokenizer = Tokenizer.read(dest)
+    config = Config(shape.n_layer, shape.n_head, shape.n_embd, shape.n_ctx, tokenizer.n_vocab)
+    documents = [tokenizer.encode(line) for line in text.splitlines() if line]
+    trainer = Trainer(config, Corpus(documents, tokenizer.end_of_text, shape.n_ctx), settings)
+    if checkpoint.exists() and not force:
+        trainer.resume(checkpoint)
+    return trainer
+
+
+def read_corpus(path: Path) -> str:
+    """The text of a corpus. Raises TrainingError where it is missing, empty or not UTF-8."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise TrainingError(f"can't read {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise TrainingError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
+    if not text.strip():
+        raise TrainingError(f"{path} is empty: give a text with one document a line")
+    return text
+
+
+def run(trainer: Trainer, dest: Path, report: Callable[[Record, Settings], None]) -> bool:
+    """Train to the end and write the model to DEST; False where Ctrl-C ended it after a whole step.
+
+    Until the end a checkpoint stands in DEST, from which the next call goes on.
+    """
+    checkpoint, saved = dest / CHECKPOINT, time.monotonic()
+    with ctrl_c_noted() as stopped:
+        for record in trainer.run():
+            report(record, trainer.settings)
+            if stopped or time.monotonic() - saved > CHECKPOINT_EVERY:
+                trainer.save(checkpoint)
+                saved = time.monotonic()
+            if stopped:
+                return False
+    write_weights(dest, trainer.config, {name: trainer.weights[name] for name in matrix_shapes(trainer.config)})
+    checkpoint.unlink(missing_ok=True)
+    return True
+
+
+@contextmanager
+def ctrl_c_noted() -> Iterator[list]:
+    """A list that is no longer empty after Ctrl-C, which doesn't break into the step that is being computed."""
+    noted: list = []
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: noted.append("stop"))
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)

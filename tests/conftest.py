@@ -1,4 +1,4 @@
-"""What several test files share: the reference's run, GPT-2's vocabulary, LibreOffice, and skips that CI turns into failures."""
+"""What several test files share: the reference's run, GPT-2's vocabulary, LibreOffice; in CI a lack is a failure."""
 
 from __future__ import annotations
 
@@ -106,6 +106,6 @@ def soffice(tmp_path_factory):
             capture_output=True,
             timeout=300,
         )
-        return folder / f"{file.stem}.{to.split(':')[0]}"
+        return folder / f"{file.stem}.{to.split(':', maxsplit=1)[0]}"
 
     return convert

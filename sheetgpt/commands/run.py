@@ -85,10 +85,10 @@ def as_text(trace, top: int, files: list[Path]) -> str:
     best = [
         [p.rank, p.id, show.token(p.token), f"{p.logit:.4f}", f"{p.probability:.2%}"] for p in trace.predictions(top)
     ]
+    sizes = f"{config.n_layer} blocks, {config.n_head} heads, {config.n_embd} dimensions, {config.n_vocab:,} tokens"
     return "\n".join(
         [
-            f"{config.n_layer} blocks, {config.n_head} heads, {config.n_embd} dimensions, "
-            f"{config.n_vocab:,} tokens, {trace.dtype}",
+            f"{sizes}, {trace.dtype}",
             "",
             show.table(["position", "id", "token"], tokens),
             "",
