@@ -1,0 +1,252 @@
+"""A matrix as lines of decimals and back: the shortest decimals that give back the same number, bit for bit.
+
+Polars formats and parses; a matrix goes through it as one long column, so many small, wide matrices cost no more than
+their numbers, and parsing needs no transposition. Here too: how spreadsheet programs change such a file on saving it.
+What the numbers mean, which files there are and which shapes they should have is left to others.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from sheetgpt.errors import WeightsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+BLOCK_NUMBERS = 1 << 19  # numbers formatted at a time: about 6 MB of text
+BLOCK_BYTES = 1 << 21  # bytes of text parsed at a time
+MAX_WORKERS = 4
+STRETCH = 1 << 18  # bytes handled at a time where numpy passes over text: fits the processor's cache
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+COMMA, NEWLINE = ord(","), ord("\n")
+NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+NOT_FINITE = re.compile(rb"[+-]?(nan|inf|infinity)", re.IGNORECASE)
+
+
+def to_lines(matrix: np.ndarray, separator: bytes = b",", *, allow_nonfinite: bool = False) -> list[bytes]:
+    """[rows, columns] -> one line a row, without line ends. `allow_nonfinite` writes NaN, inf and -inf as such.
+
+    >>> to_lines(np.float32([[0.1, -2], [1e-7, 1e10]]))
+    [b'0.1,-2.0', b'1e-7,10000000000.0']
+    """
+    return [line for block in _formatted(matrix, separator, allow_nonfinite) for line in block]
+
+
+def to_text(matrix: np.ndarray, separator: bytes = b",", *, allow_nonfinite: bool = False) -> Iterator[bytes]:
+    """[rows, columns] -> blocks of whole lines with their line ends: a file's content in bounded memory."""
+    for block in _formatted(matrix, separator, allow_nonfinite):
+        yield b"\n".join(block) + b"\n"
+
+
+def _formatted(matrix, separator: bytes, allow_nonfinite: bool) -> Iterator[list[bytes]]:
+    import polars as pl
+
+    numbers = np.asarray(matrix)
+    if numbers.ndim != 2 or numbers.dtype not in (np.float32, np.float64):
+        raise TypeError(f"expected a float32 or float64 matrix, not {numbers.dtype} with {numbers.ndim} axes")
+    step = max(1, BLOCK_NUMBERS // max(1, numbers.shape[1]))
+
+    def lines(start: int) -> list[bytes]:
+        block = np.ascontiguousarray(numbers[start : start + step])
+        if not allow_nonfinite and not np.isfinite(block).all():
+            row, column = np.argwhere(~np.isfinite(block))[0]
+            raise ValueError(f"row {start + row + 1}, column {column + 1} is {block[row, column]}, which is no number")
+        if not block.shape[1]:
+            return [b""] * len(block)
+        texts = pl.Series(block.reshape(-1)).cast(pl.String).reshape(block.shape).arr.join(separator.decode())
+        return [line.encode() for line in texts.to_list()]
+
+    yield from _ahead(lines, range(0, len(numbers), step))
+
+
+def read_matrix(path: Path, dtype) -> np.ndarray:
+    """The numbers in a file of decimals, [rows, columns] in C order. Raises WeightsError naming row and column.
+
+    float32 is parsed as float32: parsing a double first and rounding it would move one number in some hundred million.
+    """
+    with path.open("rb") as file:
+        return np.concatenate(list(read_blocks(file, str(path), dtype)))
+
+
+def read_blocks(
+    file: BinaryIO, name: str, dtype, seen: Callable[[bytes], object] | None = None
+) -> Iterator[np.ndarray]:
+    """Blocks of whole rows, [some rows, columns] each. `seen` is given every byte as it is read."""
+    kind = np.dtype(dtype)
+    layout = columns = None
+
+    def chunks():
+        nonlocal layout, columns
+        for chunk in _whole_lines(file):
+            if seen:
+                seen(chunk)
+            if layout is None:
+                layout = Layout.of(chunk)
+                columns = layout.columns(chunk)
+            yield chunk
+
+    def parsed(chunk):
+        text = layout.plain(chunk)
+        filled = len(text)
+        while filled and text[filled - 1] in b"\n,":
+            filled -= 1
+        return text, len(text) > filled + 1, _parse(text, filled, columns, kind)
+
+    rows, ended = 0, False
+    for text, blank_end, block in _ahead(parsed, chunks()):
+        if block is None or (ended and len(block)):
+            raise WeightsError(f"{name}, {_fault(text, rows, columns, kind, ended)}")
+        rows += len(block)
+        ended = ended or blank_end  # blank lines may only stand at the end
+        yield block
+    if not rows:
+        raise WeightsError(f"{name} holds no numbers: the file is empty or torn; get or convert it again")
+
+
+def count_shape(path: Path) -> tuple[int, int]:
+    """(rows, columns) of a file of decimals, by counting line ends: quick, and no number is looked at."""
+    ends, columns, last = 0, 0, b""
+    with path.open("rb") as file:
+        while chunk := file.read(BLOCK_BYTES):
+            columns = columns or Layout.of(chunk).columns(chunk)
+            ends += int(np.count_nonzero(np.frombuffer(chunk, np.uint8) == NEWLINE))
+            last = (last + chunk)[-STRETCH:]
+    filled = last.rstrip(b"\r\n,;\t")  # lines at the end that hold separators only are no rows
+    return (ends - last.count(b"\n", len(filled)) + 1 if filled else 0), columns
+
+
+def _ahead(function, items: Iterable) -> Iterator:
+    """function(item) for each item, in order; a few items at a time are worked on in threads."""
+    rest = iter(items)
+    first = list(islice(rest, 2))
+    if len(first) < 2:
+        yield from map(function, first)
+        return
+    workers = min(os.cpu_count() or 1, MAX_WORKERS)
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = deque()
+        for item in chain(first, rest):
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
+    while chunk := file.read(BLOCK_BYTES):
+        yield chunk if chunk.endswith(b"\n") else chunk + file.readline()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a file separates its numbers, seen in its first line. Spreadsheet programs save in other ways than they read.
+
+    >>> Layout.of(b"0,5;1,25;;" + bytes([13, 10]))
+    Layout(separator=b';', surplus=2)
+    """
+
+    separator: bytes
+    surplus: int  # separators after a row's last number
+
+    @classmethod
+    def of(cls, chunk: bytes) -> Layout:
+        line = chunk[: chunk.find(b"\n") + 1 or None].rstrip(b"\r\n")
+        separator = next((mark for mark in (b";", b"\t") if mark in line), b",")
+        return cls(separator, len(line) - len(line.rstrip(separator)))
+
+    def columns(self, chunk: bytes) -> int:
+        """How many numbers the first line holds."""
+        return chunk.partition(b"\n")[0].count(self.separator) - self.surplus + 1
+
+    def plain(self, chunk: bytes) -> bytes:
+        """The same rows with `,` between numbers, `.` in numbers and a bare newline at the end of a row."""
+        text = chunk.removeprefix(BYTE_ORDER_MARK)
+        if b"\r" in text:
+            text = text.replace(b"\r\n", b"\n")
+        if b'"' in text:
+            text = text.replace(b'"', b"")
+        if self.separator == b";":  # where Excel separates with `;`, it writes 0,5 for a half
+            text = text.replace(b",", b".")
+        if self.separator != b",":
+            text = text.replace(self.separator, b",")
+        if self.surplus:
+            text = re.sub(b",{%d}(?=\n|$)" % self.surplus, b"", text)
+        if b" " in text:
+            text = re.sub(rb" *([,\n]) *", rb"\1", text).strip(b" ")
+        return text
+
+
+def _parse(text: bytes, length: int, columns: int, dtype: np.dtype) -> np.ndarray | None:
+    """The rows in text[:length], [rows, columns]; None where a row is too short or long, or not all finite numbers."""
+    import polars as pl
+
+    if not length:
+        return np.empty((0, columns), dtype)
+    read = np.frombuffer(text, np.uint8, length)
+    breaks, cells = np.empty(length, bool), np.empty(length, np.uint8)
+    for start in range(0, length, STRETCH):  # every comma becomes a newline: one long column
+        part = slice(start, start + STRETCH)
+        np.equal(read[part], COMMA, out=breaks[part])
+        np.bitwise_xor(read[part], breaks[part] * np.uint8(COMMA ^ NEWLINE), out=cells[part])
+    start = 0
+    for end in [*np.flatnonzero(read == NEWLINE).tolist(), length]:
+        if np.count_nonzero(breaks[start:end]) != columns - 1:
+            return None
+        start = end
+    kind = pl.Float32 if dtype == np.float32 else pl.Float64
+    try:
+        frame = pl.read_csv(cells.tobytes(), has_header=False, schema={"number": kind}, quote_char=None)
+    except pl.exceptions.PolarsError:
+        return None
+    numbers = frame["number"].to_numpy()
+    if len(numbers) % columns or numbers.dtype != dtype or not np.isfinite(numbers).all():
+        return None
+    return numbers.reshape(-1, columns)
+
+
+def _fault(text: bytes, rows: int, columns: int, dtype: np.dtype, ended: bool) -> str:
+    """What is wrong with these rows, which follow `rows` good ones, and where."""
+    lines = text.split(b"\n")
+    torn = lines.pop() != b""  # no line end at the end
+    if torn:
+        lines = text.split(b"\n")
+    for number, line in enumerate(lines, start=rows + 1):
+        if ended or not line.strip(b", "):
+            return f"row {number} follows or is a blank row: blank rows may only stand at the end; delete them"
+        cells = line.split(b",")
+        wrong = next((i for i, cell in enumerate(cells) if not _is_number(cell, dtype)), None)
+        if wrong is not None:
+            return f"row {number}, column {wrong + 1}{_complaint(cells, wrong, first=number == 1)}"
+        if len(cells) != columns:
+            why = "the file is torn" if torn and number == rows + len(lines) else "a row was damaged"
+            return f"row {number} has {len(cells):,} numbers, row 1 has {columns:,}: {why}; get or convert it again"
+    return f"rows {rows + 1} to {rows + len(lines)} cannot be read as numbers: get or convert the file again"
+
+
+def _is_number(cell: bytes, dtype: np.dtype) -> bool:
+    return bool(NUMBER.fullmatch(cell)) and abs(float(cell)) <= np.finfo(dtype).max
+
+
+def _complaint(cells: list[bytes], wrong: int, *, first: bool) -> str:
+    cell = cells[wrong].strip()
+    shown = repr(cell[:40].decode("utf-8", "replace"))
+    if NUMBER.fullmatch(cell):
+        return f" holds {shown}, which is too large: get or convert the file again"
+    if NOT_FINITE.fullmatch(cell):
+        return f" holds {shown}, which is no finite number: get or convert the file again"
+    if not cell:
+        return " is blank: type the number, or get or convert the file again"
+    if first and sum(not NUMBER.fullmatch(other.strip()) for other in cells) > len(cells) // 2:
+        return f" holds {shown}: weight files have no header; delete row 1"
+    return f" holds {shown}, which is no number: correct it, or get or convert the file again"

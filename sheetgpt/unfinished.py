@@ -1,0 +1,74 @@
+"""A folder that is written file by file, and says that it is unfinished until the last file is whole.
+
+What the files hold is left to others: to `weights`, which also refuses to read an unfinished folder, and to `convert`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sheetgpt.errors import WeightsError
+
+UNFINISHED = "unfinished.jsonl"  # where the files come from, and which of them are whole
+TEMPORARY = ".unfinished"  # the end of a file's name while it is being written
+
+
+class Journal:
+    """What a folder that is being written says of itself: where the matrices come from, and which files are whole."""
+
+    def __init__(self, folder: Path, source: str):
+        self.folder, self.path = folder, folder / UNFINISHED
+        lines = self._lines()
+        if not source or lines[:1] != [{"source": source}]:
+            self.path.write_text(json.dumps({"source": source}) + "\n", encoding="utf-8")
+            lines = []
+        self.whole = {line["file"]: line["stamp"] for line in lines[1:]}
+
+    def _lines(self) -> list[dict]:
+        with suppress(OSError, ValueError):  # none, or its last line was cut off
+            return [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
+        return []
+
+    def has(self, path: Path) -> bool:
+        """Was this file finished, and is it still as it was then?"""
+        return path.exists() and self.whole.get(path.name) == _stamp(path)
+
+    def add(self, path: Path) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"file": path.name, "stamp": _stamp(path)}) + "\n")
+
+
+@contextmanager
+def unfinished(folder: Path, source: str = "") -> Iterator[Journal]:
+    """While inside, and after an interruption, the folder says that it is unfinished, and no one reads it as a model.
+
+    source: where the matrices come from; only the same one may go on where an earlier call was interrupted.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        journal = Journal(folder, source)
+        for left in folder.glob(f".*{TEMPORARY}"):
+            left.unlink()
+        yield journal
+        journal.path.unlink()
+    except OSError as error:
+        raise WeightsError(f"{error.filename or folder} cannot be written: {error.strerror or error}") from None
+
+
+def write_file(path: Path, blocks: Iterable[bytes]) -> None:
+    """A file that appears when it is whole."""
+    temporary = path.with_name(f".{path.name}{TEMPORARY}")
+    try:
+        with temporary.open("wb") as file:
+            file.writelines(blocks)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _stamp(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
