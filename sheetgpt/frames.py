@@ -62,7 +62,8 @@ class Labels:
         elif step.rows == "last token":
             axis = Axis(("position", "token"), ([len(self.tokens) - 1], self.tokens[-1:]))
         elif step.rows == "vocabulary":
-            axis = Axis(("id", "token"), (range(count), self.vocabulary()))
+            vocabulary = self.vocabulary()
+            axis = Axis(("id", "token"), (range(len(vocabulary)), vocabulary))
         else:
             axis = Axis(("row",), (range(count),))
         return self._fitting(step, "rows", axis, count)
