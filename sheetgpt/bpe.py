@@ -1,0 +1,309 @@
+"""Text -> tokens -> text by a merge table: byte-pair encoding as GPT-2 does it, with every pass on record.
+
+Words and letters come from `bpe_words`, the two CSV files are read and written by `bpe_tables`, a table is learned by
+`bpe_learn`. One generator, `merge_passes`, makes every merge: `encode` keeps the last state, `MergeTrace` all of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from heapq import heapify, heappop, heappush
+from itertools import chain, pairwise
+from pathlib import Path
+
+from sheetgpt.bpe_learn import learn
+from sheetgpt.bpe_tables import MERGES_FILE, TOKENS_FILE, read_tables, write_tables
+from sheetgpt.bpe_words import chunks, cut, spell, unspell
+from sheetgpt.errors import PromptError, TokenizerError
+
+__all__ = ["MergeTrace", "Tokenizer", "learn", "merge_passes", "write_tables"]
+
+END_OF_TEXT = "<|endoftext|>"
+REMEMBERED = 1 << 17  # chunks and pieces whose ids are kept: about 30 MB
+LONGEST_REMEMBERED = 64  # longer ones hardly come twice
+
+
+def merge_passes(symbols: list[str], ranks: dict[tuple[str, str], int]) -> Iterator[int]:
+    """Merge the pair of lowest rank, the first of the best, again and again; yield where each merged pair began.
+
+    The place counts in the symbols given. When no merge is left, `symbols` holds the tokens; until then it is in
+    disorder. A list of n symbols takes about n log n steps, however long.
+
+    >>> symbols = list("moves")
+    >>> list(merge_passes(symbols, {("e", "s"): 0, ("m", "o"): 2, ("o", "v"): 1}))
+    [3, 1]
+    >>> symbols
+    ['m', 'ov', 'es']
+    """
+    n, get = len(symbols), ranks.get
+    rank = [get(pair) for pair in pairwise(symbols)]  # of the pair that begins here
+    rank.append(None)
+    queue = [r * n + i for i, r in enumerate(rank) if r is not None]  # one number sorts by rank, then by place
+    heapify(queue)
+    after, before = list(range(1, n + 1)), list(range(-1, n))
+    while queue:
+        best, i = divmod(heappop(queue), n)
+        if rank[i] != best:
+            continue  # one of the two symbols has been merged since
+        yield i
+        j = after[i]
+        k = after[i] = after[j]
+        before[k] = i
+        symbols[i] = merged = symbols[i] + symbols[j]
+        symbols[j], rank[j] = "", None
+        r = rank[i] = get((merged, symbols[k])) if k < n else None
+        if r is not None:
+            heappush(queue, r * n + i)
+        h = before[i]
+        if h >= 0:
+            r = rank[h] = get((symbols[h], merged))
+            if r is not None:
+                heappush(queue, r * n + h)
+    symbols[:] = filter(None, symbols)
+
+
+class _Memo(dict):
+    """A dictionary that makes what it lacks, and forgets everything when it grows too large."""
+
+    def __init__(self, make):
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, key: str) -> tuple[int, ...]:
+        value = self._make(key)
+        if len(key) <= LONGEST_REMEMBERED:
+            if len(self) >= REMEMBERED:
+                self.clear()
+            self[key] = value
+        return value
+
+
+class Tokenizer:
+    """The tables of one model: `tokens` (row number = id) and `merges` (by rank), spelled as in the CSV files.
+
+    >>> tokenizer = Tokenizer([("e", "s"), (" ", "m")], ["m", "o", "v", "e", "s", " ", "es", " m"])
+    >>> tokenizer.encode(" moves")
+    [7, 1, 2, 6]
+    >>> tokenizer.decode([7, 1, 2, 6])
+    ' moves'
+    """
+
+    def __init__(self, merges: list[tuple[str, str]], tokens: list[str], scores: list[float] | None = None):
+        """`scores`: one for each merge, never rising; without them, the number of merges minus the rank."""
+        self.merges, self.tokens = merges, tokens
+        self.scores = dict(zip(merges, scores or range(len(merges), 0, -1), strict=True))
+        # subtle: merges of equal score share a rank, so that the first of them in the word is merged, as in the sheet
+        rank_of_score = {score: rank for rank, score in enumerate(dict.fromkeys(self.scores.values()))}
+        self._ranks = {pair: rank_of_score[score] for pair, score in self.scores.items()}
+        self._ids = {token: i for i, token in enumerate(tokens)}
+        self._chunk_ids, self._piece_ids = _Memo(self._ids_of_chunk), _Memo(self._ids_of_piece)
+
+    @classmethod
+    def read(cls, folder: Path) -> Tokenizer:
+        """The tokenizer in a weight folder. Raises WeightsError (no file) or TokenizerError (by file and line)."""
+        return cls(*read_tables(Path(folder)))
+
+    @property
+    def n_vocab(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def end_of_text(self) -> int | None:
+        return self._ids.get(END_OF_TEXT)
+
+    def token(self, i: int) -> str:
+        """The token as the tables spell it. Raises TokenizerError for an id that the table lacks."""
+        if not 0 <= i < self.n_vocab:
+            raise self._no_such_id(i)
+        return self.tokens[i]
+
+    def encode(self, text: str, *, special: bool = False) -> list[int]:
+        """The ids of a text. `<|endoftext|>` (or another special token) in it is one token only where `special`."""
+        ids: list[int] = []
+        try:
+            for part, special_id in self._parts(text, special):
+                ids += chain.from_iterable(map(self._chunk_ids.__getitem__, chunks(part)))
+                ids += special_id
+        except UnicodeEncodeError as error:
+            raise _lone_surrogate(text, error) from None
+        return ids
+
+    def trace(self, text: str, *, special: bool = False) -> MergeTrace:
+        """Everything of the text's encoding. Raises as `encode` does."""
+        words: list[list[str]] = []  # each as the symbols that it begins with
+        try:
+            for part, special_id in self._parts(text, special):
+                words += [list(spell(word)) for word in cut(part)]
+                words += [[self.tokens[i]] for i in special_id]
+        except UnicodeEncodeError as error:
+            raise _lone_surrogate(text, error) from None
+        return MergeTrace(self, words)
+
+    def decode_bytes(self, ids: Iterable[int]) -> bytes:
+        """The bytes that the ids stand for. Raises TokenizerError for an id that the table lacks."""
+        try:
+            return b"".join(map(self._bytes.__getitem__, ids))
+        except KeyError as error:
+            raise self._no_such_id(error.args[0]) from None
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text that the ids stand for; bytes that are no UTF-8 (half a character, say) as U+FFFD."""
+        return self.decode_bytes(ids).decode(errors="replace")
+
+    def ids_of(self, tokens: list[str]) -> tuple[int, ...]:
+        """The ids of tokens that merging made. Raises TokenizerError for one that the table lacks."""
+        try:
+            return tuple(map(self._ids.__getitem__, tokens))
+        except KeyError as error:
+            raise TokenizerError(
+                f"{TOKENS_FILE} has no token {error.args[0]!r}, which {MERGES_FILE} makes of {''.join(tokens)!r}: "
+                "the two files are not of one model; convert it again, or avoid this text"
+            ) from None
+
+    def final_symbols(self, symbols: Iterable[str]) -> list[str]:
+        """The tokens that a word's symbols become."""
+        tokens = list(symbols)
+        for _ in merge_passes(tokens, self._ranks):
+            pass
+        return tokens
+
+    def merges_of(self, symbols: list[str]) -> Iterator[int]:
+        """Where each merge of a word begins, in the order in which they happen."""
+        return merge_passes(symbols.copy(), self._ranks)
+
+    @cached_property
+    def _bytes(self) -> dict[int, bytes]:
+        return {i: unspell(token) for i, token in enumerate(self.tokens)}
+
+    @cached_property
+    def _joined(self) -> set[tuple[str, str]]:
+        """The letters that meet in a merge: (last of the left side, first of the right side)."""
+        return {(left[-1], right[0]) for left, right in self.merges}
+
+    def _ids_of_chunk(self, chunk: str) -> tuple[int, ...]:
+        pieces = chain.from_iterable(self._pieces(spell(word)) for word in cut(chunk))
+        return tuple(chain.from_iterable(map(self._piece_ids.__getitem__, pieces)))
+
+    def _pieces(self, word: str) -> list[str]:
+        """A spelled word, cut where no merge can ever join two letters: its pieces are merged each on its own.
+
+        Outside of Latin script, that is between most characters; the pieces, unlike the words, come again and again.
+        """
+        joined = self._joined
+        cuts = [i for i, pair in enumerate(pairwise(word), 1) if pair not in joined]
+        return [word[i:j] for i, j in zip([0, *cuts], [*cuts, len(word)], strict=True)] if cuts else [word]
+
+    def _ids_of_piece(self, piece: str) -> tuple[int, ...]:
+        return self.ids_of(self.final_symbols(piece))
+
+    def _parts(self, text: str, special: bool) -> Iterator[tuple[str, list[int]]]:
+        """(text up to a special token, [that token's id]); at the end (the rest, [])."""
+        begin = 0
+        for match in self._special_pattern.finditer(text) if special else ():
+            if match.group() not in self._ids:
+                raise TokenizerError(
+                    f"{TOKENS_FILE} has no token {match.group()}: encode the text without special tokens"
+                )
+            yield text[begin : match.start()], [self._ids[match.group()]]
+            begin = match.end()
+        yield text[begin:], []
+
+    @cached_property
+    def _special_pattern(self) -> re.Pattern:
+        made = {left + right for left, right in self.merges}
+        special = [token for token in self.tokens if re.fullmatch(r"<[^<>\s]+>", token) and token not in made]
+        return re.compile("|".join(map(re.escape, sorted({END_OF_TEXT, *special}, key=len, reverse=True))))
+
+    def _no_such_id(self, i) -> TokenizerError:
+        return TokenizerError(f"there is no token id {i}: {TOKENS_FILE} has the ids 0 to {self.n_vocab - 1}")
+
+
+class MergeTrace:
+    """The encoding of one text: its `words`, their `tokens` and `ids`, and every merge pass between them."""
+
+    def __init__(self, tokenizer: Tokenizer, words: list[list[str]]):
+        self._tokenizer = tokenizer
+        self._letters = words
+        self._tokens = [tokenizer.final_symbols(word) for word in words]
+        self.words = ["".join(word) for word in words]
+        self.tokens = list(chain.from_iterable(self._tokens))
+        self.ids = list(chain.from_iterable(map(tokenizer.ids_of, self._tokens)))
+        self.n_passes = max(map(len, words), default=0)  # the length of the longest word; the last passes may be idle
+
+    def passes(self, word: int) -> Iterator[tuple[list[str], int | None]]:
+        """For each pass of a word (by its number): the symbols before it, and the place of the pair that it merges.
+
+        Endless: a word that is done stays as it is, and its place is None.
+        """
+        symbols = self._letters[word]
+        begins = list(range(len(symbols)))
+        for begin in self._tokenizer.merges_of(symbols):
+            i = begins.index(begin)
+            yield symbols, i
+            symbols = merged_at(symbols, i)
+            del begins[i + 1]
+        while True:
+            yield symbols, None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns) of the table: it grows with the longest word's square."""
+        return max(7 * self.n_passes, 1), max(len(self.words) * (self.n_passes + 1), 1)
+
+    def table(self) -> list[list[str | int]]:
+        """`prompt_to_tokens`, as the reference lays it out: seven rows a pass, the first column holds their labels.
+
+        Each word takes as many columns as the longest has letters, with an empty one between words. The ids are
+        texts, as they are in the reference.
+        """
+        return list(self.rows())
+
+    def rows(self) -> Iterator[list[str | int]]:
+        """The rows of `table`, one at a time."""
+        words = [self.passes(i) for i in range(len(self.words))]
+        for number in range(self.n_passes):
+            states = [next(word) for word in words]
+            scores = [self._scores(symbols) for symbols, _ in states]
+            yield self._row(f"Pass {number}", [])
+            yield self._row("Input", [symbols for symbols, _ in states])
+            yield self._row("Pairs", [[f"{left},{right}" for left, right in _pairs(symbols)] for symbols, _ in states])
+            yield self._row("Scores", scores)
+            yield self._row("Max Score", [_only(row, place) for row, (_, place) in zip(scores, states, strict=True)])
+            yield self._row("Merged", [merged_at(symbols, place) for symbols, place in states])
+            if number < self.n_passes - 1:
+                yield self._row("", [])
+        yield self._row("TokenID", [[str(i) for i in self._tokenizer.ids_of(tokens)] for tokens in self._tokens])
+
+    def _scores(self, symbols: list[str]) -> list[str | int]:
+        return [self._tokenizer.scores.get(pair, "") for pair in _pairs(symbols)]
+
+    def _row(self, label: str, cells: list[list]) -> list[str | int]:
+        columns = self.shape[1]
+        row = [label, *chain.from_iterable(word + [""] * (self.n_passes + 1 - len(word)) for word in cells)]
+        return (row + [""] * columns)[:columns]
+
+
+def merged_at(symbols: list[str], place: int | None) -> list[str]:
+    """The symbols after the merge of the pair that begins at `place`."""
+    if place is None:
+        return symbols
+    return [*symbols[:place], symbols[place] + symbols[place + 1], *symbols[place + 2 :]]
+
+
+def _pairs(symbols: list[str]) -> list[tuple[str, str]]:
+    return list(pairwise(symbols))
+
+
+def _only(row: list, place: int | None) -> list:
+    """The row with all its cells empty but one."""
+    return [cell if i == place else "" for i, cell in enumerate(row)]
+
+
+def _lone_surrogate(text: str, error: UnicodeEncodeError) -> PromptError:
+    code = error.object[error.start]
+    return PromptError(
+        f"the text is no Unicode: character {text.index(code) + 1} is the lone surrogate U+{ord(code):04X}; "
+        "give the text as valid UTF-8"
+    )

@@ -1,0 +1,139 @@
+"""A text -> a merge table: again and again, the pair of neighbours that is most frequent becomes one symbol.
+
+Sennrich, Haddow and Birch (2016), on bytes and with GPT-2's words. Encoding by a table is `bpe`'s business.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from heapq import heapify, heappop, heappush
+from itertools import chain, pairwise
+
+from sheetgpt.bpe_words import ALPHABET, chunks, cut, spell
+from sheetgpt.errors import PromptError, TokenizerError
+
+Pair = tuple[int, int]  # of symbols, each by its number: letters first, then what merges make, in order
+
+
+def learn(
+    text: str,
+    vocab_size: int,
+    *,
+    special: Sequence[str] = ("<|endoftext|>",),
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[list[tuple[str, str]], list[str]]:
+    """(merges by rank, tokens): GPT-2's letters, what the merges make, then the special tokens, `vocab_size` in all.
+
+    Fewer where the text has no more pairs. Of pairs that are equally frequent, the one of the earliest symbols merges
+    first, so the same text gives the same table everywhere. `progress(tokens so far, tokens wanted)` is called after
+    each merge. Raises TokenizerError for a `vocab_size` too small for letters and special tokens.
+
+    >>> merges, tokens = learn("aaabdaaabac", 260)
+    >>> merges
+    [('a', 'a'), ('a', 'b'), ('aa', 'ab')]
+    """
+    wanted = vocab_size - len(special)
+    if wanted < len(ALPHABET):
+        raise TokenizerError(
+            f"a vocabulary of {vocab_size} is too small: 256 bytes and {len(special)} special need {256 + len(special)}"
+        )
+    symbols = list(ALPHABET)
+    number = {symbol: i for i, symbol in enumerate(symbols)}
+    times = count_words(text, special)
+    pairs = PairCounts([[number[letter] for letter in word] for word in times], list(times.values()))
+    merges: dict[tuple[str, str], None] = {}
+    while len(symbols) < wanted and (best := pairs.most_frequent()):
+        left, right = symbols[best[0]], symbols[best[1]]
+        # subtle: two merges may make one token (a + bc, ab + c). It is one symbol then, and its pairs may come again
+        merges[left, right] = None
+        if number.setdefault(left + right, len(symbols)) == len(symbols):
+            symbols.append(left + right)
+        pairs.merge(best, number[left + right])
+        if progress:
+            progress(len(symbols), wanted)
+    return list(merges), [*symbols, *special]
+
+
+def count_words(text: str, special: Sequence[str] = ()) -> Counter[str]:
+    """How often each word occurs, spelled in letters; special tokens are no words."""
+    parts = re.split("|".join(map(re.escape, special)), text) if special else [text]
+    counts: Counter[str] = Counter()
+    try:
+        for chunk, times in Counter(chain.from_iterable(map(chunks, parts))).items():
+            for word in cut(chunk):
+                counts[spell(word)] += times
+    except UnicodeEncodeError as error:
+        raise PromptError(
+            f"the text is no Unicode: it holds the lone surrogate U+{ord(error.object[error.start]):04X}"
+        ) from None
+    return counts
+
+
+class PairCounts:
+    """How often each pair of neighbours occurs in all words together, kept true while pairs merge.
+
+    A merge only looks at the words that hold its pair. Overlapping pairs count (`aaa` holds `a a` twice).
+    """
+
+    def __init__(self, words: list[list[int]], times: list[int]):
+        self._words, self._times = words, times
+        self._counts: dict[Pair, int] = defaultdict(int)
+        self._places: dict[Pair, set[int]] = defaultdict(set)  # words that hold the pair, or did
+        for i, word in enumerate(words):
+            for pair in pairwise(word):
+                self._counts[pair] += times[i]
+                self._places[pair].add(i)
+        self._queue = [(-count, pair) for pair, count in self._counts.items()]
+        heapify(self._queue)
+
+    def most_frequent(self) -> Pair | None:
+        """The pair, the earliest symbols first among equals; None where no pair is left."""
+        while self._queue:
+            count, pair = heappop(self._queue)
+            now = self._counts[pair]
+            if now == -count:
+                return pair
+            # subtle: a pair that became rarer waits here with its old count; one that became more frequent came anew
+            if 0 < now < -count:
+                heappush(self._queue, (-now, pair))
+        return None
+
+    def merge(self, pair: Pair, symbol: int) -> None:
+        """Make every occurrence of the pair the one symbol, left to right in each word."""
+        changes: dict[Pair, int] = defaultdict(int)
+        for i in self._places.pop(pair):
+            word, times = self._words[i], self._times[i]
+            merged = merge(word, pair, symbol)
+            if len(merged) == len(word):
+                continue
+            for old in pairwise(word):
+                changes[old] -= times
+            for new in pairwise(merged):
+                changes[new] += times
+                self._places[new].add(i)
+            self._words[i] = merged
+        for changed, change in changes.items():
+            if change:
+                self._counts[changed] += change
+                if change > 0:
+                    heappush(self._queue, (-self._counts[changed], changed))
+
+
+def merge(word: list[int], pair: Pair, symbol: int) -> list[int]:
+    """The word with each occurrence of the pair as one symbol.
+
+    >>> merge([1, 1, 1, 2], (1, 1), 3)
+    [3, 1, 2]
+    """
+    left, right = pair
+    merged, i, last = [], 0, len(word) - 1
+    while i <= last:
+        if i < last and word[i] == left and word[i + 1] == right:
+            merged.append(symbol)
+            i += 2
+        else:
+            merged.append(word[i])
+            i += 1
+    return merged

@@ -1,0 +1,255 @@
+"""The two token files of a weight folder: read as any program may have saved them, checked row by row, written.
+
+`vocab_bpe.csv`: a header row; left, right, a free column, score: higher merges first. `bpe_token_ids.csv`: no header;
+token, id; row number = id. What the tables do to a text is the business of `bpe`.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from sheetgpt.bpe_words import ALPHABET
+from sheetgpt.errors import TokenizerError, WeightsError
+
+MERGES_FILE = "vocab_bpe.csv"
+TOKENS_FILE = "bpe_token_ids.csv"
+HEADER = ["left", "right", "rank", "score"]
+SEPARATORS = ",;\t"
+WAY_OUT = "convert or export the table again, and don't save token files with a spreadsheet program"
+
+# What spreadsheet programs make of tokens. GPT-2's pattern never puts letters, digits and signs into one token.
+MANGLED = {
+    "a date": r"\d{1,2}[-. ]+[^\W\d]{3,5}\.?([-. ]+\d{2,4})?|[^\W\d]{3,5}\.?[-. ]\d{2,4}|\d{1,4}[-/.]\d{1,2}([-/.]\d{2,4})?",
+    "a time": r"\d{1,2}:\d{2}(:\d{2})?( [AP]M)?",
+    "an error value": r"#[A-ZÄÖÜÉÈÓÑÇ/0-9]{2,}[?!]|#N/?[AV]",
+    "a rounded number": r"[+-]?\d+([.,]\d+)?E[+-]?\d+|[+-]?\d+[.,]\d+",
+}
+# These may be tokens as well: they are suspects only where a token is missing.
+SUSPECT = {"a number": r"[+-]?\d+", "a truth value": r"TRUE|FALSE|WAHR|FALSCH|VRAI|FAUX|VERDADERO|FALSO"}
+
+Merge = tuple[str, str]
+
+
+def read_tables(folder: Path) -> tuple[list[Merge], list[str], list[float]]:
+    """(merges by rank, tokens by id, scores by rank). Raises WeightsError (no file) or TokenizerError (file and line)."""
+    merges, scores = read_merges(folder / MERGES_FILE)
+    tokens = read_tokens(folder / TOKENS_FILE)
+    check_tokens(folder / TOKENS_FILE, tokens, merges)
+    return merges, tokens, scores
+
+
+def read_merges(path: Path) -> tuple[list[Merge], list[float]]:
+    """(merges, scores), the higher score first; merges of equal score stay in the file's order."""
+    lines = read_lines(path)
+    separator = separator_of(lines[1:2], lambda cells: len(cells) >= 4 and number(cells[3]) is not None)
+    if lines and separator_of(lines[:1], lambda cells: len(cells) >= 4 and number(cells[3]) is not None):
+        raise TokenizerError(
+            f"{path}, line 1: a merge stands where a header belongs; put `{','.join(HEADER)}` above it"
+        )
+    rows = parse(path, lines, separator or ",")
+    table: list[tuple[float, Merge, int]] = []
+    for line, cells in enumerate(rows[1:], start=2):
+        score = number(cells[3]) if len(cells) >= 4 else None
+        if score is None:
+            raise TokenizerError(
+                f"{path}, line {line}: expected left, right, rank and score, found {show(cells)}: {WAY_OUT}"
+            )
+        table.append((score, (cells[0], cells[1]), line))
+    table.sort(key=lambda row: -row[0])
+    check_merges(path, table)
+    return [merge for _, merge, _ in table], [score for score, _, _ in table]
+
+
+def check_merges(path: Path, table: list[tuple[float, Merge, int]]) -> None:
+    """Refuse a merge that stands there twice, or one of a symbol that nothing makes before."""
+    lines: dict[Merge, int] = {}
+    known = set(ALPHABET)
+    for _, merge, line in table:
+        if merge in lines:
+            raise TokenizerError(
+                f"{path}, line {line}: the merge of line {lines[merge]} again: {show(merge)}; {WAY_OUT}"
+            )
+        lines[merge] = line
+        for side in merge:
+            if side not in known:
+                raise TokenizerError(f"{path}, line {line}: {why_unknown(side, table)}")
+        known.add("".join(merge))
+
+
+def why_unknown(side: str, table: list[tuple[float, Merge, int]]) -> str:
+    """The sentence about a merge's side that no merge of a higher score makes."""
+    if kind := kind_of_mangling(side, {**MANGLED, **SUSPECT}):
+        return f"{side!r} is {kind} that a spreadsheet program made of a token; {WAY_OUT}"
+    if "Ġ" in side:
+        return f"{side!r}: these files spell a space as a space, not as Ġ; convert the table again"
+    later = [line for _, merge, line in table if "".join(merge) == side]
+    reason = (
+        f"line {later[0]} makes it only after this one: correct the scores" if later else f"no line makes it: {WAY_OUT}"
+    )
+    return f"{side!r} is no letter of GPT-2's byte alphabet, and {reason}"
+
+
+def read_tokens(path: Path) -> list[str]:
+    """The tokens; each row's number, from 0, must be its id."""
+    lines = read_lines(path)
+    if not lines:
+        raise TokenizerError(f"{path} is empty: {WAY_OUT}")
+    separator = separator_of(lines[:1], lambda cells: cells[1:] and cells[-1].strip() == "0")
+    if not separator and separator_of(lines[1:2], lambda cells: cells[1:] and cells[-1].strip() == "0"):
+        raise TokenizerError(
+            f"{path}, line 1: {lines[0]!r} looks like a header, and none may be: the row number is the id; remove it"
+        )
+    tokens = []
+    for i, row in enumerate(parse(path, lines, separator or ",")):
+        cells = without_empty_end(row)
+        if len(cells) != 2 or cells[1].strip() != str(i):
+            raise TokenizerError(
+                f"{path}, line {i + 1}: expected a token and its id {i}, found {show(cells)}: {WAY_OUT}"
+            )
+        if not cells[0]:
+            raise TokenizerError(f"{path}, line {i + 1}: the token is empty (was it a space?): {WAY_OUT}")
+        tokens.append(cells[0])
+    return tokens
+
+
+def check_tokens(path: Path, tokens: list[str], merges: list[Merge]) -> None:
+    """Refuse tokens that a spreadsheet program has changed, and tokens that stand there twice.
+
+    Tokens that no merge makes are allowed (special ones, padding), and so is a table that lacks some that merges make.
+    """
+    made = [*ALPHABET, *dict.fromkeys(left + right for left, right in merges)]
+    known, missing = set(made), set(made).difference(tokens)
+    kinds = {**MANGLED, **SUSPECT} if missing else MANGLED
+    first: dict[str, int] = {}
+    for i, token in enumerate(tokens):
+        twin = first.setdefault(token, i)
+        if twin != i:
+            line, told = expectation([i, twin], tokens, made, missing)
+            raise TokenizerError(
+                f"{path}, line {line}: {token!r} stands in lines {twin + 1} and {i + 1}{told}; {WAY_OUT}"
+            )
+        if token not in known and (kind := kind_of_mangling(token, kinds)):
+            line, told = expectation([i], tokens, made, missing)
+            raise TokenizerError(
+                f"{path}, line {line}: {token!r} is {kind} that a spreadsheet made of a token{told}; {WAY_OUT}"
+            )
+
+
+def expectation(suspects: list[int], tokens: list[str], made: list[str], missing: set[str]) -> tuple[int, str]:
+    """(line, what belongs there) of the first suspect row whose token can be told by its neighbours; else (line, "")."""
+    for i in suspects:
+        expected = expected_token(i, tokens, made, missing)
+        if expected:
+            return i + 1, f" (line {i + 1} should be {expected!r})"
+    return suspects[0] + 1, ""
+
+
+def expected_token(i: int, tokens: list[str], made: list[str], missing: set[str]) -> str | None:
+    """What row i held, as far as a neighbour tells: tables list letters and merged tokens in the order of their making."""
+    for neighbour in (i - 1, i + 1):
+        if 0 <= neighbour < len(tokens) and tokens[neighbour] in made:
+            place = made.index(tokens[neighbour]) + i - neighbour
+            if 0 <= place < len(made) and made[place] in missing:
+                return made[place]
+    return None
+
+
+def kind_of_mangling(cell: str, kinds: dict[str, str]) -> str | None:
+    """What the cell looks like: "a date", "an error value", ..., or None."""
+    return next((kind for kind, pattern in kinds.items() if re.fullmatch(pattern, cell)), None)
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a file without empty ones at its end; any byte order mark and line ends are understood."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise WeightsError(
+            f"{path} is missing: a folder with a tokenizer holds {MERGES_FILE} and {TOKENS_FILE}"
+        ) from None
+    except OSError as error:
+        raise WeightsError(f"{path} can't be read: {error.strerror}") from None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TokenizerError(
+            f"{path}, line {data.count(10, 0, error.start) + 1}: not UTF-8; save it as CSV UTF-8"
+        ) from None
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    while lines and not lines[-1].strip(SEPARATORS):
+        lines.pop()
+    return lines
+
+
+def separator_of(lines: list[str], fits: Callable[[list[str]], bool]) -> str | None:
+    """The separator by which the first line's cells fit."""
+    for separator in SEPARATORS:
+        for cells in csv.reader(lines[:1], delimiter=separator):
+            if fits(without_empty_end(cells)):
+                return separator
+    return None
+
+
+def parse(path: Path, lines: list[str], separator: str) -> list[list[str]]:
+    """The cells of each line. No token holds a line break: a quote that is open at a line's end is an error."""
+    reader = csv.reader(lines, delimiter=separator)
+    rows = []
+    try:
+        for row in reader:
+            rows.append(row)
+            if reader.line_num != len(rows):
+                raise TokenizerError(f"{path}, line {len(rows)}: a quote is opened and not closed: {WAY_OUT}")
+    except csv.Error as error:
+        raise TokenizerError(f"{path}, line {len(rows) + 1}: {error}: {WAY_OUT}") from None
+    return rows
+
+
+def without_empty_end(cells: list[str]) -> list[str]:
+    """The cells without empty ones at the end, which some programs add to every line."""
+    filled = max((i for i, cell in enumerate(cells) if cell), default=-1)
+    return cells[: filled + 1]
+
+
+def number(cell: str) -> float | None:
+    """A finite number, whole where it can be; None for anything else."""
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    if not math.isfinite(value):
+        return None
+    return int(value) if value.is_integer() else value
+
+
+def show(cells: Iterable[str]) -> str:
+    """Cells in an error's sentence."""
+    text = ", ".join(map(repr, cells)) or "nothing"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def write_tables(folder: Path, merges: list[Merge], tokens: list[str]) -> None:
+    """Write both files, or neither. The score of a merge is the number of merges minus its rank."""
+    folder = Path(folder)
+    broken = [token for token in tokens if not token or "\n" in token or "\r" in token]
+    if broken:
+        raise TokenizerError(f"the token {broken[0]!r} can't stand in {TOKENS_FILE}: it is empty or holds a line break")
+    ranked = ([left, right, rank, len(merges) - rank] for rank, (left, right) in enumerate(merges))
+    files = {MERGES_FILE: [HEADER, *ranked], TOKENS_FILE: [[token, i] for i, token in enumerate(tokens)]}
+    temporary = {name: folder / f".{name}.{os.getpid()}.tmp" for name in files}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, rows in files.items():
+            with temporary[name].open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file, lineterminator="\n").writerows(rows)
+        for name in files:
+            temporary[name].replace(folder / name)
+    except OSError as error:
+        raise TokenizerError(f"can't write {error.filename or folder}: {error.strerror}") from None
+    finally:
+        for file in temporary.values():
+            file.unlink(missing_ok=True)
