@@ -1,0 +1,140 @@
+"""A workbook in the making: XlsxWriter's workbook, its formats, and the rectangles that `cells` puts in at the end.
+
+Both writers build on it. It knows how a tab, a stage's head and an index row look, but not what a model is.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+
+from xlsxwriter import Workbook
+from xlsxwriter.format import Format
+from xlsxwriter.worksheet import Worksheet
+
+from sheetgpt.errors import DumpError
+from sheetgpt.workbook import style
+from sheetgpt.workbook.cells import Counts, Rectangle, fill
+from sheetgpt.workbook.layout import INDEX, LABEL_COLUMNS, MAX_TEXT, Area, Place, cell
+
+CREATED = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)  # fixed, so that the same run gives the same bytes
+OPTIONS = {
+    "in_memory": True,
+    "nan_inf_to_errors": True,  # of single cells; matrices show NaN and the infinities as texts
+    "strings_to_numbers": False,
+    "strings_to_formulas": False,
+    "strings_to_urls": False,
+}
+
+
+class Book:
+    """A workbook that is complete when `save` has run. Tabs stand in the order in which they are added."""
+
+    def __init__(self, title: str):
+        self._buffer = BytesIO()
+        self.workbook = Workbook(self._buffer, OPTIONS)
+        self.workbook.set_properties({"title": title, "author": "sheetgpt", "created": CREATED})
+        self._rectangles: list[Rectangle] = []
+        self._formats: dict[str, Format] = {}
+        self.sheets: dict[str, Worksheet] = {}
+
+    def format(self, name: str) -> Format:
+        """One of `style.FORMATS`, made when it is first asked for."""
+        if name not in self._formats:
+            self._formats[name] = self.workbook.add_format({**style.BASE, **style.FORMATS[name]})
+        return self._formats[name]
+
+    def conditional(self, properties: dict) -> Format:
+        """A format that changes only what it names, for conditional formats."""
+        return self.workbook.add_format(properties)
+
+    def add_tab(self, name: str, heading: str = "", columns: int = 0) -> Worksheet:
+        """A tab; with a heading also its frozen first row, the link to the index, and the labels' columns."""
+        sheet = self.workbook.add_worksheet(name)
+        self.sheets[name] = sheet
+        sheet.hide_gridlines(2)
+        kind = "block" if name.startswith("block_") else "index" if name == INDEX else "other"
+        sheet.set_tab_color(style.TAB_COLOURS[kind])
+        if heading:
+            sheet.set_column(0, 0, style.POSITION_WIDTH)
+            sheet.set_column(1, 1, style.TOKEN_WIDTH)
+            sheet.set_column(LABEL_COLUMNS, max(LABEL_COLUMNS, columns - 1), style.NUMBER_WIDTH)
+            sheet.set_row(0, 24, self.format("tab line"))
+            sheet.write_url(0, 0, f"internal:'{INDEX}'!A1", self.format("tab link"), "← index")
+            sheet.write_string(0, LABEL_COLUMNS, heading, self.format("tab title"))
+            sheet.freeze_panes(1, LABEL_COLUMNS)
+        return sheet
+
+    def text(self, tab: str, row: int, column: int, text: str, fmt: str = "plain") -> None:
+        """A text, as it is. Raises DumpError where a cell can't hold it."""
+        printable = text.encode("utf-8", "backslashreplace").decode()  # halves of characters can't be stored
+        if len(printable) > MAX_TEXT:
+            raise DumpError(
+                f"a text for cell {cell(row, column)} of tab {tab} has {len(printable):,} characters "
+                f"({printable[:20]!r}...) and a cell holds {MAX_TEXT:,}: use --dump-csv"
+            )
+        self.sheets[tab].write_string(row, column, printable, self.format(fmt))
+
+    def number(self, tab: str, row: int, column: int, number: float, fmt: str = "plain") -> None:
+        self.sheets[tab].write_number(row, column, number, self.format(fmt))
+
+    def formula(self, tab: str, row: int, column: int, formula: str, value, fmt: str = "plain") -> None:
+        """A formula of one cell (without `=`) with its cached value; it is evaluated as an array formula."""
+        text = f"{{={formula}}}"
+        self.sheets[tab].write_array_formula(row, column, row, column, text, self.format(fmt), value)
+
+    def put(self, rectangle: Rectangle, fmt: str) -> None:
+        """Cells that `save` fills in; until then blank cells mark where its rows begin."""
+        area, sheet, form = rectangle.area, self.sheets[rectangle.area.tab], self.format(fmt)
+        for row in range(area.row, area.row + area.rows):
+            sheet.write_blank(row, area.column, None, form)
+        self._rectangles.append(rectangle)
+
+    def define(self, name: str, refers_to: str) -> None:
+        """A defined name. `define_name` says by its result what it doesn't accept."""
+        if self.workbook.define_name(name, f"={refers_to}") == -1:
+            raise DumpError(f"{name!r} can't be a name in a workbook")
+
+    def stage_head(self, place: Place) -> None:
+        """The two lines over a stage: name and title, shape and formula in words."""
+        step, tab, row = place.step, place.tab, place.title_row
+        self.text(tab, row, 0, step.name, "stage")
+        self.text(tab, row, LABEL_COLUMNS, f"{numbered(step)}{step.title}", "stage title")
+        self.text(tab, row + 1, 0, "{} x {}".format(*place.shape), "shape")
+        self.text(tab, row + 1, LABEL_COLUMNS, step.words, "words")
+
+    def dimension_head(self, area: Area, start: int) -> None:
+        """The header row over a matrix whose columns are dimensions."""
+        self.put(Counts(Area(area.tab, area.row - 1, area.column, 1, area.columns), start), "head")
+
+    def save(self, path: Path) -> None:
+        """Write the file under a temporary name and rename it. Raises DumpError where that can't be done."""
+        self.workbook.close()
+        files = {name: f"xl/worksheets/sheet{number}.xml" for number, name in enumerate(self.sheets, start=1)}
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fill(self._buffer, temporary, self._rectangles, files)
+            temporary.replace(path)
+        except OSError as error:
+            raise DumpError(
+                f"can't write {path} ({error.strerror or error}): close it where it is open, or choose another folder"
+            ) from None
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def numbered(step) -> str:
+    """The step's number before its title, for steps that have one.
+
+    >>> from sheetgpt.config import Config
+    >>> from sheetgpt.steps import gpt2
+    >>> [numbered(step) for step in gpt2(Config(1, 1, 2, 4, 3))[5:9]]
+    ['', 'step 1 · ', 'step 2 · ', 'step 3 · ']
+    """
+    _, mark, number = step.name.partition("_step_")
+    return f"step {number.partition('_')[0]} · " if mark else ""

@@ -1,0 +1,153 @@
+"""Rectangles of numbers and formulas, put into the sheets of a workbook that XlsxWriter made.
+
+XlsxWriter writes everything but the numbers of the matrices: where a rectangle's row begins, it leaves one blank cell
+that carries the rectangle's style. `fill` copies the package and writes the rectangle's cells in its place. So a cell
+costs the formatting of its number and little else, numbers are the shortest decimals that give back the same double,
+and no more than some rows are held at a time. The copy has fixed dates: the same content gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import BinaryIO, Protocol
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+
+import numpy as np
+
+from sheetgpt import decimals
+from sheetgpt.workbook.layout import Area, cell
+
+COMPRESSION = 1  # of 1 to 9: higher levels take up to four times as long for a file a tenth smaller
+NUMBERS_AT_A_TIME = 1 << 19
+DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip file knows
+FAR = 2**31  # bytes of a sheet beyond which a zip file needs its long form
+BYTES_A_CELL = 64  # more than any cell without a formula takes
+NO_CHARACTERS = {"\ufffe": "_xFFFE_", "\uffff": "_xFFFF_"}  # XML can't hold these two; Excel escapes them so
+
+
+class Rectangle(Protocol):
+    """Cells that belong together, row by row."""
+
+    area: Area
+
+    def rows(self, style: bytes) -> Iterator[bytes]:
+        """The XML of each row's cells, `<c s="STYLE">...</c><c s="STYLE">...`, from left to right."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A matrix of floats [rows, columns]. NaN and the infinities stand as the texts NaN, inf, -inf."""
+
+    area: Area
+    matrix: np.ndarray
+
+    def rows(self, style):
+        between = b'</v></c><c s="%s"><v>' % style
+        row = b'<c s="%s"><v>%%s</v></c>' % style
+        step = max(1, NUMBERS_AT_A_TIME // max(1, self.matrix.shape[1]))
+        for start in range(0, len(self.matrix), step):
+            chunk = self.matrix[start : start + step]
+            finite = bool(np.isfinite(chunk).all())
+            for line in decimals.to_lines(chunk, allow_nonfinite=True):
+                cells = row % line.replace(b",", between)
+                yield cells if finite else _as_text(cells, style)
+
+
+def _as_text(cells: bytes, style: bytes) -> bytes:
+    for word in (b"NaN", b"inf", b"-inf"):
+        number = b'<c s="%s"><v>%s</v>' % (style, word)
+        cells = cells.replace(number, b'<c s="%s" t="str"><v>%s</v>' % (style, word))
+    return cells
+
+
+@dataclass(frozen=True)
+class Counts:
+    """One row of whole numbers from 0: the labels of dimensions."""
+
+    area: Area
+    start: int = 0
+
+    def rows(self, style):
+        between = b'</v></c><c s="%s"><v>' % style
+        numbers = b",".join([b"%d" % i for i in range(self.start, self.start + self.area.columns)])
+        yield b'<c s="%s"><v>%s</v></c>' % (style, numbers.replace(b",", between))
+
+
+@dataclass(frozen=True)
+class Formulas:
+    """Formulas with their cached values.
+
+    formulas: (row, column, rows, columns) of each piece, counted from the area's first cell, and its formula without
+    `=`; each becomes an array formula. values: what they give, row by row; None is an empty cell.
+    """
+
+    area: Area
+    values: Sequence[Sequence]
+    formulas: Mapping[tuple[int, int, int, int], str]
+
+    def rows(self, style):
+        anchors: dict[int, dict[int, bytes]] = {}
+        for (row, column, rows, columns), formula in self.formulas.items():
+            ref = self.area.part(row, column, rows, columns).range()
+            text = f'<f t="array" ref="{ref}">{escape(formula, quote=False)}</f>'.encode()
+            anchors.setdefault(row, {})[column] = text
+        for number, values in enumerate(self.values):
+            here = anchors.get(number, {})
+            yield b"".join([_cell(value, style, here.get(column, b"")) for column, value in enumerate(values)])
+
+
+def _cell(value, style: bytes, formula: bytes = b"") -> bytes:
+    if value is None or isinstance(value, str):
+        return b'<c s="%s" t="str">%s<v>%s</v></c>' % (style, formula, escape(value or "", quote=False).encode())
+    if not np.isfinite(value):
+        return b'<c s="%s" t="e">%s<v>#NUM!</v></c>' % (style, formula)
+    return b'<c s="%s">%s<v>%s</v></c>' % (style, formula, repr(float(value)).encode())
+
+
+def fill(skeleton: BinaryIO, path: Path, rectangles: Sequence[Rectangle], tab_files: Mapping[str, str]) -> None:
+    """Copy the package `skeleton` to `path` with every rectangle's cells in place.
+
+    tab_files: the file inside the package of each tab that holds rectangles.
+    """
+    by_file: dict[str, list[Rectangle]] = {}
+    for rectangle in rectangles:
+        by_file.setdefault(tab_files[rectangle.area.tab], []).append(rectangle)
+    with ZipFile(skeleton) as source, ZipFile(path, "w", ZIP_DEFLATED, compresslevel=COMPRESSION) as target:
+        for name in source.namelist():
+            info = ZipInfo(name, DATE)
+            info.compress_type = ZIP_DEFLATED
+            content = source.read(name)
+            if name == "xl/sharedStrings.xml":
+                for character, text in NO_CHARACTERS.items():
+                    content = content.replace(character.encode(), text.encode())
+            inside = by_file.get(name, [])
+            size = len(content) + BYTES_A_CELL * sum(r.area.rows * r.area.columns for r in inside)
+            with target.open(info, "w", force_zip64=size > FAR) as file:
+                for text in filled(content, inside):
+                    file.write(text)
+
+
+def filled(sheet: bytes, rectangles: Sequence[Rectangle]) -> Iterator[bytes]:
+    """A sheet's XML, piece by piece, with the rectangles' cells where their blank cells stood."""
+    at = 0
+    lines: dict[int, Iterator[bytes]] = {}
+    for row, column, number in heapq.merge(*(_starts(i, r.area) for i, r in enumerate(rectangles))):
+        address = cell(row, column).encode()
+        start = sheet.index(b'<c r="%s" s="' % address, at)
+        end = sheet.index(b'"/>', start)
+        if number not in lines:
+            style = sheet[start:end].rpartition(b'"')[2]
+            lines[number] = rectangles[number].rows(style)
+        cells = next(lines[number])
+        yield sheet[at:start]
+        yield b'<c r="%s"' % address + cells[2:]
+        at = end + 3
+    yield sheet[at:]
+
+
+def _starts(number: int, area: Area) -> Iterator[tuple[int, int, int]]:
+    return ((area.row + i, area.column, number) for i in range(area.rows if area.columns else 0))

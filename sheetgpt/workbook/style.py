@@ -1,0 +1,123 @@
+"""How a workbook looks: quiet colours, fonts, number formats, column widths. Where things stand is `layout`'s."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+INK, MUTED, LINE, HEAD_FILL, ACCENT, LINK = "#1F2933", "#7B8794", "#D9DFE5", "#F4F6F8", "#2F7F86", "#2B6CB0"
+INPUT_FILL, PARAMETER_FILL, STAGE_FILL = "#FFF3D1", "#E9F0E4", "#EDF2F9"  # the live workbook's three kinds of cells
+WARNING = "#B4501E"
+
+POSITION_WIDTH, TOKEN_WIDTH, NUMBER_WIDTH = 10, 16, 8
+FIRST_WIDTHS = {"Prompt_to_Tokens": (0, 0, 18), "head": (1, 1, 22)}  # (first column, last column, width) that differ
+TAB_COLOURS = {"index": INK, "block": ACCENT, "other": "#A9B4C0"}
+
+BASE = {"font_name": "Calibri", "font_size": 10, "font_color": INK, "valign": "vcenter"}
+FIRST = {"top": 1, "top_color": LINE}  # of a tab's stages in the index
+FORMATS: Mapping[str, Mapping] = {
+    "plain": {},
+    "title": {"bold": True, "font_size": 18},
+    "subtitle": {"font_color": MUTED, "font_size": 11},
+    "tab title": {"bold": True, "font_size": 13, "bottom": 1, "bottom_color": LINE},
+    "tab line": {"bottom": 1, "bottom_color": LINE},
+    "link": {"font_color": LINK},
+    "tab link": {"font_color": LINK, "bottom": 1, "bottom_color": LINE},
+    "stage": {"bold": True, "font_color": ACCENT, "font_size": 11},
+    "stage title": {"bold": True, "font_size": 11},
+    "shape": {"font_color": MUTED},
+    "words": {"font_color": MUTED, "italic": True},
+    "key": {"font_color": MUTED},
+    "first plain": FIRST,
+    "first shape": {"font_color": MUTED, **FIRST},
+    "first words": {"font_color": MUTED, "italic": True, **FIRST},
+    "first link": {"font_color": LINK, **FIRST},
+    "text": {"num_format": "@"},
+    "value": {"align": "left"},
+    "strong": {"bold": True, "num_format": "@"},
+    "table head": {"bold": True, "bg_color": HEAD_FILL, "bottom": 1, "bottom_color": LINE},
+    "head": {"font_color": MUTED, "bg_color": HEAD_FILL, "align": "right", "num_format": "0"},
+    "head token": {"font_color": MUTED, "bg_color": HEAD_FILL, "align": "right", "num_format": "@"},
+    "head name": {"font_color": MUTED, "bg_color": HEAD_FILL, "italic": True, "align": "right"},
+    "position": {"font_color": MUTED, "bg_color": HEAD_FILL, "align": "right", "num_format": "0"},
+    "token": {"bg_color": HEAD_FILL, "num_format": "@", "align": "left", "indent": 1},
+    "number": {"num_format": "0.000"},
+    "probability": {"num_format": "0.0000%"},
+    "rank": {"num_format": "0"},
+    "piece": {"align": "center"},
+    "pairs": {"font_color": MUTED, "align": "center"},
+    "best score": {"font_color": ACCENT, "bold": True, "align": "center"},
+    "merged": {"bg_color": HEAD_FILL, "align": "center"},
+    "note": {"font_color": WARNING, "text_wrap": True, "valign": "top"},
+    # the live workbook
+    "input": {"bg_color": INPUT_FILL, "num_format": "@", "border": 1, "border_color": LINE},
+    "input number": {"bg_color": INPUT_FILL, "num_format": "0", "border": 1, "border_color": LINE, "align": "center"},
+    "input matrix": {"bg_color": INPUT_FILL, "num_format": "0.000"},
+    "parameter": {"bg_color": PARAMETER_FILL, "num_format": "0.000"},
+    "parameter text": {"bg_color": PARAMETER_FILL, "num_format": "@"},
+    "live number": {"bg_color": STAGE_FILL, "num_format": "0.000"},
+    "live probability": {"bg_color": STAGE_FILL, "num_format": "0.0000%"},
+    "live count": {"bg_color": STAGE_FILL, "num_format": "0"},
+    "live piece": {"bg_color": STAGE_FILL, "align": "center"},
+    "live text": {"bg_color": STAGE_FILL},
+    "live strong": {"bg_color": STAGE_FILL, "bold": True},
+    "legend input": {"bg_color": INPUT_FILL, "border": 1, "border_color": LINE},
+    "legend parameter": {"bg_color": PARAMETER_FILL, "border": 1, "border_color": LINE},
+    "legend stage": {"bg_color": STAGE_FILL, "border": 1, "border_color": LINE},
+    "message": {"bold": True, "font_color": ACCENT},
+    "line": {"font_size": 11},
+}
+
+MERGE_ROWS = {  # of the merge trace, by their labels
+    "Pairs": "pairs",
+    "Scores": "pairs",
+    "Max Score": "best score",
+    "Merged": "merged",
+    "TokenID": "merged",
+}
+MASKED_FORMAT = {"font_color": "#A9B4C0", "num_format": "0E+0"}
+WARNING_FORMAT = {"font_color": WARNING}
+HEAD_BORDER = {"left": 1, "left_color": "#A9B4C0"}
+SHARE_SCALE = {  # of attention weights and probabilities
+    "type": "2_color_scale",
+    "min_type": "num",
+    "max_type": "num",
+    "min_value": 0,
+    "max_value": 1,
+    "min_color": "#FFFFFF",
+    "max_color": "#4FA3A5",
+}
+
+
+def masked(fmt) -> dict:
+    """The conditional format of cells that look ahead."""
+    return {"type": "cell", "criteria": "<", "value": -1e9, "format": fmt}
+
+
+def best_tokens_chart(workbook, tab: str, first_row: int, token_column: int, probability_column: int, count: int):
+    """A bar chart of the ten best tokens: bars from the best downwards."""
+    chart = workbook.add_chart({"type": "bar"})
+    last_row = first_row + count - 1
+    chart.add_series(
+        {
+            "name": "probability",
+            "categories": [tab, first_row, token_column, last_row, token_column],
+            "values": [tab, first_row, probability_column, last_row, probability_column],
+            "fill": {"color": "#4FA3A5"},
+            "gap": 40,
+            "data_labels": {"value": True, "num_format": "0.0%", "font": {"color": MUTED, "size": 9}},
+        }
+    )
+    chart.set_title({"name": "The ten best next tokens", "name_font": {"size": 11, "color": INK, "bold": True}})
+    chart.set_legend({"none": True})
+    chart.set_y_axis({"reverse": True, "num_font": {"size": 9}, "line": {"color": LINE}, "major_tick_mark": "none"})
+    chart.set_x_axis(
+        {
+            "min": 0,
+            "visible": False,
+            "major_gridlines": {"visible": False},
+            "num_format": "0%",
+            "label_position": "none",
+        }
+    )
+    chart.set_chartarea({"border": {"color": LINE}})
+    return chart

@@ -1,0 +1,289 @@
+"""A run as a workbook of values: an index, then every stage, labelled, under its defined name.
+
+Where a stage stands is `layout`'s, how it looks `style`'s and `book`'s, how numbers get into a file `cells`'.
+The workbook whose stages are formulas is `live`'s.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sheetgpt import frames
+from sheetgpt.dump import stage_matrix
+from sheetgpt.steps import Step
+from sheetgpt.workbook import style
+from sheetgpt.workbook.book import Book
+from sheetgpt.workbook.cells import Numbers
+from sheetgpt.workbook.layout import (
+    INDEX,
+    LABEL_COLUMNS,
+    LOGITS,
+    MAX_ROWS,
+    MAX_TEXT,
+    Area,
+    Place,
+    Stage,
+    lay_out,
+    tabs,
+    widths,
+)
+
+if TYPE_CHECKING:
+    from sheetgpt.forward import Trace
+
+BEST = 10  # tokens in the table beside the logits and in the chart
+BEST_COLUMN = LABEL_COLUMNS + 4  # that table's first column: after logit, probability, rank and a gap
+HEADINGS = {
+    "Prompt_to_Tokens": "From the prompt to tokens: words, then merges, pass by pass",
+    "embeddings": "Tokens become vectors",
+    "head": "The language head: the last row becomes a prediction",
+    "logits": "How well each token would continue the prompt",
+}
+MAX_MERGE_CELLS = 2_000_000  # of the merge trace: beyond, it is a table that nobody reads and takes minutes to write
+SEE_TRACE = "`sheetgpt tokenize --trace` prints it."
+
+
+def write_workbook(trace: Trace, path: Path, *, head_layout: str = "heads") -> Path:
+    """Write the run's workbook. Returns its path. Raises DumpError where it can't be written or doesn't fit a sheet."""
+    texts = {name: text_table(trace, name) for name in trace if trace.step(name).rows == "text"}
+    places = lay_out(stage_shape(trace, name, texts, head_layout) for name in trace)
+    book = Book("GPT-2, stage by stage")
+    book.add_tab(INDEX)
+    for tab, found in tabs(places).items():
+        book.add_tab(tab, HEADINGS.get(tab) or block_heading(tab), widths([a for place in found for a in place.areas]))
+        if tab in style.FIRST_WIDTHS:
+            book.sheets[tab].set_column(*style.FIRST_WIDTHS[tab])
+        for place in found:
+            book.stage_head(place)
+            book.define(place.step.name, place.refers_to())
+            if place.step.rows == "text":
+                write_text_stage(book, place, texts[place.step.name])
+            else:
+                write_matrix_stage(book, place, *stage_matrix(trace, place.step.name, head_layout))
+    write_logit_columns(book, places[LOGITS].area, trace)
+    write_index(book, trace, places)
+    book.save(path)
+    return path
+
+
+def block_heading(tab: str) -> str:
+    return f"Block {tab.removeprefix('block_')}: attention (steps 1 to 10), then the MLP (steps 11 to 16)"
+
+
+def stage_shape(trace: Trace, name: str, texts: dict[str, list[list]], head_layout: str) -> Stage:
+    """What the layout has to know of a stage."""
+    step = trace.step(name)
+    if step.rows == "text":
+        table = texts[name]
+        return Stage(step, len(table), max(map(len, table)), header_rows=0)
+    matrix, _, columns = stage_matrix(trace, name, head_layout)
+    by_head = len(columns.levels) == 3
+    together = matrix.shape[1] // trace.config.n_head if by_head else 1
+    return Stage(step, *matrix.shape, header_rows=len(columns.levels), together=together)
+
+
+def text_table(trace: Trace, name: str) -> list[list]:
+    """A stage of texts; a merge trace that no sheet can show usefully is replaced by a sentence that says so."""
+    if name == "prompt_to_tokens":
+        rows, columns = trace.merges.shape
+        if rows * columns > MAX_MERGE_CELLS or rows > MAX_ROWS // 2:
+            return [[f"The merge trace has {rows:,} rows of {columns:,} cells and is left out here: {SEE_TRACE}"]]
+    return trace.text_table(name)
+
+
+# ------------------------------------------------------------------------------------------------ stages
+
+
+def write_text_stage(book: Book, place: Place, table: list[list]) -> None:
+    """Words, merges, tokens and the predicted token, cell by cell."""
+    row_labels = ("Tokens", "Token IDs") if place.step.name == "final_tokens" else ()
+    labelled = place.step.name in ("prompt_to_tokens", "predicted_token")
+    start = 0
+    for area in place.areas:
+        for number, row in enumerate(table):
+            at = area.part(number, rows=1, columns=1)
+            if number < len(row_labels):
+                book.text(area.tab, at.row, 0, row_labels[number], "key")
+            kind = style.MERGE_ROWS.get(row[0], "piece") if labelled and row else "piece"
+            for column, value in enumerate(row[start : start + area.columns]):
+                label = labelled and start + column == 0
+                write_value(book, at.part(column=column, rows=1, columns=1), value, "key" if label else kind)
+        start += area.columns
+
+
+def write_value(book: Book, at: Area, value, kind: str) -> None:
+    if isinstance(value, str):
+        if value:
+            book.text(at.tab, at.row, at.column, value, kind)
+    elif isinstance(value, float):
+        book.put(Numbers(at, np.array([[value]])), "number")
+    elif value is not None:
+        book.number(at.tab, at.row, at.column, value, kind)
+
+
+def write_matrix_stage(book: Book, place: Place, matrix: np.ndarray, rows: frames.Axis, columns: frames.Axis) -> None:
+    """A matrix with its labels: rows by position and token, columns by dimension, or by head, key and token."""
+    start = 0
+    for area in place.areas:
+        write_row_labels(book, area, rows)
+        write_column_labels(book, area, columns, start)
+        book.put(Numbers(area, matrix[:, start : start + area.columns]), "number")
+        start += area.columns
+        highlight(book, place.step, area, len(columns) // max(1, columns_per_head(columns)))
+
+
+def columns_per_head(columns: frames.Axis) -> int:
+    """How many heads the columns are divided into; 1 where they aren't."""
+    return max(columns.levels[0]) + 1 if len(columns.levels) == 3 else 1
+
+
+def write_row_labels(book: Book, area: Area, rows: frames.Axis) -> None:
+    for column, name in enumerate(rows.names):
+        book.text(area.tab, area.row - 1, column, name, "head name")
+    for number, (position, token) in enumerate(zip(*rows.levels, strict=True)):
+        book.number(area.tab, area.row + number, 0, position, "position")
+        book.text(area.tab, area.row + number, 1, token, "token")
+
+
+def write_column_labels(book: Book, area: Area, columns: frames.Axis, start: int) -> None:
+    if columns.names == ("dimension",):
+        book.dimension_head(area, start)
+        book.text(area.tab, area.row - 1, 1, "token  \\  dimension", "head name")
+        return
+    first_row = area.row - len(columns.levels)
+    for level, (name, labels) in enumerate(zip(columns.names, columns.levels, strict=True)):
+        row = first_row + level
+        if level < len(columns.levels) - 1:
+            book.text(area.tab, row, 0, "", "head name")
+            book.text(area.tab, row, 1, name, "head name")
+        for column, label in enumerate(labels[start : start + area.columns], start=area.column):
+            if isinstance(label, str):
+                book.text(area.tab, row, column, label, "head token")
+            else:
+                book.number(area.tab, row, column, label, "head")
+
+
+def highlight(book: Book, step: Step, area: Area, keys: int) -> None:
+    """What helps the eye: masked cells in grey, a colour scale on attention weights, a line between heads."""
+    sheet = book.sheets[area.tab]
+    corners = (area.row, area.column, area.row + area.rows - 1, area.column + area.columns - 1)
+    if step.columns == "heads x keys":
+        border = book.conditional(style.HEAD_BORDER)
+        first_of_head = f"=MOD(COLUMN()-{area.column + 1},{keys})=0"
+        sheet.conditional_format(*corners, {"type": "formula", "criteria": first_of_head, "format": border})
+    if step.name.endswith("_step_7"):
+        sheet.conditional_format(*corners, style.SHARE_SCALE)
+    elif step.columns in ("keys", "heads x keys"):
+        sheet.conditional_format(*corners, style.masked(book.conditional(style.MASKED_FORMAT)))
+
+
+# ------------------------------------------------------------------------------------------------ logits and index
+
+
+def write_logit_columns(book: Book, area: Area, trace: Trace) -> None:
+    """Beside each logit its probability and rank, and the best tokens in order."""
+    best = trace.predictions(len(trace.array("logits")))
+    probability, rank = np.empty((area.rows, 1)), np.empty((area.rows, 1))
+    for one in best:
+        probability[one.id], rank[one.id] = one.probability, one.rank
+    column = area.column + 1
+    for title, matrix, kind in (("probability", probability, "probability"), ("rank", rank, "rank")):
+        book.text(LOGITS, area.row - 1, column, title, "head token")
+        book.put(Numbers(Area(LOGITS, area.row, column, area.rows, 1), matrix), kind)
+        column += 1
+    book.sheets[LOGITS].freeze_panes(area.row, LABEL_COLUMNS)
+    best_tokens_head(book, area)
+    for row, one in enumerate(best[:BEST], start=area.row):
+        book.number(LOGITS, row, BEST_COLUMN, one.rank, "position")
+        book.text(LOGITS, row, BEST_COLUMN + 1, one.token, "token")
+        book.number(LOGITS, row, BEST_COLUMN + 2, one.id, "rank")
+        book.number(LOGITS, row, BEST_COLUMN + 3, one.logit, "number")
+        book.number(LOGITS, row, BEST_COLUMN + 4, one.probability, "probability")
+
+
+def best_tokens_head(book: Book, area: Area) -> None:
+    """The header of the table of the best tokens, and its columns' widths."""
+    sheet = book.sheets[LOGITS]
+    sheet.set_column(area.column, area.column + 2, 11)
+    sheet.set_column(area.column + 3, area.column + 3, 4)
+    sheet.set_column(BEST_COLUMN, BEST_COLUMN, 6)
+    sheet.set_column(BEST_COLUMN + 1, BEST_COLUMN + 1, style.TOKEN_WIDTH)
+    sheet.set_column(BEST_COLUMN + 3, BEST_COLUMN + 4, 11)
+    for column, title in enumerate(("rank", "token", "id", "logit", "probability"), start=BEST_COLUMN):
+        book.text(LOGITS, area.row - 1, column, title, "head token")
+    last = area.row + area.rows - 1
+    for column in (area.column + 1, BEST_COLUMN + 4):
+        sheet.conditional_format(area.row, column, last, column, style.SHARE_SCALE)
+
+
+def write_index(book: Book, trace: Trace, places: dict[str, Place]) -> None:
+    """What was run, with what, and every stage with a link to its place."""
+    sheet = book.sheets[INDEX]
+    sheet.hide_gridlines(2)
+    for column, width in enumerate((3, 25, 32, 14, 66, 26)):
+        sheet.set_column(column, column, width)
+    book.text(INDEX, 0, 1, "GPT-2, stage by stage", "title")
+    sheet.set_row(0, 30)
+    book.text(INDEX, 1, 1, "Every matrix between the prompt and the predicted token, under its name.", "subtitle")
+    row = 3
+    for key, value in facts(trace):
+        texts = chunks(value) if isinstance(value, str) else [value]
+        for number, text in enumerate(texts):
+            book.text(INDEX, row, 1, key if number == 0 else "", "key")
+            if isinstance(text, str):
+                book.text(INDEX, row, 2, text, "strong" if key == "Predicted token" else "text")
+            else:
+                book.number(INDEX, row, 2, text, "value")
+            row += 1
+    chart_row = 4 + len(chunks(trace.prompt or ""))
+    place_chart(book, places[LOGITS].area, chart_row)
+    write_stage_list(book, places, max(row, chart_row + 13) + 1)
+
+
+def chunks(text: str) -> list[str]:
+    """A text in pieces that a cell can hold, at least one."""
+    return [text[start : start + MAX_TEXT] for start in range(0, max(1, len(text)), MAX_TEXT)]
+
+
+def facts(trace: Trace) -> list[tuple[str, object]]:
+    """What the index says of the run."""
+    best = trace.predictions(1)[0]
+    found = [
+        ("Prompt", trace.prompt if trace.prompt is not None else "(token ids)"),
+        ("Predicted token", best.token),
+        ("Its probability", f"{best.probability:.2%}"),
+        ("Tokens in the prompt", len(trace.token_ids)),
+        ("Model", trace.weights_folder.name if trace.weights_folder else "(in memory)"),
+        ("Numbers", str(trace.dtype)),
+    ]
+    if trace.overridden:
+        found.append(("Changed by hand", ", ".join(trace.overridden)))
+    return found + trace.config.rows()
+
+
+def place_chart(book: Book, logits: Area, row: int) -> None:
+    count = min(BEST, logits.rows)
+    chart = style.best_tokens_chart(book.workbook, LOGITS, logits.row, BEST_COLUMN + 1, BEST_COLUMN + 4, count)
+    chart.set_size({"width": 560, "height": 256})
+    book.sheets[INDEX].insert_chart(row, 4, chart, {"object_position": 3})
+
+
+def write_stage_list(book: Book, places: dict[str, Place], row: int) -> None:
+    """One line a stage: name, title, shape, formula in words, and the link to its first cell."""
+    sheet = book.sheets[INDEX]
+    for column, title in enumerate(("Stage (its defined name)", "Title", "Shape", "In words", "Place"), start=1):
+        book.text(INDEX, row, column, title, "table head")
+    previous = None
+    for number, place in enumerate(places.values(), start=row + 1):
+        step, area = place.step, place.areas[0]
+        line = "" if previous == place.tab else "first "  # a line between tabs
+        previous = place.tab
+        book.text(INDEX, number, 1, step.name, f"{line}plain")
+        book.text(INDEX, number, 2, step.title, f"{line}plain")
+        book.text(INDEX, number, 3, "{} x {}".format(*place.shape), f"{line}shape")
+        book.text(INDEX, number, 4, step.words, f"{line}words")
+        target = f"internal:'{area.tab}'!A{place.title_row + 1}"
+        sheet.write_url(number, 5, target, book.format(f"{line}link"), f"{area.tab}!{area.range()}")
