@@ -117,7 +117,7 @@ def count_shape(path: Path) -> tuple[int, int]:
     """(rows, columns) of a file of decimals, by counting line ends: quick, and no number is looked at."""
     ends, columns, last = 0, 0, b""
     with path.open("rb") as file:
-        while chunk := file.read(BLOCK_BYTES):
+        for chunk in _whole_lines(file):
             columns = columns or Layout.of(chunk).columns(chunk)
             ends += int(np.count_nonzero(np.frombuffer(chunk, np.uint8) == NEWLINE))
             last = (last + chunk)[-STRETCH:]
@@ -235,7 +235,7 @@ def _fault(text: bytes, rows: int, columns: int, dtype: np.dtype, ended: bool) -
 
 
 def _is_number(cell: bytes, dtype: np.dtype) -> bool:
-    return bool(NUMBER.fullmatch(cell)) and abs(float(cell)) <= np.finfo(dtype).max
+    return bool(NUMBER.fullmatch(cell)) and abs(float(cell)) <= float(np.finfo(dtype).max)
 
 
 def _complaint(cells: list[bytes], wrong: int, *, first: bool) -> str:

@@ -247,9 +247,7 @@ def write_weights(
         written.add(name)
     lacking = [name for name in shapes if name not in written | {LM_HEAD}]
     if lacking:
-        raise WeightsError(
-            f"{folder} was to be written without {lacking[0]}: a model has all of {len(shapes)} matrices"
-        )
+        raise WeightsError(f"{folder} was to be written without {lacking[0]}: a model has all its matrices")
     write_file(folder / CONSTANTS_FILE, _constants(config))
 
 

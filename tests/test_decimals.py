@@ -1,0 +1,170 @@
+"""A matrix as lines of decimals and back."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from sheetgpt import decimals
+from sheetgpt.decimals import count_shape, read_matrix, to_lines, to_text
+from sheetgpt.errors import WeightsError
+
+MATRIX = np.float32([[0.1, -2, 1e-7], [3.5, 1e10, -0.0]])
+PLAIN = "0.1,-2,0.0000001\n3.5,1e10,-0\n"
+
+
+def matrices(dtype, width):
+    floats = st.floats(width=width, allow_nan=False, allow_infinity=False)
+    return arrays(dtype, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=floats)
+
+
+def read(tmp_path, text, dtype="float32"):
+    path = tmp_path / "m.csv"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return read_matrix(path, dtype)
+
+
+def fault(tmp_path, text, dtype="float32"):
+    with pytest.raises(WeightsError) as error:
+        read(tmp_path, text, dtype)
+    message = str(error.value)
+    assert "\n" not in message
+    assert message.startswith(str(tmp_path / "m.csv"))
+    return message.removeprefix(str(tmp_path / "m.csv"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(matrix=matrices(np.float32, 32) | matrices(np.float64, 64))
+def test_every_matrix_comes_back_bit_for_bit(matrix, tmp_path_factory):
+    path = tmp_path_factory.mktemp("m") / "m.csv"
+    path.write_bytes(b"".join(to_text(matrix)))
+    back = read_matrix(path, matrix.dtype)
+    assert back.flags.c_contiguous
+    assert back.dtype == matrix.dtype
+    assert back.tobytes() == matrix.tobytes()
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [(np.float32, np.uint32), (np.float64, np.uint64)])
+def test_no_decimal_could_be_shorter(dtype, bits):
+    any_bits = np.random.default_rng(5).integers(0, np.iinfo(bits).max, 20_000, dtype=bits).view(dtype)
+    numbers = any_bits[np.isfinite(any_bits)].reshape(1, -1)
+
+    def digits(text):
+        return text.lower().lstrip("-").partition("e")[0].replace(".", "").strip("0")
+
+    ours = to_lines(numbers)[0].decode().split(",")
+    assert [digits(text) for text in ours] == [digits(str(number)) for number in numbers[0]]
+
+
+def test_float32_is_parsed_as_float32_and_not_rounded_twice(tmp_path):
+    just_below_the_middle = "1.00000017881393432617187499"
+    assert np.float32(float(just_below_the_middle)) == np.float32(1.0000002)  # a tie, to even
+    assert read(tmp_path, just_below_the_middle)[0, 0] == np.float32(1.0000001)
+
+
+@pytest.mark.parametrize("shape", [(7, 1), (1, 5000), (5000, 3), (3, 0), (0, 3)])
+def test_lines_and_text_agree_whatever_the_blocks(shape, monkeypatch):
+    monkeypatch.setattr(decimals, "BLOCK_NUMBERS", 100)
+    matrix = np.random.default_rng(1).standard_normal(shape)
+    lines = to_lines(matrix, b";")
+    assert len(lines) == shape[0]
+    assert b"".join(to_text(matrix, b";")) == b"".join(line + b"\n" for line in lines)
+    assert [[float(cell) for cell in line.split(b";") if cell] for line in lines] == matrix.tolist()
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1000])
+def test_blocks_of_any_size_read_the_same(size, tmp_path, monkeypatch):
+    matrix = np.random.default_rng(2).standard_normal((200, 7))
+    path = tmp_path / "m.csv"
+    path.write_bytes(b"".join(to_text(matrix)))
+    monkeypatch.setattr(decimals, "BLOCK_BYTES", size)
+    monkeypatch.setattr(decimals, "STRETCH", 50)
+    np.testing.assert_array_equal(read_matrix(path, "float64"), matrix)
+    assert count_shape(path) == (200, 7)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_refused_unless_it_is_asked_for(value):
+    matrix = np.array([[1.0, 2.0], [3.0, value]])
+    with pytest.raises(ValueError, match="row 2, column 2"):
+        to_lines(matrix)
+    last = to_lines(matrix, allow_nonfinite=True)[1].partition(b",")[2]
+    np.testing.assert_array_equal(float(last), value)
+
+
+@pytest.mark.parametrize("matrix", [np.arange(4), np.zeros((2, 2), int), np.zeros((2, 2), np.float16)])
+def test_only_matrices_of_floats_are_written(matrix):
+    with pytest.raises(TypeError, match="float32 or float64 matrix"):
+        to_lines(matrix)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PLAIN,
+        PLAIN.rstrip("\n"),
+        PLAIN.replace("\n", "\r\n"),
+        "\ufeff" + PLAIN,
+        PLAIN.replace("\n", ",\r\n"),
+        PLAIN.replace("\n", ",,,\r\n"),
+        PLAIN + "\n\n",
+        PLAIN + ",,\r\n,,\r\n",
+        PLAIN.replace(",", ";"),
+        PLAIN.replace(",", ";").replace(".", ","),
+        "\ufeff" + PLAIN.replace(",", ";").replace(".", ",").replace("\n", ";;\r\n"),
+        PLAIN.replace(",", "\t"),
+        PLAIN.replace(",", " , ").replace("\n", " \n"),
+        PLAIN.replace("-2", '"-2"'),
+        PLAIN.replace("1e10", "+1.0E+10"),
+    ],
+)
+def test_what_spreadsheet_programs_save_reads_the_same(tmp_path, text):
+    assert read(tmp_path, text).tobytes() == MATRIX.tobytes()
+    assert count_shape(tmp_path / "m.csv") == MATRIX.shape
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1,2\n3,x\n", ", row 2, column 2 holds 'x', which is no number: correct it, or get or convert the file again"),
+        ("1,2\n3,#NAME?\n", ", row 2, column 2 holds '#NAME?', which is no number"),
+        ("1,2\n3,1_0\n", ", row 2, column 2 holds '1_0', which is no number"),
+        ("1,2\n3,0x1\n", ", row 2, column 2 holds '0x1', which is no number"),
+        ("1,2\n3,1 2\n", ", row 2, column 2 holds '1 2', which is no number"),
+        ("1,2\nnan,4\n", ", row 2, column 1 holds 'nan', which is no finite number"),
+        ("1,2\n3,-Infinity\n", ", row 2, column 2 holds '-Infinity', which is no finite number"),
+        ("1,2\n3,1e39\n", ", row 2, column 2 holds '1e39', which is too large"),
+        ("1,2\n,4\n", ", row 2, column 1 is blank"),
+        ("1,2\n3,\n5,6\n", ", row 2, column 2 is blank"),
+        ("a,b\n1,2\n", ", row 1, column 1 holds 'a': weight files have no header; delete row 1"),
+        ("1,2\n3,4,5\n", ", row 2 has 3 numbers, row 1 has 2: a row was damaged"),
+        ("1,2,3\n4,5\n6,7,8,9\n", ", row 2 has 2 numbers, row 1 has 3: a row was damaged"),
+        ("1,2,3\n4,5,6\n7,8", ", row 3 has 2 numbers, row 1 has 3: the file is torn; get or convert it again"),
+        ("1,2\n\n3,4\n", ", row 2 follows or is a blank row"),
+        ("", " holds no numbers: the file is empty or torn; get or convert it again"),
+        ("\n\n", " holds no numbers"),
+        ("1,2\n3,4\x00\n", ", row 2, column 2 holds '4\\x00', which is no number"),
+        ("1;2\n3;4.000,5\n", ", row 2, column 2 holds '4.000.5', which is no number"),
+        ("1,2\n".encode("utf-16").decode("latin-1").encode("latin-1"), ", row 1, column 1 holds"),
+    ],
+)
+def test_what_is_no_matrix_is_told_by_row_and_column(tmp_path, text, message):
+    assert fault(tmp_path, text).startswith(message)
+
+
+@pytest.mark.parametrize("row", [1, 2, 500, 1000])
+def test_a_fault_is_found_in_any_block(tmp_path, monkeypatch, row):
+    monkeypatch.setattr(decimals, "BLOCK_BYTES", 256)
+    lines = ["1.5,2.5,3.5"] * 1000
+    lines[row - 1] = "1.5,2.5,oops"
+    assert fault(tmp_path, "\n".join(lines) + "\n").startswith(f", row {row}, column 3 holds 'oops'")
+
+
+def test_blank_rows_may_not_stand_between_blocks_either(tmp_path, monkeypatch):
+    monkeypatch.setattr(decimals, "BLOCK_BYTES", 8)
+    assert "blank row" in fault(tmp_path, "1,2\n" * 20 + "\n" * 20 + "3,4\n" * 20)
+
+
+def test_a_number_too_large_for_float32_is_a_fine_double(tmp_path):
+    assert read(tmp_path, "1e39\n", "float64")[0, 0] == 1e39
