@@ -26,7 +26,7 @@ Rounds = dict[str, list[float]]
 def print_machine(*packages: str) -> None:
     """One paragraph: date, processor, cores, memory, Python and the versions of the packages that take part."""
     versions = ", ".join(f"{name} {version(name)}" for name in ("sheetgpt", "numpy", *packages))
-    print(f"{time.strftime('%Y-%m-%d')}; {processor()}, {os.cpu_count()} cores, {memory_gb():.0f} GB")
+    print(f"{time.strftime('%Y-%m-%d')}; {processor()}, {cores()} cores, {memory_gb():.0f} GB")
     print(f"Python {platform.python_version()}; {versions}\n", flush=True)
 
 
@@ -38,6 +38,10 @@ def processor() -> str:
         return platform.processor() or platform.machine()
     fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     return f"{fields.get('model name', platform.machine())} (model {fields.get('model', '?')})"
+
+
+def cores() -> int:
+    return os.cpu_count() or 1
 
 
 def memory_gb() -> float:
@@ -68,6 +72,40 @@ def process(*command: str | Path, **environment: str) -> Contender:
     return clocked(run)
 
 
+class Worker:
+    """A contender in a process of its own that stays alive: no library's threads spin while another is measured.
+
+    The script, called as `SCRIPT --contender NAME`, must end in `serve`.
+    """
+
+    REST = 0.3  # seconds before each turn: OpenMP's threads spin for up to 0.2 after their work
+
+    def __init__(self, script: str, name: str):
+        command = [sys.executable, script, "--contender", name]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __call__(self) -> float:
+        time.sleep(self.REST)
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+        while not (line := self._process.stdout.readline()).startswith("took "):
+            if not line:
+                sys.exit(f"{self._process.args} ended")
+        return float(line.removeprefix("took "))
+
+
+def serve(contender: Contender) -> None:
+    """Answer each line on stdin by one turn, until stdin ends."""
+    for _ in sys.stdin:
+        gc.collect()
+        print(f"took {contender()}", flush=True)
+
+
+def asked_contender() -> str | None:
+    """The name after `--contender` where a Worker started this script."""
+    return sys.argv[2] if sys.argv[1:2] == ["--contender"] else None
+
+
 def in_turn(rounds: int, *, warm_up: int = 1, **contenders: Contender) -> Rounds:
     """Each contender once a round, in turn, every second round backwards: (name -> what each round gave)."""
     for _ in range(warm_up):
@@ -76,7 +114,6 @@ def in_turn(rounds: int, *, warm_up: int = 1, **contenders: Contender) -> Rounds
     results: Rounds = {name: [] for name in contenders}
     for number in range(rounds):
         for name in list(contenders)[:: -1 if number % 2 else 1]:
-            gc.collect()
             results[name].append(contenders[name]())
     return results
 
@@ -106,7 +143,7 @@ def bandwidth(array_mb: int = 512, rounds: int = 5) -> float:
     """Bytes a second that all cores together read from an array too large for the caches: the limit of a decoder."""
     import numpy as np
 
-    parts = np.array_split(np.ones(array_mb << 18, np.float32), os.cpu_count() or 1)
+    parts = np.array_split(np.ones(array_mb << 18, np.float32), cores())
     best = float("inf")
     for _ in range(rounds):
         threads = [threading.Thread(target=np.dot, args=(part, part)) for part in parts]

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from sheetgpt.bpe import MergeTrace, Tokenizer
 from sheetgpt.config import Config
 from sheetgpt.errors import PromptError
 from sheetgpt.weights import Weights, embedded_folder, load_weights
+
+if TYPE_CHECKING:
+    from sheetgpt.decode import Generated
 
 TOKEN_FILES = ("vocab_bpe.csv", "bpe_token_ids.csv")
 
@@ -71,6 +75,32 @@ class Model:
             weights_folder=self.weights.folder,
             overridden=tuple(overrides),
         )
+
+    def generate(
+        self,
+        prompt: str | None = None,
+        n: int = 20,
+        *,
+        token_ids: Sequence[int] | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        greedy: bool = False,
+        stop_at_eos: bool = True,
+        slide: bool = True,
+    ) -> Iterator[Generated]:
+        """Up to n new tokens, each as soon as it is made; greedy where no sampling option is given.
+
+        What the options mean is told in `sample.Sampling` and `decode.generate`. Raises PromptError at once, not at
+        the first token, where an option or the prompt doesn't fit.
+        """
+        from sheetgpt import decode
+        from sheetgpt.sample import Sampling
+
+        sampling = Sampling.of(temperature, top_k, top_p, seed, greedy=greedy)
+        _, ids = self.encode(prompt, token_ids)
+        return decode.generate(self, ids, n, sampling, stop_at_eos=stop_at_eos, slide=slide)
 
     def encode(self, prompt: str | None, token_ids: Sequence[int] | None) -> tuple[MergeTrace | None, list[int]]:
         """The prompt's tokens, checked against the model: (how they were made, their ids)."""

@@ -1,0 +1,182 @@
+"""The cached decoder: the same list of steps as the forward run, fed one new row a token.
+
+A step's operation says in `all_rows` which inputs a new row needs whole; for exactly these, rows are appended to a
+cache. Everything else works row by row, so nothing here knows of keys, values or blocks. Choosing the token is
+`sample`'s business; nothing is labelled here.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sheetgpt.errors import PromptError
+from sheetgpt.sample import Pick, Sampler, Sampling
+from sheetgpt.steps import Step, matrix_steps
+
+if TYPE_CHECKING:
+    from sheetgpt.model import Model
+
+
+class Rows:
+    """Rows that are appended one after the other, in memory that is taken once."""
+
+    def __init__(self, capacity: int):
+        self.capacity = capacity
+        self.length = 0
+        self._memory: np.ndarray | None = None
+
+    def append(self, rows: np.ndarray) -> np.ndarray:  # [new rows, ...] -> [all rows, ...], a view
+        if self._memory is None:
+            self._memory = np.empty((self.capacity, *rows.shape[1:]), rows.dtype)
+        end = self.length + len(rows)
+        self._memory[self.length : end] = rows
+        self.length = end
+        return self._memory[:end]
+
+
+class Decoder:
+    """Steps and weights, and what is cached of the tokens fed so far.
+
+    `feed` gives the same logits as an uncached run of all tokens fed since the last `restart`, up to rounding.
+    """
+
+    def __init__(self, steps: list[Step], weights: Mapping[str, np.ndarray], dtype, n_ctx: int):
+        self.dtype = np.dtype(dtype)
+        self.n_ctx = n_ctx
+        self.steps = leading_to(matrix_steps(steps), "logits")
+        made = {step.name for step in self.steps}
+        inputs = {name for step in self.steps for name in step.inputs} - made
+        self._weights = {name: weights[name] for name in inputs if name in weights}
+        self.cached = {step.inputs[i] for step in self.steps for i in step.op.all_rows}
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget every token."""
+        self.length = 0
+        self._rows = {name: Rows(self.n_ctx) for name in self.cached}
+
+    def feed(self, ids: Sequence[int]) -> np.ndarray:  # [new tokens] -> [n_vocab]
+        """The logits after these tokens, which follow those fed before. They must fit into n_ctx together."""
+        new, whole = dict(self._weights), {}
+        given = {
+            "final_tokens": np.asarray(ids),
+            "positions": np.arange(self.length, self.length + len(ids)),
+        }
+        for name, rows in given.items():
+            self._keep(name, rows, new, whole)
+        for step in self.steps:
+            every = step.op.all_rows
+            inputs = [whole[name] if i in every else new[name] for i, name in enumerate(step.inputs)]
+            self._keep(step.name, np.asarray(step.op.value(*inputs), self.dtype), new, whole)
+        self.length += len(ids)
+        return new["logits"][:, -1]
+
+    def _keep(self, name: str, rows: np.ndarray, new: dict, whole: dict) -> None:
+        new[name] = rows
+        if name in self._rows:
+            whole[name] = self._rows[name].append(rows)
+
+
+def leading_to(steps: list[Step], name: str) -> list[Step]:
+    """Those of the steps that `name` is made of, in order."""
+    needed = {name}
+    for step in reversed(steps):
+        if step.name in needed:
+            needed.update(step.inputs)
+    return [step for step in steps if step.name in needed]
+
+
+def kept_after_slide(n_ctx: int) -> int:
+    """How many tokens, the newest, stay when the context is full; their positions begin at 0 again."""
+    return max(1, n_ctx // 2)
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A token that was generated."""
+
+    id: int
+    token: str  # as the token table spells it
+    text: str  # the characters that are complete with it: none while a character still lacks bytes
+    context_start: int  # the first token (of prompt and new ones) that the model still saw: above 0 after a slide
+    ends: bool  # it is the end of the text, and generation stopped at it
+    pick: Pick = field(repr=False)
+
+    @property
+    def logit(self) -> float:
+        return self.pick.logit
+
+    @property
+    def probability(self) -> float:
+        return self.pick.probability
+
+    @property
+    def rank(self) -> int:
+        return self.pick.rank
+
+
+def generate(
+    model: Model,
+    prompt_ids: Sequence[int],
+    n: int,
+    sampling: Sampling,
+    *,
+    stop_at_eos: bool = True,
+    slide: bool = True,
+) -> Iterator[Generated]:
+    """Up to n new tokens after the prompt, each as soon as it is made.
+
+    slide: a full context goes on with its newest tokens (`kept_after_slide`) alone; without it, generation ends when
+    prompt and new tokens fill n_ctx. Raises PromptError where n is below one, or the prompt leaves no place.
+    """
+    n_ctx = model.config.n_ctx
+    check(n, len(prompt_ids), n_ctx)
+    end_id = model.tokenizer.end_of_text if stop_at_eos and model.tokenizer else None
+    return _generate(model, list(prompt_ids), n, Sampler(sampling), end_id, slide)
+
+
+def _generate(model, window: list[int], n: int, sampler: Sampler, end_id: int | None, slide: bool):
+    decoder = Decoder(model.steps, model.weights, model.weights.dtype, model.config.n_ctx)
+    characters = codecs.getincrementaldecoder("utf-8")("replace")
+    start = 0
+    logits = decoder.feed(window)
+    for count in range(1, n + 1):
+        pick = sampler.pick(logits)
+        window.append(pick.id)
+        ends = pick.id == end_id
+        full = not slide and len(window) >= decoder.n_ctx
+        last = ends or full or count == n
+        text = characters.decode(b"" if ends else bytes_of(model, pick.id), final=last)
+        yield Generated(pick.id, model.token(pick.id), text, start, ends, pick)
+        if last:
+            return
+        if decoder.length == decoder.n_ctx:
+            kept = kept_after_slide(decoder.n_ctx)
+            start += len(window) - kept
+            window = window[-kept:]
+            decoder.restart()
+            logits = decoder.feed(window)
+        else:
+            logits = decoder.feed(window[-1:])
+
+
+def check(n: int, prompt_length: int, n_ctx: int) -> None:
+    if n < 1:
+        raise PromptError(f"n is {n}: generate at least 1 token")
+    if prompt_length > n_ctx - 1:
+        raise PromptError(
+            f"the prompt has {prompt_length} tokens and the model's context holds {n_ctx}, "
+            f"one of them for the first new token: shorten it to {n_ctx - 1}"
+        )
+
+
+def bytes_of(model: Model, token_id: int) -> bytes:
+    """What a token stands for; `#id` where the model has no table, or the table ends before."""
+    if model.tokenizer is not None and token_id < model.tokenizer.n_vocab:
+        return model.tokenizer.decode_bytes([token_id])
+    return model.token(token_id).encode()

@@ -1,0 +1,199 @@
+"""Logits to the next token: greedy, temperature, top-k, top-p; the choice as the table that a person would draw by hand.
+
+All of it in float64 and in a fixed order: candidates by falling logit (of equals the smaller id first), sums from the
+first to the last. Random numbers are PCG64's, the upper 53 bits of each draw as a number from 0 up to 1, so a seed
+means the same on every machine. Where logits come from is `decode`'s business; files are written elsewhere.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import isfinite
+
+import numpy as np
+
+from sheetgpt.errors import PromptError
+
+COLUMNS = (
+    "rank",
+    "id",
+    "token",
+    "logit",
+    "logit / temperature",
+    "kept by top-k",
+    "kept by top-p",
+    "probability",
+    "cumulative sum",
+    "random number",
+    "picked",
+)
+SEED_BITS = 32  # of a seed that nobody gave: short enough to type again
+DRAW_BITS = 53  # what a double holds exactly
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen. Temperature 0 is greedy: the greatest logit wins and nothing is drawn.
+
+    Raises PromptError where a number is out of its range.
+    """
+
+    temperature: float = 0.0
+    top_k: int | None = None  # only the k greatest logits stay
+    top_p: float | None = None  # of these, only the first whose probabilities reach p together
+    seed: int | None = None
+
+    def __post_init__(self):
+        if not (isfinite(self.temperature) and self.temperature >= 0):
+            raise PromptError(f"temperature is {self.temperature}: give 0 (greedy) or more, such as 0.8")
+        if self.top_k is not None and self.top_k < 1:
+            raise PromptError(f"top-k is {self.top_k}: keep at least 1 candidate, or leave it out")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise PromptError(f"top-p is {self.top_p}: give more than 0 and at most 1, such as 0.9")
+        if self.seed is not None and (isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0):
+            raise PromptError(f"seed is {self.seed!r}: give a whole number, 0 or more")
+
+    @classmethod
+    def of(cls, temperature=None, top_k=None, top_p=None, seed=None, *, greedy=False) -> Sampling:
+        """Greedy where no option is given; with any, temperature 1 unless it is given, and a seed that can be told."""
+        if greedy or all(option is None for option in (temperature, top_k, top_p, seed)):
+            if temperature:
+                raise PromptError(f"greedy has no temperature, and temperature {temperature} is given: leave one out")
+            return cls(0.0, top_k, top_p, seed)
+        if seed is None and temperature != 0:
+            seed = secrets.randbits(SEED_BITS)
+        return cls(1.0 if temperature is None else float(temperature), top_k, top_p, seed)
+
+    @property
+    def greedy(self) -> bool:
+        return self.temperature == 0
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Every token as a candidate, the greatest logit first; all arrays are [n_vocab]."""
+
+    ids: np.ndarray
+    logits: np.ndarray
+    scaled: np.ndarray  # logit / temperature; the logit itself where temperature is 0
+    kept_by_top_k: np.ndarray
+    kept_by_top_p: np.ndarray  # among those kept by top-k
+    probabilities: np.ndarray  # of those kept by both; the others have 0
+    cumulative: np.ndarray
+
+
+def candidates(logits: np.ndarray, sampling: Sampling) -> Candidates:  # [n_vocab]
+    """The candidates in order, with what top-k and top-p leave of them."""
+    exact = logits.astype(np.float64)
+    ids = np.argsort(-exact, kind="stable")
+    ordered = exact[ids]
+    scaled = ordered if sampling.greedy else ordered / sampling.temperature
+    weights = np.exp(scaled - scaled[0])
+    by_k = np.arange(len(ids)) < (sampling.top_k or len(ids))
+    weights[~by_k] = 0
+    if sampling.top_p is None:
+        by_p = by_k
+    else:
+        before = np.concatenate([[0.0], np.cumsum(weights)])
+        by_p = by_k & (before[:-1] < sampling.top_p * before[-1])  # the one that reaches p stays
+        weights[~by_p] = 0
+    probabilities = weights / np.cumsum(weights)[-1]  # subtle: np.sum adds in an order that depends on the processor
+    return Candidates(ids, ordered, scaled, by_k, by_p, probabilities, np.cumsum(probabilities))
+
+
+def pick_index(probabilities: np.ndarray, random: float) -> int:
+    """The first place whose cumulative sum is greater than the random number; the last possible where none is.
+
+    >>> pick_index(np.array([0.3, 0.1, 0.1, 0.1, 0.2, 0.2]), 0.53)
+    3
+    """
+    index = int(np.searchsorted(np.cumsum(probabilities), random, side="right"))
+    return min(index, int(np.flatnonzero(probabilities)[-1]))  # rounding may leave the last sum just below 1
+
+
+@dataclass(frozen=True)
+class Pick:
+    """One choice: the token and how it came to be chosen."""
+
+    id: int
+    logits: np.ndarray = field(repr=False)  # [n_vocab]
+    sampling: Sampling
+    random: float | None = None  # None where nothing was drawn
+
+    @cached_property
+    def candidates(self) -> Candidates:
+        return candidates(self.logits, self.sampling)
+
+    @cached_property
+    def index(self) -> int:
+        """The picked row in the table of candidates, from 0."""
+        return int(np.flatnonzero(self.candidates.ids == self.id)[0])
+
+    @property
+    def rank(self) -> int:
+        """1 for the greatest logit."""
+        return self.index + 1
+
+    @property
+    def logit(self) -> float:
+        return float(self.logits[self.id])
+
+    @property
+    def probability(self) -> float:
+        """As the table shows it: among the candidates kept, at this temperature (greedy: at temperature 1)."""
+        return float(self.candidates.probabilities[self.index])
+
+    def rows(self, token: Callable[[int], str], limit: int | None = None) -> Iterator[list]:
+        """The table's rows under COLUMNS: the first `limit` candidates, and the picked one wherever it stands."""
+        table, shown = self.candidates, len(self.logits) if limit is None else min(limit, len(self.logits))
+        for row in [*range(shown), *([self.index] if self.index >= shown else [])]:
+            yield [
+                row + 1,
+                int(table.ids[row]),
+                token(int(table.ids[row])),
+                float(table.logits[row]),
+                "" if self.sampling.greedy else float(table.scaled[row]),
+                yes_no(table.kept_by_top_k[row]),
+                yes_no(table.kept_by_top_p[row]) if table.kept_by_top_k[row] else "",
+                float(table.probabilities[row]),
+                float(table.cumulative[row]),
+                "" if self.random is None else self.random,
+                yes_no(row == self.index),
+            ]
+
+    def left_out(self, limit: int) -> str:
+        """One sentence about the candidates that `rows(limit=limit)` does not show; empty where it shows all."""
+        table = self.candidates
+        rest = np.arange(len(table.ids)) >= limit
+        rest[self.index] = False
+        if not rest.any():
+            return ""
+        kept = rest & table.kept_by_top_p
+        chance = np.cumsum(table.probabilities[rest])[-1]
+        return (
+            f"{rest.sum():,} more candidates, {kept.sum():,} of them kept, with a probability of {chance:.6f} together"
+        )
+
+
+def yes_no(flag) -> str:
+    return "yes" if flag else "no"
+
+
+class Sampler:
+    """Picks token after token; the same sampling gives the same picks for the same logits."""
+
+    def __init__(self, sampling: Sampling):
+        self.sampling = sampling
+        self._bits = None if sampling.greedy else np.random.PCG64(sampling.seed)
+
+    def pick(self, logits: np.ndarray) -> Pick:  # [n_vocab]
+        if self.sampling.greedy:
+            return Pick(int(logits.argmax()), logits, self.sampling)
+        random = (self._bits.random_raw() >> (64 - DRAW_BITS)) * 2.0**-DRAW_BITS
+        table = candidates(logits, self.sampling)
+        pick = Pick(int(table.ids[pick_index(table.probabilities, random)]), logits, self.sampling, random)
+        pick.__dict__["candidates"] = table  # computed already
+        return pick
