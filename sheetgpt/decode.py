@@ -170,8 +170,8 @@ def check(n: int, prompt_length: int, n_ctx: int) -> None:
         raise PromptError(f"n is {n}: generate at least 1 token")
     if prompt_length > n_ctx - 1:
         raise PromptError(
-            f"the prompt has {prompt_length} tokens and the model's context holds {n_ctx}, "
-            f"one of them for the first new token: shorten it to {n_ctx - 1}"
+            f"the prompt has {prompt_length} tokens and the model's context holds {n_ctx}: "
+            f"shorten it to {n_ctx - 1}, as a new token needs a place"
         )
 
 

@@ -1,4 +1,4 @@
-"""Logits to the next token: greedy, temperature, top-k, top-p; the choice as the table that a person would draw by hand.
+"""Logits to the next token: greedy, temperature, top-k, top-p; and the choice as the table one would draw by hand.
 
 All of it in float64 and in a fixed order: candidates by falling logit (of equals the smaller id first), sums from the
 first to the last. Random numbers are PCG64's, the upper 53 bits of each draw as a number from 0 up to 1, so a seed
@@ -90,8 +90,10 @@ def candidates(logits: np.ndarray, sampling: Sampling) -> Candidates:  # [n_voca
     exact = logits.astype(np.float64)
     ids = np.argsort(-exact, kind="stable")
     ordered = exact[ids]
-    scaled = ordered if sampling.greedy else ordered / sampling.temperature
-    weights = np.exp(scaled - scaled[0])
+    temperature = sampling.temperature or 1.0
+    with np.errstate(over="ignore"):  # a temperature near 0 may make of a logit, or of a distance, infinity
+        scaled = ordered / temperature
+        weights = np.exp((ordered - ordered[0]) / temperature)
     by_k = np.arange(len(ids)) < (sampling.top_k or len(ids))
     weights[~by_k] = 0
     if sampling.top_p is None:
@@ -174,7 +176,7 @@ class Pick:
         kept = rest & table.kept_by_top_p
         chance = np.cumsum(table.probabilities[rest])[-1]
         return (
-            f"{rest.sum():,} more candidates, {kept.sum():,} of them kept, with a probability of {chance:.6f} together"
+            f"{rest.sum():,} more candidates, {kept.sum():,} of them kept, together with a probability of {chance:.6f}"
         )
 
 
