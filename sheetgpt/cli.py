@@ -16,6 +16,7 @@ from sheetgpt.errors import SheetGPTError
 # command -> (module under sheetgpt.commands, one line for `sheetgpt --help`)
 COMMANDS = {
     "run": ("run", "Run a prompt through every stage and show the predicted token."),
+    "generate": ("generate", "Continue a prompt, token by token."),
     "tokenize": ("tokenize", "Show a text's tokens and the merges that made them."),
     "train-bpe": ("train_bpe", "Learn a merge table from a text."),
     "train": ("train", "Train a small GPT-2 on a text."),
@@ -66,7 +67,7 @@ def main(args: list[str] | None = None) -> None:
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        error.show()
+        show_usage_error(error)
         sys.exit(2)
     except click.Abort:
         click.echo("Stopped.", err=True)
@@ -74,3 +75,12 @@ def main(args: list[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+
+
+def show_usage_error(error: click.ClickException) -> None:
+    """One line; the whole help where the group is called without a command."""
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # click 8.1 has none
+        error.show()
+    else:
+        command = error.ctx.command_path if getattr(error, "ctx", None) else "sheetgpt"
+        click.echo(f"Error: {error.format_message()} See {command} --help.", err=True)

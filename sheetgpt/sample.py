@@ -2,7 +2,7 @@
 
 All of it in float64 and in a fixed order: candidates by falling logit (of equals the smaller id first), sums from the
 first to the last. Random numbers are PCG64's, the upper 53 bits of each draw as a number from 0 up to 1, so a seed
-means the same on every machine. Where logits come from is `decode`'s business; files are written elsewhere.
+means the same on every machine. Where logits come from is `decode`'s business; `picks` writes files.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ COLUMNS = (
     "random number",
     "picked",
 )
+SHOWN_ROWS = 1000  # of a pick's table: a vocabulary of 50,257 for each token would fill a disk with near-zeros
 SEED_BITS = 32  # of a seed that nobody gave: short enough to type again
 DRAW_BITS = 53  # what a double holds exactly
 
@@ -148,36 +149,64 @@ class Pick:
         """As the table shows it: among the candidates kept, at this temperature (greedy: at temperature 1)."""
         return float(self.candidates.probabilities[self.index])
 
-    def rows(self, token: Callable[[int], str], limit: int | None = None) -> Iterator[list]:
-        """The table's rows under COLUMNS: the first `limit` candidates, and the picked one wherever it stands."""
-        table, shown = self.candidates, len(self.logits) if limit is None else min(limit, len(self.logits))
-        for row in [*range(shown), *([self.index] if self.index >= shown else [])]:
+    def table(self, limit: int = SHOWN_ROWS) -> PickTable:
+        """What is shown of the candidates: the first `limit`, and the picked one wherever it stands."""
+        every, index = self.candidates, self.index
+        first = min(limit, len(every.ids))
+        shown = np.append(np.arange(first), index) if index >= first else np.arange(first)
+        hidden = np.delete(np.arange(len(every.ids)), shown)
+        return PickTable(
+            Candidates(*(column[shown] for column in vars(every).values())),
+            ranks=shown + 1,
+            picked=self.id,
+            random=self.random,
+            greedy=self.sampling.greedy,
+            hidden=len(hidden),
+            hidden_kept=int(every.kept_by_top_p[hidden].sum()),
+            hidden_probability=float(np.cumsum(np.append(0.0, every.probabilities[hidden]))[-1]),
+        )
+
+
+@dataclass(frozen=True)
+class PickTable:
+    """The choice as a table under COLUMNS, and what it leaves out of a large vocabulary."""
+
+    shown: Candidates
+    ranks: np.ndarray
+    picked: int  # the token's id
+    random: float | None
+    greedy: bool
+    hidden: int
+    hidden_kept: int
+    hidden_probability: float
+
+    def __len__(self):
+        return len(self.ranks)
+
+    def rows(self, token: Callable[[int], str]) -> Iterator[list]:
+        shown = self.shown
+        for row, rank in enumerate(self.ranks.tolist()):
+            token_id, by_k = int(shown.ids[row]), shown.kept_by_top_k[row]
             yield [
-                row + 1,
-                int(table.ids[row]),
-                token(int(table.ids[row])),
-                float(table.logits[row]),
-                "" if self.sampling.greedy else float(table.scaled[row]),
-                yes_no(table.kept_by_top_k[row]),
-                yes_no(table.kept_by_top_p[row]) if table.kept_by_top_k[row] else "",
-                float(table.probabilities[row]),
-                float(table.cumulative[row]),
+                rank,
+                token_id,
+                token(token_id),
+                float(shown.logits[row]),
+                "" if self.greedy else float(shown.scaled[row]),
+                yes_no(by_k),
+                yes_no(shown.kept_by_top_p[row]) if by_k else "",  # top-p looks only at what top-k leaves
+                float(shown.probabilities[row]),
+                float(shown.cumulative[row]),
                 "" if self.random is None else self.random,
-                yes_no(row == self.index),
+                yes_no(token_id == self.picked),
             ]
 
-    def left_out(self, limit: int) -> str:
-        """One sentence about the candidates that `rows(limit=limit)` does not show; empty where it shows all."""
-        table = self.candidates
-        rest = np.arange(len(table.ids)) >= limit
-        rest[self.index] = False
-        if not rest.any():
+    def left_out(self) -> str:
+        """One sentence about the candidates that are not shown; empty where all are."""
+        if not self.hidden:
             return ""
-        kept = rest & table.kept_by_top_p
-        chance = np.cumsum(table.probabilities[rest])[-1]
-        return (
-            f"{rest.sum():,} more candidates, {kept.sum():,} of them kept, together with a probability of {chance:.6f}"
-        )
+        chance = f"together with a probability of {self.hidden_probability:.6f}"
+        return f"{self.hidden:,} more candidates, {self.hidden_kept:,} of them kept, {chance}"
 
 
 def yes_no(flag) -> str:

@@ -67,7 +67,7 @@ def test_the_same_seed_picks_the_same_tokens_and_the_table_explains_each(logits,
     for _ in range(3):
         pick, again = first.pick(logits), second.pick(logits)
         assert (pick.id, pick.random) == (again.id, again.random)
-        rows = list(pick.rows(str))
+        rows = list(pick.table().rows(str))
         chosen = next((row for row in rows if row[8] > pick.random), None)
         if chosen is not None:
             assert chosen[1] == pick.id
@@ -148,11 +148,13 @@ def test_an_option_out_of_range_is_told_in_one_line(options, message):
 def test_a_long_table_shows_the_first_rows_and_the_picked_one_and_tells_the_rest():
     logits = np.zeros(100)
     pick = Pick(60, logits, Sampling(1.0, top_k=70, seed=1), 0.865)
-    rows = list(pick.rows(str, limit=10))
+    table = pick.table(limit=10)
+    rows = list(table.rows(str))
     assert [row[0] for row in rows] == [*range(1, 11), 61]
     assert all(len(row) == len(COLUMNS) for row in rows)
-    assert pick.left_out(10) == "89 more candidates, 59 of them kept, together with a probability of 0.842857"
-    assert pick.left_out(100) == ""
+    assert table.left_out() == "89 more candidates, 59 of them kept, together with a probability of 0.842857"
+    assert pick.table(100).left_out() == ""
+    assert len(pick.table(100)) == 100
 
 
 @pytest.mark.oracle

@@ -1,0 +1,122 @@
+"""`sheetgpt generate`: a prompt continued token by token, and how each token was picked."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from sheetgpt.commands import show
+from sheetgpt.commands.run import parse_ids
+
+INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
+
+
+@click.command()
+@click.argument("prompt", required=False)
+@show.weights_option
+@click.option("--token-ids", metavar="IDS", callback=parse_ids, help='Token ids instead of a prompt, such as "3,1,2".')
+@click.option("-n", type=int, default=20, show_default=True, metavar="N", help="How many tokens to make.")
+@click.option(
+    "--temperature", type=float, metavar="T", help="Divides the logits. Default: 1 with --top-k, ...; else 0."
+)
+@click.option("--top-k", type=int, metavar="K", help="Keep only the K best candidates.")
+@click.option("--top-p", type=float, metavar="P", help="Keep only the best candidates that reach probability P.")
+@click.option("--seed", type=int, metavar="SEED", help="The same seed makes the same text.")
+@click.option("--greedy", is_flag=True, help="Take the best token. The default without a sampling option.")
+@click.option("--stop-at-eos/--no-stop-at-eos", default=True, show_default=True, help="Stop at <|endoftext|>.")
+@click.option("--slide/--no-slide", default=True, show_default=True, help="What to do when the context is full.")
+@click.option("--dump-xlsx", is_flag=True, help="Write EXPORTS/NAME.xlsx: how each token was picked, on its tab.")
+@click.option("--dump-csv", is_flag=True, help="Write EXPORTS/NAME/pick_N.csv for each token, and a manifest.")
+@click.option("--exports", type=click.Path(path_type=Path), default="exports", show_default=True, metavar="DIR")
+@click.option("--name", metavar="NAME", help="The dump's name. Default: made from the prompt, with -picks.")
+@click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float32", show_default=True)
+@show.json_option
+def command(
+    prompt, weights, token_ids, n, temperature, top_k, top_p, seed, greedy, stop_at_eos, slide,
+    dump_xlsx, dump_csv, exports, name, dtype, as_json,
+):  # fmt: skip
+    r"""Continue PROMPT by N tokens; the text streams as it is made.
+
+    Without a sampling option (--temperature, --top-k, --top-p, --seed) the best token is taken each time. A context
+    that is full goes on with its newest half, or ends with --no-slide. Ctrl-C ends with what was made so far.
+
+    \b
+    Example:
+      sheetgpt generate "Mike is quick. He moves" -n 30 --temperature 0.8 --top-k 40 --seed 1
+    """
+    from sheetgpt.decode import generate
+    from sheetgpt.model import load_model
+    from sheetgpt.picks import Record
+    from sheetgpt.sample import Sampling
+
+    sampling = Sampling.of(temperature, top_k, top_p, seed, greedy=greedy)
+    model = load_model(weights, dtype)
+    _, ids = model.encode(prompt, token_ids)
+    record = Record(model, prompt, ids, n, sampling, keep_tables=dump_xlsx or dump_csv)
+    tokens = record.following(generate(model, ids, n, sampling, stop_at_eos=stop_at_eos, slide=slide))
+    stream(tokens, "" if as_json else text_of(model, prompt, ids), quiet=as_json)
+    files = dump(record, exports, name, xlsx=dump_xlsx, csv=dump_csv)
+    if as_json:
+        show.print_json(record.as_data() | {"files": [str(file) for file in files]})
+    else:
+        notice(record, files, seed_given=seed is not None)
+    if record.interrupted:
+        sys.exit(INTERRUPTED)
+
+
+def text_of(model, prompt: str | None, ids: list[int]) -> str:
+    from sheetgpt.decode import bytes_of
+
+    return prompt if prompt is not None else b"".join(bytes_of(model, i) for i in ids).decode(errors="replace")
+
+
+def stream(tokens, prompt: str, *, quiet: bool) -> None:
+    """The prompt and the text of each token as soon as it is there."""
+    if not quiet:
+        click.echo(prompt, nl=False)
+    for token in tokens:
+        if not quiet:
+            click.echo(token.text, nl=False)
+    if not quiet:
+        click.echo()
+
+
+def dump(record, exports: Path, name: str | None, *, xlsx: bool, csv: bool) -> list[Path]:
+    """Write what was asked for; the files written."""
+    from sheetgpt.dump import slug
+
+    base = exports / (name or slug(record.prompt or "-".join(map(str, record.prompt_ids))) + "-picks")
+    files = []
+    if xlsx:
+        from sheetgpt.workbook.picks import write_workbook
+
+        files.append(write_workbook(record, base.with_name(f"{base.name}.xlsx")))
+    if csv:
+        from sheetgpt.picks import write_folder
+
+        files.append(write_folder(record, base))
+    return files
+
+
+def notice(record, files: list[Path], *, seed_given: bool) -> None:
+    """What a person should know besides the text, on stderr."""
+    from sheetgpt.decode import kept_after_slide
+
+    n_ctx, count = record.model.config.n_ctx, len(record.tokens)
+    if record.interrupted:
+        click.echo(f"Interrupted after {count} of {record.n} tokens.", err=True)
+    if record.end == "end of text":
+        click.echo(f"The text ended after {count} tokens. --no-stop-at-eos goes on.", err=True)
+    if record.end == "context":
+        click.echo(f"Prompt and new tokens fill the context of {n_ctx} tokens. --slide goes on.", err=True)
+    if record.slides:
+        kept = kept_after_slide(n_ctx)
+        times = "" if record.slides == 1 else f" {record.slides} times"
+        message = f"The context of {n_ctx} tokens was full{times}: it went on with its newest {kept} alone."
+        click.echo(message, err=True)
+    if not record.sampling.greedy and not seed_given:
+        click.echo(f"Seed {record.sampling.seed} (--seed {record.sampling.seed} makes this text again).", err=True)
+    for file in files:
+        click.echo(f"Wrote {file}", err=True)
