@@ -1,0 +1,118 @@
+"""`sheetgpt diff`: two runs side by side, the first stage that diverges, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sheetgpt.commands import show
+
+FIGURES = ["stage", "shape", "verdict", "largest", "relative", "rms", "cosine", "cells out", "of"]
+CELLS = ["stage", "left at", "right at", "row", "column", "left", "right"]
+
+
+@click.command()
+@click.argument("left")
+@click.argument("right")
+@show.weights_option
+@click.option(
+    "--map", "right_map", type=click.Path(path_type=Path), metavar="MAP.csv", help="Where RIGHT's stages stand."
+)
+@click.option("--left-map", type=click.Path(path_type=Path), metavar="MAP.csv", help="Where LEFT's stages stand.")
+@click.option(
+    "--atol", type=click.FloatRange(0), help="Absolute tolerance. Default: by precision, see docs/numbers.md."
+)
+@click.option("--rtol", type=click.FloatRange(0), help="Relative tolerance. Default: by precision.")
+@click.option("--strict", is_flag=True, help="A stage that one side lacks counts as a difference.")
+@click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", help="Of `run:` sides.")
+@click.option("--report", type=click.Path(path_type=Path), metavar="REPORT.xlsx", help="Write the cells side by side.")
+@show.json_option
+def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype, report, as_json):
+    r"""Compare LEFT and RIGHT stage by stage; say which diverges first, and why.
+
+    Each side is a CSV dump's folder, a workbook (.xlsx, .xlsb, .ods), an .npz of matrices by stage name, or run:PROMPT.
+    Exit code 0: equal; 1: different; 2: trouble.
+
+    \b
+    Example:
+      sheetgpt diff "run:Mike is quick. He moves" port.npz
+    """
+    from sheetgpt.diff import diff
+    from sheetgpt.sources import open_source
+
+    sides = [
+        open_source(text, weights=weights, dtype=dtype, map_file=map_file)
+        for text, map_file in ((left, left_map), (right, right_map))
+    ]
+    found = diff(*sides, atol=atol, rtol=rtol, strict=strict, weights=weights)
+    if report:
+        from sheetgpt.workbook.report import write_report
+
+        write_report(found, *sides, report)
+    show.print_json(found.as_data()) if as_json else click.echo(as_text(found, report))
+    raise SystemExit(0 if found.equal else 1)
+
+
+def as_text(found, report: Path | None = None) -> str:
+    """The report for people: the first divergence, figures of every stage, the worst cells, what is missing."""
+    compared = [stage for stage in found.stages if stage.verdict != "missing"]
+    lines = [headline(found), "", show.table(FIGURES, [figures(stage) for stage in compared])]
+    cells = [worst_cell(stage) for stage in compared if stage.worst]
+    if cells:
+        lines += ["", "The worst cell of each stage that differs:", show.table(CELLS, cells)]
+    lines += [f"{stage.stage}: {stage.note}" for stage in compared if stage.note]
+    for note in dict.fromkeys(stage.note for stage in found.missing):
+        names = [stage.stage for stage in found.missing if stage.note == note]
+        lines += ["", f"Not compared, {note}: {', '.join(names)}"]
+    if report:
+        lines += ["", f"Wrote {report}"]
+    return "\n".join(lines)
+
+
+def headline(found) -> str:
+    """The first line: which stage diverges first, and why."""
+    tolerance = f"|left - right| <= {found.tolerance.atol:g} + {found.tolerance.rtol:g} |right|"
+    precision = " against ".join(dict.fromkeys(found.precision))
+    if found.first is None:
+        count = len(found.stages) - len(found.missing)
+        end = ", but some are missing" if found.strict and found.missing else ""
+        return f"No stage diverges: {count} are equal within {tolerance} ({precision}){end}."
+    why, first = found.diagnosis, found.first
+    line = f"{first.stage} ({first.title}) diverges first"
+    if why is None:
+        return f"{line}, beyond {tolerance} ({precision})."
+    if why.stage != first.stage:
+        return f"{line}, but the difference begins within the tolerance at {why.stage}: {why.sentence}."
+    return f"{line}; {why.sentence}."
+
+
+def figures(stage) -> list[str]:
+    shape = "{} x {}".format(*stage.shape) if stage.shape else ""
+    numbers = [number(x) for x in (stage.largest_difference, stage.largest_relative, stage.rms)]
+    cosine = "" if stage.cosine is None else f"{stage.cosine:.9f}"
+    verdict = stage.verdict.upper() if stage.verdict == "different" else stage.verdict
+    return [stage.stage, shape, verdict, *numbers, cosine, f"{stage.cells_out:,}", f"{stage.cells:,}"]
+
+
+def number(x: float | None) -> str:
+    return "" if x is None else "0" if x == 0 else f"{x:.1e}"
+
+
+def worst_cell(stage) -> list[str]:
+    worst = stage.worst
+    return [
+        stage.stage,
+        worst.left_place,
+        worst.right_place,
+        worst.row,
+        worst.column,
+        *map(shown, (worst.left, worst.right)),
+    ]
+
+
+def shown(value) -> str:
+    """A cell's content: a number to 12 digits, a text in quotes."""
+    if value is None:
+        return "blank"
+    return f"{value:.12g}" if isinstance(value, float) else repr(value)
