@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -13,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from models import ONE_BLOCK, SMALL, WIDE_HEADS, random_ids, random_matrices, write_random_model
 from python_calamine import CalamineWorkbook
-from sheetgpt.bpe import learn, write_tables
-from sheetgpt.weights import write_weights
 
 from sheetgpt import steps
+from sheetgpt.bpe import learn, write_tables
 from sheetgpt.config import Config
 from sheetgpt.dump import stage_matrix
 from sheetgpt.errors import DumpError, StageError
 from sheetgpt.model import load_model
+from sheetgpt.weights import write_weights
 from sheetgpt.workbook import book, cells, layout
 
 PROMPT = "Mike is quick. He moves"
@@ -71,7 +72,7 @@ def by_name(path: Path, name: str, book=None) -> list[list]:
         found = book[tab][area.replace("$", "")]
         rows = found if isinstance(found, tuple) else ((found,),)
         parts.append([[one.value for one in row] for row in rows])
-    return [sum(rows, []) for rows in zip(*parts, strict=True)]
+    return [list(chain.from_iterable(rows)) for rows in zip(*parts, strict=True)]
 
 
 def assert_equals_trace(path: Path, trace, head_layout: str = "heads") -> None:
@@ -174,7 +175,7 @@ def test_the_index_says_what_was_run(trace, file):
 
 
 def strange_trace(folder: Path, tokens: list[str]):
-    """A run whose prompt is these tokens, made by hand: tables hold such tokens, whatever the tokenizer thinks of them."""
+    """A run whose prompt is these tokens, made by hand: a token table may hold them all."""
     from dataclasses import replace
 
     from sheetgpt.frames import Labels
@@ -294,7 +295,7 @@ def test_stage_names_are_names_in_a_workbook(trace):
     found = book.Book("names")
     for name in trace:
         found.define(name, "index!$A$1")
-    with pytest.raises(DumpError, match="can't be a name"), pytest.warns(UserWarning):
+    with pytest.raises(DumpError, match="can't be a name"), pytest.warns(UserWarning, match="looks like a cell"):
         found.define("A1", "index!$A$1")
 
 

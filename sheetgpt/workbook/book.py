@@ -6,6 +6,7 @@ Both writers build on it. It knows how a tab, a stage's head and an index row lo
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from io import BytesIO
@@ -17,7 +18,7 @@ from xlsxwriter.worksheet import Worksheet
 
 from sheetgpt.errors import DumpError
 from sheetgpt.workbook import style
-from sheetgpt.workbook.cells import Counts, Rectangle, fill
+from sheetgpt.workbook.cells import Counts, Rectangle, Table, fill
 from sheetgpt.workbook.layout import INDEX, LABEL_COLUMNS, MAX_TEXT, Area, Place, cell
 
 CREATED = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)  # fixed, so that the same run gives the same bytes
@@ -71,11 +72,7 @@ class Book:
     def text(self, tab: str, row: int, column: int, text: str, fmt: str = "plain") -> None:
         """A text, as it is. Raises DumpError where a cell can't hold it."""
         printable = text.encode("utf-8", "backslashreplace").decode()  # halves of characters can't be stored
-        if len(printable) > MAX_TEXT:
-            raise DumpError(
-                f"a text for cell {cell(row, column)} of tab {tab} has {len(printable):,} characters "
-                f"({printable[:20]!r}...) and a cell holds {MAX_TEXT:,}: use --dump-csv"
-            )
+        require_short(printable, tab, row, column)
         self.sheets[tab].write_string(row, column, printable, self.format(fmt))
 
     def number(self, tab: str, row: int, column: int, number: float, fmt: str = "plain") -> None:
@@ -92,6 +89,12 @@ class Book:
         for row in range(area.row, area.row + area.rows):
             sheet.write_blank(row, area.column, None, form)
         self._rectangles.append(rectangle)
+
+    def put_table(self, table: Table, formats: Sequence[str]) -> None:
+        """A long table, each column in a format of its own; nothing else may be written into its rows."""
+        for column, fmt in enumerate(formats, start=table.area.column):
+            self.sheets[table.area.tab].write_blank(table.area.row, column, None, self.format(fmt))
+        self._rectangles.append(table)
 
     def define(self, name: str, refers_to: str) -> None:
         """A defined name. `define_name` says by its result what it doesn't accept."""
@@ -126,6 +129,15 @@ class Book:
         finally:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def require_short(text: str, tab: str, row: int, column: int) -> None:
+    """Raises DumpError for a text that is longer than a cell."""
+    if len(text) > MAX_TEXT:
+        raise DumpError(
+            f"a text for cell {cell(row, column)} of tab {tab} has {len(text):,} characters "
+            f"({text[:20]!r}...) and a cell holds {MAX_TEXT:,}: use --dump-csv"
+        )
 
 
 def numbered(step) -> str:

@@ -9,6 +9,7 @@ and no more than some rows are held at a time. The copy has fixed dates: the sam
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -19,13 +20,16 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import numpy as np
 
 from sheetgpt import decimals
-from sheetgpt.workbook.layout import Area, cell
+from sheetgpt.workbook.layout import Area, cell, column_letters
 
 COMPRESSION = 1  # of 1 to 9: higher levels take up to four times as long for a file a tenth smaller
 NUMBERS_AT_A_TIME = 1 << 19
 DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip file knows
 FAR = 2**31  # bytes of a sheet beyond which a zip file needs its long form
 BYTES_A_CELL = 64  # more than any cell without a formula takes
+PIECE = 1 << 18
+ESCAPE_LIKE = re.compile(r"(_x[0-9A-Fa-f]{4}_)")
+NOT_IN_XML = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]")
 NO_CHARACTERS = {"\ufffe": "_xFFFE_", "\uffff": "_xFFFF_"}  # XML can't hold these two; Excel escapes them so
 
 
@@ -78,6 +82,31 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class Table:
+    """A long table of texts, floats and whole numbers, by columns: nothing else may stand in its rows.
+
+    Only its first row is marked, by a blank cell a column: the rows below are written whole.
+    """
+
+    area: Area
+    columns: Sequence[Sequence]
+
+    def lines(self, styles: Sequence[bytes]) -> Iterator[bytes]:
+        """The XML of each row's cells."""
+        kinds = [_column_cells(column, style) for column, style in zip(self.columns, styles, strict=True)]
+        return map(b"".join, zip(*kinds, strict=True))
+
+
+def _column_cells(column: Sequence, style: bytes) -> list[bytes]:
+    if isinstance(column, np.ndarray):
+        return list(Numbers(Area("", 0, 0, len(column), 1), column[:, None]).rows(style))
+    if isinstance(column[0], str):
+        cell = '<c s="%s" t="inlineStr"><is><t xml:space="preserve">{}</t></is></c>'.replace("%s", style.decode())
+        return [cell.format(escape(escaped_controls(text), quote=False)).encode() for text in column]
+    return [b'<c s="%s"><v>%d</v></c>' % (style, number) for number in column]
+
+
+@dataclass(frozen=True)
 class Formulas:
     """Formulas with their cached values.
 
@@ -102,7 +131,11 @@ class Formulas:
 
 def _cell(value, style: bytes, formula: bytes = b"") -> bytes:
     if value is None or isinstance(value, str):
-        return b'<c s="%s" t="str">%s<v>%s</v></c>' % (style, formula, escape(value or "", quote=False).encode())
+        return b'<c s="%s" t="str">%s<v>%s</v></c>' % (
+            style,
+            formula,
+            escape(escaped_controls(value or ""), quote=False).encode(),
+        )
     if not np.isfinite(value):
         return b'<c s="%s" t="e">%s<v>#NUM!</v></c>' % (style, formula)
     return b'<c s="%s">%s<v>%s</v></c>' % (style, formula, repr(float(value)).encode())
@@ -120,6 +153,7 @@ def fill(skeleton: BinaryIO, path: Path, rectangles: Sequence[Rectangle], tab_fi
         for name in source.namelist():
             info = ZipInfo(name, DATE)
             info.compress_type = ZIP_DEFLATED
+            info._compresslevel = COMPRESSION  # noqa: SLF001 - there is no public way before Python 3.13
             content = source.read(name)
             if name == "xl/sharedStrings.xml":
                 for character, text in NO_CHARACTERS.items():
@@ -127,7 +161,7 @@ def fill(skeleton: BinaryIO, path: Path, rectangles: Sequence[Rectangle], tab_fi
             inside = by_file.get(name, [])
             size = len(content) + BYTES_A_CELL * sum(r.area.rows * r.area.columns for r in inside)
             with target.open(info, "w", force_zip64=size > FAR) as file:
-                for text in filled(content, inside):
+                for text in joined(filled(content, inside)):
                     file.write(text)
 
 
@@ -135,19 +169,53 @@ def filled(sheet: bytes, rectangles: Sequence[Rectangle]) -> Iterator[bytes]:
     """A sheet's XML, piece by piece, with the rectangles' cells where their blank cells stood."""
     at = 0
     lines: dict[int, Iterator[bytes]] = {}
-    for row, column, number in heapq.merge(*(_starts(i, r.area) for i, r in enumerate(rectangles))):
-        address = cell(row, column).encode()
-        start = sheet.index(b'<c r="%s" s="' % address, at)
-        end = sheet.index(b'"/>', start)
-        if number not in lines:
-            style = sheet[start:end].rpartition(b'"')[2]
-            lines[number] = rectangles[number].rows(style)
-        cells = next(lines[number])
+    for row, column, number in heapq.merge(*(_starts(i, r) for i, r in enumerate(rectangles))):
+        rectangle = rectangles[number]
+        start = sheet.index(b'<c r="%s" s="' % cell(row, column).encode(), at)
         yield sheet[at:start]
-        yield b'<c r="%s"' % address + cells[2:]
-        at = end + 3
+        if isinstance(rectangle, Table):
+            at = sheet.index(b"</row>", start)
+            yield from _whole_rows(rectangle, re.findall(rb's="(\d+)"/>', sheet[start:at]))
+            continue
+        at = sheet.index(b'"/>', start) + 3
+        if number not in lines:
+            style = sheet[start : at - 3].rpartition(b'"')[2]
+            lines[number] = rectangle.rows(style)
+        yield b'<c r="%s"' % cell(row, column).encode() + next(lines[number])[2:]
     yield sheet[at:]
 
 
-def _starts(number: int, area: Area) -> Iterator[tuple[int, int, int]]:
-    return ((area.row + i, area.column, number) for i in range(area.rows if area.columns else 0))
+def _whole_rows(table: Table, styles: Sequence[bytes]) -> Iterator[bytes]:
+    """The rows of a table, without the first one's begin and the last one's end."""
+    letters = column_letters(table.area.column)
+    for number, cells in enumerate(table.lines(styles), start=table.area.row + 1):
+        between = f'</row><row r="{number}">' if number > table.area.row + 1 else ""
+        yield f'{between}<c r="{letters}{number}"'.encode() + cells[2:]
+
+
+def _starts(number: int, rectangle: Rectangle) -> Iterator[tuple[int, int, int]]:
+    area = rectangle.area
+    rows = 1 if isinstance(rectangle, Table) else area.rows
+    return ((area.row + i, area.column, number) for i in range(rows if area.columns else 0))
+
+
+def joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of a size that costs little to compress and write one by one."""
+    waiting, size = [], 0
+    for piece in pieces:
+        waiting.append(piece)
+        size += len(piece)
+        if size > PIECE:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    yield b"".join(waiting)
+
+
+def escaped_controls(text: str) -> str:
+    r"""A text with the characters that XML can't hold as Excel writes them.
+
+    >>> escaped_controls("a\x01b"), escaped_controls("_x0041_")
+    ('a_x0001_b', '_x005F_x0041_')
+    """
+    safe = ESCAPE_LIKE.sub(r"_x005F\1", text)
+    return NOT_IN_XML.sub(lambda found: f"_x{ord(found[0]):04X}_", safe)

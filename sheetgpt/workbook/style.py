@@ -37,6 +37,7 @@ FORMATS: Mapping[str, Mapping] = {
     "table head": {"bold": True, "bg_color": HEAD_FILL, "bottom": 1, "bottom_color": LINE},
     "head": {"font_color": MUTED, "bg_color": HEAD_FILL, "align": "right", "num_format": "0"},
     "head token": {"font_color": MUTED, "bg_color": HEAD_FILL, "align": "right", "num_format": "@"},
+    "head left": {"font_color": MUTED, "bg_color": HEAD_FILL, "indent": 1},
     "head name": {"font_color": MUTED, "bg_color": HEAD_FILL, "italic": True, "align": "right"},
     "position": {"font_color": MUTED, "bg_color": HEAD_FILL, "align": "right", "num_format": "0"},
     "token": {"bg_color": HEAD_FILL, "num_format": "@", "align": "left", "indent": 1},

@@ -15,9 +15,10 @@ from sheetgpt import frames
 from sheetgpt.dump import stage_matrix
 from sheetgpt.steps import Step
 from sheetgpt.workbook import style
-from sheetgpt.workbook.book import Book
-from sheetgpt.workbook.cells import Numbers
+from sheetgpt.workbook.book import Book, require_short
+from sheetgpt.workbook.cells import Numbers, Table
 from sheetgpt.workbook.layout import (
+    HEAD,
     INDEX,
     LABEL_COLUMNS,
     LOGITS,
@@ -34,8 +35,7 @@ from sheetgpt.workbook.layout import (
 if TYPE_CHECKING:
     from sheetgpt.forward import Trace
 
-BEST = 10  # tokens in the table beside the logits and in the chart
-BEST_COLUMN = LABEL_COLUMNS + 4  # that table's first column: after logit, probability, rank and a gap
+BEST = 10  # tokens in the table under the predicted one and in the chart
 HEADINGS = {
     "Prompt_to_Tokens": "From the prompt to tokens: words, then merges, pass by pass",
     "embeddings": "Tokens become vectors",
@@ -61,9 +61,11 @@ def write_workbook(trace: Trace, path: Path, *, head_layout: str = "heads") -> P
             book.define(place.step.name, place.refers_to())
             if place.step.rows == "text":
                 write_text_stage(book, place, texts[place.step.name])
+            elif tab == LOGITS:
+                write_logits(book, place, trace)
             else:
                 write_matrix_stage(book, place, *stage_matrix(trace, place.step.name, head_layout))
-    write_logit_columns(book, places[LOGITS].area, trace)
+    write_best_tokens(book, places["predicted_token"].last_row + 2, trace)
     write_index(book, trace, places)
     book.save(path)
     return path
@@ -183,40 +185,47 @@ def highlight(book: Book, step: Step, area: Area, keys: int) -> None:
 # ------------------------------------------------------------------------------------------------ logits and index
 
 
-def write_logit_columns(book: Book, area: Area, trace: Trace) -> None:
-    """Beside each logit its probability and rank, and the best tokens in order."""
-    best = trace.predictions(len(trace.array("logits")))
-    probability, rank = np.empty((area.rows, 1)), np.empty((area.rows, 1))
+def write_logits(book: Book, place: Place, trace: Trace) -> None:
+    """A line a token: id, token, logit, probability, rank."""
+    area = place.area
+    best = trace.predictions(area.rows)
+    probability, rank = np.empty(area.rows), np.empty(area.rows, int)
     for one in best:
         probability[one.id], rank[one.id] = one.probability, one.rank
-    column = area.column + 1
-    for title, matrix, kind in (("probability", probability, "probability"), ("rank", rank, "rank")):
-        book.text(LOGITS, area.row - 1, column, title, "head token")
-        book.put(Numbers(Area(LOGITS, area.row, column, area.rows, 1), matrix), kind)
-        column += 1
-    book.sheets[LOGITS].freeze_panes(area.row, LABEL_COLUMNS)
-    best_tokens_head(book, area)
-    for row, one in enumerate(best[:BEST], start=area.row):
-        book.number(LOGITS, row, BEST_COLUMN, one.rank, "position")
-        book.text(LOGITS, row, BEST_COLUMN + 1, one.token, "token")
-        book.number(LOGITS, row, BEST_COLUMN + 2, one.id, "rank")
-        book.number(LOGITS, row, BEST_COLUMN + 3, one.logit, "number")
-        book.number(LOGITS, row, BEST_COLUMN + 4, one.probability, "probability")
-
-
-def best_tokens_head(book: Book, area: Area) -> None:
-    """The header of the table of the best tokens, and its columns' widths."""
+    tokens = trace.labels.vocabulary()
+    longest = max(range(len(tokens)), key=lambda i: len(tokens[i]))
+    require_short(tokens[longest], LOGITS, area.row + longest, 1)
+    for column, title in enumerate(("id", "token", "logit", "probability", "rank")):
+        book.text(LOGITS, area.row - 1, column, title, "head left" if title == "token" else "head token")
+    rows = Area(LOGITS, area.row, 0, area.rows, 5)
+    table = Table(rows, [range(area.rows), tokens, trace.array("logits")[:, 0], probability, rank.tolist()])
+    book.put_table(table, ["position", "token", "number", "probability", "rank"])
     sheet = book.sheets[LOGITS]
     sheet.set_column(area.column, area.column + 2, 11)
-    sheet.set_column(area.column + 3, area.column + 3, 4)
-    sheet.set_column(BEST_COLUMN, BEST_COLUMN, 6)
-    sheet.set_column(BEST_COLUMN + 1, BEST_COLUMN + 1, style.TOKEN_WIDTH)
-    sheet.set_column(BEST_COLUMN + 3, BEST_COLUMN + 4, 11)
-    for column, title in enumerate(("rank", "token", "id", "logit", "probability"), start=BEST_COLUMN):
-        book.text(LOGITS, area.row - 1, column, title, "head token")
-    last = area.row + area.rows - 1
-    for column in (area.column + 1, BEST_COLUMN + 4):
-        sheet.conditional_format(area.row, column, last, column, style.SHARE_SCALE)
+    sheet.freeze_panes(area.row, LABEL_COLUMNS)
+    sheet.conditional_format(area.row, area.column + 1, place.last_row, area.column + 1, style.SHARE_SCALE)
+
+
+def write_best_tokens(book: Book, row: int, trace: Trace) -> None:
+    """Under the predicted token, the ten best."""
+    best_tokens_head(book, row)
+    for number, one in enumerate(trace.predictions(BEST), start=row + 2):
+        book.number(HEAD, number, 0, one.rank, "position")
+        book.text(HEAD, number, 1, one.token, "token")
+        book.number(HEAD, number, 2, one.id, "rank")
+        book.number(HEAD, number, 3, one.logit, "number")
+        book.number(HEAD, number, 4, one.probability, "probability")
+
+
+def best_tokens_head(book: Book, row: int) -> None:
+    """The title and header of the table of the best tokens."""
+    book.text(HEAD, row, 0, "best_tokens", "stage")
+    book.text(HEAD, row, LABEL_COLUMNS, "the ten best tokens", "stage title")
+    for column, title in enumerate(("rank", "token", "id", "logit", "probability")):
+        book.text(HEAD, row + 1, column, title, "head left" if title == "token" else "head token")
+    sheet = book.sheets[HEAD]
+    sheet.set_column(4, 4, 11)
+    sheet.conditional_format(row + 2, 4, row + 1 + BEST, 4, style.SHARE_SCALE)
 
 
 def write_index(book: Book, trace: Trace, places: dict[str, Place]) -> None:
@@ -239,7 +248,7 @@ def write_index(book: Book, trace: Trace, places: dict[str, Place]) -> None:
                 book.number(INDEX, row, 2, text, "value")
             row += 1
     chart_row = 4 + len(chunks(trace.prompt or ""))
-    place_chart(book, places[LOGITS].area, chart_row)
+    place_chart(book, places["predicted_token"].last_row + 4, min(BEST, trace.config.n_vocab), chart_row)
     write_stage_list(book, places, max(row, chart_row + 13) + 1)
 
 
@@ -264,9 +273,9 @@ def facts(trace: Trace) -> list[tuple[str, object]]:
     return found + trace.config.rows()
 
 
-def place_chart(book: Book, logits: Area, row: int) -> None:
-    count = min(BEST, logits.rows)
-    chart = style.best_tokens_chart(book.workbook, LOGITS, logits.row, BEST_COLUMN + 1, BEST_COLUMN + 4, count)
+def place_chart(book: Book, first_row: int, count: int, row: int) -> None:
+    """The chart of the ten best tokens, on the index; first_row: of their table on the head's tab."""
+    chart = style.best_tokens_chart(book.workbook, HEAD, first_row, 1, 4, count)
     chart.set_size({"width": 560, "height": 256})
     book.sheets[INDEX].insert_chart(row, 4, chart, {"object_position": 3})
 
