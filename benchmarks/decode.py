@@ -9,7 +9,6 @@ needs to hand over every weight once, which no decoder of one text at a time can
 
 from __future__ import annotations
 
-import json
 import sys
 from statistics import median
 
@@ -21,10 +20,7 @@ NEW = 64
 
 
 def ours():
-    from sheetgpt.model import Model
-    from sheetgpt.weights import Weights
-
-    model = Model(Weights(models.random_weights(), models.GPT2_SMALL, models.FOLDER, "float32"), None)
+    model = models.random_model()
     return lambda: [token.id for token in model.generate(n=NEW, token_ids=PROMPT)]
 
 
@@ -47,11 +43,16 @@ def ctranslate2():
     from ctranslate2 import Generator
 
     folder = models.made("gpt2_small_ctranslate2", convert)
+    tokens = models.token_table()[1]
     generator = Generator(str(folder), device="cpu", compute_type="float32", intra_threads=harness.cores())
 
     def generate() -> list[int]:
         made = generator.generate_batch(
-            [[f"t{i}" for i in PROMPT]], max_length=NEW, min_length=NEW, sampling_topk=1, include_prompt_in_result=False
+            [[tokens[i].replace(" ", "Ġ") for i in PROMPT]],
+            max_length=NEW,
+            min_length=NEW,
+            sampling_topk=1,
+            include_prompt_in_result=False,
         )
         return made[0].sequences_ids[0]
 
@@ -62,17 +63,9 @@ MAKERS = {"ours": ours, "transformers": transformers, "CTranslate2": ctranslate2
 
 
 def convert(folder) -> None:
-    """The model for CTranslate2, with a made-up token table: its converter insists on one."""
     from ctranslate2.converters import TransformersConverter
 
-    source = models.FOLDER / "gpt2_small_hf_with_tokens"
-    models.transformers_model(models.random_weights()).save_pretrained(source)
-    vocabulary = {f"t{i}": i for i in range(models.GPT2_SMALL.n_vocab)}
-    (source / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
-    (source / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
-    about = {"tokenizer_class": "GPT2Tokenizer", "unk_token": "t0", "bos_token": "t0", "eos_token": "t0"}
-    (source / "tokenizer_config.json").write_text(json.dumps(about), encoding="utf-8")
-    TransformersConverter(str(source)).convert(str(folder), force=True)
+    TransformersConverter(str(models.transformers_folder())).convert(str(folder), force=True)
 
 
 def contender(name: str):

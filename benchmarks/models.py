@@ -5,8 +5,10 @@ The same numbers as the CSV folder that sheetgpt reads, and as the folder that t
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
+from itertools import islice, product
 from pathlib import Path
 
 import numpy as np
@@ -67,17 +69,36 @@ def transformers_model(weights: dict[str, np.ndarray], config: Config = GPT2_SMA
     return model.eval()
 
 
+def random_model(dtype: str = "float32", config: Config = GPT2_SMALL, seed: int = 1):
+    """sheetgpt's model with these weights, in memory; without a tokenizer, so it takes token ids."""
+    from sheetgpt.model import Model
+    from sheetgpt.weights import Weights
+
+    weights = {name: matrix.astype(dtype, copy=False) for name, matrix in random_weights(config, seed).items()}
+    return Model(Weights(weights, config, FOLDER, dtype), None)
+
+
+def token_table() -> tuple[list[tuple[str, str]], list[str]]:
+    """A made-up tokenizer of GPT-2's size: (merges, tokens). Every pair of letters is a token."""
+    from sheetgpt.bpe_words import ALPHABET
+
+    count = GPT2_SMALL.n_vocab - len(ALPHABET) - 1
+    merges = list(islice(product(ALPHABET, ALPHABET), count))
+    return merges, [*ALPHABET, *(left + right for left, right in merges), "<|endoftext|>"]
+
+
 def csv_folder() -> Path:
-    """The random GPT-2 small as the CSV folder that sheetgpt reads, 1.5 GB; made on first use."""
+    """The random GPT-2 small as the CSV folder that sheetgpt reads, 1.5 GB, with a token table; made on first use."""
     return made("gpt2_small_csv", _write_csv)
 
 
 def transformers_folder() -> Path:
-    """The same weights as a folder that transformers reads."""
-    return made("gpt2_small_hf", lambda folder: transformers_model(random_weights()).save_pretrained(folder))
+    """The same model as a folder that transformers reads."""
+    return made("gpt2_small_hf", _write_transformers)
 
 
 def made(name: str, write) -> Path:
+    """A folder under FOLDER that `write(folder)` makes on first use."""
     folder = FOLDER / name
     if not folder.exists():
         temporary = FOLDER / f".{name}.{os.getpid()}"
@@ -89,6 +110,20 @@ def made(name: str, write) -> Path:
 
 
 def _write_csv(folder: Path) -> None:
+    from sheetgpt.bpe import write_tables
     from sheetgpt.weights import write_weights
 
     write_weights(folder, GPT2_SMALL, random_weights())
+    write_tables(folder, *token_table())
+
+
+def _write_transformers(folder: Path) -> None:
+    transformers_model(random_weights()).save_pretrained(folder)
+    merges, tokens = token_table()
+    spelled = {token.replace(" ", "Ġ"): i for i, token in enumerate(tokens)}
+    lines = [f"{left} {right}" for left, right in ((a.replace(" ", "Ġ"), b.replace(" ", "Ġ")) for a, b in merges)]
+    special = "<|endoftext|>"
+    about = {"tokenizer_class": "GPT2Tokenizer", "unk_token": special, "bos_token": special, "eos_token": special}
+    (folder / "vocab.json").write_text(json.dumps(spelled, ensure_ascii=False), encoding="utf-8")
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *lines, ""]), encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text(json.dumps(about), encoding="utf-8")

@@ -42,7 +42,7 @@ class Rows:
 class Decoder:
     """Steps and weights, and what is cached of the tokens fed so far.
 
-    `feed` gives the same logits as an uncached run of all tokens fed since the last `restart`, up to rounding.
+    `feed` gives the same logits as an uncached run of all tokens fed so far, up to rounding.
     """
 
     def __init__(self, steps: list[Step], weights: Mapping[str, np.ndarray], dtype, n_ctx: int):
@@ -53,12 +53,14 @@ class Decoder:
         inputs = {name for step in self.steps for name in step.inputs} - made
         self._weights = {name: weights[name] for name in inputs if name in weights}
         self.cached = {step.inputs[i] for step in self.steps for i in step.op.all_rows}
-        self.restart()
-
-    def restart(self) -> None:
-        """Forget every token."""
+        self._rows = {name: Rows(n_ctx) for name in self.cached}
         self.length = 0
-        self._rows = {name: Rows(self.n_ctx) for name in self.cached}
+
+    def rewind(self, length: int) -> None:
+        """Forget all but the first `length` tokens."""
+        self.length = length
+        for rows in self._rows.values():
+            rows.length = length
 
     def feed(self, ids: Sequence[int]) -> np.ndarray:  # [new tokens] -> [n_vocab]
         """The logits after these tokens, which follow those fed before. They must fit into n_ctx together."""
@@ -159,7 +161,7 @@ def _generate(model, window: list[int], n: int, sampler: Sampler, end_id: int | 
             kept = kept_after_slide(decoder.n_ctx)
             start += len(window) - kept
             window = window[-kept:]
-            decoder.restart()
+            decoder.rewind(0)
             logits = decoder.feed(window)
         else:
             logits = decoder.feed(window[-1:])

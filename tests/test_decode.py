@@ -116,6 +116,15 @@ def test_an_untied_language_head_is_used():
     np.testing.assert_allclose(token.pick.logits, uncached_logits(model, [3, 1]), atol=1e-12)
 
 
+def test_tokens_can_be_forgotten_and_others_fed_in_their_place():
+    model = random_model(SMALL)
+    ids, others = random_ids(SMALL, 10), random_ids(SMALL, 6, seed=1)
+    decoder = Decoder(model.steps, model.weights, "float64", SMALL.n_ctx)
+    decoder.feed(ids)
+    decoder.rewind(4)
+    np.testing.assert_allclose(decoder.feed(others), uncached_logits(model, ids[:4] + others), rtol=0, atol=1e-12)
+
+
 def test_generation_is_lazy_and_the_same_each_time():
     model = random_model(SMALL)
     first = [token.id for token in islice(model.generate(n=10**9, token_ids=[1], seed=5), 20)]
