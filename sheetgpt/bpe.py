@@ -7,13 +7,14 @@ Words and letters come from `bpe_words`, the two CSV files are read and written 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from heapq import heapify, heappop, heappush
 from itertools import chain, pairwise
 from pathlib import Path
 
 from sheetgpt.bpe_learn import learn
+from sheetgpt.bpe_pieces import pieces_pattern
 from sheetgpt.bpe_tables import MERGES_FILE, TOKENS_FILE, read_tables, write_tables
 from sheetgpt.bpe_words import chunks, cut, spell, unspell
 from sheetgpt.errors import PromptError, TokenizerError
@@ -178,25 +179,16 @@ class Tokenizer:
         return {i: unspell(token) for i, token in enumerate(self.tokens)}
 
     @cached_property
-    def _joined(self) -> set[tuple[str, str]]:
-        """The letters that meet in a merge: (last of the left side, first of the right side)."""
-        return {(left[-1], right[0]) for left, right in self.merges}
+    def _pieces(self) -> Callable[[str], list[str]]:
+        return pieces_pattern(self.merges).findall
 
     def _ids_of_chunk(self, chunk: str) -> tuple[int, ...]:
-        pieces = chain.from_iterable(self._pieces(spell(word)) for word in cut(chunk))
+        words = cut(chunk)
+        pieces = words if chunk.isascii() else chain.from_iterable(map(self._pieces, words))
         return tuple(chain.from_iterable(map(self._piece_ids.__getitem__, pieces)))
 
-    def _pieces(self, word: str) -> list[str]:
-        """A spelled word, cut where no merge can ever join two letters: its pieces are merged each on its own.
-
-        Outside of Latin script, that is between most characters; the pieces, unlike the words, come again and again.
-        """
-        joined = self._joined
-        cuts = [i for i, pair in enumerate(pairwise(word), 1) if pair not in joined]
-        return [word[i:j] for i, j in zip([0, *cuts], [*cuts, len(word)], strict=True)] if cuts else [word]
-
     def _ids_of_piece(self, piece: str) -> tuple[int, ...]:
-        return self.ids_of(self.final_symbols(piece))
+        return self.ids_of(self.final_symbols(spell(piece)))
 
     def _parts(self, text: str, special: bool) -> Iterator[tuple[str, list[int]]]:
         """(text up to a special token, [that token's id]); at the end (the rest, [])."""

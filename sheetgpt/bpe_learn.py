@@ -8,12 +8,15 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from heapq import heapify, heappop, heappush
 from itertools import chain, pairwise
+from pathlib import Path
 
 from sheetgpt.bpe_words import ALPHABET, chunks, cut, spell
 from sheetgpt.errors import PromptError, TokenizerError
 
+SPECIAL = ("<|endoftext|>",)
 Pair = tuple[int, int]  # of symbols, each by its number: letters first, then what merges make, in order
 
 
@@ -21,7 +24,7 @@ def learn(
     text: str,
     vocab_size: int,
     *,
-    special: Sequence[str] = ("<|endoftext|>",),
+    special: Sequence[str] = SPECIAL,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[list[tuple[str, str]], list[str]]:
     """(merges by rank, tokens): GPT-2's letters, what the merges make, then the special tokens, `vocab_size` in all.
@@ -34,11 +37,8 @@ def learn(
     >>> merges
     [('a', 'a'), ('a', 'b'), ('aa', 'ab')]
     """
+    check_vocab_size(vocab_size, special)
     wanted = vocab_size - len(special)
-    if wanted < len(ALPHABET):
-        raise TokenizerError(
-            f"a vocabulary of {vocab_size} is too small: 256 bytes and {len(special)} special need {256 + len(special)}"
-        )
     symbols = list(ALPHABET)
     number = {symbol: i for i, symbol in enumerate(symbols)}
     times = count_words(text, special)
@@ -54,6 +54,29 @@ def learn(
         if progress:
             progress(len(symbols), wanted)
     return list(merges), [*symbols, *special]
+
+
+def check_vocab_size(vocab_size: int, special: Sequence[str] = SPECIAL) -> None:
+    """Raises TokenizerError where letters and special tokens alone take more."""
+    least = len(ALPHABET) + len(special)
+    if vocab_size < least:
+        raise TokenizerError(
+            f"a vocabulary of {vocab_size} tokens is too small: {len(ALPHABET)} bytes and {len(special)} special "
+            f"make {least} before any merge; ask for more than {least}"
+        )
+
+
+def read_corpus(path: Path) -> str:
+    """The text of a file, without a byte order mark. Raises TokenizerError where it is missing, empty or not UTF-8."""
+    try:
+        text = path.read_bytes().decode().removeprefix("\ufeff")
+    except OSError as error:
+        raise TokenizerError(f"the corpus {path} can't be read ({error.strerror}): give a text file") from None
+    except UnicodeDecodeError as error:
+        raise TokenizerError(f"the corpus {path} is not UTF-8 at byte {error.start + 1}: convert it to UTF-8") from None
+    if not text.strip():
+        raise TokenizerError(f"the corpus {path} is empty: give a text to learn from")
+    return text
 
 
 def count_words(text: str, special: Sequence[str] = ()) -> Counter[str]:
@@ -104,36 +127,40 @@ class PairCounts:
         """Make every occurrence of the pair the one symbol, left to right in each word."""
         changes: dict[Pair, int] = defaultdict(int)
         for i in self._places.pop(pair):
-            word, times = self._words[i], self._times[i]
-            merged = merge(word, pair, symbol)
-            if len(merged) == len(word):
-                continue
-            for old in pairwise(word):
-                changes[old] -= times
-            for new in pairwise(merged):
-                changes[new] += times
+            self._words[i], gone, come = merge(self._words[i], pair, symbol)
+            for old in gone:
+                changes[old] -= self._times[i]
+            for new in come:
+                changes[new] += self._times[i]
                 self._places[new].add(i)
-            self._words[i] = merged
+        changes[pair] = -self._counts[pair]  # none is left, though some overlapped
         for changed, change in changes.items():
-            if change:
-                self._counts[changed] += change
-                if change > 0:
-                    heappush(self._queue, (-self._counts[changed], changed))
+            self._counts[changed] += change
+            if change > 0:
+                heappush(self._queue, (-self._counts[changed], changed))
 
 
-def merge(word: list[int], pair: Pair, symbol: int) -> list[int]:
-    """The word with each occurrence of the pair as one symbol.
+def merge(word: list[int], pair: Pair, symbol: int) -> tuple[list[int], list[Pair], list[Pair]]:
+    """(the word with each occurrence of the pair as one symbol, pairs that go, pairs that come; not the pair itself).
 
-    >>> merge([1, 1, 1, 2], (1, 1), 3)
-    [3, 1, 2]
+    >>> merge([7, 1, 2, 8], (1, 2), 3)
+    ([7, 3, 8], [(7, 1), (2, 8)], [(7, 3), (3, 8)])
     """
     left, right = pair
-    merged, i, last = [], 0, len(word) - 1
-    while i <= last:
-        if i < last and word[i] == left and word[i + 1] == right:
+    merged, gone, come = [], [], []
+    begin, place, last = 0, -1, len(word) - 1
+    with suppress(ValueError):  # where `index` finds no more
+        while True:
+            place = word.index(left, max(begin, place + 1), last)
+            if word[place + 1] != right:
+                continue
+            merged += word[begin:place]
+            begin = place + 2
+            if merged:
+                gone.append((merged[-1], left))
+                come.append((merged[-1], symbol))
             merged.append(symbol)
-            i += 2
-        else:
-            merged.append(word[i])
-            i += 1
-    return merged
+            if begin <= last:
+                gone.append((right, word[begin]))
+                come.append((symbol, word[begin]))
+    return merged + word[begin:], gone, come

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from sheetgpt.bpe_words import ALPHABET
 from sheetgpt.errors import TokenizerError, WeightsError
+from sheetgpt.unfinished import TEMPORARY
 
 MERGES_FILE = "vocab_bpe.csv"
 TOKENS_FILE = "bpe_token_ids.csv"
@@ -23,8 +24,9 @@ SEPARATORS = ",;\t"
 WAY_OUT = "convert or export the table again, and don't save token files with a spreadsheet program"
 
 # What spreadsheet programs make of tokens. GPT-2's pattern never puts letters, digits and signs into one token.
+MONTH = r"[^\W\d]{3,5}\.?"  # in any language
 MANGLED = {
-    "a date": r"\d{1,2}[-. ]+[^\W\d]{3,5}\.?([-. ]+\d{2,4})?|[^\W\d]{3,5}\.?[-. ]\d{2,4}|\d{1,4}[-/.]\d{1,2}([-/.]\d{2,4})?",
+    "a date": rf"\d\d?[-. ]+{MONTH}([-. ]+\d{{2,4}})?|{MONTH}[-. ]\d{{2,4}}|\d{{1,4}}[-/.]\d\d?([-/.]\d{{2,4}})?",
     "a time": r"\d{1,2}:\d{2}(:\d{2})?( [AP]M)?",
     "an error value": r"#[A-ZÄÖÜÉÈÓÑÇ/0-9]{2,}[?!]|#N/?[AV]",
     "a rounded number": r"[+-]?\d+([.,]\d+)?E[+-]?\d+|[+-]?\d+[.,]\d+",
@@ -36,7 +38,10 @@ Merge = tuple[str, str]
 
 
 def read_tables(folder: Path) -> tuple[list[Merge], list[str], list[float]]:
-    """(merges by rank, tokens by id, scores by rank). Raises WeightsError (no file) or TokenizerError (file and line)."""
+    """(merges by rank, tokens by id, scores by rank).
+
+    Raises WeightsError where a file is missing, TokenizerError by file and line where one is wrong.
+    """
     merges, scores = read_merges(folder / MERGES_FILE)
     tokens = read_tokens(folder / TOKENS_FILE)
     check_tokens(folder / TOKENS_FILE, tokens, merges)
@@ -46,11 +51,11 @@ def read_tables(folder: Path) -> tuple[list[Merge], list[str], list[float]]:
 def read_merges(path: Path) -> tuple[list[Merge], list[float]]:
     """(merges, scores), the higher score first; merges of equal score stay in the file's order."""
     lines = read_lines(path)
-    separator = separator_of(lines[1:2], lambda cells: len(cells) >= 4 and number(cells[3]) is not None)
-    if lines and separator_of(lines[:1], lambda cells: len(cells) >= 4 and number(cells[3]) is not None):
-        raise TokenizerError(
-            f"{path}, line 1: a merge stands where a header belongs; put `{','.join(HEADER)}` above it"
-        )
+    if not lines:
+        raise TokenizerError(f"{path} is empty: {WAY_OUT}")
+    if separator_of(lines[:1], is_merge):
+        raise TokenizerError(f"{path}, line 1: a merge where a header belongs; put `{','.join(HEADER)}` above it")
+    separator = separator_of(lines[1:2], is_merge)
     rows = parse(path, lines, separator or ",")
     table: list[tuple[float, Merge, int]] = []
     for line, cells in enumerate(rows[1:], start=2):
@@ -63,6 +68,14 @@ def read_merges(path: Path) -> tuple[list[Merge], list[float]]:
     table.sort(key=lambda row: -row[0])
     check_merges(path, table)
     return [merge for _, merge, _ in table], [score for score, _, _ in table]
+
+
+def is_merge(cells: list[str]) -> bool:
+    return len(cells) >= 4 and number(cells[3]) is not None
+
+
+def is_first_token(cells: list[str]) -> bool:
+    return len(cells) == 2 and cells[1].strip() == "0"
 
 
 def check_merges(path: Path, table: list[tuple[float, Merge, int]]) -> None:
@@ -83,15 +96,14 @@ def check_merges(path: Path, table: list[tuple[float, Merge, int]]) -> None:
 
 def why_unknown(side: str, table: list[tuple[float, Merge, int]]) -> str:
     """The sentence about a merge's side that no merge of a higher score makes."""
-    if kind := kind_of_mangling(side, {**MANGLED, **SUSPECT}):
-        return f"{side!r} is {kind} that a spreadsheet program made of a token; {WAY_OUT}"
-    if "Ġ" in side:
-        return f"{side!r}: these files spell a space as a space, not as Ġ; convert the table again"
     later = [line for _, merge, line in table if "".join(merge) == side]
-    reason = (
-        f"line {later[0]} makes it only after this one: correct the scores" if later else f"no line makes it: {WAY_OUT}"
-    )
-    return f"{side!r} is no letter of GPT-2's byte alphabet, and {reason}"
+    if later:
+        return f"{side!r} is made only by the later merge in line {later[0]}: correct the scores"
+    if kind := kind_of_mangling(side, {**MANGLED, **SUSPECT}):
+        return f"{side!r} is {kind} that a spreadsheet made of a token; {WAY_OUT}"
+    if "Ġ" in side:
+        return f"{side!r} spells a space as Ġ, where these files hold a space: convert the table again"
+    return f"{side!r} is no letter of GPT-2's byte alphabet, and no merge makes it; {WAY_OUT}"
 
 
 def read_tokens(path: Path) -> list[str]:
@@ -99,14 +111,12 @@ def read_tokens(path: Path) -> list[str]:
     lines = read_lines(path)
     if not lines:
         raise TokenizerError(f"{path} is empty: {WAY_OUT}")
-    separator = separator_of(lines[:1], lambda cells: cells[1:] and cells[-1].strip() == "0")
-    if not separator and separator_of(lines[1:2], lambda cells: cells[1:] and cells[-1].strip() == "0"):
-        raise TokenizerError(
-            f"{path}, line 1: {lines[0]!r} looks like a header, and none may be: the row number is the id; remove it"
-        )
+    separator = separator_of(lines[:1], is_first_token)
+    if not separator and separator_of(lines[1:2], is_first_token):
+        raise TokenizerError(f"{path}, line 1: {lines[0]!r} is a header, and none may be: remove it (row number = id)")
     tokens = []
     for i, row in enumerate(parse(path, lines, separator or ",")):
-        cells = without_empty_end(row)
+        cells = row if len(row) == 2 else without_empty_end(row)
         if len(cells) != 2 or cells[1].strip() != str(i):
             raise TokenizerError(
                 f"{path}, line {i + 1}: expected a token and its id {i}, found {show(cells)}: {WAY_OUT}"
@@ -141,7 +151,7 @@ def check_tokens(path: Path, tokens: list[str], merges: list[Merge]) -> None:
 
 
 def expectation(suspects: list[int], tokens: list[str], made: list[str], missing: set[str]) -> tuple[int, str]:
-    """(line, what belongs there) of the first suspect row whose token can be told by its neighbours; else (line, "")."""
+    """(line, what belongs there) of the first suspect row whose token its neighbours tell; else (line, "")."""
     for i in suspects:
         expected = expected_token(i, tokens, made, missing)
         if expected:
@@ -150,7 +160,7 @@ def expectation(suspects: list[int], tokens: list[str], made: list[str], missing
 
 
 def expected_token(i: int, tokens: list[str], made: list[str], missing: set[str]) -> str | None:
-    """What row i held, as far as a neighbour tells: tables list letters and merged tokens in the order of their making."""
+    """What row i held, if a neighbour tells: tables list letters and merged tokens in the order of their making."""
     for neighbour in (i - 1, i + 1):
         if 0 <= neighbour < len(tokens) and tokens[neighbour] in made:
             place = made.index(tokens[neighbour]) + i - neighbour
@@ -181,7 +191,7 @@ def read_lines(path: Path) -> list[str]:
             f"{path}, line {data.count(10, 0, error.start) + 1}: not UTF-8; save it as CSV UTF-8"
         ) from None
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    while lines and not lines[-1].strip(SEPARATORS):
+    while lines and not lines[-1].strip(SEPARATORS + " "):
         lines.pop()
     return lines
 
@@ -189,8 +199,8 @@ def read_lines(path: Path) -> list[str]:
 def separator_of(lines: list[str], fits: Callable[[list[str]], bool]) -> str | None:
     """The separator by which the first line's cells fit."""
     for separator in SEPARATORS:
-        for cells in csv.reader(lines[:1], delimiter=separator):
-            if fits(without_empty_end(cells)):
+        with suppress(csv.Error):  # told by `parse`
+            if any(fits(without_empty_end(cells)) for cells in csv.reader(lines[:1], delimiter=separator)):
                 return separator
     return None
 
@@ -240,7 +250,7 @@ def write_tables(folder: Path, merges: list[Merge], tokens: list[str]) -> None:
         raise TokenizerError(f"the token {broken[0]!r} can't stand in {TOKENS_FILE}: it is empty or holds a line break")
     ranked = ([left, right, rank, len(merges) - rank] for rank, (left, right) in enumerate(merges))
     files = {MERGES_FILE: [HEADER, *ranked], TOKENS_FILE: [[token, i] for i, token in enumerate(tokens)]}
-    temporary = {name: folder / f".{name}.{os.getpid()}.tmp" for name in files}
+    temporary = {name: folder / f".{name}{TEMPORARY}" for name in files}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, rows in files.items():
@@ -249,7 +259,14 @@ def write_tables(folder: Path, merges: list[Merge], tokens: list[str]) -> None:
         for name in files:
             temporary[name].replace(folder / name)
     except OSError as error:
-        raise TokenizerError(f"can't write {error.filename or folder}: {error.strerror}") from None
+        raise TokenizerError(f"can't write to {folder}: {error.strerror}; choose another folder") from None
     finally:
         for file in temporary.values():
             file.unlink(missing_ok=True)
+
+
+def refuse_to_replace(folder: Path) -> None:
+    """Raises TokenizerError where the folder holds a table already."""
+    for name in (MERGES_FILE, TOKENS_FILE):
+        if (folder / name).exists():
+            raise TokenizerError(f"{folder / name} exists: choose another folder, or replace it with --force")

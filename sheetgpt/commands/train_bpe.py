@@ -1,0 +1,69 @@
+"""`sheetgpt train-bpe`: a merge table learned from a text."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from sheetgpt.commands import show
+
+
+@click.command()
+@click.argument("corpus", type=click.Path(path_type=Path))
+@click.argument("dest", type=click.Path(path_type=Path))
+@click.option("--vocab-size", type=int, required=True, metavar="N", help="Tokens in all: 256 bytes, merges, 1 special.")
+@click.option("--force", is_flag=True, help="Replace the table that DEST holds.")
+@show.json_option
+def command(corpus, dest, vocab_size, force, as_json):
+    r"""Learn a merge table from CORPUS (UTF-8) and write vocab_bpe.csv and bpe_token_ids.csv to DEST.
+
+    \b
+    Example:
+      sheetgpt train-bpe corpus.txt my_table --vocab-size 2000
+      sheetgpt tokenize "Mike is quick." --weights my_table
+    """
+    from sheetgpt.bpe import Tokenizer, write_tables
+    from sheetgpt.bpe_learn import check_vocab_size, read_corpus
+    from sheetgpt.bpe_tables import refuse_to_replace
+
+    check_vocab_size(vocab_size)
+    if not force:
+        refuse_to_replace(dest)
+    text = read_corpus(corpus)
+    merges, tokens = learn_with_progress(text, vocab_size)
+    write_tables(dest, merges, tokens)
+    summary = {
+        "bytes": len(text.encode()),
+        "merges": len(merges),
+        "tokens": len(tokens),
+        "tokens_wanted": vocab_size,
+        "corpus_tokens": len(Tokenizer(merges, tokens).encode(text, special=True)),
+        "folder": str(dest),
+    }
+    if as_json:
+        show.print_json(summary)
+    else:
+        click.echo(as_text(summary))
+
+
+def learn_with_progress(text: str, vocab_size: int):
+    """`learn`, with a bar on standard error where that is a terminal."""
+    from sheetgpt.bpe import learn
+
+    if not sys.stderr.isatty():
+        return learn(text, vocab_size)
+    with click.progressbar(length=vocab_size, label="Merging", file=sys.stderr) as bar:
+        return learn(text, vocab_size, progress=lambda done, _: bar.update(done - bar.pos))
+
+
+def as_text(summary: dict) -> str:
+    ratio = summary["bytes"] / summary["corpus_tokens"]
+    lines = [
+        f"{summary['merges']:,} merges, {summary['tokens']:,} tokens in {summary['folder']}",
+        f"the corpus: {summary['bytes']:,} bytes, {summary['corpus_tokens']:,} tokens, {ratio:.2f} bytes a token",
+    ]
+    if summary["tokens"] < summary["tokens_wanted"]:
+        lines.append(f"{summary['tokens_wanted']:,} tokens were asked for: the corpus has no more pairs to merge")
+    return "\n".join(lines)
