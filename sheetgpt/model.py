@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sheetgpt import forward, frames, steps
+from sheetgpt import edit, forward, frames, steps
 from sheetgpt.bpe import MergeTrace, Tokenizer
 from sheetgpt.config import Config
 from sheetgpt.errors import PromptError
+from sheetgpt.setting import Setting
 from sheetgpt.weights import Weights, embedded_folder, load_weights
 
 if TYPE_CHECKING:
@@ -51,11 +52,17 @@ class Model:
     ) -> forward.Trace:
         """Every stage of a prompt (or of token ids).
 
-        overrides: matrices [rows, columns] that replace a stage or a weight by name.
+        overrides: matrices [rows, columns] that replace a stage or a weight by name (`final_tokens`: the token ids).
         base: the same prompt's run without overrides; only what depends on them is then computed again.
-        Raises PromptError where the prompt is empty, longer than n_ctx, or holds ids that the model doesn't have.
+        Raises PromptError where the prompt is empty, longer than n_ctx, or holds ids that the model doesn't have;
+        StageError where an override has no stage's name, or another shape.
         """
         merges, ids = self.encode(prompt, token_ids)
+        if overrides:
+            overrides = edit.checked(overrides, Setting(self.config, len(ids), untied=self.weights.untied))
+        if edit.TOKENS in overrides:
+            merges, ids = self.encode(None, overrides[edit.TOKENS].tolist())
+            base = None  # every stage depends on the ids
         given = {"final_tokens": np.asarray(ids), "positions": np.arange(len(ids))}
         arrays = forward.forward(
             self.steps,

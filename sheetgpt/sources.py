@@ -215,52 +215,55 @@ class FolderSource(Source):
             raise DumpError(f"{path} is no manifest: dump the run again, or delete the file")
         return about
 
-    def _rows(self, name: str) -> tuple[list[list[str]], int]:
-        """(the rows of cells without labels, how many label rows and columns there were: 0 or 1)."""
-        path = self.folder / f"{name}.csv"
-        try:
-            with path.open(newline="", encoding="utf-8-sig") as file:
-                rows = [row for row in csv.reader(file) if row]
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise DumpError(f"{path} can't be read ({error}): dump the run again") from None
-        labels = 1 if rows and rows[0][0] == "" and len(rows) > 1 else 0
-        return [row[labels:] for row in rows[labels:]], labels
-
     def read(self, name):
-        rows, labels = self._rows(name)
-        where = f"{name}.csv"
-        if len({len(row) for row in rows}) > 1 or not rows:
-            raise DumpError(
-                f"{self.folder / where} has rows of different lengths, or none: it is torn; dump the run again"
-            )
-        numbers, others = np.empty((len(rows), len(rows[0]))), {}
-        for number, row in enumerate(rows):
-            try:
-                numbers[number] = row
-            except ValueError:
-                for column, text in enumerate(row):
-                    numbers[number, column] = value = number_in(text)
-                    if value != value and text.strip().lower() not in ("", "nan"):  # noqa: PLR0124 - NaN
-                        others[number, column] = text
+        numbers, others, labels = read_csv(self.folder / f"{name}.csv")
         if self.about.get("dtype") == "float32":
             numbers = numbers.astype(np.float32).astype(np.float64)
 
         def place(row: int, column: int) -> str:
             from sheetgpt.workbook.layout import cell
 
-            return f"{where}!{cell(row + labels, column + labels)}"
+            return f"{name}.csv!{cell(row + labels, column + labels)}"
 
         return Matrix(numbers, place, others)
 
     def shape(self, name):
         stages = {stage["name"]: tuple(stage["shape"]) for stage in self.about.get("stages", [])}
         if name not in stages:
-            rows, _ = self._rows(name)
+            rows, _ = read_cells(self.folder / f"{name}.csv")
             return len(rows), max(map(len, rows), default=0)
         return stages[name]
 
     def table(self, name):
-        return self._rows(name)[0]
+        return read_cells(self.folder / f"{name}.csv")[0]
+
+
+def read_cells(path: Path) -> tuple[list[list[str]], int]:
+    """(the rows of cells without labels, how many label rows and columns there were: 0 or 1)."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DumpError(f"{path} can't be read ({error}): give a CSV of numbers, such as a dump's") from None
+    labels = 1 if len(rows) > 1 and rows[0][0] == "" else 0
+    return [row[labels:] for row in rows[labels:]], labels
+
+
+def read_csv(path: Path) -> tuple[np.ndarray, dict[tuple[int, int], str], int]:
+    """A matrix with our labels or without any: (numbers [rows, columns], cells that hold none, label rows)."""
+    rows, labels = read_cells(path)
+    if len({len(row) for row in rows}) != 1:
+        raise DumpError(f"{path} has rows of different lengths, or none: it is torn; write it again")
+    numbers, others = np.empty((len(rows), len(rows[0]))), {}
+    for number, row in enumerate(rows):
+        try:
+            numbers[number] = row
+        except ValueError:
+            for column, text in enumerate(row):
+                numbers[number, column] = value = number_in(text)
+                if np.isnan(value) and text.strip().lower() not in ("", "nan"):
+                    others[number, column] = text
+    return numbers, others, labels
 
 
 def number_in(cell) -> float:

@@ -38,22 +38,43 @@ def parse_ids(_ctx, _option, text: str | None) -> list[int] | None:
     help="How dumps lay out the heads of steps 6 and 7: side by side, or in the reference's padded slots.",
 )
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="How many predictions to show.")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="CELL=VALUE",
+    help="STAGE[ROW,COLUMN]=VALUE, STAGE[HEAD,QUERY,KEY]=VALUE or STAGE=FILE.csv: a stage or weight. Repeatable.",
+)
 @show.json_option
-def command(prompt, weights, token_ids, dump_xlsx, dump_csv, exports, name, dtype, head_layout, top, as_json):
+def command(
+    prompt, weights, token_ids, dump_xlsx, dump_csv, exports, name, dtype, head_layout, top, assignments, as_json
+):
     r"""Run PROMPT through every stage and show the predicted token.
 
     \b
     Example:
       sheetgpt run "Mike is quick. He moves" --dump-xlsx
+      sheetgpt run "Mike is quick. He moves" --set "block_0_step_7[2,-1,0]=0"
     """
     from sheetgpt.model import load_model
 
-    trace = load_model(weights, dtype).run(prompt, token_ids=token_ids)
+    model = load_model(weights, dtype)
+    before = model.run(prompt, token_ids=token_ids)
+    trace = run_set(model, before, assignments) if assignments else before
     files = dump(trace, exports, name, xlsx=dump_xlsx, csv=dump_csv, head_layout=head_layout)
+    changes = show.Changes(before, trace, assignments) if assignments else None
     if as_json:
-        show.print_json(as_data(trace, top, files))
+        show.print_json(as_data(trace, top, files) | (changes.as_data(top) if changes else {}))
     else:
-        click.echo(as_text(trace, top, files))
+        click.echo(as_text(trace, top, files, changes))
+
+
+def run_set(model, before, assignments: tuple[str, ...]):
+    """The run with these cells set."""
+    from sheetgpt import edit
+
+    setting = edit.setting_of(model, before)
+    return edit.run_edited(model, before, [edit.parse(text, setting) for text in assignments])
 
 
 def dump(trace, exports: Path, name: str | None, *, xlsx: bool, csv: bool, head_layout: str) -> list[Path]:
@@ -77,7 +98,7 @@ def as_data(trace, top: int, files: list[Path]) -> dict:
     return about | {"predictions": [asdict(p) for p in trace.predictions(top)], "files": [str(file) for file in files]}
 
 
-def as_text(trace, top: int, files: list[Path]) -> str:
+def as_text(trace, top: int, files: list[Path], changes=None) -> str:
     config = trace.config
     tokens = [
         [position, i, show.token(t)] for position, (i, t) in enumerate(zip(trace.token_ids, trace.tokens, strict=True))
@@ -92,7 +113,7 @@ def as_text(trace, top: int, files: list[Path]) -> str:
             "",
             show.table(["position", "id", "token"], tokens),
             "",
-            show.table(["rank", "id", "token", "logit", "probability"], best),
+            changes.as_text(top) if changes else show.table(["rank", "id", "token", "logit", "probability"], best),
             "",
             f"Predicted token: {show.token(trace.predicted_token)}",
             *(f"Wrote {file}" for file in files),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, dataclass
 
 import click
 
@@ -48,3 +49,41 @@ def token(text: str) -> str:
 
 def print_json(data) -> None:
     click.echo(json.dumps(data, ensure_ascii=False, indent=1))
+
+
+@dataclass(frozen=True)
+class Changes:
+    """A run before and after cells were set."""
+
+    before: object  # forward.Trace
+    after: object
+    edits: tuple[str, ...] = ()
+
+    def as_data(self, top: int) -> dict:
+        from sheetgpt.edit import travel
+
+        return {
+            "set": list(self.edits),
+            "before": [asdict(prediction) for prediction in self.before.predictions(top)],
+            "travel": [asdict(part) for part in travel(self.before, self.after)],
+        }
+
+    def as_text(self, top: int) -> str:
+        """The best predictions side by side, and how far the change travelled."""
+        from sheetgpt.edit import travel
+
+        both = zip(self.before.predictions(top), self.after.predictions(top), strict=True)
+        rows = [[old.rank, *cells(old), *cells(new)] for old, new in both]
+        parts = [[part.part, f"{part.largest_change:.3g}", part.stage] for part in travel(self.before, self.after)]
+        return "\n".join(
+            [
+                table(["rank", "before", "logit", "probability", "after", "logit", "probability"], rows),
+                "",
+                "How far the change travelled:",
+                table(["part", "largest change", "in stage"], parts),
+            ]
+        )
+
+
+def cells(prediction) -> list[str]:
+    return [token(prediction.token), f"{prediction.logit:.4f}", f"{prediction.probability:.2%}"]
