@@ -26,16 +26,22 @@ GELU_SLOPE = sqrt(2 / pi)
 
 
 class Reference(Protocol):
-    """What a formula knows of an input: its name (`str`) and the piece of it that the formula is about."""
+    """What a formula knows of an input. As text it is the whole matrix, by its name."""
 
-    part: str
+    part: str  # what the formula's piece needs of it: a row, a head's columns, the row of a cell's head, one id
+    cell: str  # the cell in the same place
+    last_row: str
+    width: int  # columns
+
+    def columns(self, index: int, count: int) -> str:
+        """One of `count` equal slices of its columns."""
 
 
 @dataclass(frozen=True)
 class Op:
     """One operation. The class attributes tell interpreters what the views alone don't."""
 
-    piece: ClassVar[str] = "matrix"  # what one formula fills: "matrix", "row", "head", "row of a head" or "cells"
+    piece: ClassVar[str] = "matrix"  # what one formula fills: "matrix", "row", "column", "head" or "cell"
     all_rows: ClassVar[tuple[int, ...]] = ()  # inputs that a single new row needs whole: a decoder caches them
 
     def value(self, *inputs: np.ndarray) -> np.ndarray:
@@ -51,6 +57,16 @@ class Op:
 def rows_of(x: np.ndarray) -> np.ndarray:  # [..., n] -> [rows, n]
     """All rows of all batches under each other: one matrix product is quicker than one a batch."""
     return x.reshape(-1, x.shape[-1])
+
+
+def row_means(x: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:  # [..., n] -> [..., 1]
+    """The mean of each row of x (of x * y), without a temporary matrix."""
+    total = np.einsum("...n->...", x) if y is None else np.vecdot(x, y)
+    return total[..., None] / x.dtype.type(x.shape[-1])
+
+
+def column_sums(x: np.ndarray) -> np.ndarray:  # [m, n] -> [1, n]
+    return np.ones((1, x.shape[0]), x.dtype) @ x
 
 
 def add_at_rows(shape: tuple[int, int], index: np.ndarray, rows: np.ndarray) -> np.ndarray:  # [m], [m, n] -> shape
@@ -122,13 +138,12 @@ class CausalMask(Op):
     """0 where a token may look (itself and before), -1e10 where it would look ahead."""
 
     all_rows = (1,)
-    piece = "row"
 
     def value(self, positions, keys):  # [Tq], [Tk] -> [Tq, Tk]
         return np.where(keys[None, :] > positions[:, None], MASKED, 0.0)
 
     def formula(self, positions, keys):
-        return f"IF(TRANSPOSE({keys})>{positions.part},{MASKED:.0f},0)"
+        return f"IF(TRANSPOSE({keys})>{positions},{MASKED:.0f},0)"
 
     def gradient(self, d_out, out, positions, keys):
         return None, None
@@ -158,19 +173,25 @@ class Normalize(Op):
     piece = "row"
 
     def value(self, x):  # [..., T, d] -> [..., T, d]
-        centred = x - x.mean(-1, keepdims=True)
-        variance = np.square(centred).mean(-1, keepdims=True)
-        return centred / np.sqrt(variance + x.dtype.type(LAYER_NORM_EPSILON))
+        out = x - row_means(x)
+        out /= self.deviation(out)
+        return out
+
+    @staticmethod
+    def deviation(centred):  # [..., T, d] -> [..., T, 1]
+        return np.sqrt(row_means(centred, centred) + centred.dtype.type(LAYER_NORM_EPSILON))
 
     def formula(self, x):
         return f"({x.part}-AVERAGE({x.part}))/SQRT(VARP({x.part})+{LAYER_NORM_EPSILON_TEXT})"
 
     def gradient(self, d_out, out, x):
         # out = (x - mean) / deviation, so a step along 1 or along out changes nothing to first order
-        deviation = np.sqrt(x.var(-1, keepdims=True) + x.dtype.type(LAYER_NORM_EPSILON))
-        along_mean = d_out.mean(-1, keepdims=True)
-        along_out = (d_out * out).mean(-1, keepdims=True)
-        return ((d_out - along_mean - out * along_out) / deviation,)
+        along_mean, along_out = row_means(d_out), row_means(d_out, out)
+        d_x = out * -along_out
+        d_x += d_out
+        d_x -= along_mean
+        d_x /= self.deviation(x - row_means(x))
+        return (d_x,)
 
 
 @dataclass(frozen=True)
@@ -178,15 +199,15 @@ class ScaleShift(Op):
     """Times the gain, plus the bias, column by column: the second half of a layer normalisation."""
 
     def value(self, x, gain, bias):  # [..., T, d], [1, d], [1, d] -> [..., T, d]
-        return x * gain + bias
+        out = x * gain
+        out += bias
+        return out
 
     def formula(self, x, gain, bias):
         return f"{x}*{gain}+{bias}"
 
     def gradient(self, d_out, out, x, gain, bias):
-        d_gain = rows_of(d_out * x).sum(0, keepdims=True)
-        d_bias = rows_of(d_out).sum(0, keepdims=True)
-        return d_out * gain, d_gain, d_bias
+        return d_out * gain, column_sums(rows_of(d_out * x)), column_sums(rows_of(d_out))
 
 
 @dataclass(frozen=True)
@@ -204,7 +225,7 @@ class Linear(Op):
     def gradient(self, d_out, out, x, w, b):
         d_rows = rows_of(d_out)
         d_x = (d_rows @ w.T).reshape(x.shape)
-        return d_x, rows_of(x).T @ d_rows, d_rows.sum(0, keepdims=True)
+        return d_x, rows_of(x).T @ d_rows, column_sums(d_rows)
 
 
 @dataclass(frozen=True)
@@ -250,10 +271,9 @@ class Gelu(Op):
 
     def value(self, x):  # [..., T, n] -> [..., T, n]
         out = x * x
-        out *= GELU_CUBIC
-        out += 1
+        out *= GELU_SLOPE * GELU_CUBIC
+        out += GELU_SLOPE
         out *= x
-        out *= GELU_SLOPE
         np.tanh(out, out=out)
         out += 1
         out *= x
@@ -265,10 +285,22 @@ class Gelu(Op):
 
     def gradient(self, d_out, out, x):
         # in the forward pass this was 0.5 x (1 + t), t = tanh(u), u = GELU_SLOPE (x + GELU_CUBIC x^3)
-        square = x * x
-        t = np.tanh(GELU_SLOPE * x * (1 + GELU_CUBIC * square))
-        du = GELU_SLOPE * (1 + 3 * GELU_CUBIC * square)
-        return (d_out * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * du),)
+        # so the slope is 0.5 (1 + t) (1 + x (1 - t) du), du = GELU_SLOPE (1 + 3 GELU_CUBIC x^2)
+        slope = x * x
+        slope *= GELU_SLOPE * GELU_CUBIC
+        t = slope + GELU_SLOPE
+        t *= x
+        np.tanh(t, out=t)
+        slope *= 3
+        slope += GELU_SLOPE
+        slope *= x
+        slope -= slope * t
+        slope += 1
+        t += 1
+        slope *= t
+        slope *= 0.5
+        slope *= d_out
+        return (slope,)
 
 
 # ------------------------------------------------------------------------------------------------ attention
@@ -308,23 +340,24 @@ class Softmax(Op):
     """Scores to weights that add up to 1, row by row, in each of `groups` equal slices of the columns."""
 
     groups: int = 1
-    piece = "row of a head"
+    piece = "cell"
 
     def value(self, x):  # [..., T, groups n] -> [..., T, groups n]
         grouped = x.reshape(*x.shape[:-1], self.groups, -1)
         out = grouped - grouped.max(-1, keepdims=True)
         np.exp(out, out=out)
-        out /= out.sum(-1, keepdims=True)
+        out /= np.einsum("...n->...", out)[..., None]
         return out.reshape(x.shape)
 
     def formula(self, x):
-        return f"EXP({x.part}-MAX({x.part}))/SUM(EXP({x.part}-MAX({x.part})))"
+        return f"EXP({x.cell}-MAX({x.part}))/SUM(EXP({x.part}-MAX({x.part})))"
 
     def gradient(self, d_out, out, x):
         grouped = (*out.shape[:-1], self.groups, -1)
         weights, d_weights = out.reshape(grouped), d_out.reshape(grouped)
-        along = (d_weights * weights).sum(-1, keepdims=True)
-        return ((weights * (d_weights - along)).reshape(x.shape),)
+        d_x = d_weights - np.vecdot(d_weights, weights)[..., None]
+        d_x *= weights
+        return (d_x.reshape(x.shape),)
 
 
 @dataclass(frozen=True)
@@ -406,6 +439,8 @@ class BestToken(Op):
 @dataclass(frozen=True)
 class LogLoss(Op):
     """-ln of the probability that the scores give to the token that came: each prediction's penalty."""
+
+    piece = "column"
 
     def value(self, logits, targets):  # [..., n_vocab, R], [..., R] -> [..., 1, R]
         highest = logits.max(-2, keepdims=True)

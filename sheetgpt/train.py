@@ -3,6 +3,9 @@
 The model is the same list of steps as everywhere; nothing here knows what a layer is. The state after any step is one
 checkpoint file from which training goes on bit for bit. Drawing batches, initial weights and the order of sums are
 fixed by the seed.
+
+A batch is computed in two halves, each by its own thread: numpy's passes over matrices use one core only. The halves
+are always the same, so how many cores there are changes nothing.
 """
 
 from __future__ import annotations
@@ -14,11 +17,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from sheetgpt import steps
 from sheetgpt.backward import backward
@@ -32,6 +37,7 @@ from sheetgpt.weights import matrix_shapes, write_weights
 CHECKPOINT = "checkpoint.npz"
 CHECKPOINT_EVERY = 60.0  # seconds
 INITIAL_DEVIATION = 0.02  # of every matrix, as OpenAI drew them
+HALVE_ABOVE = 256  # predictions in a batch: less work than this is done sooner than shared
 
 
 class TrainingError(SheetGPTError):
@@ -154,8 +160,10 @@ class Trainer:
         self.vector = np.concatenate([initial[name].ravel() for name in self.names])
         self.weights = self._views(self.vector, initial)
         self.n_decayed = sum(initial[name].size for name in self.names if is_decayed(name))
-        self.gradient = np.zeros_like(self.vector)
-        self.gradients = self._views(self.gradient, initial)
+        self.halves = [np.zeros_like(self.vector) for _ in range(2)]  # the gradient of each half of a batch
+        self.gradient = self.halves[0]  # and in the end of all
+        self.gradients = [self._views(vector, initial) for vector in self.halves]
+        self.scratch = np.empty_like(self.vector)
         self.mean, self.square = np.zeros_like(self.vector), np.zeros_like(self.vector)
         self.records: list[Record] = []
 
@@ -165,15 +173,26 @@ class Trainer:
         return {name: piece.reshape(like[name].shape) for name, piece in zip(self.names, pieces, strict=True)}
 
     def loss_and_gradients(self, ids: np.ndarray, targets: np.ndarray) -> float:
-        """The mean penalty of a batch [B, T]; its gradient is left in `gradients`."""
+        """The mean penalty of a batch [B, T]; its gradient is left in `gradient`."""
+        if len(ids) < 2 or ids.size < HALVE_ABOVE:
+            return self._part(0, ids, targets, ids.size) / ids.size
+        middle = len(ids) // 2
+        second = self.pool.submit(self._part, 1, ids[middle:], targets[middle:], ids.size)
+        total = self._part(0, ids[:middle], targets[:middle], ids.size)
+        total += second.result()
+        self.gradient += self.halves[1]
+        return total / ids.size
+
+    def _part(self, half: int, ids: np.ndarray, targets: np.ndarray, count: int) -> float:
+        """The sum of some windows' penalties; the gradient of that sum / count is left in `gradients[half]`."""
         given = {"final_tokens": ids, "positions": np.arange(ids.shape[-1]), "targets": targets}
         values = forward(self.steps, self.weights, given, dtype=np.float32)
         penalties = values["penalties"]
-        seed = {"penalties": np.full_like(penalties, 1 / penalties.size)}
+        seed = {"penalties": np.full_like(penalties, 1 / count)}
         found = backward(self.steps, values, self.weights, seed, keep_stages=False)
-        for name, gradient in self.gradients.items():
+        for name, gradient in self.gradients[half].items():
             np.copyto(gradient, found[name])
-        return float(penalties.mean(dtype=np.float64))
+        return float(penalties.sum(dtype=np.float64))
 
     def update(self, step: int) -> tuple[float, float]:
         """AdamW's update from `gradient`: (learning rate, norm of the gradient before clipping)."""
@@ -182,19 +201,40 @@ class Trainer:
         if settings.clip and norm > settings.clip:
             gradient *= np.float32(settings.clip / (norm + 1e-6))
         rate = settings.rate(step)
-        self.mean += np.float32(1 - settings.beta1) * (gradient - self.mean)
-        self.square += np.float32(1 - settings.beta2) * (gradient * gradient - self.square)
-        self.vector[: self.n_decayed] *= np.float32(1 - rate * settings.weight_decay)
-        mean_scale = rate / (1 - settings.beta1 ** (step + 1))
-        square_scale = 1 / math.sqrt(1 - settings.beta2 ** (step + 1))
-        deviation = np.sqrt(self.square)
-        deviation *= np.float32(square_scale)
-        deviation += np.float32(settings.epsilon)
-        self.vector -= np.float32(mean_scale) * self.mean / deviation
+        middle = len(self.vector) // 2
+        rest = self.pool.submit(self._update_slice, slice(middle, None), step, rate)
+        self._update_slice(slice(middle), step, rate)
+        rest.result()
         return rate, norm
+
+    def _update_slice(self, part: slice, step: int, rate: float) -> None:
+        """AdamW of a part of the vector."""
+        settings, decayed = self.settings, self.vector[: self.n_decayed][part]
+        vector, gradient, mean, square, scratch = (
+            whole[part] for whole in (self.vector, self.gradient, self.mean, self.square, self.scratch)
+        )
+        np.multiply(gradient, np.float32(1 - settings.beta1), out=scratch)
+        mean *= np.float32(settings.beta1)
+        mean += scratch
+        np.multiply(gradient, gradient, out=scratch)
+        scratch *= np.float32(1 - settings.beta2)
+        square *= np.float32(settings.beta2)
+        square += scratch
+        decayed *= np.float32(1 - rate * settings.weight_decay)
+        np.sqrt(square, out=scratch)
+        scratch *= np.float32(1 / math.sqrt(1 - settings.beta2 ** (step + 1)))
+        scratch += np.float32(settings.epsilon)
+        np.divide(mean, scratch, out=scratch)
+        scratch *= np.float32(rate / (1 - settings.beta1 ** (step + 1)))
+        vector -= scratch
 
     def run(self) -> Iterator[Record]:
         """Train from where the state stands to the last step, one record a step."""
+        keep_freed_memory()
+        with ThreadPoolExecutor(1) as self.pool, threadpool_limits(max(1, (os.cpu_count() or 1) // 2), "blas"):
+            yield from self._run()
+
+    def _run(self) -> Iterator[Record]:
         for step in range(len(self.records), self.settings.steps):
             begun = time.perf_counter()
             ids, targets = self.corpus.windows(self.settings.batch, self.rng)
@@ -291,6 +331,13 @@ def run(trainer: Trainer, dest: Path, report: Callable[[Record, Settings], None]
     write_weights(dest, trainer.config, {name: trainer.weights[name] for name in matrix_shapes(trainer.config)})
     checkpoint.unlink(missing_ok=True)
     return True
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what is freed for the next matrix: else each one is mapped anew, page by page, which takes longer
+    than computing it. Its limit for that is the largest block ever freed, up to 32 MB.
+    """
+    np.empty(31 << 20, np.uint8)
 
 
 @contextmanager
