@@ -20,17 +20,12 @@ class Journal:
     """What a folder that is being written says of itself: where the matrices come from, and which files are whole."""
 
     def __init__(self, folder: Path, source: str):
-        self.folder, self.path = folder, folder / UNFINISHED
-        lines = self._lines()
-        if not source or lines[:1] != [{"source": source}]:
-            self.path.write_text(json.dumps({"source": source}) + "\n", encoding="utf-8")
-            lines = []
-        self.whole = {line["file"]: line["stamp"] for line in lines[1:]}
-
-    def _lines(self) -> list[dict]:
-        with suppress(OSError, ValueError):  # none, or its last line was cut off
-            return [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
-        return []
+        self.path = folder / UNFINISHED
+        first, *rest = read_journal(folder)
+        if not source or first != source:
+            self.path.write_text(json.dumps(source) + "\n", encoding="utf-8")
+            rest = []
+        self.whole = dict(rest)
 
     def has(self, path: Path) -> bool:
         """Was this file finished, and is it still as it was then?"""
@@ -38,7 +33,16 @@ class Journal:
 
     def add(self, path: Path) -> None:
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"file": path.name, "stamp": _stamp(path)}) + "\n")
+            file.write(json.dumps([path.name, _stamp(path)]) + "\n")
+
+
+def read_journal(folder: Path) -> list:
+    """[source, (file, stamp), ...] of what was begun in a folder; [None] where nothing was."""
+    entries = []
+    with suppress(OSError, ValueError):  # none, or its last line was cut off
+        for line in (folder / UNFINISHED).read_text(encoding="utf-8").splitlines():
+            entries.append(json.loads(line))  # noqa: PERF401 - what stands before a line that was cut off counts
+    return entries or [None]
 
 
 @contextmanager

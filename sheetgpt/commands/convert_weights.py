@@ -1,0 +1,57 @@
+"""`sheetgpt convert-weights`: a published checkpoint becomes a CSV folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sheetgpt.commands import show
+from sheetgpt.commands.progress import progress
+
+
+@click.command()
+@click.argument("source")
+@click.argument("dest", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Replace the model that DEST holds.")
+@click.option("--revision", metavar="NAME", help="The branch, tag or commit of a model on the Hugging Face hub.")
+@click.option("--n-head", type=click.IntRange(1), help="The number of heads, where the checkpoint does not tell it.")
+@click.option("--no-tokenizer", is_flag=True, help="Leave the token table out: the model then runs by --token-ids.")
+@show.json_option
+def command(source, dest, force, revision, n_head, no_tokenizer, as_json):
+    r"""Turn SOURCE into a folder of CSVs, DEST, that `sheetgpt run --weights DEST` runs.
+
+    SOURCE is the id of a GPT-2 on the Hugging Face hub, or a folder or file: Hugging Face's, nanoGPT's or minGPT's,
+    OpenAI's own, GGUF, the reference's CSVs (or their zip), or an npz by our names. Pickled files run no code.
+    Interrupted, the same command goes on.
+
+    \b
+    Examples:
+      sheetgpt convert-weights openai-community/gpt2 gpt2_csv
+      sheetgpt convert-weights ./my_model ./my_model_csv
+    """
+    from sheetgpt import convert
+
+    checkpoint = convert.open_source(source, revision=revision, n_head=n_head)
+    if no_tokenizer:
+        checkpoint.tokenizer = None
+    with progress("Writing") as advance:
+        convert.write(checkpoint, dest, force=force, progress=advance)
+    numbers = sum(rows * columns for rows, columns in checkpoint.shapes.values())
+    if as_json:
+        show.print_json(
+            {
+                "folder": str(dest),
+                "constants": dict(checkpoint.config.rows()),
+                "numbers": numbers,
+                "matrices": len(checkpoint.shapes),
+                "tokens": len(checkpoint.tokenizer[1]) if checkpoint.tokenizer else None,
+                "remarks": checkpoint.remarks,
+            }
+        )
+        return
+    for remark in checkpoint.remarks:
+        click.echo(f"Note: {remark}", err=True)
+    click.echo(f"Wrote {dest}: {len(checkpoint.shapes)} matrices, {numbers:,} numbers")
+    prompt = '"Mike is quick. He moves"' if checkpoint.tokenizer else "--token-ids 1,2,3"
+    click.echo(f"Try: sheetgpt run {prompt} --weights {dest}")

@@ -1,0 +1,111 @@
+"""GPT-2's token files in other projects' forms -> our merges and tokens.
+
+Here: `vocab.json` with `merges.txt`, `tokenizer.json`, OpenAI's `encoder.json` with `vocab.bpe`, GGUF's lists. Our own
+two CSV files are `bpe`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from sheetgpt.convert.checkpoint import read_json
+from sheetgpt.errors import ConvertError
+
+PAIRS_OF_FILES = (("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe"))
+SINGLE_FILE = "tokenizer.json"
+Tables = tuple[list[tuple[str, str]], list[str]]
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files of a folder that hold its token table; none where it has none."""
+    for names in PAIRS_OF_FILES:
+        if all((folder / name).is_file() for name in names):
+            return [folder / name for name in names]
+    return [folder / SINGLE_FILE] if (folder / SINGLE_FILE).is_file() else []
+
+
+def read_folder(folder: Path, n_vocab: int, remarks: list[str]) -> Tables | None:
+    """The token table in a folder, or None, with a remark why."""
+    files = files_in(folder)
+    if not files:
+        remarks.append("no token files: the model runs by --token-ids")
+        return None
+    if len(files) == 2:
+        merges, ids = read_merges(files[1]), read_json(files[0])
+    else:
+        found = read_single(files[0])
+        if found is None:
+            remarks.append(f"{SINGLE_FILE} is no byte-level BPE as GPT-2's: the model runs by --token-ids")
+            return None
+        merges, ids = found
+    return tables(files[0], merges, tokens_by_id(files[0], ids), n_vocab, remarks)
+
+
+def tables(
+    file: Path, merges: Iterable[tuple[str, str]], tokens: list[str], n_vocab: int, remarks: list[str]
+) -> Tables:
+    """The table in our spelling, held against the model's size."""
+    if len(tokens) > n_vocab:
+        raise ConvertError(
+            f"{file} has {len(tokens):,} tokens, the model {n_vocab:,}: the files belong to different models; "
+            "get both again, or give --no-tokenizer"
+        )
+    if len(tokens) < n_vocab:
+        remarks.append(f"{n_vocab - len(tokens):,} of {n_vocab:,} ids have no token in {file.name}: padding")
+    return [(spelled(left), spelled(right)) for left, right in merges], [spelled(token) for token in tokens]
+
+
+def spelled(token: str) -> str:
+    """Our files write a space as a space; the rest of GPT-2's byte alphabet stays."""
+    return token.replace("Ġ", " ")
+
+
+def read_merges(file: Path) -> list[tuple[str, str]]:
+    """`merges.txt`, `vocab.bpe`: one pair a line under a line with the version."""
+    try:
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError:
+        raise ConvertError(f"{file} is not UTF-8: get it again") from None
+    merges = []
+    for number, line in enumerate(lines, start=1):
+        if (number == 1 and line.startswith("#version")) or not line.strip("\r"):
+            continue
+        merges.append(pair(file, number, line.strip("\r").split(" ")))
+    return merges
+
+
+def pair(file: Path, number: int, cells) -> tuple[str, str]:
+    if not (isinstance(cells, list) and len(cells) == 2 and all(isinstance(cell, str) and cell for cell in cells)):
+        raise ConvertError(f"{file}, merge {number}: expected two tokens, found {cells!r}: get the file again")
+    return cells[0], cells[1]
+
+
+def read_single(file: Path) -> tuple[list[tuple[str, str]], Mapping[str, int]] | None:
+    """`tokenizer.json`: (merges, token -> id), or None where it is another kind of tokenizer than GPT-2's."""
+    data = read_json(file)
+    model = data.get("model")
+    if (
+        not isinstance(model, dict)
+        or model.get("type", "BPE") != "BPE"
+        or "ByteLevel" not in str(data.get("pre_tokenizer"))
+    ):
+        return None
+    vocabulary, merges, added = model.get("vocab"), model.get("merges"), data.get("added_tokens") or []
+    if not isinstance(vocabulary, dict) or not isinstance(merges, list) or not isinstance(added, list):
+        raise ConvertError(f"{file} has no vocabulary or merges: get it again")
+    split = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
+    ids = vocabulary | {token.get("content"): token.get("id") for token in added if isinstance(token, dict)}
+    return [pair(file, number, cells) for number, cells in enumerate(split, start=1)], ids
+
+
+def tokens_by_id(file: Path, ids: Mapping[str, int]) -> list[str]:
+    """Token -> id as a list; every id from 0 must be there once."""
+    tokens: list[str | None] = [None] * len(ids)
+    for token, i in ids.items():
+        if not isinstance(token, str) or not isinstance(i, int) or not 0 <= i < len(ids) or tokens[i] is not None:
+            raise ConvertError(
+                f"{file}: the token {token!r} has the id {i!r}; ids must be 0 to {len(ids) - 1}, each once"
+            )
+        tokens[i] = token
+    return tokens
