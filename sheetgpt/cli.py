@@ -17,6 +17,9 @@ from sheetgpt.errors import SheetGPTError
 COMMANDS = {
     "run": ("run", "Run a prompt through every stage and show the predicted token."),
     "generate": ("generate", "Continue a prompt, token by token."),
+    "diff": ("diff", "Compare two runs; name the first stage that diverges, and why."),
+    "locate": ("locate", "Find each stage in a foreign workbook by its numbers; write a map."),
+    "resume": ("resume", "Run on from a workbook whose cells were edited."),
     "tokenize": ("tokenize", "Show a text's tokens and the merges that made them."),
     "train-bpe": ("train_bpe", "Learn a merge table from a text."),
     "train": ("train", "Train a small GPT-2 on a text."),

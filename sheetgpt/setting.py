@@ -151,7 +151,8 @@ def inferred_config(shapes: Mapping[str, Shape], n_tokens: int) -> Config:
     n_embd = max(set(widths), key=widths.count, default=shapes.get("model_wte", (1, REFERENCE_HEAD_SIZE))[1])
     if not n_head or n_embd % n_head or n_head * n_tokens == n_embd:
         n_head = max(1, n_embd // REFERENCE_HEAD_SIZE) if n_embd % REFERENCE_HEAD_SIZE == 0 else 1
-    return Config(max(blocks, default=0) + 1, n_head, n_embd, max(n_tokens, 1), n_vocab)
+    n_ctx = shapes.get("model_wpe", (max(n_tokens, 1), 0))[0]
+    return Config(max(blocks, default=0) + 1, n_head, n_embd, n_ctx, n_vocab)
 
 
 def config_of(constants: Mapping) -> Config | None:

@@ -28,7 +28,7 @@ STAGE_NAME = re.compile(
     r"|block_\d+_step_(?:[1-4]|5_(?:queries|keys|values)|[6-9]|1[0-6])"
     r"|last_hidden_state|last_layernorm|predicted_embedding|logits|predicted_token|model_\w+"
 )
-DAMAGED = (OSError, ValueError, EOFError, BadZipFile, zlib.error, NotImplementedError)
+DAMAGED = (OSError, ValueError, EOFError, AttributeError, BadZipFile, zlib.error, NotImplementedError)
 SAMPLE = 4096  # numbers that are looked at to tell a side's precision
 
 
@@ -92,7 +92,8 @@ class Source:
 
 
 def is_blank(cell) -> bool:
-    return cell is None or cell == "" or cell != cell  # noqa: PLR0124 - NaN
+    """Holds the cell nothing? A lone space counts as nothing: some programs drop it when they save a workbook."""
+    return cell is None or (isinstance(cell, str) and not cell.strip()) or cell != cell  # noqa: PLR0124 - NaN
 
 
 def told_precision(side: Source) -> str:
@@ -151,8 +152,10 @@ class NpzSource(Source):
     def __init__(self, path: Path):
         self.label = str(path)
         try:
+            with path.open("rb") as file:  # numpy leaves a file open that it can't read
+                self._arrays = np.load(file, allow_pickle=False)
+                self.names = [name for name in self._arrays.files if STAGE_NAME.fullmatch(name)]
             self._arrays = np.load(path, allow_pickle=False)
-            self.names = [name for name in self._arrays.files if STAGE_NAME.fullmatch(name)]
         except DAMAGED as error:
             raise DumpError(f"{path} can't be read as an npz ({error}): write it with numpy.savez") from None
         if not self.names:
