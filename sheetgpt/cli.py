@@ -52,7 +52,7 @@ class Commands(click.Group):
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(version("sheetgpt"), prog_name="sheetgpt")
 def cli():
-    r"""GPT-2 as a spreadsheet: every stage from the prompt to the predicted token is a labelled table.
+    """GPT-2 as a spreadsheet: every stage from the prompt to the predicted token is a labelled table.
 
     \b
     Start with:

@@ -19,7 +19,7 @@ from sheetgpt.commands.progress import progress
 @click.option("--no-tokenizer", is_flag=True, help="Leave the token table out: the model then runs by --token-ids.")
 @show.json_option
 def command(source, dest, force, revision, n_head, no_tokenizer, as_json):
-    r"""Turn SOURCE into a folder of CSVs, DEST, that `sheetgpt run --weights DEST` runs.
+    """Turn SOURCE into a folder of CSVs, DEST, that `sheetgpt run --weights DEST` runs.
 
     SOURCE is the id of a GPT-2 on the Hugging Face hub, or a folder or file: Hugging Face's, nanoGPT's or minGPT's,
     OpenAI's own, GGUF, the reference's CSVs (or their zip), or an npz by our names. Pickled files run no code.

@@ -29,7 +29,7 @@ CELLS = ["stage", "left at", "right at", "row", "column", "left", "right"]
 @click.option("--report", type=click.Path(path_type=Path), metavar="REPORT.xlsx", help="Write the cells side by side.")
 @show.json_option
 def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype, report, as_json):
-    r"""Compare LEFT and RIGHT stage by stage; say which diverges first, and why.
+    """Compare LEFT and RIGHT stage by stage; say which diverges first, and why.
 
     Each side is a CSV dump's folder, a workbook (.xlsx, .xlsb, .ods), an .npz of matrices by stage name, or run:PROMPT.
     Exit code 0: equal; 1: different; 2: trouble.

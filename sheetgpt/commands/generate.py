@@ -37,7 +37,7 @@ def command(
     prompt, weights, token_ids, n, temperature, top_k, top_p, seed, greedy, stop_at_eos, slide,
     dump_xlsx, dump_csv, exports, name, dtype, as_json,
 ):  # fmt: skip
-    r"""Continue PROMPT by N tokens; the text streams as it is made.
+    """Continue PROMPT by N tokens; the text streams as it is made.
 
     Without a sampling option (--temperature, --top-k, --top-p, --seed) the best token is taken each time. A context
     that is full goes on with its newest half, or ends with --no-slide. Ctrl-C ends with what was made so far.

@@ -49,7 +49,7 @@ def parse_ids(_ctx, _option, text: str | None) -> list[int] | None:
 def command(
     prompt, weights, token_ids, dump_xlsx, dump_csv, exports, name, dtype, head_layout, top, assignments, as_json
 ):
-    r"""Run PROMPT through every stage and show the predicted token.
+    """Run PROMPT through every stage and show the predicted token.
 
     \b
     Example:

@@ -24,7 +24,7 @@ import click
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--force", is_flag=True, help="Replace the model that DEST holds.")
 def command(corpus, dest, vocab_size, n_layer, n_head, n_embd, n_ctx, force, **settings):
-    r"""Train a GPT-2 on CORPUS (UTF-8, one document a line) and write it to DEST as a CSV folder.
+    """Train a GPT-2 on CORPUS (UTF-8, one document a line) and write it to DEST as a CSV folder.
 
     The token table in DEST is used where there is one, else learned from the corpus. Stopped half-way, the same
     command goes on from DEST/checkpoint.npz.
