@@ -18,7 +18,7 @@ from sheetgpt.errors import PromptError
 @click.option("--special", is_flag=True, help="Read <|endoftext|> in TEXT as the one special token.")
 @show.json_option
 def command(text, weights, with_trace, special, as_json):
-    r"""Show the tokens of TEXT (- reads standard input) and their ids.
+    """Show the tokens of TEXT (- reads standard input) and their ids.
 
     \b
     Example:

@@ -17,7 +17,7 @@ from sheetgpt.commands import show
 @click.option("--force", is_flag=True, help="Replace the table that DEST holds.")
 @show.json_option
 def command(corpus, dest, vocab_size, force, as_json):
-    r"""Learn a merge table from CORPUS (UTF-8) and write vocab_bpe.csv and bpe_token_ids.csv to DEST.
+    """Learn a merge table from CORPUS (UTF-8) and write vocab_bpe.csv and bpe_token_ids.csv to DEST.
 
     \b
     Example:
