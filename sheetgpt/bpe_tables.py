@@ -262,7 +262,8 @@ def write_tables(folder: Path, merges: list[Merge], tokens: list[str]) -> None:
         raise TokenizerError(f"can't write to {folder}: {error.strerror}; choose another folder") from None
     finally:
         for file in temporary.values():
-            file.unlink(missing_ok=True)
+            with suppress(OSError):
+                file.unlink()
 
 
 def refuse_to_replace(folder: Path) -> None:
