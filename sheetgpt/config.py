@@ -44,6 +44,16 @@ class Config:
                 f"position {self.position!r} is none of {', '.join(POSITIONS)}: correct it in {CONSTANTS_FILE}"
             )
 
+        if self.position == "rotary" and self.head_size % 2:
+            raise WeightsError(
+                f"rotary positions turn pairs, and n_embd / n_head is {self.head_size}: choose an even head size"
+            )
+
+    @property
+    def learned_positions(self) -> bool:
+        """Do positions end with the table, at n_ctx? Else a longer context can be read, if less well."""
+        return self.position == "learned"
+
     @property
     def head_size(self) -> int:
         return self.n_embd // self.n_head

@@ -136,14 +136,13 @@ def generate(
     slide: a full context goes on with its newest tokens (`kept_after_slide`) alone; without it, generation ends when
     prompt and new tokens fill n_ctx. Raises PromptError where n is below one, or the prompt leaves no place.
     """
-    n_ctx = model.config.n_ctx
-    check(n, len(prompt_ids), n_ctx)
+    check(n, len(prompt_ids), model.room(len(prompt_ids) + n))
     end_id = model.tokenizer.end_of_text if stop_at_eos and model.tokenizer else None
     return _generate(model, list(prompt_ids), n, Sampler(sampling), end_id, slide)
 
 
 def _generate(model, window: list[int], n: int, sampler: Sampler, end_id: int | None, slide: bool):
-    decoder = Decoder(model.steps, model.weights, model.weights.dtype, model.config.n_ctx)
+    decoder = Decoder(model.steps, model.weights, model.weights.dtype, model.room(len(window) + n))
     characters = codecs.getincrementaldecoder("utf-8")("replace")
     start = 0
     logits = decoder.feed(window)

@@ -124,7 +124,7 @@ class Model:
         ids = list(token_ids)
         if not ids:
             raise PromptError("the prompt is empty: give at least one token")
-        if len(ids) > self.config.n_ctx:
+        if len(ids) > self.room(len(ids)):
             raise PromptError(
                 f"the prompt has {len(ids)} tokens and the model's context holds {self.config.n_ctx}: shorten it"
             )
@@ -134,6 +134,19 @@ class Model:
                     f"token id {i} (position {position}) is not in the model: ids are 0 to {self.config.n_vocab - 1}"
                 )
         return merges, ids
+
+    def room(self, wanted: int) -> int:
+        """How many tokens a run can hold: n_ctx, or as many as wanted where positions don't end with a table."""
+        return self.config.n_ctx if self.config.learned_positions else max(wanted, self.config.n_ctx)
+
+    def length_notice(self, n_tokens: int) -> str | None:
+        """What to say of a run that is longer than the model was trained for."""
+        if n_tokens <= self.config.n_ctx:
+            return None
+        return (
+            f"{n_tokens} tokens are more than the {self.config.n_ctx} that the model was trained with: "
+            f"{self.config.position} positions go on, but predictions may get worse."
+        )
 
     def token(self, token_id: int) -> str:
         """A token as the token table spells it; `#id` where there is no table, or the table ends before."""

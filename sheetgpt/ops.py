@@ -20,6 +20,7 @@ import numpy as np
 
 LAYER_NORM_EPSILON = 1e-5
 LAYER_NORM_EPSILON_TEXT = "0.00001"  # the same, as a spreadsheet's user would type it
+POSITION_BASE = 10000  # of the angles by which sinusoidal and rotary positions turn
 MASKED = -1e10  # added to the scores that look ahead; exp(MASKED) is exactly 0 in float32 and float64
 GELU_CUBIC = 0.044715
 GELU_SLOPE = sqrt(2 / pi)
@@ -41,7 +42,7 @@ class Reference(Protocol):
 class Op:
     """One operation. The class attributes tell interpreters what the views alone don't."""
 
-    piece: ClassVar[str] = "matrix"  # what one formula fills: "matrix", "row", "column", "head" or "cell"
+    piece: ClassVar[str] = "matrix"  # what a formula fills: "matrix", "row", "column", "head", "cell" ("cells": a list)
     all_rows: ClassVar[tuple[int, ...]] = ()  # inputs that a single new row needs whole: a decoder caches them
 
     def value(self, *inputs: np.ndarray) -> np.ndarray:
@@ -77,6 +78,11 @@ def add_at_rows(shape: tuple[int, int], index: np.ndarray, rows: np.ndarray) -> 
         present, starts = np.unique(index[order], return_index=True)
         total[present] = np.add.reduceat(rows[order], starts, axis=0)
     return total
+
+
+def angles(positions: np.ndarray, size: int) -> np.ndarray:  # [T] -> [T, size // 2], float64
+    """The angle of each pair of columns, position / 10000^(2i / size): slower from pair to pair."""
+    return positions[:, None] / POSITION_BASE ** (np.arange(0, size - 1, 2) / size)
 
 
 def split_heads(x: np.ndarray, n_head: int) -> np.ndarray:  # [..., T, H s] -> [..., H, T, s], a view
@@ -131,6 +137,28 @@ class AddRows(Op):
     def gradient(self, d_out, out, x, table, positions):
         each_position = d_out.reshape(-1, *d_out.shape[-2:]).sum(0)
         return d_out, add_at_rows(table.shape, positions, each_position), None
+
+
+@dataclass(frozen=True)
+class Sinusoids(Op):
+    """The position table of "Attention Is All You Need" (3.5), as wide as x: sine and cosine of the pair's angle."""
+
+    piece = "cell"
+
+    def value(self, x, positions):  # [..., T, d], [T] -> [T, d]
+        width = x.shape[-1]
+        angle = angles(positions, width + width % 2)
+        table = np.stack([np.sin(angle), np.cos(angle)], -1).reshape(len(positions), -1)
+        return table[:, :width].astype(x.dtype)
+
+    def formula(self, x, positions):
+        column = x.box[1]
+        width = x.width + x.width % 2
+        function = "COS" if column % 2 else "SIN"
+        return f"{function}({positions.part}/{POSITION_BASE}^({column - column % 2}/{width}))"
+
+    def gradient(self, d_out, out, x, positions):
+        return None, None
 
 
 @dataclass(frozen=True)
@@ -304,6 +332,36 @@ class Gelu(Op):
 
 
 # ------------------------------------------------------------------------------------------------ attention
+
+
+@dataclass(frozen=True)
+class Rotate(Op):
+    """Each pair of columns (2i, 2i + 1) of a head turned by position / 10000^(2i / head size): RoFormer's positions.
+
+    After it, a query and a key meet at an angle that tells how far apart they are.
+    """
+
+    n_head: int
+    piece = "cell"
+
+    def value(self, x, positions):  # [..., T, d], [T] -> [..., T, d]
+        return self.turned(x, angles(positions, x.shape[-1] // self.n_head))
+
+    def turned(self, x, angle):  # [..., T, d], [T, s // 2] -> [..., T, d]
+        pairs = x.reshape(*x.shape[:-1], self.n_head, -1, 2)
+        cos, sin = (function(angle)[:, None].astype(x.dtype) for function in (np.cos, np.sin))
+        even, odd = pairs[..., 0], pairs[..., 1]
+        return np.stack([even * cos - odd * sin, odd * cos + even * sin], -1).reshape(x.shape)
+
+    def formula(self, x, positions):
+        size, column = x.width // self.n_head, x.box[1]
+        first = column % size - column % 2
+        angle = f"{positions.part}/{POSITION_BASE}^({first}/{size})"
+        partner = x.at(0, -1 if column % 2 else 1)
+        return f"{x.cell}*COS({angle}){'+' if column % 2 else '-'}{partner}*SIN({angle})"
+
+    def gradient(self, d_out, out, x, positions):
+        return self.turned(d_out, -angles(positions, x.shape[-1] // self.n_head)), None
 
 
 @dataclass(frozen=True)

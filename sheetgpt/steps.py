@@ -40,7 +40,7 @@ def gpt2(config: Config, *, untied: bool = False, every_row: bool = False) -> li
     every_row: predict after every token, as training does, instead of only after the last.
     """
     last_block_output = f"block_{config.n_layer - 1}_step_16"
-    steps = embedding_steps()
+    steps = embedding_steps(config.position)
     block_input = "position_embeddings"
     for block in range(config.n_layer):
         steps += block_steps(config, block, block_input)
@@ -48,7 +48,23 @@ def gpt2(config: Config, *, untied: bool = False, every_row: bool = False) -> li
     return steps + head_steps(last_block_output, "model_lm_head" if untied else "model_wte", every_row=every_row)
 
 
-def embedding_steps() -> list[Step]:
+def position_steps(position: str) -> list[Step]:
+    """How a token's row learns where it stands; rotary positions come later, in every block."""
+    name, title = "position_embeddings", "token + position embeddings"
+    if position == "sinusoidal":
+        words = "sine and cosine of position / 10000^(pair of dimensions / n_embd)"
+        inputs = ("token_embeddings", "positions")
+        table = Step("position_table", "position table: sines and cosines", ops.Sinusoids(), inputs, words)
+        inputs = ("token_embeddings", "position_table")
+        return [table, Step(name, title, ops.Add(), inputs, "token_embeddings + position_table")]
+    if position == "rotary":
+        words = "token_embeddings (positions turn queries and keys in each block)"
+        return [Step(name, "token embeddings", ops.Copy(), ("token_embeddings",), words)]
+    words = "token_embeddings + row (position) of wpe"
+    return [Step(name, title, ops.AddRows(), ("token_embeddings", "model_wpe", "positions"), words)]
+
+
+def embedding_steps(position: str = "learned") -> list[Step]:
     text, given = {"rows": "text", "columns": "text"}, ops.Given()
     return [
         Step("separated_into_words", "words", given, ("prompt",), "the prompt, cut by GPT-2's pattern", **text),
@@ -75,13 +91,7 @@ def embedding_steps() -> list[Step]:
             ("model_wte", "final_tokens"),
             "row (token id) of wte",
         ),
-        Step(
-            "position_embeddings",
-            "token + position embeddings",
-            ops.AddRows(),
-            ("token_embeddings", "model_wpe", "positions"),
-            "token_embeddings + row (position) of wpe",
-        ),
+        *position_steps(position),
         Step(
             "triangle_matrix",
             "causal mask",
@@ -111,6 +121,14 @@ def block_steps(config: Config, block: int, block_input: str) -> list[Step]:
 
     by_head = {"columns": "heads x keys"}
     q, k, v = name("5_queries"), name("5_keys"), name("5_values")
+    rotated = []
+    if config.position == "rotary":
+        words = "each pair of a head's columns turned by position / 10000^(pair / head size)"
+        rotated = [
+            step(f"5_{what}_rotated", f"{what}, rotated", ops.Rotate(heads), (name(f"5_{what}"), "positions"), words)
+            for what in ("queries", "keys")
+        ]
+        q, k = name("5_queries_rotated"), name("5_keys_rotated")
     return [
         step(1, "block input", ops.Copy(), (block_input,), f"{block_input}"),
         step(2, "layer norm 1: normalise", ops.Normalize(), (name(1),), "(step 1 - mean) / sqrt(variance + 0.00001)"),
@@ -121,6 +139,7 @@ def block_steps(config: Config, block: int, block_input: str) -> list[Step]:
         step("5_queries", "queries", ops.Columns(0, 3), (name(4),), "first third of step 4's columns"),
         step("5_keys", "keys", ops.Columns(1, 3), (name(4),), "second third of step 4's columns"),
         step("5_values", "values", ops.Columns(2, 3), (name(4),), "last third of step 4's columns"),
+        *rotated,
         step(
             6,
             "attention scores",

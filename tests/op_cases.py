@@ -47,6 +47,8 @@ def case(op, *inputs):
 CASES = [
     case(ops.TakeRows(), weight(TABLE, D), whole(TABLE, ROWS)),
     case(ops.AddRows(), normal(ROWS, D), weight(TABLE, D), positions),
+    case(ops.Sinusoids(), normal(ROWS, D), positions),
+    case(ops.Rotate(HEADS), normal(ROWS, D), positions),
     case(ops.CausalMask(), positions, positions),
     case(ops.Copy(), normal(ROWS, D)),
     case(ops.Normalize(), normal(ROWS, D)),

@@ -61,6 +61,7 @@ def command(
     model = load_model(weights, dtype)
     before = model.run(prompt, token_ids=token_ids)
     trace = run_set(model, before, assignments) if assignments else before
+    show.notice(model.length_notice(len(trace.token_ids)))
     files = dump(trace, exports, name, xlsx=dump_xlsx, csv=dump_csv, head_layout=head_layout)
     changes = show.Changes(before, trace, assignments) if assignments else None
     if as_json:

@@ -47,6 +47,12 @@ def token(text: str) -> str:
     return f'"{text}"'
 
 
+def notice(text: str | None) -> None:
+    """Something that a person should know besides the result, on stderr."""
+    if text:
+        click.echo(text, err=True)
+
+
 def print_json(data) -> None:
     click.echo(json.dumps(data, ensure_ascii=False, indent=1))
 
