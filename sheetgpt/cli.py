@@ -18,6 +18,8 @@ COMMANDS = {
     "run": ("run", "Run a prompt through every stage and show the predicted token."),
     "generate": ("generate", "Continue a prompt, token by token."),
     "diff": ("diff", "Compare two runs; name the first stage that diverges, and why."),
+    "fixtures": ("fixtures", "Write stages in another program's names and shapes: an oracle for a port."),
+    "stages": ("stages", "Show every stage, and what other programs call it."),
     "locate": ("locate", "Find each stage in a foreign workbook by its numbers; write a map."),
     "resume": ("resume", "Run on from a workbook whose cells were edited."),
     "tokenize": ("tokenize", "Show a text's tokens and the merges that made them."),

@@ -1,0 +1,73 @@
+"""`sheetgpt fixtures`: the stages of a run in another program's names and shapes, as an oracle for a port."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sheetgpt.commands import show
+from sheetgpt.commands.run import parse_ids
+from sheetgpt.commands.stages import names_option
+
+
+@click.command()
+@click.argument("prompt", required=False)
+@click.option(
+    "-o",
+    "--output",
+    "file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    required=True,
+    help="Where to write; its suffix chooses the format: .npz, .safetensors or .json.",
+)
+@show.weights_option
+@click.option("--token-ids", metavar="IDS", callback=parse_ids, help='Token ids instead of a prompt, such as "3,1,2".')
+@click.option(
+    "--stages",
+    multiple=True,
+    default=["*"],
+    metavar="PATTERN",
+    help='Which stages, by our names or the convention\'s: "block_0_*". May be given again. Default: all.',
+)
+@names_option(default="reference")
+@click.option("--dtype", type=click.Choice(["float64", "float32"]), help="Default: what the convention's reader knows.")
+@click.option(
+    "--head-layout",
+    type=click.Choice(["heads", "reference"]),
+    default="heads",
+    show_default=True,
+    help="Of steps 6 and 7 in the reference's names: heads side by side, or in padded slots.",
+)
+@show.json_option
+def command(prompt, file, weights, token_ids, stages, names, dtype, head_layout, as_json):
+    r"""Write stages of PROMPT's run to FILE, named and shaped as another program has them, with a manifest.
+
+    Names and shapes: `sheetgpt stages`. Reading them back: `sheetgpt diff`.
+
+    \b
+    Example:
+      sheetgpt fixtures "Mike is quick. He moves" -o oracle.npz --stages "block_0_*" --names transformerlens
+    """
+    from sheetgpt import fixtures
+    from sheetgpt.conventions import CONVENTIONS
+    from sheetgpt.fixture_files import require_suffix
+    from sheetgpt.model import load_model
+
+    require_suffix(file)
+    model = load_model(weights, dtype or CONVENTIONS[names].dtype)
+    made = fixtures.make(model, prompt, token_ids=token_ids, stages=stages, names=names, head_layout=head_layout)
+    made.save(file)
+    if as_json:
+        show.print_json({"file": str(file), **made.manifest})
+    else:
+        click.echo(as_text(made.manifest, file))
+
+
+def as_text(manifest, file: Path) -> str:
+    rows = [
+        [about["name"], " x ".join(map(str, about["shape"])), about["dtype"], about["stage"], about["title"]]
+        for about in manifest["arrays"]
+    ]
+    return "\n".join([show.table(["name", "shape", "dtype", "stage", "title"], rows), "", f"Wrote {file}"])
