@@ -33,6 +33,10 @@ class Reference(Protocol):
     cell: str  # the cell in the same place
     last_row: str
     width: int  # columns
+    box: tuple[int, int, int, int]  # (row, column, rows, columns) of the formula's piece in its stage
+
+    def at(self, rows: int, columns: int) -> str:
+        """The cell that many rows and columns away from `cell`."""
 
     def columns(self, index: int, count: int) -> str:
         """One of `count` equal slices of its columns."""

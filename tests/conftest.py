@@ -109,3 +109,35 @@ def soffice(tmp_path_factory):
         return folder / f"{file.stem}.{to.split(':', maxsplit=1)[0]}"
 
     return convert
+
+
+ALWAYS_RECALCULATE = """<?xml version="1.0" encoding="UTF-8"?>
+<oor:items xmlns:oor="http://openoffice.org/2001/registry" xmlns:xs="http://www.w3.org/2001/XMLSchema">
+<item oor:path="/org.openoffice.Office.Calc/Formula/Load">
+<prop oor:name="OOXMLRecalcMode" oor:op="fuse"><value>0</value></prop>
+</item>
+</oor:items>
+"""
+
+
+@pytest.fixture(scope="session")
+def recalculate(tmp_path_factory):
+    """`recalculate(file, ...)`: copies that LibreOffice recalculated from scratch, all in one start; their paths.
+
+    The profile says "recalculate always": cached values are not believed.
+    """
+    program = shutil.which("soffice") or shutil.which("libreoffice")
+    if program is None:
+        lacking("LibreOffice", "apt-get install libreoffice-calc")
+    profile = tmp_path_factory.mktemp("recalculating_profile")
+    (profile / "user").mkdir()
+    (profile / "user" / "registrymodifications.xcu").write_text(ALWAYS_RECALCULATE, encoding="utf-8")
+
+    def run(*files: Path):
+        folder = tmp_path_factory.mktemp("recalculated")
+        command = [program, f"-env:UserInstallation=file://{profile}", "--headless", "--convert-to", "xlsx"]
+        subprocess.run([*command, "--outdir", folder, *files], check=True, capture_output=True, timeout=600)
+        made = [folder / file.name for file in files]
+        return made[0] if len(made) == 1 else made
+
+    return run

@@ -79,9 +79,11 @@ class Book:
         self.sheets[tab].write_number(row, column, number, self.format(fmt))
 
     def formula(self, tab: str, row: int, column: int, formula: str, value, fmt: str = "plain") -> None:
-        """A formula of one cell (without `=`) with its cached value; it is evaluated as an array formula."""
-        text = f"{{={formula}}}"
-        self.sheets[tab].write_array_formula(row, column, row, column, text, self.format(fmt), value)
+        """A formula of one cell with its cached value: `=...`, or `{=...}` where it goes through arrays."""
+        if formula.startswith("{"):
+            self.sheets[tab].write_array_formula(row, column, row, column, formula, self.format(fmt), value)
+        else:
+            self.sheets[tab].write_formula(row, column, formula, self.format(fmt), value)
 
     def put(self, rectangle: Rectangle, fmt: str) -> None:
         """Cells that `save` fills in; until then blank cells mark where its rows begin."""

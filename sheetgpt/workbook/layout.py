@@ -6,7 +6,7 @@ and from A1 in addresses. What stands in the cells, and how it looks, is the wri
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sheetgpt.errors import DumpError
@@ -113,7 +113,7 @@ class Place:
         """Its only area. Raises DumpError where the stage is wider than a sheet, which formulas can't follow."""
         if len(self.areas) > 1:
             raise DumpError(
-                f"{self.step.name} has more than {MAX_COLUMNS:,} columns, more than a sheet: use fewer tokens"
+                f"{self.step.name} is wider than a sheet ({MAX_COLUMNS:,} columns): use fewer tokens or shorter words"
             )
         return self.areas[0]
 
@@ -143,7 +143,7 @@ def tab_of(step: Step, *, words: str = MERGES) -> str:
     return EMBEDDINGS if step.name in EMBEDDING_STAGES else HEAD
 
 
-EMBEDDING_STAGES = ("final_tokens", "token_embeddings", "position_embeddings", "triangle_matrix")
+EMBEDDING_STAGES = ("final_tokens", "token_embeddings", "position_table", "position_embeddings", "triangle_matrix")
 
 
 def first_column(step: Step) -> int:
@@ -151,7 +151,7 @@ def first_column(step: Step) -> int:
     return {"prompt_to_tokens": 0, "separated_into_words": 1, "predicted_token": 1}.get(step.name, LABEL_COLUMNS)
 
 
-def lay_out(stages: Iterable[Stage]) -> dict[str, Place]:
+def lay_out(stages: Iterable[Stage], *, words: str = MERGES) -> dict[str, Place]:
     """The place of each stage, by name: under each other on the tab they belong to, in order.
 
     Raises DumpError where a tab would have more rows than a sheet can.
@@ -159,7 +159,7 @@ def lay_out(stages: Iterable[Stage]) -> dict[str, Place]:
     places: dict[str, Place] = {}
     next_row: dict[str, int] = {}
     for stage in stages:
-        tab = tab_of(stage.step)
+        tab = tab_of(stage.step, words=words)
         title_row = next_row.get(tab, TAB_ROWS)
         row, areas = title_row + TITLE_ROWS, []
         column = first_column(stage.step)
@@ -183,6 +183,33 @@ def _bands(columns: int, limit: int, together: int) -> list[int]:
     """
     whole = limit // together * together or limit
     return [min(whole, columns - start) for start in range(0, columns, whole)] or [0]
+
+
+def weight_tab(name: str) -> str:
+    """The tab of a weight matrix in the live workbook.
+
+    >>> weight_tab("model_wte"), weight_tab("model_h11_ln_1_g"), weight_tab("model_ln_f_g")
+    ('wte', 'weights_11', 'weights_head')
+    """
+    part = name.removeprefix("model_")
+    block, _, rest = part.partition("_")
+    if rest and block.startswith("h") and block[1:].isdigit():
+        return f"weights_{block[1:]}"
+    return part if part in ("wte", "wpe", "lm_head") else "weights_head"
+
+
+def lay_out_weights(shapes: Mapping[str, tuple[int, int]]) -> dict[str, Area]:
+    """The area of each weight matrix, by name: under each other on their tabs, a title and a header row over each."""
+    areas: dict[str, Area] = {}
+    next_row: dict[str, int] = {}
+    for name, (rows, columns) in shapes.items():
+        tab = weight_tab(name)
+        row = next_row.get(tab, TAB_ROWS) + 2
+        if row + rows > MAX_ROWS or LABEL_COLUMNS + columns > MAX_COLUMNS:
+            raise DumpError(f"{name} ({rows:,} x {columns:,}) is larger than a sheet: choose blocks with --blocks")
+        areas[name] = Area(tab, row, LABEL_COLUMNS, rows, columns)
+        next_row[tab] = row + rows + 1
+    return areas
 
 
 def tabs(places: dict[str, Place]) -> dict[str, list[Place]]:

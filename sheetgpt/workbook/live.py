@@ -1,0 +1,422 @@
+"""The live workbook: weights as values, every stage a formula: a change anywhere runs through to the prediction.
+
+`write_live_workbook` lays the sheet out for more tokens than the prompt has; rows that are not in use are empty. The
+formulas are `ops`' and `references`', words and merges `live_words`', the first tab `live_index`' business. Every
+formula cell carries the run's own value, so that readers that don't calculate show it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sheetgpt.errors import DumpError
+from sheetgpt.steps import Step, matrix_steps
+from sheetgpt.workbook import live_index, live_words, style
+from sheetgpt.workbook.book import Book
+from sheetgpt.workbook.cells import Formulas, Numbers
+from sheetgpt.workbook.layout import (
+    EMBEDDINGS,
+    HEAD,
+    INDEX,
+    LABEL_COLUMNS,
+    LOGITS,
+    WORDS,
+    Area,
+    Place,
+    Stage,
+    cell,
+    lay_out,
+    lay_out_weights,
+    tabs,
+    widths,
+)
+from sheetgpt.workbook.references import N_TOKENS, Input, Names, Source, formulas
+from sheetgpt.workbook.write import HEADINGS, block_heading, highlight
+
+if TYPE_CHECKING:
+    from sheetgpt.forward import Trace
+    from sheetgpt.model import Model
+
+SPARE_TOKENS = 4  # room beyond the prompt, where --max-tokens doesn't say how much
+FEWEST_TOKENS = 12
+MOST_CELLS = 40_000_000  # weights and formula cells beyond which no spreadsheet program is of use
+CELLS_A_SECOND, BYTES_A_CELL = 600_000, 10  # what writing takes, roughly
+COUNTED_RANKS = 2_000  # tokens up to which equal logits get ranks of their own: that takes time with the square
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a live workbook will be."""
+
+    weights: int
+    formula_cells: int
+    max_tokens: int
+
+    @property
+    def cells(self) -> int:
+        return self.weights + self.formula_cells
+
+    def __str__(self):
+        seconds = max(1, round(self.cells / CELLS_A_SECOND))
+        megabytes = max(1, round(self.cells * BYTES_A_CELL / 1e6))
+        return (
+            f"live workbook for up to {self.max_tokens} tokens: {self.weights:,} weights and {self.formula_cells:,} "
+            f"cells of formulas, about {megabytes:,} MB, about {seconds:,} s to write"
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a live workbook holds: which steps, which weights, and where everything stands."""
+
+    model: Model
+    trace: Trace
+    steps: list[Step]
+    weights: dict[str, tuple[int, int]]  # shapes
+    max_tokens: int
+    longest_word: int
+    blocks: range | None  # None: the whole model
+
+    @property
+    def has_words(self) -> bool:
+        return self.blocks is None and self.model.tokenizer is not None
+
+    def columns(self, step: Step) -> int:
+        if step.columns == "keys":
+            return self.max_tokens
+        if step.columns == "heads x keys":
+            return self.model.config.n_head * self.max_tokens
+        return self.trace.array(step.name).shape[1]
+
+    def stage(self, step: Step) -> Stage:
+        """What the layout has to know of a stage: its shape with room for `max_tokens`."""
+        if step.name == "separated_into_words":
+            return Stage(step, self.max_tokens, 1)
+        if step.name == "prompt_to_tokens":
+            return Stage(step, 7 * self.longest_word, self.max_tokens * (self.longest_word + 1), header_rows=0)
+        if step.name == "final_tokens":
+            return Stage(step, 2, self.max_tokens)
+        if step.name == "predicted_token":
+            return Stage(step, 3, 2, header_rows=0)
+        rows = self.max_tokens if step.rows == "tokens" else self.trace.array(step.name).shape[0]
+        header_rows = {"keys": 2, "heads x keys": 3}.get(step.columns, 1)
+        return Stage(step, rows, self.columns(step), header_rows, together=self.max_tokens if header_rows == 3 else 1)
+
+    @property
+    def size(self) -> Size:
+        cells = sum(stage.rows * stage.columns for stage in map(self.stage, self.steps))
+        return Size(sum(rows * columns for rows, columns in self.weights.values()), cells, self.max_tokens)
+
+
+def parse_blocks(text: str, n_layer: int) -> range:
+    """`3` or `0-1` as a range of blocks. Raises DumpError where it is none, or the model has no such block.
+
+    >>> parse_blocks("3", 12), parse_blocks("0-1", 12)
+    (range(3, 4), range(0, 2))
+    """
+    first, mark, last = text.partition("-")
+    try:
+        found = range(int(first), int(last if mark else first) + 1)
+    except ValueError:
+        raise DumpError(f"--blocks takes a block or a range of blocks such as 3 or 0-1, not {text!r}") from None
+    if not found or found.start < 0 or found.stop > n_layer:
+        raise DumpError(f"--blocks {text}: the model has the blocks 0 to {n_layer - 1}")
+    return found
+
+
+def plan(model: Model, trace: Trace, *, max_tokens: int | None = None, blocks: range | None = None) -> Plan:
+    """What the live workbook of a run will hold. Raises DumpError for a layout that can't be.
+
+    max_tokens: room for so many tokens; by default some more than the prompt has.
+    blocks: only these blocks, the first one's input as values.
+    """
+    if trace.overridden:
+        raise DumpError("a live workbook computes every stage itself: dump it without --set and change the cells there")
+    count, limit = len(trace.token_ids), model.config.n_ctx
+    wanted = min(limit, max(FEWEST_TOKENS, count + SPARE_TOKENS)) if max_tokens is None else max_tokens
+    if not count <= wanted <= limit:
+        raise DumpError(f"--max-tokens {wanted}: the prompt has {count} tokens and the model's context holds {limit}")
+    named = [step for step in model.steps if blocks is None or in_blocks(step, blocks)]
+    if blocks is None and model.tokenizer is None:
+        named = [step for step in named if step.name not in ("separated_into_words", "prompt_to_tokens")]
+    used = {name for step in named for name in step.inputs}
+    if blocks is not None:
+        used.discard(f"block_{blocks.start - 1}_step_16")
+    shapes = {name: matrix.shape for name, matrix in model.weights.items() if name in used}
+    longest = live_words.longest_word(trace)
+    found = Plan(model, trace, named, shapes, wanted, longest, blocks)
+    if found.size.cells > MOST_CELLS:
+        raise DumpError(
+            f"a live workbook of {found.size.cells:,} cells is more than spreadsheet programs can recalculate: "
+            "choose some blocks, such as --blocks 0"
+        )
+    return found
+
+
+def in_blocks(step: Step, blocks: range) -> bool:
+    return step.block in blocks or step.name in ("final_tokens", "triangle_matrix")
+
+
+def write_live_workbook(
+    model: Model, trace: Trace, path: Path, *, max_tokens: int | None = None, blocks: range | None = None
+) -> Path:
+    """Write the live workbook of a run. Returns its path. Raises DumpError where it can't be or can't be written."""
+    return Writer(plan(model, trace, max_tokens=max_tokens, blocks=blocks)).write(Path(path))
+
+
+class Writer:
+    """One live workbook being written: the places, the sources that formulas name, and the names in use."""
+
+    def __init__(self, plan: Plan):
+        self.plan, self.trace = plan, plan.trace
+        self.places = lay_out(map(plan.stage, plan.steps), words=WORDS)
+        self.weights = lay_out_weights(plan.weights)
+        self.book = Book("GPT-2, live")
+        self.names: Names = {}
+        self.first = next(step for step in plan.steps if step.rows == "tokens")  # its row labels are everybody's
+        self.sources = {name: Source(name, area) for name, area in self.weights.items()}
+        for step in matrix_steps(plan.steps):
+            if step.rows != "text":
+                self.sources[step.name] = Source(step.name, self.places[step.name].area, live_axes(step))
+        tokens, first = self.places["final_tokens"].area, self.places[self.first.name].area
+        self.sources["final_tokens"] = Source("token_ids", tokens.part(row=1), vector=True)
+        positions = Area(first.tab, first.row, 0, first.rows, 1)
+        self.sources["positions"] = Source("positions", positions, "rows", vector=True)
+
+    @property
+    def count(self) -> int:
+        """Tokens in use."""
+        return len(self.trace.token_ids)
+
+    @property
+    def input_area(self) -> Area | None:
+        """The matrix that is typed instead of computed: the first block's input, where only some blocks are there."""
+        return self.places[f"block_{self.plan.blocks.start}_step_1"].area if self.plan.blocks is not None else None
+
+    def write(self, path: Path) -> Path:
+        self.book.add_tab(INDEX)
+        for tab, found in tabs(self.places).items():
+            self.add_tab(tab, widths([place.area for place in found]))
+            for place in found:
+                self.book.stage_head(place)
+                self.write_stage(place)
+        if HEAD in self.book.sheets:
+            live_index.write_best_tokens(self.book, self.plan, self.places)
+        if self.plan.has_words:
+            live_words.write_tables(self.book, self.plan)
+        self.write_weights()
+        self.define_names()
+        live_index.write_index(self.book, self.plan, self.places, self.weights)
+        self.book.save(path)
+        return path
+
+    def add_tab(self, tab: str, columns: int) -> None:
+        sheet = self.book.add_tab(tab, live_index.HEADINGS.get(tab) or HEADINGS.get(tab) or block_heading(tab), columns)
+        if tab in style.FIRST_WIDTHS:
+            sheet.set_column(*style.FIRST_WIDTHS[tab])
+
+    def define_names(self) -> None:
+        """Every stage, every weight, what their formulas use, the tokens, and how many there are."""
+        tokens, first = self.places["final_tokens"].area, self.sources["positions"].area
+        for step in matrix_steps(self.plan.steps):
+            if step.rows != "text":
+                self.names[step.name] = self.sources[step.name].refers_to()
+        for name in self.weights:
+            self.names[name] = self.sources[name].refers_to()
+        self.names["final_tokens"] = Source("", tokens, "columns").refers_to()
+        self.names["tokens"] = Source("", tokens.part(rows=1), "columns").refers_to()
+        self.names["token_ids"] = Source("", tokens.part(row=1), "columns").refers_to()
+        self.names["positions"] = self.sources["positions"].refers_to()
+        self.names["used"] = f'{first.address()}<>""'
+        self.names[N_TOKENS] = Area(EMBEDDINGS, tokens.row - 1, tokens.column, 1, 1).address()
+        self.names["message"] = Area(EMBEDDINGS, tokens.row - 1, tokens.column + 1, 1, 1).address()
+        if self.plan.has_words:
+            self.names |= live_words.names(self.plan, self.places)
+        for name, refers_to in sorted(self.names.items()):
+            self.book.define(name, refers_to)
+
+    # -------------------------------------------------------------------------------------------- stages
+
+    def write_stage(self, place: Place) -> None:
+        step = place.step
+        if step.name == "separated_into_words":
+            live_words.write_words(self.book, self.plan, place.area)
+        elif step.name == "prompt_to_tokens":
+            live_words.write_merges(self.book, self.plan, place.area, self.places["separated_into_words"].area)
+        elif step.name == "final_tokens":
+            live_words.write_tokens(self.book, self.plan, place.area, self.input_area)
+        elif step.name == "predicted_token":
+            live_index.write_predicted_token(self.book, self.plan, place, self.formulas_of(place))
+            self.names[step.name] = place.refers_to()
+        else:
+            self.write_matrix(place)
+
+    def formulas_of(self, place: Place) -> list:
+        """(piece, formula, inputs) of a stage."""
+        step, out = place.step, place.area
+        if step.name == "predicted_token":
+            out = out.part(rows=2, column=1)
+        return list(formulas(step.op, out, [self.sources[name] for name in step.inputs], self.names))
+
+    def write_matrix(self, place: Place) -> None:
+        """A matrix stage with its labels: formulas, or values where it is the input of the first block."""
+        step, area = place.step, place.area
+        if area == self.input_area:
+            matrix = self.trace.array(step.name)
+            self.book.put(Numbers(area.part(rows=self.count), matrix), "input matrix")
+            self.blank(area.part(row=self.count), "input matrix")
+        else:
+            texts = {
+                piece.box: guarded(step, formula, inputs, place) for piece, formula, inputs in self.formulas_of(place)
+            }
+            self.book.put(Formulas(area, self.cached(step, area), texts), "live number")
+        if step.name == "logits":
+            self.label_logits(area)
+        else:
+            self.label_rows(place)
+            self.label_columns(place)
+            keys = self.plan.max_tokens
+            highlight(self.book, step, area, keys)
+
+    def blank(self, area: Area, fmt: str) -> None:
+        sheet, form = self.book.sheets[area.tab], self.book.format(fmt)
+        for row in range(area.row, area.row + area.rows):
+            for column in range(area.column, area.column + area.columns):
+                sheet.write_blank(row, column, None, form)
+
+    def cached(self, step: Step, area: Area) -> list[list]:
+        """The run's values, with empty cells for tokens that are not there."""
+        matrix = self.trace.array(step.name)
+        if step.columns in ("keys", "heads x keys"):
+            spare = [None] * (self.plan.max_tokens - self.count)
+            heads = matrix.reshape(len(matrix), -1, self.count).tolist()
+            rows = [[one for head in row for one in [*head, *spare]] for row in heads]
+        else:
+            rows = matrix.tolist()
+        return rows + [[None] * area.columns for _ in range(area.rows - len(rows))]
+
+    # -------------------------------------------------------------------------------------------- labels
+
+    def label_rows(self, place: Place) -> None:
+        area, tab = place.area, place.tab
+        for column, name in enumerate(("position", "token")):
+            self.book.text(tab, area.row - 1, column, name, "head name")
+        if place.step.rows == "last token":
+            last = f'=IF({N_TOKENS}=0,"",{N_TOKENS}-1)'
+            self.book.formula(tab, area.row, 0, last, self.count - 1, "position")
+            token = f'=IF({N_TOKENS}=0,"",INDEX(tokens,1,{N_TOKENS}))'
+            self.book.formula(tab, area.row, 1, token, self.trace.tokens[-1], "token")
+            return
+        master = self.places[self.first.name].area
+        for i in range(area.rows):
+            row = area.row + i
+            here, there = cell(row, 0), f"{master.tab}!{cell(master.row + i, 0)}"
+            position = f'=IF({i}<{N_TOKENS},{i},"")' if area == master else f"={there}"
+            token = f'=IF({here}="","",INDEX(tokens,1,{here}+1))'
+            self.book.formula(tab, row, 0, position, i if i < self.count else "", "position")
+            self.book.formula(tab, row, 1, token, self.trace.tokens[i] if i < self.count else "", "token")
+
+    def label_columns(self, place: Place) -> None:
+        step, area, tab = place.step, place.area, place.tab
+        if step.columns == "dimensions":
+            self.book.dimension_head(area, 0)
+            self.book.text(tab, area.row - 1, 1, "token  \\  dimension", "head name")
+            return
+        keys, by_head = self.plan.max_tokens, step.columns == "heads x keys"
+        for level, name in enumerate(("head", "key") if by_head else ("key",)):
+            row = area.row - place.header_rows + level
+            self.book.text(tab, row, 0, "", "head name")
+            self.book.text(tab, row, 1, name, "head name")
+        for column in range(area.columns):
+            head, key = divmod(column, keys)
+            at, used = area.column + column, key < self.count
+            if by_head:
+                self.book.number(tab, area.row - 3, at, head, "head")
+            label = cell(area.row - 2, at)
+            self.book.formula(tab, area.row - 2, at, f'=IF({key}<{N_TOKENS},{key},"")', key if used else "", "head")
+            token = f'=IF({label}="","",INDEX(tokens,1,{label}+1))'
+            self.book.formula(tab, area.row - 1, at, token, self.trace.tokens[key] if used else "", "head token")
+
+    def label_logits(self, area: Area) -> None:
+        """Beside each logit its token, probability and rank."""
+        book, vocabulary = self.book, self.trace.labels.vocabulary()
+        for column, title in enumerate(("id", "token", "logit", "probability", "rank")):
+            book.text(LOGITS, area.row - 1, column, title, "head left" if title == "token" else "head token")
+        for i, token in enumerate(vocabulary):
+            book.number(LOGITS, area.row + i, 0, i, "position")
+            book.text(LOGITS, area.row + i, 1, token, "token")
+        best = sorted(self.trace.predictions(area.rows), key=lambda one: one.id)
+        share = Area(LOGITS, area.row, area.column + 1, area.rows, 1)
+        softmax = f'IF({N_TOKENS}=0,"",EXP(logits-MAX(logits))/SUM(EXP(logits-MAX(logits))))'
+        book.put(
+            Formulas(share, [[one.probability] for one in best], {(0, 0, area.rows, 1): softmax}), "live probability"
+        )
+        ranks = {(i, 0, 1, 1): rank_formula(area, i) for i in range(area.rows)}
+        rank = Area(LOGITS, area.row, area.column + 2, area.rows, 1)
+        book.put(Formulas(rank, [[one.rank] for one in best], ranks), "live count")
+        self.names["logit_ids"] = Area(LOGITS, area.row, 0, area.rows, 1).address()
+        self.names["probabilities"] = share.address()
+        sheet = book.sheets[LOGITS]
+        sheet.set_column(area.column, area.column + 2, 11)
+        sheet.freeze_panes(area.row, LABEL_COLUMNS)
+        last = area.row + area.rows - 1
+        sheet.conditional_format(area.row, share.column, last, share.column, style.SHARE_SCALE)
+
+    # -------------------------------------------------------------------------------------------- weights
+
+    def write_weights(self) -> None:
+        """Each weight matrix as values, under its name."""
+        by_tab: dict[str, list[str]] = {}
+        for name, area in self.weights.items():
+            by_tab.setdefault(area.tab, []).append(name)
+        for tab, found in by_tab.items():
+            self.add_tab(tab, widths([self.weights[name] for name in found]))
+            for name in found:
+                self.write_weight(name, self.weights[name])
+
+    def write_weight(self, name: str, area: Area) -> None:
+        book, tab = self.book, area.tab
+        book.text(tab, area.row - 2, 0, name, "stage")
+        book.text(tab, area.row - 2, LABEL_COLUMNS, f"{area.rows:,} x {area.columns:,}", "shape")
+        book.dimension_head(area, 0)
+        tokens = self.trace.labels.vocabulary() if name in ("model_wte", "model_lm_head") else None
+        for row in range(area.rows if area.rows > 1 else 0):
+            book.number(tab, area.row + row, 0, row, "position")
+            if tokens:
+                book.text(tab, area.row + row, 1, tokens[row], "token")
+        book.put(Numbers(area, np.asarray(self.plan.model.weights[name])), "parameter")
+
+
+def live_axes(step: Step) -> str:
+    """Which axes of a stage grow with the prompt: see `references.Source`."""
+    if step.rows != "tokens":
+        return ""
+    return {"keys": "both", "heads x keys": "heads"}.get(step.columns, "rows")
+
+
+def guarded(step: Step, formula: str, inputs: Sequence[Input], place: Place) -> str:
+    """A formula that leaves cells empty where there is no token."""
+    if step.rows != "tokens":
+        return f'IF({N_TOKENS}=0,"",{formula})'
+    piece = inputs[0].piece
+    if piece.kind == "row":
+        return f'IF({cell(place.area.row + piece.box[0], 0)}="","",{formula})'
+    if piece.kind == "cell":
+        return f'IF({inputs[0].cell}="","",{formula})'
+    used = "used*TRANSPOSE(used)" if step.columns in ("keys", "heads x keys") else "used"
+    return f'IF({used},{formula},"")'
+
+
+def rank_formula(logits: Area, row: int) -> str:
+    """The rank of one logit; of equals, the smaller id comes first."""
+    here = cell(logits.row + row, logits.column)
+    rank = f"RANK({here},logits)"
+    if row and logits.rows <= COUNTED_RANKS:
+        above = f"{cell(logits.row, logits.column)}:{cell(logits.row + row - 1, logits.column)}"
+        rank += f"+SUMPRODUCT(--({above}={here}))"
+    return f'IF({N_TOKENS}=0,"",{rank})'
