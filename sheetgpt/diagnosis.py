@@ -97,7 +97,7 @@ class Recomputation:
         """RIGHT's matrix of a stage in our layout; None where RIGHT doesn't hold it."""
         if name not in self._held:
             held = name in self.steps and name not in TEXT_STAGES and self.right.has(name)
-            matrix = self.setting.fitted(name, self.right.read(name).numbers) if held else None
+            matrix = self.comparison.fitted(name, self.right.read(name)) if held else None
             if matrix is not None and is_masked(name):
                 matrix = np.where(np.isnan(matrix), ops.MASKED, matrix)
             self._held[name] = matrix

@@ -154,13 +154,16 @@ class Comparison:
             return replace(compare_tables(self.left.table(name), self.right.table(name), self, name), title=title)
         return replace(self._matrices(name), title=title)
 
-    def matrices(self, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Both sides' numbers of a stage in our layout; None for a side whose shape fits no layout."""
-        return tuple(self.setting.fitted(name, side.read(name).numbers) for side in (self.left, self.right))
+    def fitted(self, name: str, side: Matrix) -> np.ndarray | None:
+        """A side's numbers of a stage in our layout; None where their shape fits no layout. A blank weight is 0."""
+        matrix = self.setting.fitted(name, side.numbers)
+        if matrix is not None and name.endswith("_step_7"):
+            return np.where(np.isnan(matrix), 0, matrix)
+        return matrix
 
     def _matrices(self, name: str) -> StageDiff:
         sides = [side.read(name) for side in (self.left, self.right)]
-        left, right = (self.setting.fitted(name, side.numbers) for side in sides)
+        left, right = (self.fitted(name, side) for side in sides)
         if left is None or right is None:
             shapes = " and ".join("{} x {}".format(*side.numbers.shape) for side in sides)
             return StageDiff(name, "", DIFFERENT, note=f"the shapes don't fit: {shapes}")
