@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 BLOCK_NUMBERS = 1 << 19  # numbers formatted at a time: about 6 MB of text
 BLOCK_BYTES = 1 << 21  # bytes of text parsed at a time
+LONGEST_ROW = 1 << 26  # bytes
 MAX_WORKERS = 4
 STRETCH = 1 << 18  # bytes handled at a time where numpy passes over text: fits the processor's cache
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -82,6 +83,13 @@ def read_blocks(
     file: BinaryIO, name: str, dtype, seen: Callable[[bytes], object] | None = None
 ) -> Iterator[np.ndarray]:
     """Blocks of whole rows, [some rows, columns] each. `seen` is given every byte as it is read."""
+    return (block for _, block in read_text(file, name, dtype, seen))
+
+
+def read_text(
+    file: BinaryIO, name: str, dtype, seen: Callable[[bytes], object] | None = None
+) -> Iterator[tuple[bytes, np.ndarray]]:
+    """Blocks of whole rows: (their decimals as they stand, regularly separated; their numbers, [some rows, columns])."""
     kind = np.dtype(dtype)
     layout = columns = None
 
@@ -100,27 +108,27 @@ def read_blocks(
         filled = len(text)
         while filled and text[filled - 1] in b"\n,":
             filled -= 1
-        return text, len(text) > filled + 1, _parse(text, filled, columns, kind)
+        return text, filled, _parse(text, filled, columns, kind)
 
     rows, ended = 0, False
-    for text, blank_end, block in _ahead(parsed, chunks()):
+    for text, filled, block in _ahead(parsed, chunks()):
         if block is None or (ended and len(block)):
             raise WeightsError(f"{name}, {_fault(text, rows, columns, kind, ended)}")
         rows += len(block)
-        ended = ended or blank_end  # blank lines may only stand at the end
-        yield block
+        ended = ended or len(text) > filled + 1  # blank lines may only stand at the end
+        if len(block):
+            yield text if len(text) == filled + 1 else text[:filled] + b"\n", block
     if not rows:
         raise WeightsError(f"{name} holds no numbers: the file is empty or torn; get or convert it again")
 
 
-def count_shape(path: Path) -> tuple[int, int]:
+def count_shape(file: BinaryIO) -> tuple[int, int]:
     """(rows, columns) of a file of decimals, by counting line ends: quick, and no number is looked at."""
     ends, columns, last = 0, 0, b""
-    with path.open("rb") as file:
-        for chunk in _whole_lines(file):
-            columns = columns or Layout.of(chunk).columns(chunk)
-            ends += int(np.count_nonzero(np.frombuffer(chunk, np.uint8) == NEWLINE))
-            last = (last + chunk)[-STRETCH:]
+    for chunk in _whole_lines(file):
+        columns = columns or Layout.of(chunk).columns(chunk)
+        ends += int(np.count_nonzero(np.frombuffer(chunk, np.uint8) == NEWLINE))
+        last = (last + chunk)[-STRETCH:]
     filled = last.rstrip(b"\r\n,;\t")  # lines at the end that hold separators only are no rows
     return (ends - last.count(b"\n", len(filled)) + 1 if filled else 0), columns
 
@@ -145,7 +153,8 @@ def _ahead(function, items: Iterable) -> Iterator:
 
 def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
     while chunk := file.read(BLOCK_BYTES):
-        yield chunk if chunk.endswith(b"\n") else chunk + file.readline()
+        # a row longer than LONGEST_ROW comes in parts, which are refused because their lengths differ
+        yield chunk if chunk.endswith(b"\n") else chunk + file.readline(LONGEST_ROW)
 
 
 @dataclass(frozen=True)

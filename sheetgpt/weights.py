@@ -7,14 +7,14 @@ or misshapen. Numbers are `decimals`' business, copies `cache`'s, published chec
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from sheetgpt import decimals
+from sheetgpt import decimals, ladder
 from sheetgpt.cache import Cache
 from sheetgpt.config import CONSTANTS_FILE, REFERENCE_HEAD_SIZE, Config
 from sheetgpt.errors import WeightsError
@@ -65,6 +65,8 @@ def matrix_shapes(config: Config, untied: bool = False) -> dict[str, tuple[int, 
     >>> list(matrix_shapes(Config(1, 1, 4, 8, 16)).items())[:3]
     [('model_wte', (16, 4)), ('model_wpe', (8, 4)), ('model_h0_ln_1_g', (1, 4))]
     """
+    if config.model != "gpt2":
+        return ladder.matrix_shapes(config)
     d = config.n_embd
     shapes = {WTE: (config.n_vocab, d)}
     if config.position == "learned":
@@ -167,18 +169,13 @@ def _require_model(folder: Path) -> None:
         raise WeightsError(f"{folder} is no folder: name the folder that holds {WTE}.csv")
     if (folder / UNFINISHED).exists():
         raise WeightsError(f"{folder} is unfinished, writing it was interrupted: run the command that writes it again")
-    if not (folder / f"{WTE}.csv").exists():
+    if not any((folder / name).exists() for name in (f"{WTE}.csv", CONSTANTS_FILE)):
         if (folder / "config.json").exists():
             raise WeightsError(f"{folder} is a Hugging Face folder: first `sheetgpt convert-weights {folder} DEST`")
         raise WeightsError(f"{folder} lacks {WTE}.csv, so it holds no model: name another folder")
 
 
 def _inferred_config(folder: Path) -> Config:
-    require_files(folder, [WPE])
-    blocks = [re.fullmatch(r"model_h(\d+)_\w+\.csv", path.name) for path in folder.glob("model_h*.csv")]
-    n_layer = max((int(found[1]) + 1 for found in blocks if found), default=0)
-    if not n_layer:
-        raise WeightsError(f"{folder} lacks model_h0_ln_1_g.csv and every other block: {AGAIN}")
     caches = [Cache(folder, dtype) for dtype in DTYPES]
 
     def shape(name: str) -> tuple[int, int]:
@@ -186,15 +183,27 @@ def _inferred_config(folder: Path) -> Config:
         known = next(filter(None, (cache.shape(csv) for cache in caches)), None)
         if known is None and is_header(first_row(csv)):
             raise WeightsError(f"{csv}, row 1 is a header (0, 1, 2, ...): weight files have none; delete it")
-        return known or decimals.count_shape(csv)
+        if known is None:
+            with csv.open("rb") as file:
+                return decimals.count_shape(file)
+        return known
 
+    return infer_config(folder, {path.stem for path in folder.glob("model_*.csv")}, shape)
+
+
+def infer_config(where: Path, names: Collection[str], shape: Callable[[str], tuple[int, int]]) -> Config:
+    """The constants told by the matrices there are and the shapes of two of them, as the reference has it."""
+    lacking = [name for name in (WTE, WPE) if name not in names]
+    blocks = [int(found[1]) for found in (re.match(r"model_h(\d+)_", name) for name in names) if found]
+    if lacking or not blocks:
+        raise WeightsError(f"{where} lacks {(lacking or ['model_h0_ln_1_g'])[0]}.csv: {AGAIN}")
     n_vocab, n_embd = shape(WTE)
     if n_embd % REFERENCE_HEAD_SIZE:
         raise WeightsError(
-            f"{folder} has no {CONSTANTS_FILE}, and its n_embd {n_embd} is no multiple of {REFERENCE_HEAD_SIZE}, "
+            f"{where} has no {CONSTANTS_FILE}, and its n_embd {n_embd} is no multiple of {REFERENCE_HEAD_SIZE}, "
             f"the reference's head size: write {CONSTANTS_FILE} with n_layer, n_head, n_embd, n_ctx and n_vocab"
         )
-    return Config(n_layer, n_embd // REFERENCE_HEAD_SIZE, n_embd, shape(WPE)[0], n_vocab)
+    return Config(max(blocks) + 1, n_embd // REFERENCE_HEAD_SIZE, n_embd, shape(WPE)[0], n_vocab)
 
 
 @contextmanager
@@ -226,7 +235,7 @@ def write_weights(
         return
     is_mapping = isinstance(matrices, Mapping)
     shapes = matrix_shapes(config, untied=LM_HEAD in matrices if is_mapping else True)
-    _remove_others(folder, shapes)
+    remove_others(folder, shapes)
     total, done, written = sum(rows * columns for rows, columns in shapes.values()), 0, set()
 
     def advance(numbers: int) -> None:
@@ -248,7 +257,7 @@ def write_weights(
     lacking = [name for name in shapes if name not in written | {LM_HEAD}]
     if lacking:
         raise WeightsError(f"{folder} was to be written without {lacking[0]}: a model has all its matrices")
-    write_file(folder / CONSTANTS_FILE, _constants(config))
+    write_constants(folder, config)
 
 
 def write_matrix(path: Path, matrix: np.ndarray, progress: Callable[[int], object] | None = None) -> None:
@@ -278,11 +287,13 @@ def _checked(name: str, matrix: np.ndarray, shapes: Mapping[str, tuple[int, int]
     return matrix
 
 
-def _constants(config: Config) -> list[bytes]:
-    return [f"{name},{value}\n".encode() for name, value in [("name", "value"), *config.rows()]]
+def write_constants(folder: Path, config: Config) -> None:
+    rows = [("name", "value"), *config.rows()]
+    write_file(folder / CONSTANTS_FILE, [f"{name},{value}\n".encode() for name, value in rows])
 
 
-def _remove_others(folder: Path, names: Iterable[str]) -> None:
+def remove_others(folder: Path, names: Iterable[str]) -> None:
+    """Take away the matrices and constants of another model."""
     keep = {f"{name}.csv" for name in names}
     for path in folder.glob("model_*.csv"):
         if path.name not in keep:

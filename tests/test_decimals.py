@@ -81,7 +81,8 @@ def test_blocks_of_any_size_read_the_same(size, tmp_path, monkeypatch):
     monkeypatch.setattr(decimals, "BLOCK_BYTES", size)
     monkeypatch.setattr(decimals, "STRETCH", 50)
     np.testing.assert_array_equal(read_matrix(path, "float64"), matrix)
-    assert count_shape(path) == (200, 7)
+    with path.open("rb") as file:
+        assert count_shape(file) == (200, 7)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -121,7 +122,8 @@ def test_only_matrices_of_floats_are_written(matrix):
 )
 def test_what_spreadsheet_programs_save_reads_the_same(tmp_path, text):
     assert read(tmp_path, text).tobytes() == MATRIX.tobytes()
-    assert count_shape(tmp_path / "m.csv") == MATRIX.shape
+    with (tmp_path / "m.csv").open("rb") as file:
+        assert count_shape(file) == MATRIX.shape
 
 
 @pytest.mark.parametrize(

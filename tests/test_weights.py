@@ -258,7 +258,7 @@ def test_folders_that_hold_no_model_are_refused(tmp_path):
         (lambda folder: (folder / "model_wpe.csv").unlink(), " lacks model_wpe.csv: get"),
         (
             lambda folder: [path.unlink() for path in folder.glob("model_h*")],
-            " lacks model_h0_ln_1_g.csv and",
+            " lacks model_h0_ln_1_g.csv: get",
         ),
         (
             lambda _: None,

@@ -30,28 +30,33 @@ def command(source, dest, force, revision, n_head, no_tokenizer, as_json):
       sheetgpt convert-weights openai-community/gpt2 gpt2_csv
       sheetgpt convert-weights ./my_model ./my_model_csv
     """
-    from sheetgpt import convert
+    from sheetgpt.convert import convert
 
-    checkpoint = convert.open_source(source, revision=revision, n_head=n_head)
-    if no_tokenizer:
-        checkpoint.tokenizer = None
     with progress("Writing") as advance:
-        convert.write(checkpoint, dest, force=force, progress=advance)
-    numbers = sum(rows * columns for rows, columns in checkpoint.shapes.values())
-    if as_json:
-        show.print_json(
-            {
-                "folder": str(dest),
-                "constants": dict(checkpoint.config.rows()),
-                "numbers": numbers,
-                "matrices": len(checkpoint.shapes),
-                "tokens": len(checkpoint.tokenizer[1]) if checkpoint.tokenizer else None,
-                "remarks": checkpoint.remarks,
-            }
+        done = convert(
+            source, dest, revision=revision, n_head=n_head, tokenizer=not no_tokenizer, force=force, progress=advance
         )
-        return
-    for remark in checkpoint.remarks:
-        click.echo(f"Note: {remark}", err=True)
-    click.echo(f"Wrote {dest}: {len(checkpoint.shapes)} matrices, {numbers:,} numbers")
-    prompt = '"Mike is quick. He moves"' if checkpoint.tokenizer else "--token-ids 1,2,3"
-    click.echo(f"Try: sheetgpt run {prompt} --weights {dest}")
+    numbers = sum(rows * columns for rows, columns in done.shapes.values())
+    about = {
+        "folder": str(dest),
+        "constants": dict(done.config.rows()),
+        "matrices": len(done.shapes),
+        "numbers": numbers,
+        "tokenizer": done.write_tables is not None,
+        "remarks": done.remarks,
+    }
+    if as_json:
+        show.print_json(about)
+    else:
+        click.echo(as_text(about))
+
+
+def as_text(about: dict) -> str:
+    prompt = '"Mike is quick. He moves"' if about["tokenizer"] else "--token-ids 1,2,3"
+    return "\n".join(
+        [
+            *(f"Note: {remark}" for remark in about["remarks"]),
+            f"Wrote {about['folder']}: {about['matrices']} matrices, {about['numbers']:,} numbers",
+            f"Try: sheetgpt run {prompt} --weights {about['folder']}",
+        ]
+    )

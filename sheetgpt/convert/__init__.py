@@ -7,11 +7,14 @@ Each kind of source is the business of its own module; the way back, to safetens
 from __future__ import annotations
 
 import re
-from pathlib import Path
+import zipfile
+from pathlib import Path, PurePosixPath
 
-from sheetgpt.bpe_tables import MERGES_FILE, TOKENS_FILE
+from sheetgpt.bpe_tables import MERGES_FILE, TOKENS_FILE, read_tables
 from sheetgpt.config import CONSTANTS_FILE
 from sheetgpt.convert.checkpoint import Checkpoint
+from sheetgpt.convert.gguf import MAGIC as GGUF_MAGIC
+from sheetgpt.convert.pickled import LEGACY_START
 from sheetgpt.errors import ConvertError
 from sheetgpt.unfinished import UNFINISHED, read_journal, unfinished
 from sheetgpt.weights import WTE, Progress
@@ -21,6 +24,26 @@ KINDS = (
     "a hub id (openai-community/gpt2), a Hugging Face folder, a nanoGPT or minGPT checkpoint, OpenAI's download, "
     "a GGUF file, a CSV folder or its zip, or an npz"
 )
+
+
+def convert(
+    source: str,
+    folder: Path,
+    *,
+    revision: str | None = None,
+    n_head: int | None = None,
+    tokenizer: bool = True,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Checkpoint:
+    """Open a source and write it as a CSV folder; what was written. See `open_source` and `write`."""
+    if folder.exists() and Path(source).exists() and folder.samefile(source):
+        raise ConvertError(f"{folder} is source and destination at once: name another folder")
+    checkpoint = open_source(source, revision=revision, n_head=n_head)
+    if not tokenizer:
+        checkpoint.write_tables = None
+    write(checkpoint, folder, force=force, progress=progress)
+    return checkpoint
 
 
 def open_source(source: str, *, revision: str | None = None, n_head: int | None = None) -> Checkpoint:
@@ -44,24 +67,58 @@ def open_source(source: str, *, revision: str | None = None, n_head: int | None 
 
 
 def open_folder(folder: Path, n_head: int | None) -> Checkpoint:
-    from sheetgpt.convert import huggingface, torch_checkpoint
+    from sheetgpt.convert import csvs, huggingface, tensorflow, torch_checkpoint
 
     for name in torch_checkpoint.CHECKPOINTS:  # minGPT writes a config.json of its own beside it
         if (folder / name).is_file():
             return torch_checkpoint.open_file(folder / name, n_head)
-    if (folder / huggingface.CONFIG).exists():
+    if (folder / huggingface.CONFIG).is_file():
         return huggingface.open_folder(folder)
+    if (folder / f"{WTE}.csv").is_file():
+        return csvs.open_folder(folder)
+    index = tensorflow.index_in(folder)
+    if index:
+        return tensorflow.open_index(index)
     raise ConvertError(f"{folder} holds nothing that can be converted: name {KINDS}")
 
 
 def open_file(file: Path, n_head: int | None) -> Checkpoint:
-    from sheetgpt.convert import pickled, torch_checkpoint
+    from sheetgpt.convert import csvs, gguf, huggingface, npz, tensorflow, torch_checkpoint
 
+    openers = {
+        "gguf": lambda: gguf.open_file(file),
+        "pickle": lambda: (
+            huggingface.open_folder(file.parent)
+            if file.name == huggingface.PICKLED and file.with_name(huggingface.CONFIG).is_file()
+            else torch_checkpoint.open_file(file, n_head)
+        ),
+        "tensorflow": lambda: tensorflow.open_index(file),
+        "safetensors": lambda: huggingface.open_folder(file.parent),
+        "arrays": lambda: npz.open_file(file, n_head),
+        "csv": lambda: csvs.open_zip(file),
+    }
+    kind = kind_of(file)
+    if kind not in openers:
+        raise ConvertError(f"{file} is torn or nothing that can be converted: name {KINDS}")
+    return openers[kind]()
+
+
+def kind_of(file: Path) -> str:
+    """What a file is, told by its first bytes, by what a zip holds, or by its name."""
     with file.open("rb") as opened:
-        start = opened.read(16)
-    if start.startswith((b"PK", pickled.LEGACY_START)):
-        return torch_checkpoint.open_file(file, n_head)
-    raise ConvertError(f"{file} is nothing that can be converted: name {KINDS}")
+        start = opened.read(len(LEGACY_START))
+    if start.startswith(GGUF_MAGIC):
+        return "gguf"
+    if start == LEGACY_START:
+        return "pickle"
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = {PurePosixPath(name).name for name in archive.namelist()}
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return {".index": "tensorflow", ".safetensors": "safetensors"}.get(file.suffix, "")
+    if "data.pkl" in names:
+        return "pickle"
+    return "csv" if f"{WTE}.csv" in names else "arrays"
 
 
 def write(checkpoint: Checkpoint, folder: Path, *, force: bool = False, progress: Progress | None = None) -> None:
@@ -73,8 +130,9 @@ def write(checkpoint: Checkpoint, folder: Path, *, force: bool = False, progress
     with unfinished(folder, checkpoint.origin) as journal:
         for name in (MERGES_FILE, TOKENS_FILE):
             (folder / name).unlink(missing_ok=True)
-        if checkpoint.tokenizer:
+        if checkpoint.write_tables:
             checkpoint.write_tables(folder)
+            read_tables(folder)  # refuses what no run could use
         checkpoint.write_matrices(folder, journal, progress)
 
 

@@ -123,18 +123,12 @@ class Checkpoint:
     config: Config
     matrices: Mapping[str, np.ndarray]
     origin: str  # tells this source from every other, so that only it goes on where it was interrupted
-    tokenizer: tuple[list[tuple[str, str]], list[str]] | None = None  # merges, tokens, spelled as in our files
+    write_tables: Callable[[Path], object] | None = None  # writes the token files into a folder
     remarks: list[str] = field(default_factory=list)
 
     @property
     def shapes(self) -> dict[str, tuple[int, int]]:
         return matrix_shapes(self.config, untied=LM_HEAD in self.matrices)
-
-    def write_tables(self, folder: Path) -> None:
-        from sheetgpt.bpe import Tokenizer, write_tables
-
-        write_tables(folder, *self.tokenizer)
-        Tokenizer.read(folder)  # refuses what no run could use
 
     def write_matrices(self, folder: Path, journal: Journal, progress: Progress | None) -> None:
         write_weights(folder, self.config, self.matrices, progress=progress, journal=journal)

@@ -6,15 +6,17 @@ two CSV files are `bpe`'s business.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
+from sheetgpt.bpe import write_tables
 from sheetgpt.convert.checkpoint import read_json
 from sheetgpt.errors import ConvertError
 
 PAIRS_OF_FILES = (("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe"))
 SINGLE_FILE = "tokenizer.json"
-Tables = tuple[list[tuple[str, str]], list[str]]
+Write = Callable[[Path], None]  # writes our two token files into a folder
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -25,8 +27,8 @@ def files_in(folder: Path) -> list[Path]:
     return [folder / SINGLE_FILE] if (folder / SINGLE_FILE).is_file() else []
 
 
-def read_folder(folder: Path, n_vocab: int, remarks: list[str]) -> Tables | None:
-    """The token table in a folder, or None, with a remark why."""
+def read_folder(folder: Path, n_vocab: int, remarks: list[str]) -> Write | None:
+    """What writes the token table found in a folder, or None, with a remark why."""
     files = files_in(folder)
     if not files:
         remarks.append("no token files: the model runs by --token-ids")
@@ -42,10 +44,8 @@ def read_folder(folder: Path, n_vocab: int, remarks: list[str]) -> Tables | None
     return tables(files[0], merges, tokens_by_id(files[0], ids), n_vocab, remarks)
 
 
-def tables(
-    file: Path, merges: Iterable[tuple[str, str]], tokens: list[str], n_vocab: int, remarks: list[str]
-) -> Tables:
-    """The table in our spelling, held against the model's size."""
+def tables(file: Path, merges: Iterable[tuple[str, str]], tokens: list[str], n_vocab: int, remarks: list[str]) -> Write:
+    """What writes the table in our spelling, when it fits the model's size."""
     if len(tokens) > n_vocab:
         raise ConvertError(
             f"{file} has {len(tokens):,} tokens, the model {n_vocab:,}: the files belong to different models; "
@@ -53,7 +53,8 @@ def tables(
         )
     if len(tokens) < n_vocab:
         remarks.append(f"{n_vocab - len(tokens):,} of {n_vocab:,} ids have no token in {file.name}: padding")
-    return [(spelled(left), spelled(right)) for left, right in merges], [spelled(token) for token in tokens]
+    ours = [(spelled(left), spelled(right)) for left, right in merges]
+    return partial(write_tables, merges=ours, tokens=[spelled(token) for token in tokens])
 
 
 def spelled(token: str) -> str:

@@ -1,0 +1,133 @@
+"""A GGUF file with GPT-2's tensors in F32, F16 or BF16, as llama.cpp's converter writes it.
+
+The `gguf` library reads the metadata; before, the header is walked once, because the library believes any length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+from sheetgpt.config import Config
+from sheetgpt.convert import tokens
+from sheetgpt.convert.checkpoint import Checkpoint, Stored, gather, origin_of, their_name, whole
+from sheetgpt.errors import ConvertError
+
+MAGIC = b"GGUF"
+BLOCK = "blk.{}."
+CONSTANTS = {  # ours -> GGUF's, under the architecture's name
+    "n_layer": "gpt2.block_count",
+    "n_head": "gpt2.attention.head_count",
+    "n_embd": "gpt2.embedding_length",
+    "n_ctx": "gpt2.context_length",
+}
+SCALAR_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}  # of a value's type
+STRING, ARRAY = 8, 9
+MANY, MOST_AXES, DEEPEST = 100_000, 4, 4
+
+
+def open_file(file: Path) -> Checkpoint:
+    """Raises ConvertError naming the setting or tensor that is not GPT-2's."""
+    try:
+        from gguf import GGUFReader
+    except ImportError:
+        raise ConvertError(f"{file} is a GGUF file: first `pip install 'sheetgpt[gguf]'`") from None
+    try:
+        check_header(file)
+        reader = GGUFReader(file)
+        settings = {name: field.contents() for name, field in reader.fields.items()}
+        tensors = {
+            tensor.name: Stored(
+                file, int(tensor.data_offset), tensor.tensor_type.name, tuple(int(size) for size in tensor.shape[::-1])
+            )
+            for tensor in reader.tensors
+        }
+    except (ValueError, KeyError, IndexError, TypeError, OverflowError, RecursionError, MemoryError) as error:
+        raise ConvertError(f"{file} is torn or no GGUF file ({error}): get it again") from None
+    if "token_embd.weight" not in tensors:
+        raise ConvertError(f"{file} lacks token_embd.weight: get the whole model again")
+    config = config_of(settings, tensors["token_embd.weight"].shape[0], file)
+    remarks: list[str] = []
+    return Checkpoint(
+        config,
+        gather(file, config, tensors, lambda name: their_name(name, 1, BLOCK), linear=True),
+        origin_of(file),
+        tables_of(file, settings, config.n_vocab, remarks),
+        remarks,
+    )
+
+
+def config_of(settings: Mapping, n_vocab: int, file: Path) -> Config:
+    kind = settings.get("general.architecture")
+    if kind != "gpt2":
+        raise ConvertError(f"{file}: general.architecture is {kind!r}; only 'gpt2' can be converted")
+    numbers = {ours: whole(settings, theirs, None, file) for ours, theirs in CONSTANTS.items()}
+    inner = settings.get("gpt2.feed_forward_length", 4 * numbers["n_embd"])
+    if inner != 4 * numbers["n_embd"]:
+        raise ConvertError(f"{file}: gpt2.feed_forward_length is {inner}, and GPT-2 has 4 n_embd")
+    epsilon = settings.get("gpt2.attention.layer_norm_epsilon", 1e-5)
+    if abs(epsilon - 1e-5) > 1e-11:  # it is stored as float32
+        raise ConvertError(f"{file}: gpt2.attention.layer_norm_epsilon is {epsilon:g}, and GPT-2 uses 1e-05")
+    return Config(**numbers, n_vocab=n_vocab)
+
+
+def tables_of(file: Path, settings: Mapping, n_vocab: int, remarks: list[str]) -> tokens.Write | None:
+    kind, found = settings.get("tokenizer.ggml.model"), settings.get("tokenizer.ggml.tokens")
+    merges = settings.get("tokenizer.ggml.merges")
+    if kind != "gpt2" or not isinstance(found, list) or not isinstance(merges, list):
+        remarks.append("no byte-level BPE as GPT-2's in the file: the model runs by --token-ids")
+        return None
+    pairs = [tokens.pair(file, number, merge.split(" ")) for number, merge in enumerate(merges, start=1)]
+    return tokens.tables(file, pairs, found, n_vocab, remarks)
+
+
+def check_header(file: Path) -> None:
+    """Walk over the header. Raises ValueError where a count or length leads out of the file."""
+    size = file.stat().st_size
+    with file.open("rb") as opened:
+        if opened.read(4) != MAGIC:
+            raise ValueError("no GGUF")
+        if number(opened, 4) not in (2, 3):
+            raise ValueError("another version than 2 and 3, or big-endian")
+        n_tensors, n_settings = number(opened, 8), number(opened, 8)
+        if max(n_tensors, n_settings) > MANY:
+            raise ValueError("absurdly many tensors or settings")
+        for _ in range(n_settings):
+            skip(opened, size, number(opened, 8))
+            skip_value(opened, size, number(opened, 4))
+        for _ in range(n_tensors):
+            skip(opened, size, number(opened, 8))
+            axes = number(opened, 4)
+            if axes > MOST_AXES:
+                raise ValueError(f"a tensor of {axes} axes")
+            skip(opened, size, 8 * axes + 12)
+
+
+def skip_value(opened: BinaryIO, size: int, kind: int, depth: int = 0) -> None:
+    if kind in SCALAR_BYTES:
+        skip(opened, size, SCALAR_BYTES[kind])
+    elif kind == STRING:
+        skip(opened, size, number(opened, 8))
+    elif kind == ARRAY and depth < DEEPEST:
+        inner, count = number(opened, 4), number(opened, 8)
+        if count * SCALAR_BYTES.get(inner, 8) > size:
+            raise ValueError("an absurdly long list")
+        for _ in range(0 if inner in SCALAR_BYTES else count):
+            skip_value(opened, size, inner, depth + 1)
+        skip(opened, size, count * SCALAR_BYTES.get(inner, 0))
+    else:
+        raise ValueError("a value of an unknown type")
+
+
+def number(opened: BinaryIO, width: int) -> int:
+    data = opened.read(width)
+    if len(data) < width:
+        raise ValueError("it ends in its header")
+    return int.from_bytes(data, "little")
+
+
+def skip(opened: BinaryIO, size: int, count: int) -> None:
+    if opened.tell() + count > size:
+        raise ValueError("a length leads out of the file")
+    opened.seek(count, 1)

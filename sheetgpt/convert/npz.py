@@ -1,0 +1,92 @@
+"""An `.npz` with our matrices by our names; a bias or gain may be a vector. Constants may be in it as single numbers.
+
+Without them the head size is the reference's, as for a CSV folder without constants. Nothing in it is unpickled.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sheetgpt.config import REFERENCE_HEAD_SIZE, Config
+from sheetgpt.convert import tokens
+from sheetgpt.convert.checkpoint import Checkpoint, gather, origin_of
+from sheetgpt.errors import ConvertError
+from sheetgpt.weights import WPE, WTE
+
+ENDING = ".npy"
+READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+FLOATS = ("float16", "float32", "float64")
+
+
+@dataclass(frozen=True)
+class Member:
+    """An array in the archive."""
+
+    file: Path
+    name: str
+    shape: tuple[int, ...]
+
+    def read(self) -> np.ndarray:
+        try:
+            with zipfile.ZipFile(self.file) as archive, archive.open(self.name) as opened:
+                numbers = np.lib.format.read_array(opened, allow_pickle=False)
+        except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
+            raise ConvertError(f"{self.file} is damaged at {self.name} ({error}): get it again") from None
+        return numbers.astype(np.float32) if numbers.dtype == np.float16 else numbers
+
+
+def open_file(file: Path, n_head: int | None) -> Checkpoint:
+    """Raises ConvertError naming the array that is missing, misshapen or no numbers."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = {
+                entry.filename.removesuffix(ENDING): member(archive, entry, file) for entry in archive.infolist()
+            }
+    except zipfile.BadZipFile as error:
+        raise ConvertError(f"{file} is torn ({error}): get it again") from None
+    constants = {name: array for name, array in members.items() if name in Config.__dataclass_fields__}
+    matrices = {name: array for name, array in members.items() if name not in constants}
+    config = config_of(file, {name: array.read().tolist() for name, array in constants.items()}, matrices, n_head)
+    remarks: list[str] = []
+    return Checkpoint(
+        config,
+        gather(file, config, matrices, lambda name: name),
+        origin_of(file, *tokens.files_in(file.parent)),
+        tokens.read_folder(file.parent, config.n_vocab, remarks),
+        remarks,
+    )
+
+
+def member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, file: Path) -> Member:
+    """What an entry's header says, believed only where it fits the entry's size."""
+    try:
+        with archive.open(entry) as opened:
+            version = np.lib.format.read_magic(opened)
+            shape, _, dtype = READERS[version](opened)
+            header = opened.tell()
+    except (zipfile.BadZipFile, ValueError, KeyError, NotImplementedError, EOFError, RuntimeError) as error:
+        raise ConvertError(f"{file}: {entry.filename} is no array of numbers ({error}): write it again") from None
+    if math.prod(shape) * dtype.itemsize + header != entry.file_size:
+        raise ConvertError(f"{file}: {entry.filename} is torn, or its header says an absurd shape: get it again")
+    if dtype.name not in FLOATS and not (dtype.kind in "iuU" and shape == ()):
+        raise ConvertError(f"{file}: {entry.filename} holds {dtype.name}, not {', '.join(FLOATS)}: write it again")
+    return Member(file, entry.filename, shape)
+
+
+def config_of(file: Path, constants: dict, matrices: dict[str, Member], n_head: int | None) -> Config:
+    for name in (WTE, WPE):
+        if constants.get("position", "learned") == "learned" and len(getattr(matrices.get(name), "shape", ())) != 2:
+            raise ConvertError(f"{file} lacks the matrix {name}: an npz holds a model's matrices by our names")
+    n_vocab, n_embd = matrices[WTE].shape
+    heads = n_head or constants.get("n_head") or n_embd // REFERENCE_HEAD_SIZE
+    if not heads or n_embd % heads or (heads * REFERENCE_HEAD_SIZE != n_embd and not (n_head or "n_head" in constants)):
+        raise ConvertError(f"{file} does not tell how many heads its n_embd of {n_embd} is split into: give --n-head N")
+    blocks = {name.split("_")[1] for name in matrices if name.startswith("model_h")}
+    told = {"n_layer": len(blocks), "n_embd": n_embd, "n_vocab": n_vocab}
+    told["n_ctx"] = matrices[WPE].shape[0] if WPE in matrices else constants.get("n_ctx", 0)
+    return Config(**(told | constants | {"n_head": heads}))
