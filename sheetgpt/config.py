@@ -12,7 +12,10 @@ from pathlib import Path
 from sheetgpt.errors import WeightsError
 
 REFERENCE_HEAD_SIZE = 64  # the reference workbook fixes it; its weight folder says nothing of heads
+TEXTS = ("position", "model")  # constants that are words, and have a default
 CONSTANTS_FILE = "constants.csv"
+MODELS = ("die", "softmax", "bigram", "mlp", "attention", "gpt2")  # the ladder, from the plainest model
+ATTENDING = ("attention", "gpt2")  # those in which a token's position matters
 POSITIONS = ("learned", "sinusoidal", "rotary")
 
 
@@ -30,6 +33,7 @@ class Config:
     n_ctx: int
     n_vocab: int
     position: str = "learned"
+    model: str = "gpt2"
 
     def __post_init__(self):
         for name in ("n_layer", "n_head", "n_embd", "n_ctx", "n_vocab"):
@@ -44,6 +48,8 @@ class Config:
                 f"position {self.position!r} is none of {', '.join(POSITIONS)}: correct it in {CONSTANTS_FILE}"
             )
 
+        if self.model not in MODELS:
+            raise WeightsError(f"model {self.model!r} is none of {', '.join(MODELS)}: correct it in {CONSTANTS_FILE}")
         if self.position == "rotary" and self.head_size % 2:
             raise WeightsError(
                 f"rotary positions turn pairs, and n_embd / n_head is {self.head_size}: choose an even head size"
@@ -52,7 +58,7 @@ class Config:
     @property
     def learned_positions(self) -> bool:
         """Do positions end with the table, at n_ctx? Else a longer context can be read, if less well."""
-        return self.position == "learned"
+        return self.position == "learned" and self.model in ATTENDING
 
     @property
     def head_size(self) -> int:
@@ -77,14 +83,14 @@ class Config:
             if name in values:
                 raise WeightsError(f"{path}, row {number}: {name} is given twice; remove one")
             try:
-                values[name] = value if name == "position" else int(value)
+                values[name] = value if name in TEXTS else int(value)
             except ValueError:
                 raise WeightsError(f"{path}, row {number}: {name} must be a whole number, not {value!r}") from None
-        missing = [name for name in known if name not in values and name != "position"]
+        missing = [name for name in known if name not in values and name not in TEXTS]
         if missing:
             raise WeightsError(f"{path} lacks {', '.join(missing)}: add a row `{missing[0]},VALUE`")
         return cls(**values)
 
     def rows(self) -> list[tuple[str, int | str]]:
-        """(name, value) of each constant, in order, as `constants.csv` and the workbook show them."""
-        return list(asdict(self).items())
+        """(name, value) of each constant, in order, as `constants.csv` and workbooks show them; GPT-2 needs no `model`."""
+        return [(name, value) for name, value in asdict(self).items() if (name, value) != ("model", "gpt2")]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sheetgpt import edit, forward, frames, steps
+from sheetgpt import edit, forward, frames, ladder, steps
 from sheetgpt.bpe import MergeTrace, Tokenizer
 from sheetgpt.config import Config
 from sheetgpt.errors import PromptError
@@ -40,7 +40,7 @@ class Model:
     @cached_property
     def steps(self) -> list[steps.Step]:
         """The model's stages, in order."""
-        return steps.gpt2(self.config, untied=self.weights.untied)
+        return ladder.model_steps(self.config, untied=self.weights.untied)
 
     def run(
         self,

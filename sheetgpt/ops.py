@@ -495,6 +495,117 @@ class BestToken(Op):
         return (None,)
 
 
+# ------------------------------------------------------------------------------------------------ smaller models
+
+
+@dataclass(frozen=True)
+class Spread(Op):
+    """The same column of scores at every position: a model that doesn't look at what came before."""
+
+    piece = "column"
+
+    def value(self, scores, ids):  # [n_vocab, 1], [..., T] -> [..., n_vocab, T], a view
+        return np.broadcast_to(scores, (*ids.shape[:-1], len(scores), ids.shape[-1]))
+
+    def formula(self, scores, ids):
+        return f"{scores}"
+
+    def gradient(self, d_out, out, scores, ids):
+        return rows_of(d_out.swapaxes(-1, -2)).sum(0)[:, None], None
+
+
+@dataclass(frozen=True)
+class Turn(Op):
+    """Rows become columns."""
+
+    def value(self, x):  # [..., T, n] -> [..., n, T], a view
+        return x.swapaxes(-1, -2)
+
+    def formula(self, x):
+        return f"TRANSPOSE({x})"
+
+    def gradient(self, d_out, out, x):
+        return (d_out.swapaxes(-1, -2),)
+
+
+@dataclass(frozen=True)
+class Window(Op):
+    """The rows of the last `size` tokens side by side, the oldest first; zeros where there is none.
+
+    The rows are given twice: those that windows are wanted for, the last ones, and all of them.
+    """
+
+    size: int
+    all_rows = (1,)
+    piece = "cell"
+
+    def value(self, wanted, x):  # [..., W, d], [..., T, d] -> [..., W, size d]
+        missing = self.size - 1
+        padded = np.concatenate([np.zeros((*x.shape[:-2], missing, x.shape[-1]), x.dtype), x], axis=-2)
+        first, count = x.shape[-2] - wanted.shape[-2], wanted.shape[-2]
+        return np.concatenate([padded[..., first + k : first + k + count, :] for k in range(self.size)], axis=-1)
+
+    def formula(self, wanted, x):
+        row, column, _, _ = x.box
+        back = self.size - 1 - column // x.width
+        return x.at(-back, column % x.width - column) if row >= back else "0"
+
+    def gradient(self, d_out, out, wanted, x):
+        d_x, count, width = np.zeros(x.shape, d_out.dtype), x.shape[-2], x.shape[-1]
+        for k in range(self.size):
+            back = self.size - 1 - k
+            if back < count:
+                d_x[..., : count - back, :] += d_out[..., back:, k * width : (k + 1) * width]
+        return None, d_x
+
+
+@dataclass(frozen=True)
+class Shares(Op):
+    """Each column divided by its sum: weights to probabilities, plainly."""
+
+    piece = "column"
+
+    def value(self, x):  # [..., n_vocab, R] -> [..., n_vocab, R]
+        return x / x.sum(-2, keepdims=True)
+
+    def formula(self, x):
+        return f"{x.part}/SUM({x.part})"
+
+    def gradient(self, d_out, out, x):
+        return ((d_out - (d_out * out).sum(-2, keepdims=True)) / x.sum(-2, keepdims=True),)
+
+
+@dataclass(frozen=True)
+class SoftmaxColumns(Op):
+    """Each column's exponentials divided by their sum: scores to probabilities."""
+
+    piece = "column"
+
+    def value(self, x):  # [..., n_vocab, R] -> [..., n_vocab, R]
+        powers = np.exp(x - x.max(-2, keepdims=True))
+        return powers / powers.sum(-2, keepdims=True)
+
+    def formula(self, x):
+        return f"EXP({x.part}-MAX({x.part}))/SUM(EXP({x.part}-MAX({x.part})))"
+
+    def gradient(self, d_out, out, x):
+        return (out * (d_out - (d_out * out).sum(-2, keepdims=True)),)
+
+
+@dataclass(frozen=True)
+class Log(Op):
+    """The natural logarithm, cell by cell."""
+
+    def value(self, x):  # [..., n, R] -> [..., n, R], positive numbers
+        return np.log(x)
+
+    def formula(self, x):
+        return f"LN({x})"
+
+    def gradient(self, d_out, out, x):
+        return (d_out / x,)
+
+
 # ------------------------------------------------------------------------------------------------ loss
 
 
@@ -522,3 +633,43 @@ class LogLoss(Op):
         np.put_along_axis(d_logits, target, np.take_along_axis(d_logits, target, -2) - 1, -2)
         d_logits *= d_out
         return d_logits, None
+
+
+def spread_at_targets(d_out: np.ndarray, targets: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Zeros but at each prediction's target: [..., 1, R], [..., R] -> [..., n_vocab, R]."""
+    spread = np.zeros(shape, d_out.dtype)
+    np.put_along_axis(spread, targets[..., None, :], d_out, -2)
+    return spread
+
+
+@dataclass(frozen=True)
+class Missed(Op):
+    """1 minus the probability of the token that came: the plainest penalty."""
+
+    piece = "column"
+
+    def value(self, probabilities, targets):  # [..., n_vocab, R], [..., R] -> [..., 1, R]
+        return 1 - np.take_along_axis(probabilities, targets[..., None, :], -2)
+
+    def formula(self, probabilities, targets):
+        return f"1-INDEX({probabilities.part},{targets.part}+1)"
+
+    def gradient(self, d_out, out, probabilities, targets):
+        return spread_at_targets(-d_out, targets, probabilities.shape), None
+
+
+@dataclass(frozen=True)
+class Surprise(Op):
+    """-ln of the probability of the token that came."""
+
+    piece = "column"
+
+    def value(self, probabilities, targets):  # [..., n_vocab, R], [..., R] -> [..., 1, R]
+        return -np.log(np.take_along_axis(probabilities, targets[..., None, :], -2))
+
+    def formula(self, probabilities, targets):
+        return f"-LN(INDEX({probabilities.part},{targets.part}+1))"
+
+    def gradient(self, d_out, out, probabilities, targets):
+        chosen = np.take_along_axis(probabilities, targets[..., None, :], -2)
+        return spread_at_targets(-d_out / chosen, targets, probabilities.shape), None

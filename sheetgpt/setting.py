@@ -16,7 +16,8 @@ import numpy as np
 from sheetgpt import ops
 from sheetgpt.config import REFERENCE_HEAD_SIZE, Config
 from sheetgpt.errors import DumpError, StageError
-from sheetgpt.steps import Step, gpt2
+from sheetgpt.ladder import model_steps
+from sheetgpt.steps import Step
 from sheetgpt.weights import LM_HEAD, matrix_shapes
 
 Shape = tuple[int, int]
@@ -36,7 +37,7 @@ class Setting:
     @cached_property
     def steps(self) -> dict[str, Step]:
         """Every stage by name, in the order of the data."""
-        return {step.name: step for step in gpt2(self.config, untied=self.untied)}
+        return {step.name: step for step in model_steps(self.config, untied=self.untied)}
 
     @cached_property
     def shapes(self) -> dict[str, Shape]:
@@ -56,6 +57,8 @@ class Setting:
             return shapes[step.inputs[1]][1]
         if isinstance(step.op, ops.Linear):
             return shapes[step.inputs[1]][1]
+        if isinstance(step.op, ops.Window):
+            return shapes[step.inputs[0]][1] * step.op.size
         return shapes[step.inputs[0]][1] // getattr(step.op, "count", 1)
 
     def row_label(self, name: str, row: int) -> str:

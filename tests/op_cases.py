@@ -28,6 +28,10 @@ def normal(*shape):
     return lambda rng, batch: rng.standard_normal((*batch, *shape))
 
 
+def positive(*shape):
+    return lambda rng, batch: rng.uniform(0.2, 1.5, (*batch, *shape))
+
+
 def weight(*shape):
     return lambda rng, _batch: rng.standard_normal(shape)
 
@@ -63,5 +67,13 @@ CASES = [
     case(ops.LastRow(), normal(ROWS, D)),
     case(ops.ScoreTokens(), weight(TABLE, D), normal(2, D)),
     case(ops.BestToken(), normal(TABLE, 1)),
+    case(ops.Spread(), weight(TABLE, 1), whole(TABLE, ROWS)),
+    case(ops.Turn(), normal(ROWS, WIDE)),
+    case(ops.Window(3), normal(ROWS, D), normal(ROWS, D)),
+    case(ops.Shares(), positive(TABLE, ROWS)),
+    case(ops.SoftmaxColumns(), normal(TABLE, ROWS)),
+    case(ops.Log(), positive(TABLE, ROWS)),
+    case(ops.Missed(), positive(TABLE, 2), whole(TABLE, 2)),
+    case(ops.Surprise(), positive(TABLE, 2), whole(TABLE, 2)),
     case(ops.LogLoss(), normal(TABLE, 2), whole(TABLE, 2)),
 ]

@@ -52,7 +52,7 @@ def test_float_inputs_have_a_gradient_and_whole_numbers_have_none(case):
     inputs = case.draw(np.random.default_rng(0), ())
     out = case.op.value(*inputs)
     gradients = case.op.gradient(np.ones_like(out), out, *inputs)
-    constant = {ops.BestToken: [0], ops.Sinusoids: [0], ops.AttentionScores: [2]}.get(
+    constant = {ops.BestToken: [0], ops.Sinusoids: [0], ops.Window: [0], ops.AttentionScores: [2]}.get(
         type(case.op), []
     )  # a maximum's place; the mask
     for i, (x, gradient) in enumerate(zip(inputs, gradients, strict=True)):
