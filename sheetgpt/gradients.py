@@ -1,0 +1,121 @@
+"""The gradient of a model's loss in three ways that must agree: backprop, nudges, and the graph of scalar Values.
+
+All three read the same list of steps. `backprop` is `backward`; `numeric` nudges one weight at a time; `value` runs the
+steps on `scalar.Value`s. The last two are for looking at, on models of up to a few hundred weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from sheetgpt import scalar
+from sheetgpt.backward import backward
+from sheetgpt.errors import SheetGPTError
+from sheetgpt.forward import forward
+from sheetgpt.steps import Step
+
+METHODS = ("backprop", "numeric", "value")
+EPSILON = 1e-6
+MOST_WEIGHTS = 5000  # for nudges and Values: beyond, one step takes minutes
+
+Matrices = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A list of steps up to `penalties`, and what it is given: ids [..., T], positions [T], targets [..., T].
+
+    A prediction whose target is below 0 doesn't count; the loss is the mean penalty of the others.
+    """
+
+    steps: list[Step]
+    given: Matrices
+
+    @classmethod
+    def of(cls, steps: list[Step], ids: np.ndarray, targets: np.ndarray) -> Loss:
+        return cls(steps, {"final_tokens": ids, "positions": np.arange(ids.shape[-1]), "targets": targets})
+
+    @property
+    def share(self) -> np.ndarray:  # [..., 1, T]
+        """The part of each penalty in the loss: its gradient."""
+        counts = self.given["targets"][..., None, :] >= 0
+        return counts / counts.sum()
+
+    def values(self, weights: Matrices) -> dict[str, np.ndarray]:
+        return forward(self.steps, weights, self.given)
+
+    def __call__(self, weights: Matrices) -> float:
+        return float((self.values(weights)["penalties"] * self.share).sum())
+
+    def gradients(self, weights: Matrices, method: str = "backprop", epsilon: float = EPSILON) -> Matrices:
+        """The gradient of every weight, by name. Raises SheetGPTError where a method can't do so many weights."""
+        count = sum(matrix.size for matrix in weights.values())
+        if method != "backprop" and count > MOST_WEIGHTS:
+            raise SheetGPTError(
+                f"--gradient {method} is for small models and this one has {count:,} weights "
+                f"(at most {MOST_WEIGHTS:,}): use --gradient backprop"
+            )
+        if method == "numeric":
+            return self.nudged(weights, epsilon)
+        if method == "value":
+            return self.graph(weights)[1]
+        found = self.backprop(self.values(weights), weights)
+        return {name: found[name] for name in weights}
+
+    def backprop(self, values: Matrices, weights: Matrices) -> dict[str, np.ndarray]:
+        """The gradient of every stage and every weight."""
+        return backward(self.steps, values, weights, {"penalties": self.share})
+
+    def nudged(self, weights: Matrices, epsilon: float = EPSILON) -> dict[str, np.ndarray]:
+        """How much the loss changes when one weight is nudged by epsilon, divided by epsilon."""
+        before, found = self(weights), {}
+        for name, matrix in weights.items():
+            slopes = np.empty(matrix.shape)
+            for at in np.ndindex(matrix.shape):
+                nudged = matrix.copy()
+                nudged[at] += epsilon
+                slopes[at] = (self({**weights, name: nudged}) - before) / epsilon
+            found[name] = slopes
+        return found
+
+    def graph(self, weights: Matrices) -> tuple[list[scalar.Node], dict[str, np.ndarray]]:
+        """The graph of Values that ends with the loss, as a table, and the gradient of every weight."""
+        leaves = {name: scalar.to_values(matrix) for name, matrix in weights.items()}
+        values = forward(self.steps, leaves, self.given, dtype=object)
+        nodes = (values["penalties"] * self.share).sum().backward()
+        cells = [(name, at) for name, leaf in leaves.items() for at in np.ndindex(leaf.shape)]
+        names = {id(leaves[name][at]): f"{name}[{at[0]},{at[1]}]" for name, at in cells}
+        gradient = np.frompyfunc(lambda leaf: leaf.gradient, 1, 1)
+        found = {name: gradient(leaf).astype(float) for name, leaf in leaves.items()}
+        return list(scalar.table(nodes, names)), found
+
+
+@dataclass(frozen=True)
+class Check:
+    """One weight's gradient, three times."""
+
+    weight: str
+    row: int
+    column: int
+    value: float
+    backprop: float
+    numeric: float
+    value_graph: float
+
+    @property
+    def difference(self) -> float:
+        found = self.backprop, self.numeric, self.value_graph
+        return max(found) - min(found)
+
+
+def gradient_check(loss: Loss, weights: Matrices, epsilon: float = EPSILON) -> list[Check]:
+    """Every weight's gradient by each method: the table `gradient_check`."""
+    by_method = [loss.gradients(weights, method, epsilon) for method in METHODS]
+    return [
+        Check(name, *at, float(matrix[at]), *(float(found[name][at]) for found in by_method))
+        for name, matrix in weights.items()
+        for at in np.ndindex(matrix.shape)
+    ]
