@@ -110,6 +110,14 @@ class Reader(pickle._Unpickler):  # noqa: SLF001 - the C reader reserves as much
         super().__init__(data)
         self.file, self.storages = file, {}
 
+    def load_build(self):
+        """Attributes are set on plain data only: a tensor stays as it was checked."""
+        if not isinstance(self.stack[-2], Record | OrderedDict):
+            raise ConvertError("it changes an object that is no plain data")
+        super().load_build()
+
+    dispatch = pickle._Unpickler.dispatch | {pickle.BUILD[0]: load_build}  # noqa: SLF001 - the same class
+
     def find_class(self, module: str, name: str):
         if (module, name) in KNOWN:
             return KNOWN[module, name]

@@ -83,8 +83,9 @@ def config_of(state: Mapping[str, Tensor], settings: Mapping, n_head: int | None
     attention = shape("h.0.attn.c_attn.weight")
     blocks = [int(found[1]) for found in (re.match(r"h\.(\d+)\.", name) for name in state) if found]
     heads = n_head or settings.get("n_head")
-    if not isinstance(heads, int) or heads < 1 or n_embd % heads:
-        known = f"says {heads!r}" if heads else "does not tell"
-        raise ConvertError(f"{file} {known} how many heads its n_embd of {n_embd} is split into: give --n-head N")
+    if not isinstance(heads, int) or heads < 1:
+        raise ConvertError(f"{file} does not tell how many heads its n_embd of {n_embd} is split into: give --n-head N")
+    if n_embd % heads:
+        raise ConvertError(f"{file}: {heads} heads do not divide its n_embd of {n_embd}: give another --n-head")
     config = Config(n_layer=max(blocks) + 1, n_head=heads, n_embd=n_embd, n_ctx=shape("wpe.weight")[0], n_vocab=n_vocab)
     return config, tuple(attention) == (3 * n_embd, n_embd)
