@@ -18,7 +18,7 @@ from xlsxwriter.worksheet import Worksheet
 
 from sheetgpt.errors import DumpError
 from sheetgpt.workbook import style
-from sheetgpt.workbook.cells import Counts, Rectangle, Table, fill
+from sheetgpt.workbook.cells import Counts, Rectangle, Table, escaped_controls, fill
 from sheetgpt.workbook.layout import INDEX, LABEL_COLUMNS, MAX_TEXT, Area, Place, cell
 
 CREATED = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)  # fixed, so that the same run gives the same bytes
@@ -80,6 +80,7 @@ class Book:
 
     def formula(self, tab: str, row: int, column: int, formula: str, value, fmt: str = "plain") -> None:
         """A formula of one cell with its cached value: `=...`, or `{=...}` where it goes through arrays."""
+        value = escaped_controls(value) if isinstance(value, str) else value
         if formula.startswith("{"):
             self.sheets[tab].write_array_formula(row, column, row, column, formula, self.format(fmt), value)
         else:

@@ -30,6 +30,9 @@ BYTES_A_CELL = 64  # more than any cell without a formula takes
 PIECE = 1 << 18
 ESCAPE_LIKE = re.compile(r"(_x[0-9A-Fa-f]{4}_)")
 NOT_IN_XML = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]")
+EMPTY_TEXT = re.compile(rb'<c (r="[A-Z]+[0-9]+" s="[0-9]+")>(<f[^>]*>[^<]*</f>)<v></v>')
+SPACED_TEXT = re.compile(rb"<v>(\s[^<]*|[^<]*\s)</v>")
+KEEP_SPACES = b' xml:space="preserve"'
 NO_CHARACTERS = {"\ufffe": "_xFFFE_", "\uffff": "_xFFFF_"}  # XML can't hold these two; Excel escapes them so
 
 
@@ -131,11 +134,9 @@ class Formulas:
 
 def _cell(value, style: bytes, formula: bytes = b"") -> bytes:
     if value is None or isinstance(value, str):
-        return b'<c s="%s" t="str">%s<v>%s</v></c>' % (
-            style,
-            formula,
-            escape(escaped_controls(value or ""), quote=False).encode(),
-        )
+        text = escape(escaped_controls(value or ""), quote=False).encode()
+        space = KEEP_SPACES if text != text.strip() else b""
+        return b'<c s="%s" t="str">%s<v%s>%s</v></c>' % (style, formula, space, text)
     if not np.isfinite(value):
         return b'<c s="%s" t="e">%s<v>#NUM!</v></c>' % (style, formula)
     return b'<c s="%s">%s<v>%s</v></c>' % (style, formula, repr(float(value)).encode())
@@ -158,11 +159,22 @@ def fill(skeleton: BinaryIO, path: Path, rectangles: Sequence[Rectangle], tab_fi
             if name == "xl/sharedStrings.xml":
                 for character, text in NO_CHARACTERS.items():
                     content = content.replace(character.encode(), text.encode())
+            elif name.startswith("xl/worksheets/sheet"):
+                content = with_cached_texts(content)
             inside = by_file.get(name, [])
             size = len(content) + BYTES_A_CELL * sum(r.area.rows * r.area.columns for r in inside)
             with target.open(info, "w", force_zip64=size > FAR) as file:
                 for text in joined(filled(content, inside)):
                     file.write(text)
+
+
+def with_cached_texts(sheet: bytes) -> bytes:
+    """The sheet with what XlsxWriter leaves out of cached texts: that an empty one is a text, and to keep outer spaces.
+
+    Without it LibreOffice computes the former anew and trims the latter.
+    """
+    marked = EMPTY_TEXT.sub(rb'<c \1 t="str">\2<v></v>', sheet)
+    return SPACED_TEXT.sub(rb"<v%s>\1</v>" % KEEP_SPACES, marked)
 
 
 def filled(sheet: bytes, rectangles: Sequence[Rectangle]) -> Iterator[bytes]:

@@ -130,13 +130,11 @@ class Place:
         return ",".join(area.address() for area in self.areas)
 
 
-def tab_of(step: Step, *, words: str = MERGES) -> str:
+def tab_of(step: Step) -> str:
     """The tab of a stage."""
     if step.block is not None:
         return f"block_{step.block}"
-    if step.name == "separated_into_words":
-        return words
-    if step.name == "prompt_to_tokens":
+    if step.name in ("separated_into_words", "prompt_to_tokens"):
         return MERGES
     if step.name == "logits":
         return LOGITS
@@ -151,7 +149,7 @@ def first_column(step: Step) -> int:
     return {"prompt_to_tokens": 0, "separated_into_words": 1, "predicted_token": 1}.get(step.name, LABEL_COLUMNS)
 
 
-def lay_out(stages: Iterable[Stage], *, words: str = MERGES) -> dict[str, Place]:
+def lay_out(stages: Iterable[Stage]) -> dict[str, Place]:
     """The place of each stage, by name: under each other on the tab they belong to, in order.
 
     Raises DumpError where a tab would have more rows than a sheet can.
@@ -159,7 +157,7 @@ def lay_out(stages: Iterable[Stage], *, words: str = MERGES) -> dict[str, Place]
     places: dict[str, Place] = {}
     next_row: dict[str, int] = {}
     for stage in stages:
-        tab = tab_of(stage.step, words=words)
+        tab = tab_of(stage.step)
         title_row = next_row.get(tab, TAB_ROWS)
         row, areas = title_row + TITLE_ROWS, []
         column = first_column(stage.step)
@@ -218,6 +216,21 @@ def tabs(places: dict[str, Place]) -> dict[str, list[Place]]:
     for place in places.values():
         found.setdefault(place.tab, []).append(place)
     return found
+
+
+def tight_merges(table: Sequence[Sequence]) -> list[list]:
+    """The merge trace of a live workbook, which has room for longer words, as the dump of a run has it.
+
+    A pass has seven rows in both; there are as many as the longest word has letters, and so wide is each word.
+    """
+    room = len(table) // 7
+    slots = range(1, len(table[0]), room + 1)
+    lengths = [sum(one not in (None, "") for one in table[1][start : start + room]) for start in slots]
+    longest, words = max(lengths), sum(map(bool, lengths))
+    rows = [*table[: 7 * longest - 1], table[-1]]
+    tight = [[row[0], *(one for start in slots for one in row[start : start + longest + 1])] for row in rows]
+    ids = [str(int(one)) if isinstance(one, float) else one for one in tight[-1]]
+    return [row[: words * (longest + 1)] for row in [*tight[:-1], ids]]
 
 
 def widths(areas: Sequence[Area]) -> int:

@@ -8,15 +8,13 @@ formula cell carries the run's own value, so that readers that don't calculate s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sheetgpt.errors import DumpError
 from sheetgpt.steps import Step, matrix_steps
-from sheetgpt.workbook import live_index, live_words, style
+from sheetgpt.workbook import live_index, live_merges, live_words, style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers
 from sheetgpt.workbook.layout import (
@@ -28,13 +26,13 @@ from sheetgpt.workbook.layout import (
     WORDS,
     Area,
     Place,
-    Stage,
     cell,
     lay_out,
     lay_out_weights,
     tabs,
     widths,
 )
+from sheetgpt.workbook.live_plan import Plan, plan
 from sheetgpt.workbook.references import N_TOKENS, Input, Names, Source, formulas
 from sheetgpt.workbook.write import HEADINGS, block_heading, highlight
 
@@ -42,124 +40,7 @@ if TYPE_CHECKING:
     from sheetgpt.forward import Trace
     from sheetgpt.model import Model
 
-SPARE_TOKENS = 4  # room beyond the prompt, where --max-tokens doesn't say how much
-FEWEST_TOKENS = 12
-MOST_CELLS = 40_000_000  # weights and formula cells beyond which no spreadsheet program is of use
-CELLS_A_SECOND, BYTES_A_CELL = 600_000, 10  # what writing takes, roughly
 COUNTED_RANKS = 2_000  # tokens up to which equal logits get ranks of their own: that takes time with the square
-
-
-@dataclass(frozen=True)
-class Size:
-    """How large a live workbook will be."""
-
-    weights: int
-    formula_cells: int
-    max_tokens: int
-
-    @property
-    def cells(self) -> int:
-        return self.weights + self.formula_cells
-
-    def __str__(self):
-        seconds = max(1, round(self.cells / CELLS_A_SECOND))
-        megabytes = max(1, round(self.cells * BYTES_A_CELL / 1e6))
-        return (
-            f"live workbook for up to {self.max_tokens} tokens: {self.weights:,} weights and {self.formula_cells:,} "
-            f"cells of formulas, about {megabytes:,} MB, about {seconds:,} s to write"
-        )
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a live workbook holds: which steps, which weights, and where everything stands."""
-
-    model: Model
-    trace: Trace
-    steps: list[Step]
-    weights: dict[str, tuple[int, int]]  # shapes
-    max_tokens: int
-    longest_word: int
-    blocks: range | None  # None: the whole model
-
-    @property
-    def has_words(self) -> bool:
-        return self.blocks is None and self.model.tokenizer is not None
-
-    def columns(self, step: Step) -> int:
-        if step.columns == "keys":
-            return self.max_tokens
-        if step.columns == "heads x keys":
-            return self.model.config.n_head * self.max_tokens
-        return self.trace.array(step.name).shape[1]
-
-    def stage(self, step: Step) -> Stage:
-        """What the layout has to know of a stage: its shape with room for `max_tokens`."""
-        if step.name == "separated_into_words":
-            return Stage(step, self.max_tokens, 1)
-        if step.name == "prompt_to_tokens":
-            return Stage(step, 7 * self.longest_word, self.max_tokens * (self.longest_word + 1), header_rows=0)
-        if step.name == "final_tokens":
-            return Stage(step, 2, self.max_tokens)
-        if step.name == "predicted_token":
-            return Stage(step, 3, 2, header_rows=0)
-        rows = self.max_tokens if step.rows == "tokens" else self.trace.array(step.name).shape[0]
-        header_rows = {"keys": 2, "heads x keys": 3}.get(step.columns, 1)
-        return Stage(step, rows, self.columns(step), header_rows, together=self.max_tokens if header_rows == 3 else 1)
-
-    @property
-    def size(self) -> Size:
-        cells = sum(stage.rows * stage.columns for stage in map(self.stage, self.steps))
-        return Size(sum(rows * columns for rows, columns in self.weights.values()), cells, self.max_tokens)
-
-
-def parse_blocks(text: str, n_layer: int) -> range:
-    """`3` or `0-1` as a range of blocks. Raises DumpError where it is none, or the model has no such block.
-
-    >>> parse_blocks("3", 12), parse_blocks("0-1", 12)
-    (range(3, 4), range(0, 2))
-    """
-    first, mark, last = text.partition("-")
-    try:
-        found = range(int(first), int(last if mark else first) + 1)
-    except ValueError:
-        raise DumpError(f"--blocks takes a block or a range of blocks such as 3 or 0-1, not {text!r}") from None
-    if not found or found.start < 0 or found.stop > n_layer:
-        raise DumpError(f"--blocks {text}: the model has the blocks 0 to {n_layer - 1}")
-    return found
-
-
-def plan(model: Model, trace: Trace, *, max_tokens: int | None = None, blocks: range | None = None) -> Plan:
-    """What the live workbook of a run will hold. Raises DumpError for a layout that can't be.
-
-    max_tokens: room for so many tokens; by default some more than the prompt has.
-    blocks: only these blocks, the first one's input as values.
-    """
-    if trace.overridden:
-        raise DumpError("a live workbook computes every stage itself: dump it without --set and change the cells there")
-    count, limit = len(trace.token_ids), model.config.n_ctx
-    wanted = min(limit, max(FEWEST_TOKENS, count + SPARE_TOKENS)) if max_tokens is None else max_tokens
-    if not count <= wanted <= limit:
-        raise DumpError(f"--max-tokens {wanted}: the prompt has {count} tokens and the model's context holds {limit}")
-    named = [step for step in model.steps if blocks is None or in_blocks(step, blocks)]
-    if blocks is None and model.tokenizer is None:
-        named = [step for step in named if step.name not in ("separated_into_words", "prompt_to_tokens")]
-    used = {name for step in named for name in step.inputs}
-    if blocks is not None:
-        used.discard(f"block_{blocks.start - 1}_step_16")
-    shapes = {name: matrix.shape for name, matrix in model.weights.items() if name in used}
-    longest = live_words.longest_word(trace)
-    found = Plan(model, trace, named, shapes, wanted, longest, blocks)
-    if found.size.cells > MOST_CELLS:
-        raise DumpError(
-            f"a live workbook of {found.size.cells:,} cells is more than spreadsheet programs can recalculate: "
-            "choose some blocks, such as --blocks 0"
-        )
-    return found
-
-
-def in_blocks(step: Step, blocks: range) -> bool:
-    return step.block in blocks or step.name in ("final_tokens", "triangle_matrix")
 
 
 def write_live_workbook(
@@ -174,7 +55,7 @@ class Writer:
 
     def __init__(self, plan: Plan):
         self.plan, self.trace = plan, plan.trace
-        self.places = lay_out(map(plan.stage, plan.steps), words=WORDS)
+        self.places = lay_out(map(plan.stage, plan.steps))
         self.weights = lay_out_weights(plan.weights)
         self.book = Book("GPT-2, live")
         self.names: Names = {}
@@ -182,7 +63,8 @@ class Writer:
         self.sources = {name: Source(name, area) for name, area in self.weights.items()}
         for step in matrix_steps(plan.steps):
             if step.rows != "text":
-                self.sources[step.name] = Source(step.name, self.places[step.name].area, live_axes(step))
+                area, heads = self.places[step.name].area, plan.model.config.n_head
+                self.sources[step.name] = Source(step.name, area, live_axes(step), heads=heads)
         tokens, first = self.places["final_tokens"].area, self.places[self.first.name].area
         self.sources["final_tokens"] = Source("token_ids", tokens.part(row=1), vector=True)
         positions = Area(first.tab, first.row, 0, first.rows, 1)
@@ -200,6 +82,8 @@ class Writer:
 
     def write(self, path: Path) -> Path:
         self.book.add_tab(INDEX)
+        if self.plan.has_words:
+            live_words.write_words(self.book, self.plan, live_index.HEADINGS[WORDS])
         for tab, found in tabs(self.places).items():
             self.add_tab(tab, widths([place.area for place in found]))
             for place in found:
@@ -208,7 +92,7 @@ class Writer:
         if HEAD in self.book.sheets:
             live_index.write_best_tokens(self.book, self.plan, self.places)
         if self.plan.has_words:
-            live_words.write_tables(self.book, self.plan)
+            live_merges.write_tables(self.book, self.plan)
         self.write_weights()
         self.define_names()
         live_index.write_index(self.book, self.plan, self.places, self.weights)
@@ -236,7 +120,7 @@ class Writer:
         self.names[N_TOKENS] = Area(EMBEDDINGS, tokens.row - 1, tokens.column, 1, 1).address()
         self.names["message"] = Area(EMBEDDINGS, tokens.row - 1, tokens.column + 1, 1, 1).address()
         if self.plan.has_words:
-            self.names |= live_words.names(self.plan, self.places)
+            self.names |= live_words.names(self.plan) | live_merges.names(self.plan, self.places)
         for name, refers_to in sorted(self.names.items()):
             self.book.define(name, refers_to)
 
@@ -245,11 +129,11 @@ class Writer:
     def write_stage(self, place: Place) -> None:
         step = place.step
         if step.name == "separated_into_words":
-            live_words.write_words(self.book, self.plan, place.area)
+            live_merges.write_word_row(self.book, self.plan, place.area)
         elif step.name == "prompt_to_tokens":
-            live_words.write_merges(self.book, self.plan, place.area, self.places["separated_into_words"].area)
+            live_merges.write_merges(self.book, self.plan, place.area)
         elif step.name == "final_tokens":
-            live_words.write_tokens(self.book, self.plan, place.area, self.input_area)
+            live_merges.write_tokens(self.book, self.plan, place.area, self.input_area)
         elif step.name == "predicted_token":
             live_index.write_predicted_token(self.book, self.plan, place, self.formulas_of(place))
             self.names[step.name] = place.refers_to()

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.layout import HEAD, INDEX, WORDS, Area, Place, cell
-from sheetgpt.workbook.live_words import token_text
+from sheetgpt.workbook.live_merges import token_text
+from sheetgpt.workbook.live_words import words_area
 from sheetgpt.workbook.references import N_TOKENS
-from sheetgpt.workbook.write import BEST, best_tokens_head, place_chart, write_stage_list
+from sheetgpt.workbook.write import BEST, best_tokens_head, model_facts, place_chart, write_stage_list
 
 if TYPE_CHECKING:
-    from sheetgpt.workbook.live import Plan
+    from sheetgpt.workbook.live_plan import Plan
 
 HEADINGS = {
     WORDS: "Type the words here, one a cell: a word takes the space before it along",
@@ -89,7 +90,7 @@ def write_facts(book: Book, plan: Plan, places: dict[str, Place], row: int) -> i
     book.formula(INDEX, row, 2, ready, "ready", "message")
     facts = [("Tokens in use", f"={N_TOKENS}", len(trace.token_ids), "value")]
     if plan.has_words:
-        words = places["separated_into_words"].area
+        words = words_area(plan)
         joined = "&".join(f"{WORDS}!{cell(words.row + i, words.column)}" for i in range(words.rows))
         shown = trace.prompt if trace.merges and trace.prompt is not None else ""
         facts.append(("Prompt", f"={joined}", shown, "value"))
@@ -105,11 +106,10 @@ def write_facts(book: Book, plan: Plan, places: dict[str, Place], row: int) -> i
         book.text(INDEX, number, 1, key, "key")
         book.formula(INDEX, number, 2, formula, value, fmt)
     row += len(facts) + 1
-    shown = ", ".join(f"{name} {value}" for name, value in trace.config.rows())
-    model = trace.weights_folder.name if trace.weights_folder else ""
-    for key, value in (("Model", model), ("Constants", shown)):
+    for key, value in [*model_facts(trace), *trace.config.rows()]:
         book.text(INDEX, row, 1, key, "key")
-        book.text(INDEX, row, 2, str(value), "value")
+        write = book.text if isinstance(value, str) else book.number
+        write(INDEX, row, 2, value, "value")
         row += 1
     return row
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from xml.etree import ElementTree as ET
 from zipfile import BadZipFile, ZipFile
@@ -18,6 +18,7 @@ from sheetgpt.workbook.layout import Area
 TAB = r"(?:'((?:[^']|'')+)'|([^'!,:$]+))"
 CELLS = r"\$?([A-Za-z]{1,3})\$?(\d{1,7})(?::\$?([A-Za-z]{1,3})\$?(\d{1,7}))?"
 RANGE = re.compile(CELLS)
+LIVE_RANGE = re.compile(rf"{TAB}![$A-Z0-9]+:INDEX\(([^,()]+),(\w+),(\w+)\)(?:,|$)")  # see `references.in_use`
 EXCEL_RANGE = re.compile(TAB + "!" + CELLS + "(?:,|$)")
 ODS_RANGE = re.compile(r"\$?" + TAB.replace("!,:$", "!,:$.~[") + r"\." + CELLS.replace("(?::", r"(?::\.?"))
 ODS_NAME = re.compile(rb"<table:named-(range|expression) ([^>]*?)/?>")
@@ -99,6 +100,39 @@ def excel_areas(text: str) -> tuple[Area, ...]:
         areas.append(to_area(plain or quoted.replace("''", "'"), *cells))
         at = found.end()
     return tuple(areas)
+
+
+def live_areas(text: str, constants: Mapping[str, int]) -> tuple[Area, ...]:
+    """The cells in use that a name of a live workbook stands for; nothing where it is something else.
+
+    >>> text = "b!$C$5:INDEX(b!$C$5:$E$12,n_tokens,3),b!$G$5:INDEX(b!$G$5:$I$12,n_tokens,n_tokens)"
+    >>> [area.address() for area in live_areas(text, {"n_tokens": 2})], live_areas("SUM(b!$A$1)", {})
+    (['b!$C$5:$E$6', 'b!$G$5:$H$6'], ())
+    """
+    areas, at = [], 0
+    while at < len(text):
+        found = LIVE_RANGE.match(text, at)
+        whole = excel_areas(found[3]) if found else ()
+        sizes = (
+            [int(size) if size.isdigit() else constants.get(size, 0) for size in found.groups()[3:]] if found else []
+        )
+        if len(whole) != 1 or not all(sizes):
+            return ()
+        areas.append(whole[0].part(rows=sizes[0], columns=sizes[1]))
+        at = found.end()
+    return tuple(areas)
+
+
+def live_names(path: Path) -> dict[str, str]:
+    """The names of a live workbook that stand for the cells in use, as they are written; {} for any other file."""
+    try:
+        with ZipFile(path) as archive:
+            part = workbook_part(archive)
+            names = ET.fromstring(archive.read(part)).iter() if part.endswith(".xml") else ()  # noqa: S314 - as above
+            texts = {one.get("name", "").lower(): one.text or "" for one in names if one.tag.endswith("}definedName")}
+            return {name: text for name, text in texts.items() if LIVE_RANGE.match(text)}
+    except (BadZipFile, KeyError, ET.ParseError, OSError):
+        return {}
 
 
 def xlsx_names(workbook: bytes) -> Iterator[tuple[str, tuple[Area, ...]]]:

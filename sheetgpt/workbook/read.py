@@ -16,7 +16,8 @@ import numpy as np
 
 from sheetgpt.errors import DumpError
 from sheetgpt.workbook.layout import MAX_COLUMNS, MAX_ROWS, Area, cell
-from sheetgpt.workbook.names import defined_names, parse_range
+from sheetgpt.workbook.names import defined_names, live_areas, live_names, parse_range
+from sheetgpt.workbook.references import N_TOKENS, N_WORDS
 
 SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".ods", ".xls")
 MAP_COLUMNS = ("stage", "sheet", "range", "transposed")
@@ -87,7 +88,13 @@ class Workbook:
     @cached_property
     def names(self) -> dict[str, tuple[Area, ...]]:
         """Where each defined name points to, by the name in small letters (names ignore case)."""
-        return defined_names(self.path)
+        names = defined_names(self.path)
+        live = live_names(self.path) if N_TOKENS in names else {}
+        if live:
+            counts = {name: self.part(names[name])[0][0, 0] for name in (N_TOKENS, N_WORDS) if name in names}
+            constants = {name: 0 if np.isnan(count) else int(count) for name, count in counts.items()}
+            names |= {name: areas for name, text in live.items() if (areas := live_areas(text, constants))}
+        return names
 
     def tab(self, name: str) -> Tab:
         """One tab. The last one is kept, as stages that stand together are asked for together."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sheetgpt.ops import Op
 from sheetgpt.workbook.layout import Area
 
-N_TOKENS = "n_tokens"
+N_TOKENS, N_WORDS = "n_tokens", "n_words"  # names of the cells that count what is in use
 Names = dict[str, str]  # a defined name -> what it points to
 Box = tuple[int, int, int, int]  # (row, column, rows, columns) of a piece, counted from its stage's first cell
 
@@ -23,17 +23,22 @@ class Source:
     """A named matrix in the workbook that formulas may use.
 
     live: which of its axes have room for more tokens than are in use: "" (none), "rows", "columns", "both", or "heads"
-    (the rows, and each head's columns). vector: it is a list of ids or positions, one a token.
+    (the rows, and the columns of each of `heads`). vector: it is a list of ids or positions, one a token.
     """
 
     name: str
     area: Area
     live: str = ""
     vector: bool = False
+    heads: int = 1
 
     def refers_to(self) -> str:
         """What its name points to: the cells in use."""
-        return in_use(self.area, self.live)
+        if self.live != "heads":
+            return in_use(self.area, self.live)
+        width = self.area.columns // self.heads
+        heads = (self.area.part(column=head * width, columns=width) for head in range(self.heads))
+        return ",".join(in_use(head, "both") for head in heads)
 
 
 def in_use(area: Area, live: str) -> str:

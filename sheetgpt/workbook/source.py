@@ -15,8 +15,9 @@ from sheetgpt.config import Config
 from sheetgpt.errors import DumpError
 from sheetgpt.setting import TEXT_STAGES, Setting, require_shape
 from sheetgpt.sources import STAGE_NAME, Matrix, Source
-from sheetgpt.workbook.layout import INDEX
+from sheetgpt.workbook.layout import INDEX, tight_merges
 from sheetgpt.workbook.read import SUFFIXES, Mapped, Workbook, address, read_map
+from sheetgpt.workbook.references import N_TOKENS
 
 __all__ = ["SUFFIXES", "WorkbookSource"]
 
@@ -71,7 +72,8 @@ class WorkbookSource(Source):
         cells = matrix.numbers.astype(object)
         for at, value in matrix.others.items():
             cells[at] = value
-        return [[None if cell != cell else cell for cell in row] for row in cells.tolist()]  # noqa: PLR0124 - NaN
+        rows = [[None if cell != cell else cell for cell in row] for row in cells.tolist()]  # noqa: PLR0124 - NaN
+        return tight_merges(rows) if name == "prompt_to_tokens" and N_TOKENS in self.book.names else rows
 
     def shape(self, name):
         return self.places[name].shape

@@ -265,12 +265,20 @@ def facts(trace: Trace) -> list[tuple[str, object]]:
         ("Predicted token", best.token),
         ("Its probability", f"{best.probability:.2%}"),
         ("Tokens in the prompt", len(trace.token_ids)),
-        ("Model", trace.weights_folder.name if trace.weights_folder else "(in memory)"),
-        ("Numbers", str(trace.dtype)),
+        *model_facts(trace),
     ]
     if trace.overridden:
         found.append(("Changed by hand", ", ".join(trace.overridden)))
     return found + trace.config.rows()
+
+
+def model_facts(trace: Trace) -> list[tuple[str, str]]:
+    """Where the weights came from, and the numeric mode."""
+    folder = trace.weights_folder
+    return [
+        ("Weights folder", str(folder.resolve()) if folder else "(in memory)"),
+        ("Numbers", str(trace.dtype)),
+    ]
 
 
 def place_chart(book: Book, first_row: int, count: int, row: int) -> None:
