@@ -53,6 +53,7 @@ class Decoder:
         inputs = {name for step in self.steps for name in step.inputs} - made
         self._weights = {name: weights[name] for name in inputs if name in weights}
         self.cached = {step.inputs[i] for step in self.steps for i in step.op.all_rows}
+        self._done_with = last_uses(self.steps)
         self._rows = {name: Rows(n_ctx) for name in self.cached}
         self.length = 0
 
@@ -71,10 +72,12 @@ class Decoder:
         }
         for name, rows in given.items():
             self._keep(name, rows, new, whole)
-        for step in self.steps:
+        for step, done_with in zip(self.steps, self._done_with, strict=True):
             every = step.op.all_rows
             inputs = [whole[name] if i in every else new[name] for i, name in enumerate(step.inputs)]
             self._keep(step.name, np.asarray(step.op.value(*inputs), self.dtype), new, whole)
+            for name in done_with:  # so that a long prompt takes the memory of a few stages, not of all
+                del new[name]
         self.length += len(ids)
         return new["logits"][:, -1]
 
@@ -91,6 +94,12 @@ def leading_to(steps: list[Step], name: str) -> list[Step]:
         if step.name in needed:
             needed.update(step.inputs)
     return [step for step in steps if step.name in needed]
+
+
+def last_uses(steps: list[Step]) -> list[list[str]]:
+    """For each step, the names that no later step takes in."""
+    last = {name: number for number, step in enumerate(steps) for name in step.inputs}
+    return [[name for name in dict.fromkeys(step.inputs) if last[name] == number] for number, step in enumerate(steps)]
 
 
 def kept_after_slide(n_ctx: int) -> int:
