@@ -27,7 +27,7 @@ def milliseconds(function, rounds: int) -> float:
 
 def decode_after(model, count: int):
     """One more token after `count` - 1 others, again and again."""
-    decoder = Decoder(model.steps, model.weights, "float32", model.config.n_ctx)
+    decoder = Decoder(model.steps, model.weights, "float32")
     decoder.feed([7] * (count - 1))
 
     def one_more():

@@ -22,18 +22,23 @@ if TYPE_CHECKING:
     from sheetgpt.model import Model
 
 
-class Rows:
-    """Rows that are appended one after the other, in memory that is taken once."""
+FIRST_ROWS = 64  # that a cache has room for at first
 
-    def __init__(self, capacity: int):
-        self.capacity = capacity
+
+class Rows:
+    """Rows that are appended one after the other, in memory that doubles when it is full."""
+
+    def __init__(self):
         self.length = 0
         self._memory: np.ndarray | None = None
 
     def append(self, rows: np.ndarray) -> np.ndarray:  # [new rows, ...] -> [all rows, ...], a view
-        if self._memory is None:
-            self._memory = np.empty((self.capacity, *rows.shape[1:]), rows.dtype)
         end = self.length + len(rows)
+        if self._memory is None or end > len(self._memory):
+            larger = np.empty((max(FIRST_ROWS, 2 * end), *rows.shape[1:]), rows.dtype)
+            if self.length:
+                larger[: self.length] = self._memory[: self.length]
+            self._memory = larger
         self._memory[self.length : end] = rows
         self.length = end
         return self._memory[:end]
@@ -45,16 +50,15 @@ class Decoder:
     `feed` gives the same logits as an uncached run of all tokens fed so far, up to rounding.
     """
 
-    def __init__(self, steps: list[Step], weights: Mapping[str, np.ndarray], dtype, n_ctx: int):
+    def __init__(self, steps: list[Step], weights: Mapping[str, np.ndarray], dtype):
         self.dtype = np.dtype(dtype)
-        self.n_ctx = n_ctx
         self.steps = leading_to(matrix_steps(steps), "logits")
         made = {step.name for step in self.steps}
         inputs = {name for step in self.steps for name in step.inputs} - made
         self._weights = {name: weights[name] for name in inputs if name in weights}
         self.cached = {step.inputs[i] for step in self.steps for i in step.op.all_rows}
         self._done_with = last_uses(self.steps)
-        self._rows = {name: Rows(n_ctx) for name in self.cached}
+        self._rows = {name: Rows() for name in self.cached}
         self.length = 0
 
     def rewind(self, length: int) -> None:
@@ -64,7 +68,7 @@ class Decoder:
             rows.length = length
 
     def feed(self, ids: Sequence[int]) -> np.ndarray:  # [new tokens] -> [n_vocab]
-        """The logits after these tokens, which follow those fed before. They must fit into n_ctx together."""
+        """The logits after these tokens, which follow those fed before."""
         new, whole = dict(self._weights), {}
         given = {
             "final_tokens": np.asarray(ids),
@@ -151,7 +155,7 @@ def generate(
 
 
 def _generate(model, window: list[int], n: int, sampler: Sampler, end_id: int | None, slide: bool):
-    decoder = Decoder(model.steps, model.weights, model.weights.dtype, model.room(len(window) + n))
+    decoder, room = Decoder(model.steps, model.weights, model.weights.dtype), model.room(len(window) + n)
     characters = codecs.getincrementaldecoder("utf-8")("replace")
     start = 0
     logits = decoder.feed(window)
@@ -159,14 +163,14 @@ def _generate(model, window: list[int], n: int, sampler: Sampler, end_id: int | 
         pick = sampler.pick(logits)
         window.append(pick.id)
         ends = pick.id == end_id
-        full = not slide and len(window) >= decoder.n_ctx
+        full = not slide and len(window) >= room
         last = ends or full or count == n
         text = characters.decode(b"" if ends else bytes_of(model, pick.id), final=last)
         yield Generated(pick.id, model.token(pick.id), text, start, ends, pick)
         if last:
             return
-        if decoder.length == decoder.n_ctx:
-            kept = kept_after_slide(decoder.n_ctx)
+        if decoder.length == room:
+            kept = kept_after_slide(room)
             start += len(window) - kept
             window = window[-kept:]
             decoder.rewind(0)

@@ -40,7 +40,7 @@ def test_every_logit_of_the_decoder_is_the_uncached_runs(config, dtype, toleranc
     model = random_model(config, dtype, seed)
     prompt_length = 1 + seed * (config.n_ctx - 2) // 3
     ids = random_ids(config, config.n_ctx, seed)
-    decoder = Decoder(model.steps, model.weights, dtype, config.n_ctx)
+    decoder = Decoder(model.steps, model.weights, dtype)
     logits = decoder.feed(ids[:prompt_length])
     for length in range(prompt_length, config.n_ctx + 1):
         np.testing.assert_allclose(logits, uncached_logits(model, ids[:length]), rtol=0, atol=tolerance)
@@ -53,7 +53,7 @@ def test_every_logit_of_the_decoder_is_the_uncached_runs(config, dtype, toleranc
 def test_tokens_may_be_fed_in_portions_of_any_size(config):
     model = random_model(config)
     ids = random_ids(config, config.n_ctx)
-    decoder = Decoder(model.steps, model.weights, "float64", config.n_ctx)
+    decoder = Decoder(model.steps, model.weights, "float64")
     start = 0
     for size in (1, 3, 2, 5, config.n_ctx):
         if ids[start : start + size]:
@@ -109,6 +109,18 @@ def test_greedy_generation_is_the_run_repeated(config):
         ids.append(token.id)
 
 
+@pytest.mark.parametrize("position", ["sinusoidal", "rotary"])
+def test_positions_that_do_not_end_go_on_beyond_the_context_without_a_slide(position):
+    config = Config(n_layer=2, n_head=2, n_embd=12, n_ctx=8, n_vocab=40, position=position)
+    model = random_model(config)
+    text = random_ids(config, 5)
+    for token in model.generate(n=80, token_ids=text, temperature=1.2, seed=1):
+        assert token.context_start == 0
+        np.testing.assert_allclose(token.pick.logits, uncached_logits(model, text), rtol=0, atol=1e-12)
+        text.append(token.id)
+    assert len(text) == 85
+
+
 def test_an_untied_language_head_is_used():
     model = random_model(SMALL, untied=True)
     assert model.steps[-2].inputs[0] == "model_lm_head"
@@ -119,7 +131,7 @@ def test_an_untied_language_head_is_used():
 def test_tokens_can_be_forgotten_and_others_fed_in_their_place():
     model = random_model(SMALL)
     ids, others = random_ids(SMALL, 10), random_ids(SMALL, 6, seed=1)
-    decoder = Decoder(model.steps, model.weights, "float64", SMALL.n_ctx)
+    decoder = Decoder(model.steps, model.weights, "float64")
     decoder.feed(ids)
     decoder.rewind(4)
     np.testing.assert_allclose(decoder.feed(others), uncached_logits(model, ids[:4] + others), rtol=0, atol=1e-12)
@@ -133,7 +145,7 @@ def test_generation_is_lazy_and_the_same_each_time():
 
 
 def test_only_what_the_operations_need_whole_is_cached():
-    decoder = Decoder(gpt2(SMALL), random_matrices(SMALL), "float32", SMALL.n_ctx)
+    decoder = Decoder(gpt2(SMALL), random_matrices(SMALL), "float32")
     per_block = {f"block_{i}_step_5_{part}" for i in range(SMALL.n_layer) for part in ("keys", "values")}
     assert decoder.cached == {"positions"} | per_block
     assert decoder.steps[-1].name == "logits"
@@ -159,7 +171,7 @@ def test_a_step_list_with_another_step_before_the_scores_decodes_like_its_forwar
     from sheetgpt.forward import forward
 
     weights, ids = random_matrices(SMALL), random_ids(SMALL, 12)
-    decoder = Decoder(steps, weights, "float64", SMALL.n_ctx)
+    decoder = Decoder(steps, weights, "float64")
     assert "block_0_step_5_keys_turned" in decoder.cached
     assert "block_0_step_5_keys" not in decoder.cached
     decoder.feed(ids[:4])

@@ -105,7 +105,8 @@ def notice(record, files: list[Path], *, seed_given: bool) -> None:
     from sheetgpt.decode import kept_after_slide
 
     n_ctx, count = record.model.config.n_ctx, len(record.tokens)
-    show.notice(record.model.length_notice(len(record.prompt_ids) + count))
+    if not record.model.config.learned_positions:  # they end with their table, so such a model slides instead
+        show.notice(record.model.length_notice(len(record.prompt_ids) + count))
     if record.interrupted:
         click.echo(f"Interrupted after {count} of {record.n} tokens.", err=True)
     if record.end == "end of text":
