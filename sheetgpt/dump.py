@@ -83,18 +83,36 @@ def stage_shape(trace: Trace, name: str, head_layout: str = "heads") -> tuple[in
     return stage_matrix(trace, name, head_layout)[0].shape
 
 
-def stage_csv(trace: Trace, name: str, head_layout: str = "heads") -> bytes:
+class LabelTexts:
+    """The labels of one run's axes as they stand in its files, each made once: most stages share them."""
+
+    def __init__(self):
+        self._made: dict[tuple, bytes | list[bytes]] = {}
+
+    def header(self, columns: frames.Axis) -> bytes:
+        return self._once("header", columns, lambda: csv_bytes([["", *columns.flat()]]))
+
+    def rows(self, rows: frames.Axis) -> list[bytes]:
+        return self._once("rows", rows, lambda: csv_bytes([label] for label in rows.flat()).splitlines())
+
+    def _once(self, what: str, axis: frames.Axis, make):
+        key = (what, axis.names, len(axis), axis.levels[0][0])  # subtle: enough within one run, where tokens are fixed
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+
+def stage_csv(trace: Trace, name: str, head_layout: str, labels: LabelTexts) -> bytes:
     """One stage as the content of its file."""
     if trace.step(name).rows == "text":
-        frame = trace[name]
+        table = trace.text_table(name)
+        header = ["", *range(max(map(len, table)))]
         return csv_bytes(
-            [["", *frame.columns], *([label, *row] for label, row in zip(frame.index, frame.values, strict=True))]
+            [header, *([i, *row] for i, row in zip(trace.text_labels(name, len(table)), table, strict=True))]
         )
     matrix, rows, columns = stage_matrix(trace, name, head_layout)
-    header = csv_bytes([["", *columns.flat()]])
-    labels = csv_bytes([label] for label in rows.flat()).splitlines()
     numbers = decimals.to_lines(matrix, allow_nonfinite=True)
-    return header + b"".join(b"%s,%s\n" % pair for pair in zip(labels, numbers, strict=True))
+    return labels.header(columns) + b"".join(b"%s,%s\n" % pair for pair in zip(labels.rows(rows), numbers, strict=True))
 
 
 def csv_bytes(rows) -> bytes:
@@ -107,8 +125,9 @@ def write_folder(trace: Trace, folder: Path, *, head_layout: str = "heads") -> P
     """Write every stage and the manifest, all or nothing; a dump that stood there is replaced."""
     about = json.dumps(manifest(trace, head_layout), ensure_ascii=False, indent=1) + "\n"
     with replacing_folder(folder) as temporary:
+        labels = LabelTexts()
         for name in trace:
-            (temporary / f"{name}.csv").write_bytes(stage_csv(trace, name, head_layout))
+            (temporary / f"{name}.csv").write_bytes(stage_csv(trace, name, head_layout, labels))
         (temporary / MANIFEST).write_text(about, encoding="utf-8")
     return folder
 

@@ -5,7 +5,7 @@ Here: computing, overriding, resuming. Labels are `frames`', files are `dump`'s 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -144,13 +144,15 @@ class Trace(Mapping):
         token = self.labels.vocabulary()[int(token_id)]
         return [["Maximum logit value:", float(best)], ["Token ID:", int(token_id)], ["Predicted Token:", token]]
 
+    def text_labels(self, name: str, count: int) -> Sequence:
+        """The row labels of a text stage's table, which has `count` rows."""
+        return ["Tokens", "Token IDs"] if name == "final_tokens" else range(count)
+
     def _text_frame(self, name: str):
         import pandas as pd
 
-        frame = pd.DataFrame(self.text_table(name), dtype=object)
-        if name == "final_tokens":
-            frame.index = ["Tokens", "Token IDs"]
-        return frame
+        table = self.text_table(name)
+        return pd.DataFrame(table, dtype=object, index=self.text_labels(name, len(table)))
 
     @property
     def predicted_token(self) -> str:

@@ -31,7 +31,8 @@ class Axis:
         >>> Axis(("position", "token"), ([0, 1], ["Mike", " is"])).flat()
         ['0 Mike', '1  is']
         """
-        return [" ".join(map(str, labels)) for labels in zip(*self.levels, strict=True)]
+        texts = [map(str, level) for level in self.levels]
+        return list(map(" ".join, zip(*texts, strict=True)))
 
     def index(self):
         """The labels as a pandas index."""
