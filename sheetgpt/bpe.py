@@ -16,14 +16,14 @@ from pathlib import Path
 from sheetgpt.bpe_learn import learn
 from sheetgpt.bpe_pieces import pieces_pattern
 from sheetgpt.bpe_tables import MERGES_FILE, TOKENS_FILE, read_tables, write_tables
-from sheetgpt.bpe_words import chunks, cut, spell, unspell
+from sheetgpt.bpe_words import chunks, cut, cut_each, spell, unspell
 from sheetgpt.errors import PromptError, TokenizerError
 
 __all__ = ["MergeTrace", "Tokenizer", "learn", "merge_passes", "write_tables"]
 
 END_OF_TEXT = "<|endoftext|>"
-REMEMBERED = 1 << 17  # chunks and pieces whose ids are kept: about 30 MB
-LONGEST_REMEMBERED = 64  # longer ones hardly come twice
+REMEMBERED = 1 << 23  # characters of chunks and pieces whose ids are kept: with the ids, at most some 300 MB
+LONG = 64  # symbols; where searching and moving a whole list takes longer than keeping a queue
 
 
 def merge_passes(symbols: list[str], ranks: dict[tuple[str, str], int]) -> Iterator[int]:
@@ -38,6 +38,27 @@ def merge_passes(symbols: list[str], ranks: dict[tuple[str, str], int]) -> Itera
     >>> symbols
     ['m', 'ov', 'es']
     """
+    return _short_passes(symbols, ranks) if len(symbols) < LONG else _long_passes(symbols, ranks)
+
+
+def _short_passes(symbols: list[str], ranks: dict[tuple[str, str], int]) -> Iterator[int]:
+    """As `merge_passes`; each pass looks at the whole list."""
+    get, none = ranks.get, len(ranks)
+    rank = [get(pair, none) for pair in pairwise(symbols)]  # of the pair that begins here
+    places = list(range(len(symbols)))
+    while rank and (best := min(rank)) < none:
+        i = rank.index(best)
+        yield places[i]
+        symbols[i] = merged = symbols[i] + symbols[i + 1]
+        del symbols[i + 1], places[i + 1], rank[i]
+        if i:
+            rank[i - 1] = get((symbols[i - 1], merged), none)
+        if i < len(rank):
+            rank[i] = get((merged, symbols[i + 1]), none)
+
+
+def _long_passes(symbols: list[str], ranks: dict[tuple[str, str], int]) -> Iterator[int]:
+    """As `merge_passes`; symbols are linked to their neighbours, and pairs wait in a queue."""
     n, get = len(symbols), ranks.get
     rank = [get(pair) for pair in pairwise(symbols)]  # of the pair that begins here
     rank.append(None)
@@ -66,18 +87,14 @@ def merge_passes(symbols: list[str], ranks: dict[tuple[str, str], int]) -> Itera
 
 
 class _Memo(dict):
-    """A dictionary that makes what it lacks, and forgets everything when it grows too large."""
+    """A dictionary that makes what it lacks."""
 
-    def __init__(self, make):
+    def __init__(self, make: Callable[[str], tuple[int, ...]]):
         super().__init__()
         self._make = make
 
     def __missing__(self, key: str) -> tuple[int, ...]:
-        value = self._make(key)
-        if len(key) <= LONGEST_REMEMBERED:
-            if len(self) >= REMEMBERED:
-                self.clear()
-            self[key] = value
+        value = self[key] = self._make(key)
         return value
 
 
@@ -99,7 +116,9 @@ class Tokenizer:
         rank_of_score = {score: rank for rank, score in enumerate(dict.fromkeys(self.scores.values()))}
         self._ranks = {pair: rank_of_score[score] for pair, score in self.scores.items()}
         self._ids = {token: i for i, token in enumerate(tokens)}
-        self._chunk_ids, self._piece_ids = _Memo(self._ids_of_chunk), _Memo(self._ids_of_piece)
+        self._chunk_ids: dict[str, tuple[int, ...]] = {}
+        self._piece_ids = _Memo(self._ids_of_piece)
+        self._remembered = 0  # characters of the chunks
 
     @classmethod
     def read(cls, folder: Path) -> Tokenizer:
@@ -112,7 +131,14 @@ class Tokenizer:
 
     @property
     def end_of_text(self) -> int | None:
-        return self._ids.get(END_OF_TEXT)
+        """The id that ends a document: `<|endoftext|>`, or the last one where every token is a single character."""
+        return self._ids.get(END_OF_TEXT, self.n_vocab - 1 if self.has_characters_only else None)
+
+    @cached_property
+    def has_characters_only(self) -> bool:
+        """Is every token one character (but `<|endoftext|>`)?"""
+        spelled = (self._bytes[i] for i, token in enumerate(self.tokens) if token != END_OF_TEXT)
+        return all(len(one.decode(errors="replace")) == 1 for one in spelled)
 
     def token(self, i: int) -> str:
         """The token as the tables spell it. Raises TokenizerError for an id that the table lacks."""
@@ -125,7 +151,7 @@ class Tokenizer:
         ids: list[int] = []
         try:
             for part, special_id in self._parts(text, special):
-                ids += chain.from_iterable(map(self._chunk_ids.__getitem__, chunks(part)))
+                ids += chain.from_iterable(self._ids_of_chunks(chunks(part)))
                 ids += special_id
         except UnicodeEncodeError as error:
             raise _lone_surrogate(text, error) from None
@@ -182,10 +208,23 @@ class Tokenizer:
     def _pieces(self) -> Callable[[str], list[str]]:
         return pieces_pattern(self.merges).findall
 
-    def _ids_of_chunk(self, chunk: str) -> tuple[int, ...]:
-        words = cut(chunk)
-        pieces = words if chunk.isascii() else chain.from_iterable(map(self._pieces, words))
-        return tuple(chain.from_iterable(map(self._piece_ids.__getitem__, pieces)))
+    def _ids_of_chunks(self, found: list[str]) -> Iterable[tuple[int, ...]]:
+        """The ids of each chunk. Those of chunks met before are remembered, up to a bound."""
+        known = self._chunk_ids
+        ids = list(map(known.get, found))
+        if None not in ids:
+            return ids
+        new = list(set(found).difference(known))
+        for chunk, words in zip(new, cut_each(new), strict=True):
+            pieces = words if chunk.isascii() else chain.from_iterable(map(self._pieces, words))
+            known[chunk] = tuple(chain.from_iterable(map(self._piece_ids.__getitem__, pieces)))
+        ids = list(map(known.__getitem__, found))
+        self._remembered += sum(map(len, new))
+        if self._remembered > REMEMBERED:
+            known.clear()
+            self._piece_ids.clear()
+            self._remembered = 0
+        return ids
 
     def _ids_of_piece(self, piece: str) -> tuple[int, ...]:
         return self.ids_of(self.final_symbols(spell(piece)))

@@ -24,7 +24,8 @@ COMMANDS = {
     "resume": ("resume", "Run on from a workbook whose cells were edited."),
     "tokenize": ("tokenize", "Show a text's tokens and the merges that made them."),
     "train-bpe": ("train_bpe", "Learn a merge table from a text."),
-    "train": ("train", "Train a small GPT-2 on a text."),
+    "train": ("train", "Train a model on a text, from a die to a small GPT-2."),
+    "loss": ("loss", "Show how well a model foretells a text, token by token."),
     "convert-weights": ("convert_weights", "Turn a published checkpoint into a CSV folder."),
 }
 

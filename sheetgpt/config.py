@@ -92,5 +92,5 @@ class Config:
         return cls(**values)
 
     def rows(self) -> list[tuple[str, int | str]]:
-        """(name, value) of each constant, in order, as `constants.csv` and workbooks show them; no `model` for GPT-2."""
+        """(name, value) of each constant, in order, as files show them; no `model` for GPT-2."""
         return [(name, value) for name, value in asdict(self).items() if (name, value) != ("model", "gpt2")]

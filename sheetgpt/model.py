@@ -15,7 +15,7 @@ import numpy as np
 
 from sheetgpt import edit, forward, frames, ladder, steps
 from sheetgpt.bpe import MergeTrace, Tokenizer
-from sheetgpt.config import Config
+from sheetgpt.config import ATTENDING, Config
 from sheetgpt.errors import PromptError
 from sheetgpt.setting import Setting
 from sheetgpt.weights import Weights, embedded_folder, load_weights
@@ -111,29 +111,39 @@ class Model:
 
     def encode(self, prompt: str | None, token_ids: Sequence[int] | None) -> tuple[MergeTrace | None, list[int]]:
         """The prompt's tokens, checked against the model: (how they were made, their ids)."""
-        if (prompt is None) == (token_ids is None):
-            raise PromptError("give either a prompt or token ids")
-        merges = None
-        if token_ids is None:
-            if self.tokenizer is None:
-                raise PromptError(
-                    f"{self.weights.folder} has no {' and '.join(TOKEN_FILES)}, so it can't read text: give --token-ids"
-                )
-            merges = self.tokenizer.trace(prompt)
-            token_ids = merges.ids
-        ids = list(token_ids)
+        self._require_one(prompt, token_ids)
+        merges = self.tokenizer.trace(prompt) if token_ids is None else None
+        ids = list(token_ids if merges is None else merges.ids)
         if not ids:
             raise PromptError("the prompt is empty: give at least one token")
         if len(ids) > self.room(len(ids)):
             raise PromptError(
                 f"the prompt has {len(ids)} tokens and the model's context holds {self.config.n_ctx}: shorten it"
             )
+        self._require_known(ids)
+        return merges, ids
+
+    def ids_of(self, text: str | None, token_ids: Sequence[int] | None) -> list[int]:
+        """The tokens of a text of any length, checked against the model."""
+        self._require_one(text, token_ids)
+        ids = self.tokenizer.encode(text) if token_ids is None else list(token_ids)
+        self._require_known(ids)
+        return ids
+
+    def _require_one(self, text: str | None, token_ids: Sequence[int] | None) -> None:
+        if (text is None) == (token_ids is None):
+            raise PromptError("give either a prompt or token ids")
+        if token_ids is None and self.tokenizer is None:
+            raise PromptError(
+                f"{self.weights.folder} has no {' and '.join(TOKEN_FILES)}, so it can't read text: give --token-ids"
+            )
+
+    def _require_known(self, ids: Sequence[int]) -> None:
         for position, i in enumerate(ids):
             if not 0 <= i < self.config.n_vocab:
                 raise PromptError(
                     f"token id {i} (position {position}) is not in the model: ids are 0 to {self.config.n_vocab - 1}"
                 )
-        return merges, ids
 
     def room(self, wanted: int) -> int:
         """How many tokens a run can hold: n_ctx, or as many as wanted where positions don't end with a table."""
@@ -141,7 +151,7 @@ class Model:
 
     def length_notice(self, n_tokens: int) -> str | None:
         """What to say of a run that is longer than the model was trained for."""
-        if n_tokens <= self.config.n_ctx:
+        if n_tokens <= self.config.n_ctx or self.config.model not in ATTENDING:
             return None
         return (
             f"{n_tokens} tokens are more than the {self.config.n_ctx} that the model was trained with: "

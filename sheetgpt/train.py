@@ -1,8 +1,8 @@
-"""Training: documents to batches, the loss, its gradient through `backward`, and AdamW's update of the weights.
+"""Training: batches, the loss, its gradient through `backward`, and the update of the weights, step by step.
 
 The model is the same list of steps as everywhere; nothing here knows what a layer is. The state after any step is one
 checkpoint file from which training goes on bit for bit. Drawing batches, initial weights and the order of sums are
-fixed by the seed.
+fixed by the seed. Batches are `documents`' business, the update is `optimizer`'s.
 
 A batch is computed in two halves, each by its own thread: numpy's passes over matrices use one core only. The halves
 are always the same, so how many cores there are changes nothing.
@@ -16,7 +16,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -25,55 +25,25 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from sheetgpt import steps
+from sheetgpt import ladder, optimizer
 from sheetgpt.backward import backward
 from sheetgpt.bpe import Tokenizer, learn, write_tables
 from sheetgpt.config import CONSTANTS_FILE, Config
-from sheetgpt.errors import SheetGPTError
+from sheetgpt.documents import Corpus, Documents, character_tables, end_token, read_corpus, split
 from sheetgpt.forward import forward
-from sheetgpt.model import TOKEN_FILES
-from sheetgpt.weights import matrix_shapes, write_weights
+from sheetgpt.gradients import Loss
+from sheetgpt.model import TOKEN_FILES, Model
+from sheetgpt.optimizer import Settings, TrainingError, is_decayed
+from sheetgpt.weights import Weights, matrix_shapes, write_weights
+
+__all__ = ["Corpus", "Documents", "Settings", "Trainer", "TrainingError", "initial_weights", "prepare", "run"]
 
 CHECKPOINT = "checkpoint.npz"
+SAVED = ("vector", "mean", "square")  # the vectors of a checkpoint
 CHECKPOINT_EVERY = 60.0  # seconds
 INITIAL_DEVIATION = 0.02  # of every matrix, as OpenAI drew them
+INITIAL_DEVIATION_SMALL = 0.2  # the same below GPT-2: no layer norm makes up for small numbers
 HALVE_ABOVE = 256  # predictions in a batch: less work than this is done sooner than shared
-
-
-class TrainingError(SheetGPTError):
-    """Training can't begin or go on: an empty corpus, a checkpoint of another model, a loss that is not a number."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a model is trained. The defaults are nanoGPT's kind, for a small model."""
-
-    steps: int = 2000
-    batch: int = 32  # windows a step
-    learning_rate: float = 3e-3
-    min_learning_rate: float = 1e-4
-    warmup: int = 100  # steps
-    weight_decay: float = 0.1
-    beta1: float = 0.9
-    beta2: float = 0.99
-    epsilon: float = 1e-8
-    clip: float = 1.0  # largest norm of all gradients together; 0 doesn't clip
-    seed: int = 1
-
-    def __post_init__(self):
-        for name in ("steps", "batch"):
-            if getattr(self, name) < 1:
-                raise TrainingError(f"--{name} is {getattr(self, name)}; it must be at least 1")
-        if not self.learning_rate > 0 or not math.isfinite(self.learning_rate):
-            raise TrainingError(f"--learning-rate is {self.learning_rate}; it must be above 0")
-
-    def rate(self, step: int) -> float:
-        """The learning rate of a step (from 0): linear warm-up, then half a cosine down to the minimum."""
-        if step < self.warmup:
-            return self.learning_rate * (step + 1) / (self.warmup + 1)
-        progress = min(1.0, (step - self.warmup) / max(1, self.steps - self.warmup))
-        cosine = 0.5 * (1 + math.cos(math.pi * progress))
-        return self.min_learning_rate + cosine * (self.learning_rate - self.min_learning_rate)
 
 
 @dataclass(frozen=True)
@@ -85,6 +55,9 @@ class Shape:
     n_embd: int = 64
     n_ctx: int = 64
     vocab_size: int = 512
+    model: str = "gpt2"
+    position: str = "learned"
+    tokens: str = "bpe"  # or "chars"
 
 
 @dataclass(frozen=True)
@@ -97,6 +70,7 @@ class Record:
     gradient_norm: float
     tokens: int
     seconds: float
+    held_out: float | None = None  # the loss of what was held out, where this step looked
 
     @property
     def tokens_per_second(self) -> float:
@@ -106,43 +80,19 @@ class Record:
 def initial_weights(config: Config, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Matrices drawn with deviation 0.02 (what writes to the residual: less by sqrt(2 n_layer)), gains 1, biases 0."""
     made = {}
+    usual = INITIAL_DEVIATION if config.model == "gpt2" else INITIAL_DEVIATION_SMALL
     for name, shape in matrix_shapes(config).items():
-        if name.endswith("_g"):
+        if config.model == "die":
+            made[name] = rng.uniform(0.5, 1.5, shape).astype(np.float32)  # plain division wants numbers above 0
+        elif name.endswith("_g"):
             made[name] = np.ones(shape, np.float32)
         elif name.endswith("_b"):
             made[name] = np.zeros(shape, np.float32)
         else:
             to_residual = name.endswith("_c_proj_w")
-            deviation = INITIAL_DEVIATION / math.sqrt(2 * config.n_layer) if to_residual else INITIAL_DEVIATION
+            deviation = usual / math.sqrt(2 * config.n_layer) if to_residual else usual
             made[name] = (deviation * rng.standard_normal(shape)).astype(np.float32)
     return made
-
-
-def is_decayed(name: str) -> bool:
-    """Weight decay pulls on matrices only, not on gains and biases."""
-    return not name.endswith(("_g", "_b"))
-
-
-class Corpus:
-    """Documents as one stream of token ids, each followed by an end token, and the windows drawn from it."""
-
-    def __init__(self, documents: Sequence[Sequence[int]], end: int, n_ctx: int):
-        lengths = np.array([len(document) + 1 for document in documents])
-        self.ids = np.array([i for document in documents for i in (*document, end)], dtype=np.int64)
-        self.n_ctx = n_ctx
-        starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]) if len(lengths) else np.array([], int)
-        self.starts = starts[starts + n_ctx + 1 <= len(self.ids)]  # a window begins where a document begins
-        if not len(self.starts):
-            raise TrainingError(
-                f"the corpus has {len(self.ids)} tokens and one window takes {n_ctx + 1}: "
-                "give more text or a smaller --n-ctx"
-            )
-
-    def windows(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """(ids, targets), each [count, n_ctx]: a target is the token that comes next."""
-        first = rng.choice(self.starts, count)
-        windows = self.ids[first[:, None] + np.arange(self.n_ctx + 1)]
-        return windows[:, :-1], windows[:, 1:]
 
 
 class Trainer:
@@ -151,20 +101,24 @@ class Trainer:
     All weights are views into one vector, so that an update is a few operations on vectors.
     """
 
-    def __init__(self, config: Config, corpus: Corpus, settings: Settings):
-        self.config, self.corpus, self.settings = config, corpus, settings
-        self.steps = steps.with_penalties(steps.gpt2(config, every_row=True))
+    def __init__(
+        self,
+        config: Config,
+        corpus: Corpus | Documents,
+        settings: Settings,
+        held_out: Corpus | Documents | None = None,
+    ):
+        self.config, self.corpus, self.settings, self.held_out = config, corpus, settings, held_out
+        self.steps = ladder.training_steps(config)
         self.rng = np.random.default_rng(settings.seed)
         initial = initial_weights(config, self.rng)
         self.names = sorted(initial, key=lambda name: not is_decayed(name))  # decayed ones first: one slice
-        self.vector = np.concatenate([initial[name].ravel() for name in self.names])
-        self.weights = self._views(self.vector, initial)
-        self.n_decayed = sum(initial[name].size for name in self.names if is_decayed(name))
-        self.halves = [np.zeros_like(self.vector) for _ in range(2)]  # the gradient of each half of a batch
-        self.gradient = self.halves[0]  # and in the end of all
-        self.gradients = [self._views(vector, initial) for vector in self.halves]
-        self.scratch = np.empty_like(self.vector)
-        self.mean, self.square = np.zeros_like(self.vector), np.zeros_like(self.vector)
+        n_decayed = sum(initial[name].size for name in self.names if is_decayed(name))
+        vector = np.concatenate([initial[name].ravel() for name in self.names])
+        self.state = optimizer.State.of(vector, n_decayed)
+        self.weights = self._views(vector, initial)
+        self.second_half = np.zeros_like(vector)  # the gradient of a batch's second half; the first's becomes the whole
+        self.gradients = [self._views(half, initial) for half in (self.state.gradient, self.second_half)]
         self.records: list[Record] = []
 
     def _views(self, vector: np.ndarray, like: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -173,60 +127,59 @@ class Trainer:
         return {name: piece.reshape(like[name].shape) for name, piece in zip(self.names, pieces, strict=True)}
 
     def loss_and_gradients(self, ids: np.ndarray, targets: np.ndarray) -> float:
-        """The mean penalty of a batch [B, T]; its gradient is left in `gradient`."""
+        """The mean penalty of a batch [B, T]; its gradient is left in `state.gradient`."""
+        if self.settings.gradient != "backprop":
+            return self._loss_and_gradients_to_look_at(ids, targets)
+        count = np.count_nonzero(targets >= 0)
         if len(ids) < 2 or ids.size < HALVE_ABOVE:
-            return self._part(0, ids, targets, ids.size) / ids.size
+            return self._part(0, ids, targets, count) / count
         middle = len(ids) // 2
-        second = self.pool.submit(self._part, 1, ids[middle:], targets[middle:], ids.size)
-        total = self._part(0, ids[:middle], targets[:middle], ids.size)
+        second = self.pool.submit(self._part, 1, ids[middle:], targets[middle:], count)
+        total = self._part(0, ids[:middle], targets[:middle], count)
         total += second.result()
-        self.gradient += self.halves[1]
-        return total / ids.size
+        gradient = self.state.gradient
+        gradient += self.second_half
+        return total / count
 
     def _part(self, half: int, ids: np.ndarray, targets: np.ndarray, count: int) -> float:
         """The sum of some windows' penalties; the gradient of that sum / count is left in `gradients[half]`."""
         given = {"final_tokens": ids, "positions": np.arange(ids.shape[-1]), "targets": targets}
         values = forward(self.steps, self.weights, given, dtype=np.float32)
-        penalties = values["penalties"]
-        seed = {"penalties": np.full_like(penalties, 1 / count)}
+        counted = (targets >= 0)[:, None]
+        seed = {"penalties": counted * np.float32(1 / count)}
         found = backward(self.steps, values, self.weights, seed, keep_stages=False)
         for name, gradient in self.gradients[half].items():
             np.copyto(gradient, found[name])
-        return float(penalties.sum(dtype=np.float64))
+        return float((values["penalties"] * counted).sum(dtype=np.float64))
+
+    def _loss_and_gradients_to_look_at(self, ids: np.ndarray, targets: np.ndarray) -> float:
+        """The same by nudges or by the graph of Values, in float64."""
+        loss = Loss.of(self.steps, ids, targets)
+        weights = {name: weight.astype(np.float64) for name, weight in self.weights.items()}
+        found = loss.gradients(weights, self.settings.gradient, self.settings.nudge)
+        for name, gradient in self.gradients[0].items():
+            np.copyto(gradient, found[name], casting="same_kind")
+        return loss(weights)
 
     def update(self, step: int) -> tuple[float, float]:
-        """AdamW's update from `gradient`: (learning rate, norm of the gradient before clipping)."""
-        settings, gradient = self.settings, self.gradient
-        norm = float(np.sqrt(np.dot(gradient, gradient)))
-        if settings.clip and norm > settings.clip:
-            gradient *= np.float32(settings.clip / (norm + 1e-6))
-        rate = settings.rate(step)
-        middle = len(self.vector) // 2
-        rest = self.pool.submit(self._update_slice, slice(middle, None), step, rate)
-        self._update_slice(slice(middle), step, rate)
+        """The update of all weights: (learning rate, norm of the gradient before clipping)."""
+        state, settings = self.state, self.settings
+        norm = optimizer.clip(state.gradient, settings.clip)
+        middle = len(state.vector) // 2
+        rest = self.pool.submit(optimizer.update, state.part(middle, len(state.vector)), settings, step)
+        rate = optimizer.update(state.part(0, middle), settings, step)
         rest.result()
         return rate, norm
 
-    def _update_slice(self, part: slice, step: int, rate: float) -> None:
-        """AdamW of a part of the vector."""
-        settings, decayed = self.settings, self.vector[: self.n_decayed][part]
-        vector, gradient, mean, square, scratch = (
-            whole[part] for whole in (self.vector, self.gradient, self.mean, self.square, self.scratch)
-        )
-        np.multiply(gradient, np.float32(1 - settings.beta1), out=scratch)
-        mean *= np.float32(settings.beta1)
-        mean += scratch
-        np.multiply(gradient, gradient, out=scratch)
-        scratch *= np.float32(1 - settings.beta2)
-        square *= np.float32(settings.beta2)
-        square += scratch
-        decayed *= np.float32(1 - rate * settings.weight_decay)
-        np.sqrt(square, out=scratch)
-        scratch *= np.float32(1 / math.sqrt(1 - settings.beta2 ** (step + 1)))
-        scratch += np.float32(settings.epsilon)
-        np.divide(mean, scratch, out=scratch)
-        scratch *= np.float32(rate / (1 - settings.beta1 ** (step + 1)))
-        vector -= scratch
+    def held_out_loss(self) -> float:
+        """The mean penalty of what was held out."""
+        total = count = 0
+        for ids, targets in self.held_out.all_windows():
+            loss = Loss.of(self.steps, ids, targets)
+            penalties = forward(self.steps, self.weights, loss.given, dtype=np.float32)["penalties"]
+            total += float(penalties[targets[:, None] >= 0].sum(dtype=np.float64))
+            count += np.count_nonzero(targets >= 0)
+        return total / count
 
     def run(self) -> Iterator[Record]:
         """Train from where the state stands to the last step, one record a step."""
@@ -242,9 +195,21 @@ class Trainer:
             if not math.isfinite(loss):
                 raise TrainingError(f"the loss is {loss} at step {step + 1}: try a smaller --learning-rate")
             rate, norm = self.update(step)
-            record = Record(step + 1, loss, rate, norm, ids.size, time.perf_counter() - begun)
+            if self.config.model == "die" and self.state.vector.min() <= 0:
+                raise TrainingError(
+                    f"a weight of the die fell to 0 or below at step {step + 1}, so it is no share of a sum any more: "
+                    "give a smaller --learning-rate or fewer --steps, or climb to --model softmax"
+                )
+            seconds = time.perf_counter() - begun
+            due = (step + 1) % self.settings.evaluate_every == 0 or step + 1 == self.settings.steps
+            held_out = self.held_out_loss() if self.held_out and due else None
+            record = Record(step + 1, loss, rate, norm, ids.size, seconds, held_out)
             self.records.append(record)
             yield record
+
+    def model(self, tokenizer: Tokenizer | None, folder: Path) -> Model:
+        """The model as it stands, for samples on the way."""
+        return Model(Weights(self.weights, self.config, folder, "float32"), tokenizer)
 
     # ---------------------------------------------------------------------------------------- checkpoints
 
@@ -258,7 +223,8 @@ class Trainer:
         }
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         with temporary.open("wb") as file:
-            np.savez(file, vector=self.vector, mean=self.mean, square=self.square, about=np.array(json.dumps(about)))
+            vectors = {name: getattr(self.state, name) for name in SAVED}
+            np.savez(file, **vectors, about=np.array(json.dumps(about)))
         temporary.replace(path)
 
     def resume(self, path: Path) -> None:
@@ -266,7 +232,7 @@ class Trainer:
         try:
             with np.load(path, allow_pickle=False) as saved:
                 about = json.loads(str(saved["about"]))
-                vectors = {name: saved[name] for name in ("vector", "mean", "square")}
+                vectors = {name: saved[name] for name in SAVED}
         except (OSError, ValueError, KeyError) as error:
             raise TrainingError(f"{path} is not a whole checkpoint ({error}): delete it and train anew") from None
         mine = {"config": [list(row) for row in self.config.rows()], "settings": asdict(self.settings)}
@@ -274,44 +240,54 @@ class Trainer:
             if about[what] != value:
                 raise TrainingError(f"{path} was made with another {what}: give the same options, or another DEST")
         for name, vector in vectors.items():
-            np.copyto(getattr(self, name), vector)
+            np.copyto(getattr(self.state, name), vector)
         self.rng.bit_generator.state = about["rng"]
         self.records = [Record(*row) for row in about["records"]]
 
 
-def prepare(corpus: Path, dest: Path, shape: Shape, settings: Settings, *, force: bool = False) -> Trainer:
+def prepare(
+    corpus: Path,
+    dest: Path,
+    shape: Shape,
+    settings: Settings,
+    *,
+    held_out: float = 0.0,
+    resume: bool = False,
+    force: bool = False,
+) -> Trainer:
     """A trainer for a text file (UTF-8, one document a line), at its beginning or where DEST's checkpoint stands.
 
-    DEST's token table is used, or learned from the text and written there. Raises TrainingError where DEST holds a
-    model already (unless `force`) or a checkpoint of another training.
+    DEST's token table is used, or made from the text and written there. held_out: the share of the documents from which
+    nothing is learned. Raises TrainingError where DEST holds a model already (unless `force`) or a checkpoint of
+    another training, and where `resume` finds no checkpoint.
     """
     checkpoint = dest / CHECKPOINT
+    if resume and not checkpoint.exists():
+        raise TrainingError(f"{checkpoint} doesn't exist, so there is nothing to resume: train without --resume")
     if (dest / CONSTANTS_FILE).exists() and not force:
         raise TrainingError(f"{dest} holds a model already: choose another DEST, or give --force to replace it")
     text = read_corpus(corpus)
     if not (dest / TOKEN_FILES[0]).exists():
         dest.mkdir(parents=True, exist_ok=True)
-        write_tables(dest, *learn(text, shape.vocab_size))
+        tables = character_tables(text) if shape.tokens == "chars" else learn(text, shape.vocab_size)
+        write_tables(dest, *tables)
     tokenizer = Tokenizer.read(dest)
-    config = Config(shape.n_layer, shape.n_head, shape.n_embd, shape.n_ctx, tokenizer.n_vocab)
+    config = Config(
+        shape.n_layer, shape.n_head, shape.n_embd, shape.n_ctx, tokenizer.n_vocab, shape.position, shape.model
+    )
     documents = [tokenizer.encode(line) for line in text.splitlines() if line]
-    trainer = Trainer(config, Corpus(documents, tokenizer.end_of_text, shape.n_ctx), settings)
+    end = end_token(tokenizer, dest)
+
+    def batches(part: list) -> Corpus | Documents:
+        if shape.tokens == "chars":
+            return Documents(part, end, config.n_ctx if config.learned_positions else None)
+        return Corpus(part, end, config.n_ctx)
+
+    learned, kept_back = split(documents, held_out)
+    trainer = Trainer(config, batches(learned), settings, batches(kept_back) if kept_back else None)
     if checkpoint.exists() and not force:
         trainer.resume(checkpoint)
     return trainer
-
-
-def read_corpus(path: Path) -> str:
-    """The text of a corpus. Raises TrainingError where it is missing, empty or not UTF-8."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise TrainingError(f"can't read {path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise TrainingError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
-    if not text.strip():
-        raise TrainingError(f"{path} is empty: give a text with one document a line")
-    return text
 
 
 def run(trainer: Trainer, dest: Path, report: Callable[[Record, Settings], None]) -> bool:

@@ -88,7 +88,7 @@ def test_logits_and_gradients_equal_an_independent_torch_model(config):
 def test_the_cached_decoder_gives_the_uncached_logits_beyond_the_trained_length(config, tmp_path):
     write_random_model(tmp_path, config)
     model, ids = load_model(tmp_path), random_ids(config, config.n_ctx + 7)
-    decoder = Decoder(model.steps, model.weights, "float64", len(ids))
+    decoder = Decoder(model.steps, model.weights, "float64")
     for count, token_id in enumerate(ids, start=1):
         logits = decoder.feed([token_id])
         if count in {1, 2, config.n_ctx, len(ids)}:

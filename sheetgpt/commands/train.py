@@ -1,61 +1,190 @@
-"""`sheetgpt train`: a text becomes a small GPT-2 in a CSV folder."""
+"""`sheetgpt train`: a text becomes a model in a CSV folder, from a die to a small GPT-2."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import click
+
+from sheetgpt.commands import show
+from sheetgpt.config import MODELS, POSITIONS
+
+SAMPLE_TOKENS = 40
+SMOOTH_OVER = 20  # steps whose time tells the speed
 
 
 @click.command()
 @click.argument("corpus", type=click.Path(path_type=Path))
 @click.argument("dest", type=click.Path(path_type=Path))
-@click.option("--vocab-size", type=click.IntRange(257), default=512, show_default=True, help="Tokens to learn.")
-@click.option("--n-layer", type=click.IntRange(1), default=2, show_default=True)
-@click.option("--n-head", type=click.IntRange(1), default=4, show_default=True)
-@click.option("--n-embd", type=click.IntRange(1), default=64, show_default=True)
-@click.option("--n-ctx", type=click.IntRange(1), default=64, show_default=True)
-@click.option("--steps", type=click.IntRange(1), default=2000, show_default=True)
-@click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="Windows of n_ctx tokens a step.")
-@click.option("--learning-rate", type=float, default=3e-3, show_default=True)
-@click.option("--weight-decay", type=float, default=0.1, show_default=True)
-@click.option("--warmup", type=click.IntRange(0), default=100, show_default=True, help="Steps of rising learning rate.")
+@click.option("--model", type=click.Choice(MODELS), default="gpt2", show_default=True, help="A rung of the ladder.")
+@click.option(
+    "--tokens",
+    type=click.Choice(["bpe", "chars"]),
+    default="bpe",
+    show_default=True,
+    help="What a token is; with chars each line is a document of its own, such as a name.",
+)
+@click.option("--vocab-size", type=click.IntRange(257), default=512, show_default=True, help="Tokens to learn (bpe).")
+@click.option("--position", type=click.Choice(POSITIONS), default="learned", show_default=True)
+@click.option("--n-layer", type=click.IntRange(1), help="Default here and below: what suits the model; for gpt2 2.")
+@click.option("--n-head", type=click.IntRange(1), help="gpt2: 4.")
+@click.option("--n-embd", type=click.IntRange(1), help="gpt2: 64.")
+@click.option("--n-ctx", type=click.IntRange(1), help="The context in tokens; of the mlp, how many it sees. gpt2: 64.")
+@click.option("--steps", type=click.IntRange(1), help="gpt2: 2000.")
+@click.option("--batch", type=click.IntRange(1), help="Windows of n_ctx tokens (or documents) a step. gpt2: 32.")
+@click.option("--optimizer", type=click.Choice(["adamw", "sgd"]), help="die and softmax: sgd; others: adamw.")
+@click.option("--learning-rate", type=float, help="gpt2: 0.003.")
+@click.option("--min-learning-rate", type=float, help="Where the schedule ends. gpt2: 0.0001.")
+@click.option("--warmup", type=click.IntRange(0), help="Steps of rising learning rate. gpt2: 100.")
+@click.option("--weight-decay", type=float, help="Of matrices, not of gains and biases. gpt2: 0.1.")
+@click.option("--beta1", type=click.FloatRange(0, 1, max_open=True), default=0.9, show_default=True)
+@click.option("--beta2", type=click.FloatRange(0, 1, max_open=True), default=0.99, show_default=True)
+@click.option("--clip", type=click.FloatRange(0), default=1.0, show_default=True, help="Largest gradient norm; 0: any.")
+@click.option(
+    "--gradient",
+    type=click.Choice(["backprop", "numeric", "value"]),
+    default="backprop",
+    show_default=True,
+    help="How the gradient is found; the last two for up to a few hundred weights.",
+)
+@click.option("--nudge", type=float, default=1e-6, show_default=True, help="Of each weight, with --gradient numeric.")
+@click.option(
+    "--held-out",
+    type=click.FloatRange(0, 0.5),
+    default=0.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Documents to learn nothing from, whose loss is told on the way.",
+)
+@click.option("--evaluate-every", type=click.IntRange(1), default=100, show_default=True, metavar="STEPS")
+@click.option("--sample-every", type=click.IntRange(1), metavar="STEPS", help="Show a text made so far.")
+@click.option("--log", type=click.Path(path_type=Path), metavar="FILE", help="Write every step's loss as CSV.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Write the loss curve as PNG.")
 @click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--resume", is_flag=True, help="Insist on going on from DEST/checkpoint.npz.")
 @click.option("--force", is_flag=True, help="Replace the model that DEST holds.")
-def command(corpus, dest, vocab_size, n_layer, n_head, n_embd, n_ctx, force, **settings):
-    """Train a GPT-2 on CORPUS (UTF-8, one document a line) and write it to DEST as a CSV folder.
+@show.json_option
+def command(corpus, dest, held_out, sample_every, log, plot, resume, force, as_json, **options):  # fmt: skip
+    """Train a model on CORPUS (UTF-8, one document a line) and write it to DEST as a CSV folder.
 
-    The token table in DEST is used where there is one, else learned from the corpus. Stopped half-way, the same
-    command goes on from DEST/checkpoint.npz.
+    The token table in DEST is used where there is one, else made from the corpus. Stopped half-way (Ctrl-C), the same
+    command goes on from DEST/checkpoint.npz, bit for bit.
 
     \b
     Example:
       python -m sheetgpt.corpus corpus.txt
       sheetgpt train corpus.txt my_model --steps 200
+      sheetgpt train names.txt names --tokens chars --model bigram
     """
-    from sheetgpt import train
+    from sheetgpt import curve, train
 
-    trainer = train.prepare(
-        corpus, dest, train.Shape(n_layer, n_head, n_embd, n_ctx, vocab_size), train.Settings(**settings), force=force
-    )
+    if plot:
+        curve.require_plotting()
+    shape, settings = chosen(options)
+    trainer = train.prepare(corpus, dest, shape, settings, held_out=held_out, resume=resume, force=force)
     if trainer.records:
         click.echo(f"Going on after step {len(trainer.records)} from {dest / train.CHECKPOINT}", err=True)
-    if not train.run(trainer, dest, report=report):
+    watch = Watch(trainer, dest, sample_every)
+    try:
+        whole = train.run(trainer, dest, report=watch.report)
+    finally:
+        files = write_course(trainer.records, log, plot)
+    if not whole:
         click.echo(f"\nStopped after step {len(trainer.records)}; the same command goes on from there.", err=True)
         raise SystemExit(130)
-    click.echo(f'Wrote {dest}. Try: sheetgpt run "Mike is quick. He moves" --weights {dest}')
-
-
-def report(record, settings) -> None:
-    """One line of progress: in place on a terminal, every hundredth step elsewhere."""
-    on_terminal = sys.stderr.isatty()
-    last = record.step == settings.steps
-    if not (on_terminal or last or record.step % 100 == 0):
+    if as_json:
+        show.print_json(as_data(trainer, dest, files))
         return
-    left = (settings.steps - record.step) * record.seconds
-    line = (
-        f"step {record.step:>{len(str(settings.steps))}}/{settings.steps}  loss {record.loss:.4f}  "
-        f"{record.tokens_per_second:,.0f} tokens/s  {left // 60:.0f}:{left % 60:02.0f} left"
+    last = trainer.records[-1]
+    told = f", held out {last.held_out:.4f}" if last.held_out is not None else ""
+    click.echo("\n".join([f"Loss {last.loss:.4f}{told}", *(f"Wrote {file}" for file in files), f"Wrote {dest}"]))
+    click.echo(f'Try: sheetgpt run "{first_words(corpus, trainer)}" --weights {dest}')
+
+
+def chosen(options: dict):
+    """The model's shape and the training's settings: what was given, else what suits the model."""
+    from sheetgpt.ladder import DEFAULTS
+    from sheetgpt.train import Settings, Shape
+
+    defaults = DEFAULTS[options["model"]]
+    found = {
+        name: getattr(defaults, name) if value is None and hasattr(defaults, name) else value
+        for name, value in options.items()
+    }
+    pick = [{one.name for one in fields(kind)} for kind in (Shape, Settings)]
+    return tuple(
+        kind(**{name: value for name, value in found.items() if name in names})
+        for kind, names in zip((Shape, Settings), pick, strict=True)
     )
-    click.echo(f"\r{line}" if on_terminal else line, err=True, nl=last or not on_terminal)
+
+
+def first_words(corpus: Path, trainer) -> str:
+    """The beginning of the corpus as a prompt; documents of characters begin after an end token."""
+    from sheetgpt.documents import END, Documents
+
+    with corpus.open(encoding="utf-8-sig") as file:
+        line = next(line for line in file if line.strip()).strip()
+    return f"{END}{line[:2]}" if isinstance(trainer.corpus, Documents) else " ".join(line.split()[:3])
+
+
+def write_course(records, log: Path | None, plot: Path | None) -> list[Path]:
+    """The log and the curve, where they were asked for and a step was done."""
+    from sheetgpt import curve
+
+    wanted = [(write, file) for write, file in ((curve.write_log, log), (curve.write_plot, plot)) if file and records]
+    for write, file in wanted:
+        write(records, file)
+    return [file for _, file in wanted]
+
+
+def as_data(trainer, dest: Path, files: list[Path]) -> dict:
+    last = trainer.records[-1]
+    return {
+        "model": dict(trainer.config.rows()) | {"model": trainer.config.model},
+        "steps": last.step,
+        "loss": last.loss,
+        "held_out": last.held_out,
+        "first_loss": trainer.records[0].loss,
+        "seconds": sum(record.seconds for record in trainer.records),
+        "files": [str(file) for file in [dest, *files]],
+    }
+
+
+class Watch:
+    """What is said while a training runs: a line of progress, the loss of what was held out, samples."""
+
+    def __init__(self, trainer, dest: Path, sample_every: int | None):
+        self.trainer, self.dest, self.sample_every = trainer, dest, sample_every
+        self.on_terminal = sys.stderr.isatty()
+
+    def report(self, record, settings) -> None:
+        """After each step: in place on a terminal, every hundredth step elsewhere."""
+        samples = self.sample_every and record.step % self.sample_every == 0
+        last = record.step == settings.steps or record.held_out is not None or samples
+        if self.on_terminal or last or record.step % 100 == 0:
+            line = self.line(record, settings)
+            click.echo(f"\r{line}" if self.on_terminal else line, err=True, nl=bool(last) or not self.on_terminal)
+        if samples:
+            click.echo(f"    {self.sample()}", err=True)
+
+    def line(self, record, settings) -> str:
+        recent = self.trainer.records[-SMOOTH_OVER:]
+        seconds = sum(one.seconds for one in recent)
+        left = (settings.steps - record.step) * seconds / len(recent)
+        held_out = f"  held out {record.held_out:.4f}" if record.held_out is not None else ""
+        return (
+            f"step {record.step:>{len(str(settings.steps))}}/{settings.steps}  loss {record.loss:.4f}{held_out}  "
+            f"{sum(one.tokens for one in recent) / seconds:,.0f} tokens/s  {left // 60:.0f}:{left % 60:02.0f} left"
+        )
+
+    def sample(self) -> str:
+        """A text that the model makes as it stands, in one line."""
+        from sheetgpt.bpe import Tokenizer
+
+        model = self.trainer.model(Tokenizer.read(self.dest), self.dest)
+        room = min(SAMPLE_TOKENS, model.config.n_ctx - 1) or 1
+        start, seed = [model.tokenizer.end_of_text], len(self.trainer.records)
+        tokens = model.generate(token_ids=start, n=room, temperature=1.0, seed=seed)
+        return "".join(token.text for token in tokens).replace("\n", " ")

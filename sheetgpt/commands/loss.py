@@ -1,0 +1,74 @@
+"""`sheetgpt loss`: how well a model foretells a text, token by token."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sheetgpt.commands import show
+from sheetgpt.commands.run import parse_ids
+
+
+@click.command()
+@click.argument("text", required=False)
+@click.option("--file", type=click.Path(path_type=Path), metavar="FILE", help="The text, as a UTF-8 file.")
+@show.weights_option
+@click.option("--token-ids", metavar="IDS", callback=parse_ids, help='Token ids instead of a text, such as "3,1,2".')
+@click.option("--stride", type=int, help="How far one window begins after another. Default: half the context.")
+@click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True)
+@click.option("--top", type=click.IntRange(1), default=50, show_default=True, help="How many tokens to show.")
+@show.json_option
+def command(text, file, weights, token_ids, stride, dtype, top, as_json):
+    """Show each token's probability, -ln of it and its rank, and the text's mean loss and perplexity.
+
+    \b
+    Example:
+      sheetgpt loss "Mike is quick. He moves quickly."
+      sheetgpt loss --file book.txt --stride 32
+    """
+    from sheetgpt.loss import measure
+    from sheetgpt.model import load_model
+
+    model = load_model(weights, dtype)
+    ids = model.ids_of(read(text, file), token_ids)
+    table = measure(model, ids, stride)
+    if as_json:
+        show.print_json(table.as_data())
+    else:
+        click.echo(as_text(table, top))
+
+
+def read(text: str | None, file: Path | None) -> str | None:
+    """The text that was given, in one of two ways."""
+    from sheetgpt.errors import PromptError
+
+    if file is None:
+        return text
+    if text is not None:
+        raise PromptError("give either a text or --file")
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise PromptError(f"can't read {file}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise PromptError(f"{file} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
+
+
+def as_text(table, top: int) -> str:
+    rows = [
+        [t.position, t.id, show.token(t.token), f"{t.probability:.6f}", f"{t.penalty:.4f}", t.rank]
+        for t in table.tokens[:top]
+    ]
+    more = [f"... and {len(table.tokens) - top:,} more (--top)"] if len(table.tokens) > top else []
+    windows = f" in {table.n_windows} windows" if table.n_windows > 1 else ""
+    means = f"perplexity {table.perplexity:.4f}, {table.bits_per_byte:.4f} bits per byte"
+    mean = f"Loss {table.mean:.4f} (mean of {len(table.tokens):,} tokens{windows}), {means}"
+    return "\n".join(
+        [
+            show.table(["position", "id", "token", "probability", "-ln p", "rank"], rows),
+            *more,
+            "",
+            mean,
+        ]
+    )
