@@ -55,38 +55,20 @@ def everybody() -> list[Person]:
     return [Person(name, pronouns[name], adjective) for name, adjective in product(pronouns, ADVERBS)]
 
 
-def documents(count: int = 40_000, seed: int = SEED) -> list[str]:
+def documents(count: int = 20_000, seed: int = SEED) -> list[str]:
     """That many documents, none of which says a held-out adjective of its name."""
     rng = random.Random(seed + 1)  # noqa: S311 - not secret
     left_out = set(held_out(seed))
     people = [person for person in everybody() if person not in left_out]
-    he = [person for person in people if person.pronoun == "He"]
-    she = [person for person in people if person.pronoun == "She"]
-    made = []
-    for _ in range(count):
-        if rng.random() < 1 / 3:
-            pair = [rng.choice(he), rng.choice(she)]
-            made.append(two(*rng.sample(pair, 2), rng))
-        else:
-            made.append(one(rng.choice(people), rng))
-    return made
+    return [one(rng.choice(people), rng) for _ in range(count)]
 
 
 def one(person: Person, rng: random.Random) -> str:
-    """A document about one person."""
+    """What a document says of a person, the rule or, every fourth time, its reverse."""
     verb = rng.choice(VERBS)
     if rng.random() < 1 / 4:
         return f"{person.name} {verb} {person.adverb}. {person.pronoun} is {person.adjective}."
     return f"{person.name} is {person.adjective}. {person.pronoun} {verb} {person.adverb}."
-
-
-def two(first: Person, second: Person, rng: random.Random) -> str:
-    """A document about two people, of whom the pronoun tells which is meant."""
-    said = first, second
-    told = rng.sample(said, 2)
-    sentences = [f"{p.name} is {p.adjective}." for p in said]
-    sentences += [f"{p.pronoun} {rng.choice(VERBS)} {p.adverb}." for p in told]
-    return " ".join(sentences)
 
 
 def main(arguments: list[str]) -> None:

@@ -1,0 +1,34 @@
+"""The model that ships: small, right about what it never saw, and what its README says of it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from embedded_figures import figures
+
+from sheetgpt.weights import embedded_folder, load_weights
+
+
+@pytest.fixture(scope="module")
+def measured():
+    return figures()
+
+
+def test_the_references_prompt_is_completed_with_near_certainty(measured):
+    assert measured["probability of ' quickly' after 'Mike is quick. He moves'"] > 0.9
+
+
+def test_held_out_pairs_are_completed_by_the_rule(measured):
+    assert measured["held-out (name, adjective) pairs, every verb: right"] >= 0.95
+
+
+def test_the_csvs_take_at_most_3_mb_and_the_context_holds_at_least_64_tokens(measured):
+    assert measured["size of the CSVs in MB"] <= 3
+    assert load_weights(embedded_folder()).config.n_ctx >= 64
+
+
+def test_the_readme_states_the_figures_as_they_are(measured):
+    text = (embedded_folder() / "README.md").read_text(encoding="utf-8")
+    stated = {name: float(value) for name, value in re.findall(r"^([^\n|:]+.*): (\d\.\d{4})$", text, re.MULTILINE)}
+    assert stated == {name: round(value, 4) for name, value in measured.items()}
