@@ -64,6 +64,7 @@ def is_decayed(name: str) -> bool:
     return not name.endswith(("_g", "_b"))
 
 
+@np.errstate(all="ignore")
 def clip(gradient: np.ndarray, largest: float) -> float:
     """Scale the gradient down, in place, to the largest norm allowed (0: any). Returns its norm before."""
     norm = float(np.sqrt(np.dot(gradient, gradient)))
@@ -93,6 +94,7 @@ class State:
         return State(*(vector[begin:end] for vector in vectors), min(max(self.n_decayed - begin, 0), end - begin))
 
 
+@np.errstate(all="ignore")  # numbers that ran away show in the loss
 def update(state: State, settings: Settings, step: int) -> float:
     """One update of the weights from their gradient, in place; `step` counts from 0. Returns the learning rate."""
     rate = settings.rate(step)

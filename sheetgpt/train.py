@@ -141,6 +141,7 @@ class Trainer:
         gradient += self.second_half
         return total / count
 
+    @np.errstate(all="ignore")  # a loss that is no number is told as one line
     def _part(self, half: int, ids: np.ndarray, targets: np.ndarray, count: int) -> float:
         """The sum of some windows' penalties; the gradient of that sum / count is left in `gradients[half]`."""
         given = {"final_tokens": ids, "positions": np.arange(ids.shape[-1]), "targets": targets}
