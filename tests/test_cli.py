@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -24,7 +25,7 @@ def test_every_commands_help_ends_with_an_example(name):
     text = import_module(f"sheetgpt.commands.{COMMANDS[name][0]}").command.help
     assert "\\b" not in text, "a raw docstring: click wants the backspace itself"
     example = text.rpartition("Example")[2]
-    assert f"\n  sheetgpt {name} " in example
+    assert re.search(rf"\n +sheetgpt {name} ", example)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

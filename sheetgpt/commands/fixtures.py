@@ -42,7 +42,7 @@ from sheetgpt.commands.stages import names_option
 )
 @show.json_option
 def command(prompt, file, weights, token_ids, stages, names, dtype, head_layout, as_json):
-    r"""Write stages of PROMPT's run to FILE, named and shaped as another program has them, with a manifest.
+    """Write stages of PROMPT's run to FILE, named and shaped as another program has them, with a manifest.
 
     Names and shapes: `sheetgpt stages`. Reading them back: `sheetgpt diff`.
 
