@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 
 from sheetgpt.commands import show
-from sheetgpt.errors import PromptError
+from sheetgpt.errors import DumpError, PromptError
 
 
 def parse_ids(_ctx, _option, text: str | None) -> list[int] | None:
@@ -21,11 +21,61 @@ def parse_ids(_ctx, _option, text: str | None) -> list[int] | None:
         raise PromptError(f'--token-ids takes whole numbers such as "3,1,2", not {text!r}') from None
 
 
+@dataclass(frozen=True)
+class Dumps:
+    """What the options ask to be written, and where."""
+
+    exports: Path
+    name: str | None
+    dump_xlsx: bool
+    dump_csv: bool
+    head_layout: str
+    formulas: bool
+    max_tokens: int | None
+    blocks: str | None
+
+    def __post_init__(self):
+        live = {"--max-tokens": self.max_tokens, "--blocks": self.blocks}
+        alone = [option for option, value in live.items() if value is not None and not self.formulas]
+        if alone:
+            raise DumpError(f"{alone[0]} goes with --formulas: add --dump-xlsx --formulas")
+        if self.formulas and not self.dump_xlsx:
+            raise DumpError("--formulas goes with --dump-xlsx: add it")
+        if self.formulas and self.head_layout != "heads":
+            raise DumpError("--formulas lays the heads out side by side: leave --head-layout out, or --formulas")
+
+    def write(self, model, trace) -> list[Path]:
+        """Write what was asked for; the files written."""
+        from sheetgpt.dump import slug
+
+        base = self.exports / (self.name or slug(trace.prompt or "-".join(map(str, trace.token_ids))))
+        workbook, files = base.with_name(f"{base.name}.xlsx"), []
+        if self.formulas:
+            files.append(self.write_live(model, trace, workbook))
+        elif self.dump_xlsx:
+            files.append(trace.to_excel(workbook, head_layout=self.head_layout))
+        if self.dump_csv:
+            files.append(trace.to_csv(base, head_layout=self.head_layout))
+        return files
+
+    def write_live(self, model, trace, path: Path) -> Path:
+        from sheetgpt.workbook.live import Writer
+        from sheetgpt.workbook.live_plan import parse_blocks, plan
+
+        blocks = None if self.blocks is None else parse_blocks(self.blocks, model.config.n_layer)
+        laid_out = plan(model, trace, max_tokens=self.max_tokens, blocks=blocks)
+        click.echo(f"Writing a {laid_out.size}.", err=True)
+        return Writer(laid_out).write(path)
+
+
 @click.command()
 @click.argument("prompt", required=False)
 @show.weights_option
 @click.option("--token-ids", metavar="IDS", callback=parse_ids, help='Token ids instead of a prompt, such as "3,1,2".')
 @click.option("--dump-xlsx", is_flag=True, help="Write EXPORTS/NAME.xlsx: every stage on its tab.")
+@click.option("--formulas", is_flag=True, help="With --dump-xlsx: every stage a live formula, the weights on tabs.")
+@click.option("--max-tokens", type=int, metavar="N", help="With --formulas: room for N tokens. Default: a few more.")
+@click.option("--blocks", metavar="A-B", help="With --formulas: only these blocks, such as 3 or 0-1.")
 @click.option("--dump-csv", is_flag=True, help="Write EXPORTS/NAME/STAGE.csv for every stage, and a manifest.")
 @click.option("--exports", type=click.Path(path_type=Path), default="exports", show_default=True, metavar="DIR")
 @click.option("--name", metavar="NAME", help="The dump's name. Default: made from the prompt.")
@@ -46,23 +96,23 @@ def parse_ids(_ctx, _option, text: str | None) -> list[int] | None:
     help="STAGE[ROW,COLUMN]=VALUE, STAGE[HEAD,QUERY,KEY]=VALUE or STAGE=FILE.csv: a stage or weight. Repeatable.",
 )
 @show.json_option
-def command(
-    prompt, weights, token_ids, dump_xlsx, dump_csv, exports, name, dtype, head_layout, top, assignments, as_json
-):
+def command(prompt, weights, token_ids, dtype, top, assignments, as_json, **dumps):
     """Run PROMPT through every stage and show the predicted token.
 
     \b
     Example:
       sheetgpt run "Mike is quick. He moves" --dump-xlsx
-      sheetgpt run "Mike is quick. He moves" --set "block_0_step_7[2,-1,0]=0"
+      sheetgpt run "Mike is quick. He moves" --dump-xlsx --formulas --name live
+      sheetgpt run "Mike is quick. He moves" --set "block_1_step_7[0,-1,2]=0"
     """
     from sheetgpt.model import load_model
 
+    wanted = Dumps(**dumps)
     model = load_model(weights, dtype)
     before = model.run(prompt, token_ids=token_ids)
     trace = run_set(model, before, assignments) if assignments else before
     show.notice(model.length_notice(len(trace.token_ids)))
-    files = dump(trace, exports, name, xlsx=dump_xlsx, csv=dump_csv, head_layout=head_layout)
+    files = wanted.write(model, trace)
     changes = show.Changes(before, trace, assignments) if assignments else None
     if as_json:
         show.print_json(as_data(trace, top, files) | (changes.as_data(top) if changes else {}))
@@ -76,19 +126,6 @@ def run_set(model, before, assignments: tuple[str, ...]):
 
     setting = edit.setting_of(model, before)
     return edit.run_edited(model, before, [edit.parse(text, setting) for text in assignments])
-
-
-def dump(trace, exports: Path, name: str | None, *, xlsx: bool, csv: bool, head_layout: str) -> list[Path]:
-    """Write what was asked for; the files written."""
-    from sheetgpt.dump import slug
-
-    base = exports / (name or slug(trace.prompt or "-".join(map(str, trace.token_ids))))
-    files = []
-    if xlsx:
-        files.append(trace.to_excel(base.with_name(f"{base.name}.xlsx"), head_layout=head_layout))
-    if csv:
-        files.append(trace.to_csv(base, head_layout=head_layout))
-    return files
 
 
 def as_data(trace, top: int, files: list[Path]) -> dict:
