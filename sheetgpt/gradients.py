@@ -28,21 +28,19 @@ Matrices = Mapping[str, np.ndarray]
 class Loss:
     """A list of steps up to `penalties`, and what it is given: ids [..., T], positions [T], targets [..., T].
 
-    A prediction whose target is below 0 doesn't count; the loss is the mean penalty of the others.
+    The loss is the sum of the penalties, each times its share, which so is its gradient.
     """
 
     steps: list[Step]
     given: Matrices
+    share: np.ndarray  # [..., 1, T]
 
     @classmethod
     def of(cls, steps: list[Step], ids: np.ndarray, targets: np.ndarray) -> Loss:
-        return cls(steps, {"final_tokens": ids, "positions": np.arange(ids.shape[-1]), "targets": targets})
-
-    @property
-    def share(self) -> np.ndarray:  # [..., 1, T]
-        """The part of each penalty in the loss: its gradient."""
-        counts = self.given["targets"][..., None, :] >= 0
-        return counts / counts.sum()
+        """The mean penalty; a prediction whose target is below 0 doesn't count."""
+        counts = targets[..., None, :] >= 0
+        given = {"final_tokens": ids, "positions": np.arange(ids.shape[-1]), "targets": targets}
+        return cls(steps, given, counts / counts.sum())
 
     def values(self, weights: Matrices) -> dict[str, np.ndarray]:
         return forward(self.steps, weights, self.given)

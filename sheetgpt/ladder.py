@@ -58,9 +58,11 @@ def model_steps(config: Config, *, untied: bool = False, every_row: bool = False
     return steps
 
 
-def training_steps(config: Config) -> list[Step]:
+def training_steps(config: Config, *, untied: bool = False) -> list[Step]:
     """The steps of a model that predicts after every token, up to each prediction's penalty (`targets` given)."""
-    steps = [step for step in model_steps(config, every_row=True) if config.model != "die" or step.name != "logits"]
+    steps = model_steps(config, untied=untied, every_row=True)
+    if config.model == "die":
+        steps = [step for step in steps if step.name != "logits"]  # of use where the die is rolled
     if config.model not in ("die", "softmax"):
         return with_penalties(steps)
     text = {"rows": "text", "columns": "tokens"}

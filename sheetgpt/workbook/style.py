@@ -49,6 +49,10 @@ FORMATS: Mapping[str, Mapping] = {
     "best score": {"font_color": ACCENT, "bold": True, "align": "center"},
     "merged": {"bg_color": HEAD_FILL, "align": "center"},
     "note": {"font_color": WARNING, "text_wrap": True, "valign": "top"},
+    # training
+    "exact": {"num_format": "General", "align": "left"},
+    "exact input": {"bg_color": INPUT_FILL, "num_format": "General", "border": 1, "border_color": LINE},
+    "live loss": {"bold": True, "font_color": ACCENT, "num_format": "0.0000", "align": "left"},
     # the live workbook
     "input": {"bg_color": INPUT_FILL, "num_format": "@", "border": 1, "border_color": LINE},
     "input number": {"bg_color": INPUT_FILL, "num_format": "0", "border": 1, "border_color": LINE, "align": "center"},
@@ -97,6 +101,27 @@ SHARE_SCALE = {  # of attention weights and probabilities
 def masked(fmt) -> dict:
     """The conditional format of cells that look ahead."""
     return {"type": "cell", "criteria": "<", "value": -1e9, "format": fmt}
+
+
+def loss_chart(workbook, tab: str, first_row: int, count: int):
+    """The loss of each step as a line: steps in column A, losses in column B."""
+    chart = workbook.add_chart({"type": "line"})
+    last_row = first_row + count - 1
+    chart.add_series(
+        {
+            "name": "loss",
+            "categories": [tab, first_row, 0, last_row, 0],
+            "values": [tab, first_row, 1, last_row, 1],
+            "line": {"color": ACCENT, "width": 2},
+        }
+    )
+    chart.set_title({"name": "The loss, step by step", "name_font": {"size": 11, "color": INK, "bold": True}})
+    chart.set_legend({"none": True})
+    chart.set_x_axis({"num_font": {"size": 9}, "line": {"color": LINE}})
+    gridlines = {"visible": True, "line": {"color": LINE}}
+    chart.set_y_axis({"num_font": {"size": 9}, "num_format": "0.00", "major_gridlines": gridlines})
+    chart.set_size({"width": 480, "height": 200})
+    return chart
 
 
 def best_tokens_chart(workbook, tab: str, first_row: int, token_column: int, probability_column: int, count: int):

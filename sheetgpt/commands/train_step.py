@@ -1,0 +1,154 @@
+"""`sheetgpt train-step`: one step of training, or a few, with every number kept."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from sheetgpt.commands import show
+from sheetgpt.commands.run import parse_ids
+
+
+@click.command()
+@click.argument("text", required=False)
+@show.weights_option
+@click.option("--token-ids", metavar="IDS", callback=parse_ids, help='Token ids instead of a text, such as "3,1,2".')
+@click.option("--optimizer", type=click.Choice(["sgd", "adamw"]), help="die and softmax: sgd; others: adamw.")
+@click.option("--learning-rate", type=float, default=0.1, show_default=True)
+@click.option("--weight-decay", type=click.FloatRange(0), default=0.0, show_default=True)
+@click.option("--beta1", type=click.FloatRange(0, 1, max_open=True), default=0.9, show_default=True)
+@click.option("--beta2", type=click.FloatRange(0, 1, max_open=True), default=0.99, show_default=True)
+@click.option("--steps", type=click.IntRange(1), default=1, show_default=True, help="Steps, each on the same text.")
+@click.option(
+    "--gradient",
+    type=click.Choice(["backprop", "numeric", "value"]),
+    default="backprop",
+    show_default=True,
+    help="How the gradient is found; `value` also dumps its graph.",
+)
+@click.option("--nudge", type=float, default=1e-6, show_default=True, help="Of each weight, with --gradient numeric.")
+@click.option("--dump-xlsx", is_flag=True, help="Write EXPORTS/NAME.xlsx.")
+@click.option("--formulas", is_flag=True, help="With --dump-xlsx: everything as formulas (die to mlp).")
+@click.option("--dump-csv", is_flag=True, help="Write EXPORTS/NAME/step_N/MATRIX.csv, and the tables.")
+@click.option("--exports", type=click.Path(path_type=Path), default="exports", show_default=True, metavar="DIR")
+@click.option("--name", metavar="NAME", help="The dump's name. Default: made from the text.")
+@show.json_option
+def command(text, weights, token_ids, steps, dump_xlsx, formulas, dump_csv, exports, name, as_json, **options):
+    """Show a step of training on TEXT: each prediction's penalty, each weight's gradient, the update.
+
+    The rate stays the same, nothing is clipped, and the weights in DIR stay as they are.
+
+    \b
+    Example:
+      sheetgpt train-step ann --weights names --steps 20 --dump-xlsx --formulas
+    """
+    from sheetgpt.ladder import DEFAULTS
+    from sheetgpt.model import load_model
+    from sheetgpt.optimizer import Settings
+    from sheetgpt.train_step import example, train_steps
+
+    model = load_model(weights)
+    options["optimizer"] = options["optimizer"] or DEFAULTS[model.config.model].optimizer
+    formulas = formulas and notice_of_formulas(model)
+    seen = example(model, text, token_ids, room=live_room(formulas))
+    training = train_steps(model, seen, Settings(steps=steps, **options), text)
+    files = dump(training, exports, name, xlsx=dump_xlsx or formulas, csv=dump_csv, live=formulas)
+    if as_json:
+        show.print_json(as_data(training, files))
+    else:
+        click.echo(as_text(training, files))
+
+
+def notice_of_formulas(model) -> bool:
+    """Can this model's gradients be formulas? If not, a person is told that they are values."""
+    possible = model.config.model not in ("attention", "gpt2")
+    if not possible:
+        show.notice(f"Gradients of {model.config.model} are dumped as values: formulas go from the die to the mlp.")
+    return possible
+
+
+def live_room(live: bool) -> int:
+    from sheetgpt.workbook.training import ROOM
+
+    return ROOM if live else 0
+
+
+def dump(training, exports: Path, name: str | None, *, xlsx: bool, csv: bool, live: bool) -> list[Path]:
+    """Write what was asked for; the files written."""
+    from sheetgpt.dump import slug
+
+    ids = "-".join(map(str, training.example.ids))
+    base = exports / (name or f"{slug(training.text or ids)}-train-step")
+    files = []
+    if xlsx:
+        from sheetgpt.workbook.training import write_training
+
+        files.append(write_training(training, base.with_name(f"{base.name}.xlsx"), live=live))
+    if csv:
+        from sheetgpt.training_csv import write_folder
+
+        files.append(write_folder(training, base))
+    return files
+
+
+def as_data(training, files: list[Path]) -> dict:
+    first = training.steps[0]
+    return {
+        "model": training.model.config.model,
+        "settings": asdict(training.settings),
+        "losses": [step.loss for step in training.steps],
+        "loss_table": [asdict(row) for row in training.loss_table(first)],
+        "update": update_rows(first),
+        "gradient_check": [asdict(row) for row in training.gradient_check],
+        "files": [str(file) for file in files],
+    }
+
+
+def update_rows(step, limit: int = 1000) -> list[dict]:
+    """Each weight: old, gradient, the optimiser's state, new; the first ones of many."""
+    from itertools import islice
+
+    import numpy as np
+
+    def rows():
+        for name, old in step.weights.items():
+            columns = {"old": old, "gradient": step.gradients[name]}
+            columns |= {what: step.moments[f"{what}_{name}"] for what in ("mean", "square") if step.moments}
+            columns["new"] = step.new[name]
+            for at in np.ndindex(old.shape):
+                where = {"weight": name, "row": at[0], "column": at[1]}
+                yield where | {what: float(matrix[at]) for what, matrix in columns.items()}
+
+    return list(islice(rows(), limit))
+
+
+def as_text(training, files: list[Path], shown: int = 30) -> str:
+    first, last = training.steps[0], training.steps[-1]
+    losses = [
+        [row.position, show.token(row.context), show.token(row.target), f"{row.probability:.4f}", f"{row.penalty:.4f}"]
+        for row in training.loss_table(first)
+    ]
+    updates = update_rows(first, shown)
+    cells = [
+        [row["weight"], f"{row['row']},{row['column']}", *(f"{value:.4f}" for value in list(row.values())[3:])]
+        for row in updates
+    ]
+    count = sum(matrix.size for matrix in first.weights.values())
+    more = [f"... and {count - shown:,} weights more"] if count > shown else []
+    curve = [f"Loss after {last.number} steps' start: {last.loss:.4f}"] if last is not first else []
+    most = max((one.difference for one in training.gradient_check), default=None)
+    agree = [f"Backprop, nudges and the graph of Values differ by at most {most:.1e}"] if most is not None else []
+    return "\n".join(
+        [
+            show.table(["position", "context", "target", "probability", "penalty"], losses[:shown]),
+            f"Loss {first.loss:.4f}",
+            "",
+            show.table(["weight", "cell", *list(updates[0])[3:]], cells),
+            *more,
+            *curve,
+            *agree,
+            *(f"Wrote {file}" for file in files),
+        ]
+    )

@@ -1,0 +1,49 @@
+"""Steps of training as a folder of CSVs: one file a matrix and step, the loss table, the losses, the gradient check."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+from sheetgpt import decimals
+from sheetgpt.dump import MANIFEST, csv_bytes, replacing_folder
+from sheetgpt.train_step import Training
+
+
+def write_folder(training: Training, folder: Path) -> Path:
+    """Write `step_N/NAME.csv` for every matrix, without header and index as weights have it, and the tables."""
+    about = {
+        "sheetgpt": version("sheetgpt"),
+        "text": training.text,
+        "constants": dict(training.model.config.rows()) | {"model": training.model.config.model},
+        "settings": asdict(training.settings),
+        "losses": [step.loss for step in training.steps],
+        "matrices": {name: list(matrix.shape) for name, matrix in training.steps[0].matrices.items()},
+    }
+    with replacing_folder(folder) as temporary:
+        for step in training.steps:
+            of_step = temporary / f"step_{step.number}"
+            of_step.mkdir()
+            for name, matrix in step.matrices.items():
+                (of_step / f"{name}.csv").write_bytes(b"".join(line + b"\n" for line in decimals.to_lines(matrix)))
+            (of_step / "loss_table.csv").write_bytes(table(training.loss_table(step)))
+        losses = [["step", "loss"], *([step.number, step.loss] for step in training.steps)]
+        (temporary / "losses.csv").write_bytes(csv_bytes(losses))
+        for name in ("gradient_check", "value_graph"):
+            if rows := getattr(training, name):
+                (temporary / f"{name}.csv").write_bytes(table(rows))
+        (temporary / MANIFEST).write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    return folder
+
+
+def table(rows: Sequence) -> bytes:
+    """Rows of one dataclass under the names of its fields; lists as numbers with spaces between."""
+    first = asdict(rows[0])
+    return csv_bytes([list(first), *([_flat(value) for value in asdict(row).values()] for row in rows)])
+
+
+def _flat(value):
+    return " ".join(map(str, value)) if isinstance(value, tuple) else value
