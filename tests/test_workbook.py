@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from zipfile import ZipFile
@@ -89,7 +90,11 @@ def test_every_stage_stands_under_its_name_to_the_last_bit(trace, file):
     assert_equals_trace(file, trace)
 
 
-@pytest.mark.parametrize("config", [ONE_BLOCK, SMALL, WIDE_HEADS])
+@pytest.mark.parametrize(
+    "config",
+    [ONE_BLOCK, SMALL, WIDE_HEADS, *(replace(ONE_BLOCK, model=rung) for rung in ("softmax", "bigram", "mlp"))],
+    ids=lambda config: f"{config.model} {config.n_layer} x {config.n_embd}",
+)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_models_of_any_shape_and_both_numeric_modes_are_written_exactly(config, dtype, tmp_path):
     write_random_model(tmp_path, config)
@@ -176,8 +181,6 @@ def test_the_index_says_what_was_run(trace, file):
 
 def strange_trace(folder: Path, tokens: list[str]):
     """A run whose prompt is these tokens, made by hand: a token table may hold them all."""
-    from dataclasses import replace
-
     from sheetgpt.frames import Labels
 
     config = Config(1, 1, 4, 32, len(tokens))

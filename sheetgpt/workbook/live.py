@@ -59,16 +59,17 @@ class Writer:
         self.weights = lay_out_weights(plan.weights)
         self.book = Book("GPT-2, live")
         self.names: Names = {}
-        self.first = next(step for step in plan.steps if step.rows == "tokens")  # its row labels are everybody's
+        self.first = next((step for step in plan.steps if step.rows == "tokens"), None)  # its labels are everybody's
         self.sources = {name: Source(name, area) for name, area in self.weights.items()}
         for step in matrix_steps(plan.steps):
             if step.rows != "text":
                 area, heads = self.places[step.name].area, plan.model.config.n_head
                 self.sources[step.name] = Source(step.name, area, live_axes(step), heads=heads)
-        tokens, first = self.places["final_tokens"].area, self.places[self.first.name].area
-        self.sources["final_tokens"] = Source("token_ids", tokens.part(row=1), vector=True)
-        positions = Area(first.tab, first.row, 0, first.rows, 1)
-        self.sources["positions"] = Source("positions", positions, "rows", vector=True)
+        self.sources["final_tokens"] = Source("token_ids", self.places["final_tokens"].area.part(row=1), vector=True)
+        if self.first:
+            area = self.places[self.first.name].area
+            positions = Area(area.tab, area.row, 0, area.rows, 1)
+            self.sources["positions"] = Source("positions", positions, "rows", vector=True)
 
     @property
     def count(self) -> int:
@@ -106,7 +107,7 @@ class Writer:
 
     def define_names(self) -> None:
         """Every stage, every weight, what their formulas use, the tokens, and how many there are."""
-        tokens, first = self.places["final_tokens"].area, self.sources["positions"].area
+        tokens = self.places["final_tokens"].area
         for step in matrix_steps(self.plan.steps):
             if step.rows != "text":
                 self.names[step.name] = self.sources[step.name].refers_to()
@@ -115,8 +116,9 @@ class Writer:
         self.names["final_tokens"] = Source("", tokens, "columns").refers_to()
         self.names["tokens"] = Source("", tokens.part(rows=1), "columns").refers_to()
         self.names["token_ids"] = Source("", tokens.part(row=1), "columns").refers_to()
-        self.names["positions"] = self.sources["positions"].refers_to()
-        self.names["used"] = f'{first.address()}<>""'
+        if self.first:
+            self.names["positions"] = self.sources["positions"].refers_to()
+            self.names["used"] = f'{self.sources["positions"].area.address()}<>""'
         self.names[N_TOKENS] = Area(EMBEDDINGS, tokens.row - 1, tokens.column, 1, 1).address()
         self.names["message"] = Area(EMBEDDINGS, tokens.row - 1, tokens.column + 1, 1, 1).address()
         if self.plan.has_words:
@@ -188,8 +190,12 @@ class Writer:
 
     def label_rows(self, place: Place) -> None:
         area, tab = place.area, place.tab
-        for column, name in enumerate(("position", "token")):
+        by_token = place.step.rows == "vocabulary"
+        for column, name in enumerate(("id" if by_token else "position", "token")):
             self.book.text(tab, area.row - 1, column, name, "head name")
+        if by_token:
+            self.label_vocabulary(area)
+            return
         if place.step.rows == "last token":
             last = f'=IF({N_TOKENS}=0,"",{N_TOKENS}-1)'
             self.book.formula(tab, area.row, 0, last, self.count - 1, "position")
@@ -211,6 +217,9 @@ class Writer:
             self.book.dimension_head(area, 0)
             self.book.text(tab, area.row - 1, 1, "token  \\  dimension", "head name")
             return
+        if step.columns == "logit":
+            self.book.text(tab, area.row - 1, area.column, step.name, "head token")
+            return
         keys, by_head = self.plan.max_tokens, step.columns == "heads x keys"
         for level, name in enumerate(("head", "key") if by_head else ("key",)):
             row = area.row - place.header_rows + level
@@ -226,14 +235,17 @@ class Writer:
             token = f'=IF({label}="","",INDEX(tokens,1,{label}+1))'
             self.book.formula(tab, area.row - 1, at, token, self.trace.tokens[key] if used else "", "head token")
 
+    def label_vocabulary(self, area: Area) -> None:
+        for i, token in enumerate(self.trace.labels.vocabulary()):
+            self.book.number(area.tab, area.row + i, 0, i, "position")
+            self.book.text(area.tab, area.row + i, 1, token, "token")
+
     def label_logits(self, area: Area) -> None:
         """Beside each logit its token, probability and rank."""
-        book, vocabulary = self.book, self.trace.labels.vocabulary()
+        book = self.book
         for column, title in enumerate(("id", "token", "logit", "probability", "rank")):
             book.text(LOGITS, area.row - 1, column, title, "head left" if title == "token" else "head token")
-        for i, token in enumerate(vocabulary):
-            book.number(LOGITS, area.row + i, 0, i, "position")
-            book.text(LOGITS, area.row + i, 1, token, "token")
+        self.label_vocabulary(area)
         best = sorted(self.trace.predictions(area.rows), key=lambda one: one.id)
         share = Area(LOGITS, area.row, area.column + 1, area.rows, 1)
         softmax = f'IF({N_TOKENS}=0,"",EXP(logits-MAX(logits))/SUM(EXP(logits-MAX(logits))))'
@@ -244,7 +256,7 @@ class Writer:
         rank = Area(LOGITS, area.row, area.column + 2, area.rows, 1)
         book.put(Formulas(rank, [[one.rank] for one in best], ranks), "live count")
         self.names["logit_ids"] = Area(LOGITS, area.row, 0, area.rows, 1).address()
-        self.names["probabilities"] = share.address()
+        self.names["token_probabilities"] = share.address()
         sheet = book.sheets[LOGITS]
         sheet.set_column(area.column, area.column + 2, 11)
         sheet.freeze_panes(area.row, LABEL_COLUMNS)
@@ -287,12 +299,13 @@ def guarded(step: Step, formula: str, inputs: Sequence[Input], place: Place) -> 
     """A formula that leaves cells empty where there is no token."""
     if step.rows != "tokens":
         return f'IF({N_TOKENS}=0,"",{formula})'
-    piece = inputs[0].piece
+    piece, by_key = inputs[0].piece, step.columns in ("keys", "heads x keys")
+    label = cell(place.area.row + piece.box[0], 0)  # the row's position
     if piece.kind == "row":
-        return f'IF({cell(place.area.row + piece.box[0], 0)}="","",{formula})'
+        return f'IF({label}="","",{formula})'
     if piece.kind == "cell":
-        return f'IF({inputs[0].cell}="","",{formula})'
-    used = "used*TRANSPOSE(used)" if step.columns in ("keys", "heads x keys") else "used"
+        return f'IF({inputs[0].cell if by_key else label}="","",{formula})'
+    used = "used*TRANSPOSE(used)" if by_key else "used"
     return f'IF({used},{formula},"")'
 
 

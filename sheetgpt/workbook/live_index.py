@@ -160,5 +160,5 @@ def write_best_tokens(book: Book, plan: Plan, places: dict[str, Place]) -> None:
         book.formula(HEAD, number, 2, f"{{={empty}{ids})}}", one.id, "live count")
         book.formula(HEAD, number, 3, f"={empty}LARGE(logits,{rank}))", one.logit, "live number")
         book.formula(
-            HEAD, number, 4, f"={empty}INDEX(probabilities,{token_id}+1))", one.probability, "live probability"
+            HEAD, number, 4, f"={empty}INDEX(token_probabilities,{token_id}+1))", one.probability, "live probability"
         )

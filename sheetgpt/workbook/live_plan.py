@@ -20,7 +20,7 @@ LONGEST_WORD = 12  # characters that there is room for, or the prompt's longest 
 SPARE_TOKENS = 4  # room beyond the prompt, where --max-tokens doesn't say how much
 FEWEST_TOKENS = 12
 MOST_CELLS = 40_000_000  # weights and formula cells beyond which no spreadsheet program is of use
-CELLS_A_SECOND, BYTES_A_CELL = 600_000, 10  # what writing takes, roughly
+CELLS_A_SECOND, BYTES_A_CELL = 1_500_000, 12  # what writing takes, roughly
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,15 @@ def plan(model: Model, trace: Trace, *, max_tokens: int | None = None, blocks: r
     """
     if trace.overridden:
         raise DumpError("a live workbook computes every stage itself: dump it without --set and change the cells there")
-    count, limit = len(trace.token_ids), model.config.n_ctx
-    wanted = min(limit, max(FEWEST_TOKENS, count + SPARE_TOKENS)) if max_tokens is None else max_tokens
+    count = len(trace.token_ids)
+    spare = max(FEWEST_TOKENS, count + SPARE_TOKENS)
+    limit = model.room(spare if max_tokens is None else max_tokens)
+    wanted = min(limit, spare) if max_tokens is None else max_tokens
     if not count <= wanted <= limit:
         raise DumpError(f"--max-tokens {wanted}: the prompt has {count} tokens and the model's context holds {limit}")
     named = [step for step in model.steps if blocks is None or in_blocks(step, blocks)]
+    if not any(blocks is None or step.block is not None for step in named):
+        raise DumpError(f"--blocks: a {model.config.model} has no blocks; leave the option out")
     if blocks is None and model.tokenizer is None:
         named = [step for step in named if step.name not in ("separated_into_words", "prompt_to_tokens")]
     used = {name for step in named for name in step.inputs}
