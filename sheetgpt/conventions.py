@@ -156,6 +156,7 @@ TABLE = (
         "pos_emb: 1 T d",
         made="first rows of model_wpe",
     ),
+    Row("position_table", "T d"),
     Row(
         "position_embeddings",
         "T d",
@@ -201,6 +202,8 @@ TABLE = (
         "block{i}_splitVResultBuffer: T (H s)",
         VIZ + "v: 1 H T s",
     ),
+    Row("block_{i}_step_5_queries_rotated", "T (H s)"),
+    Row("block_{i}_step_5_keys_rotated", "T (H s)"),
     Row(
         "block_{i}_step_6",
         "T (H K)",

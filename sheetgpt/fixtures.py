@@ -72,9 +72,8 @@ def make(
 
 def choose(patterns: Sequence[str], known: naming.Known, model: Model) -> list[naming.Entry]:
     """The stages of a model that fit any pattern, by our name or the convention's, and have a name there."""
-    everything = [
-        entry for entry in naming.entries(known) if not entry.of.startswith("model_") or entry.of in model.weights
-    ]
+    held = {step.name for step in model.steps} | set(model.weights)
+    everything = [entry for entry in naming.entries(known) if entry.of in held]
     chosen = set()
     for pattern in patterns:
         fitting = [
@@ -206,6 +205,9 @@ class Matrices(Mapping):
 
     def __len__(self) -> int:
         return len(self._found)
+
+    def __contains__(self, stage: object) -> bool:
+        return stage in self._found
 
     def __getitem__(self, stage: str) -> np.ndarray:
         name, entry = self._found[stage]

@@ -24,9 +24,9 @@ from sheetgpt.setting import TEXT_STAGES, Shape, config_of
 
 RUN = "run:"
 STAGE_NAME = re.compile(
-    r"separated_into_words|prompt_to_tokens|final_tokens|token_embeddings|position_embeddings|triangle_matrix"
-    r"|block_\d+_step_(?:[1-4]|5_(?:queries|keys|values)|[6-9]|1[0-6])"
-    r"|last_hidden_state|last_layernorm|predicted_embedding|logits|predicted_token|model_\w+"
+    r"separated_into_words|prompt_to_tokens|final_tokens|token_embeddings|position_(?:table|embeddings)|triangle_matrix"
+    r"|block_\d+_step_(?:[1-4]|5_(?:queries|keys)(?:_rotated)?|5_values|[6-9]|1[0-6])|context|mlp_\w+"
+    r"|last_hidden_state|last_layernorm|predicted_embedding|logits|probabilities|predicted_token|model_\w+"
 )
 DAMAGED = (OSError, ValueError, EOFError, AttributeError, BadZipFile, zlib.error, NotImplementedError)
 SAMPLE = 4096  # numbers that are looked at to tell a side's precision
@@ -283,7 +283,7 @@ def number_in(cell) -> float:
 def open_source(
     text: str, *, weights: str | None = None, dtype: str = "float64", map_file: Path | None = None
 ) -> Source:
-    """A side as it is typed: `run:PROMPT`, a CSV folder, an .npz, or a workbook (with a map where it has no names)."""
+    """A side as it is typed: `run:PROMPT`, a CSV folder, a file of arrays, or a workbook (`map_file`: its places)."""
     if text.startswith(RUN):
         from sheetgpt.model import load_model
 
@@ -294,10 +294,14 @@ def open_source(
         return FolderSource(path)
     if not path.exists():
         raise DumpError(f"{text} does not exist: give a CSV dump's folder, a workbook, an .npz, or run:PROMPT")
-    if path.suffix.lower() == ".npz":
-        return NpzSource(path)
+    if path.suffix.lower() in (".npz", ".safetensors", ".json"):
+        from sheetgpt.fixtures import source
+
+        return source(path)
     from sheetgpt.workbook.source import SUFFIXES, WorkbookSource
 
     if path.suffix.lower() in SUFFIXES:
         return WorkbookSource(path, map_file)
-    raise DumpError(f"{text} is no CSV dump's folder, no workbook ({', '.join(SUFFIXES)}) and no .npz")
+    raise DumpError(
+        f"{text} is no CSV dump's folder, no workbook ({', '.join(SUFFIXES)}) and no .npz, .safetensors or .json"
+    )

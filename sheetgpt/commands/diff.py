@@ -31,7 +31,8 @@ CELLS = ["stage", "left at", "right at", "row", "column", "left", "right"]
 def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype, report, as_json):
     """Compare LEFT and RIGHT stage by stage; say which diverges first, and why.
 
-    Each side is a CSV dump's folder, a workbook (.xlsx, .xlsb, .ods), an .npz of matrices by stage name, or run:PROMPT.
+    Each side is a CSV dump's folder, a workbook (.xlsx, .xlsb, .ods), run:PROMPT, or arrays (.npz, .safetensors, .json)
+    called as the stages are, or as another program calls them: see `sheetgpt stages`.
     Exit code 0: equal; 1: different; 2: trouble.
 
     \b

@@ -1,4 +1,4 @@
-"""`sheetgpt stages`: every stage of the pipeline, how it is made, and what other programs call it; also docs/stages.md."""
+"""`sheetgpt stages`: every stage, how it is made, and what other programs call it; prints docs/stages.md too."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def names_option(default: str | None = None):
 @click.option("--markdown", is_flag=True, help="Print docs/stages.md.")
 @show.json_option
 def command(names, markdown, as_json):
-    r"""Show every stage, in order, and its name in other programs; with --names one program's names and shapes.
+    """Show every stage, in order, and its name in other programs; with --names one program's names and shapes.
 
     In names {i} is the block's number, {last} the last block's, {n} the number of blocks.
 
@@ -47,20 +47,18 @@ def as_data() -> dict:
     from dataclasses import asdict
 
     from sheetgpt.axes import shape_text
-    from sheetgpt.config import Config
     from sheetgpt.conventions import CONVENTIONS, TABLE
-    from sheetgpt.steps import gpt2
 
-    steps = {step.name: step for step in gpt2(Config(1, 1, 1, 1, 1))}
+    told = told_steps()
     stages = []
     for row in TABLE:
-        step = steps.get(row.stage.replace("{i}", "0"))
+        title, how = told.get(row.stage, (row.made, ""))
         cells = {name: row.cell(name) for name in CONVENTIONS}
         stages.append(
             {
                 "stage": row.stage,
-                "title": step.title if step else row.made,
-                "how": step.words.replace("block_0_", "block_{last}_") if step else "",
+                "title": title,
+                "how": how,
                 "names": {
                     name: {"names": cell.names, "also_read": cell.aliases, "shape": shape_text(cell.axes)}
                     for name, cell in cells.items()
@@ -70,6 +68,25 @@ def as_data() -> dict:
         )
     conventions = [asdict(convention) | {"masked": str(convention.masked)} for convention in CONVENTIONS.values()]
     return {"conventions": conventions, "stages": stages}
+
+
+def told_steps() -> dict[str, tuple[str, str]]:
+    """Stage pattern -> (title, how it is made), told by the first kind of positions that has it."""
+    from sheetgpt.config import POSITIONS, Config
+    from sheetgpt.steps import gpt2
+
+    told = {}
+    for position in POSITIONS:
+        steps = {step.name: step for step in gpt2(Config(2, 1, 2, 1, 1, position))}
+        for name, step in steps.items():
+            how = step.words.replace("block_1_", "block_{last}_")
+            if step.block == 0:
+                later = steps[name.replace("block_0", "block_1")].words
+                how = how if later == step.words else f"{how}; later {later.replace('block_0', 'block_{i-1}')}"
+            if step.block != 1:
+                only = "" if position == POSITIONS[0] else f" ({position} positions only)"
+                told.setdefault(name.replace("block_0_", "block_{i}_"), (step.title + only, how))
+    return told
 
 
 def overview(data: dict) -> str:
