@@ -106,14 +106,35 @@ def asked_contender() -> str | None:
     return sys.argv[2] if sys.argv[1:2] == ["--contender"] else None
 
 
+def wait_until_calm(share: float = 0.05, longest: float = 20.0) -> None:
+    """Wait until other programs take less than this share of the processor, at most so many seconds. Linux only."""
+    end = time.monotonic() + longest
+    while Path("/proc/stat").exists() and time.monotonic() < end:
+        before = processor_ticks()
+        time.sleep(0.25)
+        busy, total = (now - then for now, then in zip(processor_ticks(), before, strict=True))
+        if busy <= share * total:
+            return
+
+
+def processor_ticks() -> tuple[int, int]:
+    """(busy, all) ticks of all cores since the machine started."""
+    ticks = [int(field) for field in Path("/proc/stat").read_text(encoding="utf-8").split("\n", 1)[0].split()[1:9]]
+    return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
+
+
 def in_turn(rounds: int, *, warm_up: int = 1, **contenders: Contender) -> Rounds:
-    """Each contender once a round, in turn, every second round backwards: (name -> what each round gave)."""
+    """Each contender once a round, in turn, every second round backwards: (name -> what each round gave).
+
+    Each turn waits until the machine is calm; a machine that never is gives figures that say little.
+    """
     for _ in range(warm_up):
         for contender in contenders.values():
             contender()
     results: Rounds = {name: [] for name in contenders}
     for number in range(rounds):
         for name in list(contenders)[:: -1 if number % 2 else 1]:
+            wait_until_calm()
             results[name].append(contenders[name]())
     return results
 
