@@ -127,6 +127,9 @@ def live_names(path: Path) -> dict[str, str]:
     """The names of a live workbook that stand for the cells in use, as they are written; {} for any other file."""
     try:
         with ZipFile(path) as archive:
+            if "content.xml" in archive.namelist():
+                texts = {name.lower(): excel_text(text) for name, text in ods_texts(archive)}
+                return {name: text for name, text in texts.items() if LIVE_RANGE.match(text)}
             part = workbook_part(archive)
             names = ET.fromstring(archive.read(part)).iter() if part.endswith(".xml") else ()  # noqa: S314 - as above
             texts = {one.get("name", "").lower(): one.text or "" for one in names if one.tag.endswith("}definedName")}
@@ -142,7 +145,21 @@ def xlsx_names(workbook: bytes) -> Iterator[tuple[str, tuple[Area, ...]]]:
 
 
 def ods_names(archive: ZipFile) -> Iterator[tuple[str, tuple[Area, ...]]]:
-    """LibreOffice writes the names behind the cells, so the whole part streams by."""
+    return ((name, ods_areas(text)) for name, text in ods_texts(archive))
+
+
+def excel_text(text: str) -> str:
+    """What a name in an .ods stands for, as an .xlsx has it.
+
+    >>> excel_text("of:=[$b.$C$5]:INDEX([$b.$C$5:.$E$12];n_tokens;3)~[$b.$G$5]")
+    'b!$C$5:INDEX(b!$C$5:$E$12,n_tokens,3),b!$G$5'
+    """
+    plain = re.sub(r"\[\$?((?:'(?:[^']|'')+')|[^'.\]]+)\.([^\]]*)\]", r"\1!\2", text.removeprefix("of:="))
+    return plain.replace(":.", ":").replace(";", ",").replace("~", ",")
+
+
+def ods_texts(archive: ZipFile) -> Iterator[tuple[str, str]]:
+    """Each name and what it stands for. LibreOffice writes them behind the cells, so the whole part streams by."""
     from html import unescape
 
     rest = b""
@@ -153,7 +170,7 @@ def ods_names(archive: ZipFile) -> Iterator[tuple[str, tuple[Area, ...]]]:
                 end = found.end()
                 attributes = {k: unescape(v) for k, v in ODS_ATTRIBUTE.findall(found[2].decode("utf-8", "replace"))}
                 where = attributes.get("cell-range-address") or attributes.get("expression", "")
-                yield attributes.get("name", ""), ods_areas(where)
+                yield attributes.get("name", ""), where
             rest = text[max(end, len(text) - STRETCH // 16) :]
 
 

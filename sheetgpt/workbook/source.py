@@ -23,6 +23,8 @@ __all__ = ["SUFFIXES", "WorkbookSource"]
 
 KEY_COLUMN, VALUE_COLUMN = 1, 2  # of the index tab
 KEYS = {"Prompt": "prompt", "Numbers": "dtype", "Weights folder": "weights"}  # as the index has them -> as a manifest
+NOT_TOLD = {"Prompt": "(token ids)", "Weights folder": "(in memory)"}
+CHANGED = "Changed by hand"
 CONSTANTS = tuple(Config.__dataclass_fields__)
 
 
@@ -53,8 +55,16 @@ class WorkbookSource(Source):
         tab = self.book.tab(INDEX)
         found = index_facts(tab.numbers, tab.others)
         constants = {name: found[name] for name in CONSTANTS if name in found}
-        about = {ours: found[key] for key, ours in KEYS.items() if key in found}
-        return about | {"constants": constants}
+        about = {
+            ours: found[key] for key, ours in KEYS.items() if found.get(key, NOT_TOLD.get(key)) != NOT_TOLD.get(key)
+        }
+        changed = str(found[CHANGED]).split(", ") if CHANGED in found else []
+        return about | {"constants": constants, "overridden": changed}
+
+    @property
+    def is_live(self) -> bool:
+        """Are its stages formulas?"""
+        return N_TOKENS in self.book.names
 
     def read(self, name):
         place = self.places[name]

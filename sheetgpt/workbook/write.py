@@ -6,6 +6,7 @@ The workbook whose stages are formulas is `live`'s.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,10 +32,12 @@ from sheetgpt.workbook.layout import (
     tabs,
     widths,
 )
+from sheetgpt.workbook.marks import Mark, mark
 
 if TYPE_CHECKING:
     from sheetgpt.forward import Trace
 
+NO_MARKS: Mapping[str, Sequence[Mark]] = {}
 BEST = 10  # tokens in the table under the predicted one and in the chart
 HEADINGS = {
     "Prompt_to_Tokens": "From the prompt to tokens: words, then merges, pass by pass",
@@ -46,16 +49,19 @@ MAX_MERGE_CELLS = 2_000_000  # of the merge trace: beyond, it is a table that no
 SEE_TRACE = "`sheetgpt tokenize --trace` prints it."
 
 
-def write_workbook(trace: Trace, path: Path, *, head_layout: str = "heads") -> Path:
-    """Write the run's workbook. Returns its path. Raises DumpError where it can't be written or doesn't fit a sheet."""
+def write_workbook(
+    trace: Trace, path: Path, *, head_layout: str = "heads", marks: Mapping[str, Sequence[Mark]] = NO_MARKS
+) -> Path:
+    """Write the run's workbook. Returns its path. Raises DumpError where it can't be written or doesn't fit a sheet.
+
+    marks: cells to mark, by stage, as a person changed them.
+    """
     texts = {name: text_table(trace, name) for name in trace if trace.step(name).rows == "text"}
     places = lay_out(stage_shape(trace, name, texts, head_layout) for name in trace)
     book = Book("GPT-2, stage by stage")
     book.add_tab(INDEX)
     for tab, found in tabs(places).items():
         book.add_tab(tab, HEADINGS.get(tab) or block_heading(tab), widths([a for place in found for a in place.areas]))
-        if tab in style.FIRST_WIDTHS:
-            book.sheets[tab].set_column(*style.FIRST_WIDTHS[tab])
         for place in found:
             book.stage_head(place)
             book.define(place.step.name, place.refers_to())
@@ -65,6 +71,9 @@ def write_workbook(trace: Trace, path: Path, *, head_layout: str = "heads") -> P
                 write_logits(book, place, trace)
             else:
                 write_matrix_stage(book, place, *stage_matrix(trace, place.step.name, head_layout))
+    for name, found in marks.items():
+        if name in places:
+            mark(book, places[name], found)
     write_best_tokens(book, places["predicted_token"].last_row + 2, trace)
     write_index(book, trace, places)
     book.save(path)
