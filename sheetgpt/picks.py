@@ -35,24 +35,21 @@ class Record:
     keep_tables: bool = False  # they are needed for dumps only
     tokens: list[dict] = field(default_factory=list)
     tables: list[PickTable] = field(default_factory=list)
-    interrupted: bool = False
+    interrupted: bool = False  # by Ctrl-C, which whoever follows the tokens notes here
     slides: int = 0
     ended_text: bool = False
 
     def following(self, tokens: Iterator[Generated]) -> Iterator[Generated]:
-        """The same tokens, each one noted. Ctrl-C ends them."""
+        """The same tokens, each one noted."""
         start = 0
-        try:
-            for token in tokens:
-                self.slides += token.context_start != start
-                start, self.ended_text = token.context_start, token.ends
-                names = ("id", "token", "text", "logit", "probability", "rank")
-                self.tokens.append({name: getattr(token, name) for name in names})
-                if self.keep_tables:
-                    self.tables.append(token.pick.table())
-                yield token
-        except KeyboardInterrupt:
-            self.interrupted = True
+        for token in tokens:
+            self.slides += token.context_start != start
+            start, self.ended_text = token.context_start, token.ends
+            names = ("id", "token", "text", "logit", "probability", "rank")
+            self.tokens.append({name: getattr(token, name) for name in names})
+            if self.keep_tables:
+                self.tables.append(token.pick.table())
+            yield token
 
     @property
     def text(self) -> str:

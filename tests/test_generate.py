@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from models import SMALL, random_matrices
@@ -18,8 +19,7 @@ from sheetgpt import cli, load_model
 from sheetgpt.bpe import write_tables
 from sheetgpt.bpe_words import ALPHABET, spell
 from sheetgpt.config import Config
-from sheetgpt.decode import generate
-from sheetgpt.picks import Record
+from sheetgpt.decode import Decoder, generate
 from sheetgpt.sample import COLUMNS, Sampling
 from sheetgpt.weights import write_weights
 
@@ -247,17 +247,38 @@ def test_a_large_vocabularys_tables_are_cut_and_say_so(tmp_path, capsys, monkeyp
     capsys.readouterr()
 
 
-def test_ctrl_c_ends_with_what_was_made_so_far(folder):
-    model = load_model(folder)
+@pytest.mark.parametrize("where", ["decoding", "printing"])
+def test_ctrl_c_at_any_place_ends_with_what_was_made_so_far(run, monkeypatch, where):
+    calls = iter(range(100))
 
-    def interrupted():
-        yield from list(model.generate("ab", 3, stop_at_eos=False))
-        raise KeyboardInterrupt
+    def interrupt(function):
+        def interrupted(*args, **kwargs):
+            if next(calls) == 3:
+                raise KeyboardInterrupt
+            return function(*args, **kwargs)
 
-    record = Record(model, "ab", [1, 2], 100, Sampling())
-    assert len(list(record.following(interrupted()))) == 3
-    assert record.as_data()["end"] == "interrupted"
-    assert len(record.as_data()["tokens"]) == 3
+        return interrupted
+
+    if where == "decoding":
+        monkeypatch.setattr("sheetgpt.decode.Decoder.feed", interrupt(Decoder.feed))
+    else:
+        monkeypatch.setattr("click.echo", interrupt(click.echo))
+    code, out, err = run("ab", "-n", 100, "--no-stop-at-eos")
+    assert (code, err) == (130, "Interrupted after 3 of 100 tokens.\n")
+    assert out.startswith("ab")
+    assert out.endswith("\n")
+
+
+def test_ctrl_c_still_prints_json(run, monkeypatch):
+    monkeypatch.setattr("sheetgpt.picks.Record.following", lambda *_: raising())
+    code, out, _ = run("ab", "--json")
+    assert code == 130
+    assert (json.loads(out)["end"], json.loads(out)["tokens"]) == ("interrupted", [])
+
+
+def raising():
+    raise KeyboardInterrupt
+    yield
 
 
 def test_ctrl_c_in_a_terminal_keeps_the_text_and_writes_the_dump(folder, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from pathlib import Path
 
 import click
@@ -56,7 +57,10 @@ def command(
     _, ids = model.encode(prompt, token_ids)
     record = Record(model, prompt, ids, n, sampling, keep_tables=dump_xlsx or dump_csv)
     tokens = record.following(generate(model, ids, n, sampling, stop_at_eos=stop_at_eos, slide=slide))
-    stream(tokens, "" if as_json else text_of(model, prompt, ids), quiet=as_json)
+    try:
+        stream(tokens, text_of(model, prompt, ids), quiet=as_json)
+    except KeyboardInterrupt:
+        record.interrupted = True
     files = dump(record, exports, name, xlsx=dump_xlsx, csv=dump_csv)
     if as_json:
         show.print_json(record.as_data() | {"files": [str(file) for file in files]})
@@ -74,12 +78,14 @@ def text_of(model, prompt: str | None, ids: list[int]) -> str:
 
 def stream(tokens, prompt: str, *, quiet: bool) -> None:
     """The prompt and the text of each token as soon as it is there."""
-    if not quiet:
-        click.echo(prompt, nl=False)
-    for token in tokens:
-        if not quiet:
+    if quiet:
+        deque(tokens, maxlen=0)
+        return
+    click.echo(prompt, nl=False)
+    try:
+        for token in tokens:
             click.echo(token.text, nl=False)
-    if not quiet:
+    finally:
         click.echo()
 
 
