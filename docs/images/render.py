@@ -1,4 +1,6 @@
-"""Pictures of a workbook's tabs, as LibreOffice shows them: `python render.py FILE.xlsx TAB RANGE PICTURE.png ...`.
+"""A picture of parts of a workbook's tabs, as LibreOffice shows them, under each other.
+
+    python docs/images/render.py FILE.xlsx PICTURE.png TAB RANGE [TAB RANGE ...]
 
 Needs soffice, pdftoppm and pillow. The file is copied with a print area; nothing else of it changes.
 """
@@ -13,6 +15,7 @@ from zipfile import ZipFile
 MARGIN = '<pageMargins left="0.2" right="0.2" top="0.2" bottom="0.2" header="0" footer="0"/>'
 A3_ONE_PAGE = '<pageSetup paperSize="8" orientation="landscape" fitToWidth="1" fitToHeight="1"/>'
 NOTHING = "$XFD$1048576"
+BORDER, GAP = 12, 20  # pixels
 
 
 def one_tab(source: Path, tab: str, area: str, target: Path) -> None:
@@ -22,25 +25,25 @@ def one_tab(source: Path, tab: str, area: str, target: Path) -> None:
         tabs = re.findall(r'<sheet name="([^"]+)"', book)
         fixed = re.sub(r"([A-Z]+)([0-9]+)", r"$\1$\2", area)
         areas = [fixed if name == tab else NOTHING for name in tabs]  # an empty page is not printed
-        name = "".join(
+        names = "".join(
             f'<definedName name="_xlnm.Print_Area" localSheetId="{i}">{tabs[i]}!{printed}</definedName>'
             for i, printed in enumerate(areas)
         )
-        book = re.sub(r"<definedName name=\"_xlnm.*?</definedName>", "", book)
-        book = book.replace("<definedNames>", f"<definedNames>{name}", 1)
+        book = book.replace("<definedNames>", f"<definedNames>{names}", 1)
+        shown = f"xl/worksheets/sheet{tabs.index(tab) + 1}.xml"
         for entry in old.namelist():
             text = old.read(entry)
             if entry == "xl/workbook.xml":
                 text = book.encode()
-            elif entry == f"xl/worksheets/sheet{tabs.index(tab) + 1}.xml":
-                sheet = re.sub(r"<pageSetup[^>]*/>", "", text.decode())
-                sheet = re.sub(r"<pageMargins[^>]*/>", MARGIN + A3_ONE_PAGE, sheet)
+            elif entry == shown:
+                sheet = re.sub(r"<pageMargins[^>]*/>", MARGIN + A3_ONE_PAGE, text.decode())
                 sheet = re.sub(r"<sheetPr>(.*?)</sheetPr>", r'<sheetPr>\1<pageSetUpPr fitToPage="1"/></sheetPr>', sheet)
                 text = sheet.encode()
             new.writestr(entry, text)
 
 
-def render(source: Path, tab: str, area: str, picture: Path) -> None:
+def part(source: Path, tab: str, area: str):
+    """One range as a picture, without the page around it."""
     from PIL import Image, ImageChops
 
     with tempfile.TemporaryDirectory() as folder:
@@ -49,14 +52,26 @@ def render(source: Path, tab: str, area: str, picture: Path) -> None:
         command = ["soffice", f"-env:UserInstallation=file://{here}/profile", "--headless", "--convert-to", "pdf"]
         subprocess.run([*command, "--outdir", folder, here / "one.xlsx"], check=True, capture_output=True)
         subprocess.run(["pdftoppm", "-r", "110", "-png", here / "one.pdf", here / "page"], check=True)
-        page = min(here.glob("page*.png"))
-        image = Image.open(page).convert("RGB")
-        box = ImageChops.difference(image, Image.new("RGB", image.size, "white")).getbbox()
-        left, top, right, bottom = box
-        image.crop((max(0, left - 12), max(0, top - 12), right + 12, bottom + 12)).save(picture, optimize=True)
+        page = Image.open(min(here.glob("page*.png"))).convert("RGB")
+        return page.crop(ImageChops.difference(page, Image.new("RGB", page.size, "white")).getbbox())
+
+
+def stacked(parts: list):
+    """Pictures under each other, all as wide as the widest."""
+    from PIL import Image
+
+    width = max(one.width for one in parts)
+    scaled = [one.resize((width, round(one.height * width / one.width))) for one in parts]
+    height = sum(one.height for one in scaled) + GAP * (len(scaled) - 1)
+    whole = Image.new("RGB", (width + 2 * BORDER, height + 2 * BORDER), "white")
+    top = BORDER
+    for one in scaled:
+        whole.paste(one, (BORDER, top))
+        top += one.height + GAP
+    return whole
 
 
 if __name__ == "__main__":
-    file, *rest = sys.argv[1:]
-    for tab, area, picture in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
-        render(Path(file), tab, area, Path(picture))
+    file, picture, *rest = sys.argv[1:]
+    found = [part(Path(file), tab, area) for tab, area in zip(rest[::2], rest[1::2], strict=True)]
+    stacked(found).quantize(128).save(picture, optimize=True)

@@ -60,8 +60,8 @@ class Book:
         kind = "block" if name.startswith("block_") else "index" if name == INDEX else "other"
         sheet.set_tab_color(style.TAB_COLOURS[kind])
         if heading:
-            sheet.set_column(0, 0, style.POSITION_WIDTH)
-            sheet.set_column(1, 1, style.TOKEN_WIDTH)
+            for column, width in enumerate(style.FIRST_WIDTHS.get(name, style.LABEL_WIDTHS)):
+                sheet.set_column(column, column, width)
             sheet.set_column(LABEL_COLUMNS, max(LABEL_COLUMNS, columns - 1), style.NUMBER_WIDTH)
             sheet.set_row(0, 24, self.format("tab line"))
             sheet.write_url(0, 0, f"internal:'{INDEX}'!A1", self.format("tab link"), "← index")

@@ -101,9 +101,10 @@ class Writer:
         return path
 
     def add_tab(self, tab: str, columns: int) -> None:
-        sheet = self.book.add_tab(tab, live_index.HEADINGS.get(tab) or HEADINGS.get(tab) or block_heading(tab), columns)
-        if tab in style.FIRST_WIDTHS:
-            sheet.set_column(*style.FIRST_WIDTHS[tab])
+        heading = live_index.HEADINGS.get(tab) or HEADINGS.get(tab)
+        if tab.startswith("weights_"):
+            heading = heading or f"Parameters of block {tab.removeprefix('weights_')}"
+        self.book.add_tab(tab, heading or block_heading(tab), columns)
 
     def define_names(self) -> None:
         """Every stage, every weight, what their formulas use, the tokens, and how many there are."""
@@ -228,9 +229,9 @@ class Writer:
         for column in range(area.columns):
             head, key = divmod(column, keys)
             at, used = area.column + column, key < self.count
-            if by_head:
-                self.book.number(tab, area.row - 3, at, head, "head")
             label = cell(area.row - 2, at)
+            if by_head:
+                self.book.formula(tab, area.row - 3, at, f'=IF({label}="","",{head})', head if used else "", "head")
             self.book.formula(tab, area.row - 2, at, f'=IF({key}<{N_TOKENS},{key},"")', key if used else "", "head")
             token = f'=IF({label}="","",INDEX(tokens,1,{label}+1))'
             self.book.formula(tab, area.row - 1, at, token, self.trace.tokens[key] if used else "", "head token")
@@ -282,7 +283,7 @@ class Writer:
         book.dimension_head(area, 0)
         tokens = self.trace.labels.vocabulary() if name in ("model_wte", "model_lm_head") else None
         for row in range(area.rows if area.rows > 1 else 0):
-            book.number(tab, area.row + row, 0, row, "position")
+            book.number(tab, area.row + row, 0 if tokens else 1, row, "position")
             if tokens:
                 book.text(tab, area.row + row, 1, tokens[row], "token")
         book.put(Numbers(area, np.asarray(self.plan.model.weights[name])), "parameter")

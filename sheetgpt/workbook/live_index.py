@@ -46,11 +46,14 @@ def how_to_play(plan: Plan) -> list[str]:
     else:
         first = f"Change a cell of block_{plan.blocks.start}_step_1: all steps of the blocks here follow. {room}."
         second = "This is a part of a model: its first block's input is typed, its last block's output goes nowhere."
+    attention = [step.name for step in plan.steps if step.name.endswith("_step_7")]
+    third = f" or type over one cell of {attention[-1]}: where does attention go then?" if attention else ""
+    named = attention[-1] if attention else "logits"
     return [
         first,
         second,
-        "Change a parameter on a green tab, or type over one cell of block_0_step_7: where does attention go then?",
-        "Every stage has a name: type block_0_step_7 into the name box to go there, or use it in formulas of your own.",
+        f"Change a parameter on a green tab{',' if third else '.'}{third}",
+        f"Every stage has a name: type {named} into the name box to go there, or use it in formulas of your own.",
         "Formulas in braces fill a range: to replace one, select the range, copy, paste values, then change a cell.",
     ]
 

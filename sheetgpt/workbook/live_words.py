@@ -174,7 +174,7 @@ def write_words(book: Book, plan: Plan, heading: str) -> None:
     for column in range(IDS + longest + 2):
         book.text(WORDS, area.row - 1, column, heads.get(column, ""), "table head")
     book.text(WORDS, area.row - 1, IDS + longest, "begins at", "table head")
-    book.text(WORDS, area.row - 1, IDS + longest + 1, "kind", "table head")
+    book.text(WORDS, area.row - 1, IDS + longest + 1, "kind: l, d, o, s", "table head")
     book.text(WORDS, 1, 0, "message", "key")
     book.formula(WORDS, MESSAGE_CELL.row, WORD, prompt_message(plan.max_tokens), "", "note line")
     typed = typed_words(plan)

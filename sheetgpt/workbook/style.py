@@ -9,7 +9,8 @@ INPUT_FILL, PARAMETER_FILL, STAGE_FILL = "#FFF3D1", "#E9F0E4", "#EDF2F9"  # the 
 WARNING = "#B4501E"
 
 POSITION_WIDTH, TOKEN_WIDTH, NUMBER_WIDTH = 10, 16, 8
-FIRST_WIDTHS = {"Prompt_to_Tokens": (0, 0, 18), "head": (1, 1, 22)}  # (first column, last column, width) that differ
+LABEL_WIDTHS = (POSITION_WIDTH, TOKEN_WIDTH)
+FIRST_WIDTHS = {"Prompt_to_Tokens": (18, NUMBER_WIDTH), "head": (POSITION_WIDTH, 22)}  # of the label columns
 TAB_COLOURS = {"index": INK, "block": ACCENT, "other": "#A9B4C0"}
 
 BASE = {"font_name": "Calibri", "font_size": 10, "font_color": INK, "valign": "vcenter"}
@@ -67,7 +68,7 @@ FORMATS: Mapping[str, Mapping] = {
     "live best score": {"bg_color": STAGE_FILL, "font_color": ACCENT, "bold": True, "align": "center"},
     "parameter count": {"bg_color": PARAMETER_FILL, "num_format": "0"},
     "note line": {"font_color": WARNING},
-    "live text": {"bg_color": STAGE_FILL},
+    "live text": {"bg_color": STAGE_FILL, "indent": 1},
     "live strong": {"bg_color": STAGE_FILL, "bold": True},
     "legend input": {"bg_color": INPUT_FILL, "border": 1, "border_color": LINE},
     "legend parameter": {"bg_color": PARAMETER_FILL, "border": 1, "border_color": LINE},
