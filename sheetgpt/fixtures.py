@@ -51,10 +51,12 @@ def make(
 ) -> Fixture:
     """Run a prompt and take the stages that the patterns choose.
 
-    Raises StageError where a pattern chooses nothing that the convention has a name for.
+    Raises StageError where a pattern chooses nothing that the convention has a name for, or the model is no GPT-2.
     """
     if head_layout != "heads" and names != "reference":
         raise StageError(f"--head-layout {head_layout} is the reference's: use it with --names reference")
+    if model.config.model != "gpt2":
+        raise StageError(f"fixtures are of a GPT-2, and this model is a {model.config.model}: choose other --weights")
     chosen = choose(stages, naming.Known(names, model.config.n_layer), model)
     run = Run(model, model.run(prompt, token_ids=token_ids), names, head_layout)
     arrays, about = {}, []
@@ -179,9 +181,10 @@ class Matrices(Mapping):
         known = self._known()
         self._found: dict[str, tuple[str, naming.Entry]] = {}
         for entry in naming.entries(known):
-            name = next((name for name in entry.names + entry.aliases if name in arrays), None)
-            whole = known.convention == "reference" or arrays.manifest or "{last}" not in _template(entry, known)
-            if name and entry.row.axes and whole:
+            # subtle: without a manifest the last block in the file need not be the model's last
+            names = () if not arrays.manifest and _is_last(entry, known) else entry.names
+            name = next((name for name in names + entry.aliases if name in arrays), None)
+            if name and entry.row.axes:
                 self._found[entry.stage] = name, entry
         self.convention = known.convention
 
@@ -225,9 +228,10 @@ class Matrices(Mapping):
         return matrix
 
 
-def _template(entry: naming.Entry, known: naming.Known) -> str:
+def _is_last(entry: naming.Entry, known: naming.Known) -> bool:
+    """Is its name the last block's?"""
     cell = entry.row.cell(known.convention)
-    return " ".join(cell.names) if cell else ""
+    return cell is not None and any("{last}" in name for name in cell.names)
 
 
 def read(path: str | Path) -> dict[str, np.ndarray]:
