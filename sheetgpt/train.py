@@ -14,6 +14,7 @@ import json
 import math
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -43,6 +44,7 @@ SAVED = ("vector", "mean", "square")  # the vectors of a checkpoint
 CHECKPOINT_EVERY = 60.0  # seconds
 INITIAL_DEVIATION = 0.02  # of every matrix, as OpenAI drew them
 INITIAL_DEVIATION_SMALL = 0.2  # the same below GPT-2: no layer norm makes up for small numbers
+HANDOVER = 1e-6  # seconds
 HALVE_ABOVE = 256  # predictions in a batch: less work than this is done sooner than shared
 
 
@@ -185,7 +187,8 @@ class Trainer:
     def run(self) -> Iterator[Record]:
         """Train from where the state stands to the last step, one record a step."""
         keep_freed_memory()
-        with ThreadPoolExecutor(1) as self.pool, threadpool_limits(max(1, (os.cpu_count() or 1) // 2), "blas"):
+        per_half = max(1, (os.cpu_count() or 1) // 2)
+        with ThreadPoolExecutor(1) as self.pool, threadpool_limits(per_half, "blas"), quick_handover():
             yield from self._run()
 
     def _run(self) -> Iterator[Record]:
@@ -315,6 +318,17 @@ def keep_freed_memory() -> None:
     than computing it. Its limit for that is the largest block ever freed, up to 32 MB.
     """
     np.empty(31 << 20, np.uint8)
+
+
+@contextmanager
+def quick_handover() -> Iterator[None]:
+    """Let a thread that waits for Python's lock look again soon: operations here take less than the usual 5 ms."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(HANDOVER)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 @contextmanager
