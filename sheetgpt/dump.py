@@ -21,6 +21,7 @@ import numpy as np
 
 from sheetgpt import decimals, frames
 from sheetgpt.errors import DumpError
+from sheetgpt.weights import folder_name
 
 if TYPE_CHECKING:
     from sheetgpt.forward import Trace
@@ -67,7 +68,7 @@ def manifest(trace: Trace, head_layout: str = "heads") -> dict:
         "constants": dict(trace.config.rows()),
         "dtype": str(trace.dtype),
         "head_layout": head_layout,
-        "weights": str(trace.weights_folder.resolve()) if trace.weights_folder else None,
+        "weights": folder_name(trace.weights_folder) if trace.weights_folder else None,
         "overridden": list(trace.overridden),
         "stages": [
             {"name": name, "title": trace.step(name).title, "shape": list(stage_shape(trace, name, head_layout))}

@@ -18,7 +18,7 @@ from sheetgpt.bpe import MergeTrace, Tokenizer
 from sheetgpt.config import ATTENDING, Config
 from sheetgpt.errors import PromptError
 from sheetgpt.setting import Setting
-from sheetgpt.weights import Weights, embedded_folder, load_weights
+from sheetgpt.weights import EMBEDDED, Weights, load_weights, named_folder
 
 if TYPE_CHECKING:
     from sheetgpt.decode import Generated
@@ -179,7 +179,7 @@ def load_model(folder: str | Path | None = None, dtype: str = "float64") -> Mode
 
     dtype: "float64" computes on the CSV's decimals as doubles, as a spreadsheet does; "float32" as PyTorch does.
     """
-    path = Path(folder) if folder is not None else embedded_folder()
+    path = named_folder(EMBEDDED if folder is None else folder)
     weights = load_weights(path, dtype)
     has_tokens = any((path / name).exists() for name in TOKEN_FILES)
     return Model(weights, Tokenizer.read(path) if has_tokens else None)

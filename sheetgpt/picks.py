@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sheetgpt.sample import COLUMNS, PickTable, Sampling
+from sheetgpt.weights import folder_name
 
 if TYPE_CHECKING:
     from sheetgpt.decode import Generated
@@ -80,7 +81,7 @@ class Record:
             "sampling": {"greedy": sampling.greedy, **vars(sampling), "generator": GENERATOR},
             "constants": dict(self.model.config.rows()),
             "dtype": str(self.model.weights.dtype),
-            "weights": str(self.model.weights.folder.resolve()) if self.model.weights.folder else None,
+            "weights": folder_name(self.model.weights.folder) if self.model.weights.folder else None,
         }
 
 

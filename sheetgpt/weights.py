@@ -21,6 +21,7 @@ from sheetgpt.errors import WeightsError
 from sheetgpt.unfinished import UNFINISHED, Journal, unfinished, write_file
 
 WTE, WPE, LM_HEAD = "model_wte", "model_wpe", "model_lm_head"
+EMBEDDED = "embedded"  # the name of the model that ships with sheetgpt
 DTYPES = ("float32", "float64")
 AGAIN = "get or convert the model again"
 Progress = Callable[[int, int], object]  # what is done, of what in all
@@ -57,6 +58,17 @@ def embedded_folder() -> Path:
         if folder.is_dir():
             return folder
     raise WeightsError("the model that ships with sheetgpt is not installed: install sheetgpt again, or name a folder")
+
+
+def folder_name(folder: Path) -> str:
+    """What a dump calls the folder: its whole path, or `embedded`, so that dumps are the same wherever it lies."""
+    return EMBEDDED if folder.resolve() == embedded_folder().resolve() else str(folder.resolve())
+
+
+def named_folder(name: str | Path) -> Path:
+    """The folder that `folder_name` has named."""
+    folder = Path(name)
+    return embedded_folder() if str(name) == EMBEDDED and not folder.is_dir() else folder
 
 
 def matrix_shapes(config: Config, untied: bool = False) -> dict[str, tuple[int, int]]:
@@ -100,7 +112,7 @@ def load_weights(folder: Path, dtype: str = "float64", *, progress: Progress | N
 
     float64: the CSV's decimals as doubles, as a spreadsheet has them; float32: as PyTorch has them.
     """
-    folder, dtype = Path(folder), np.dtype(dtype).name
+    folder, dtype = named_folder(folder), np.dtype(dtype).name
     if dtype not in DTYPES:
         raise WeightsError(f"numbers are read as {' or '.join(DTYPES)}, not {dtype}")
     with _told(folder):

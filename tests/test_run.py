@@ -56,6 +56,7 @@ def test_a_csv_dump_holds_every_stage_exactly_and_says_what_it_is(small, tmp_pat
     assert [entry["id"] for entry in about["tokens"]] == [5, 4, 3]
     assert about["dtype"] == "float64"
     assert about["constants"] == dict(SMALL.rows())
+    assert about["weights"] == str(small)
     for stage in about["stages"]:
         if trace.step(stage["name"]).rows != "text":
             matrix = numbers(tmp_path / "d" / f"{stage['name']}.csv")
@@ -99,6 +100,13 @@ def test_the_same_run_writes_the_same_bytes(small, tmp_path):
     assert len(files) > 40
     for file in files:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
+
+
+def test_a_dump_of_the_embedded_model_names_no_path_and_a_diff_finds_the_model_again(tmp_path):
+    assert sheetgpt("run", PROMPT, "--dump-csv", "--dump-xlsx", "--exports", tmp_path, "--name", "d").code == 0
+    assert json.loads((tmp_path / "d" / "manifest.json").read_text(encoding="utf-8"))["weights"] == "embedded"
+    result = sheetgpt("diff", tmp_path / "d.xlsx", "run:" + PROMPT, cwd=tmp_path)
+    assert result.code == 0, result.err
 
 
 def test_a_dump_replaces_a_dump_but_never_something_else(small, tmp_path):

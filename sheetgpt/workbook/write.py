@@ -15,6 +15,7 @@ import numpy as np
 from sheetgpt import frames
 from sheetgpt.dump import stage_matrix
 from sheetgpt.steps import Step
+from sheetgpt.weights import folder_name
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book, require_short
 from sheetgpt.workbook.cells import Numbers, Table
@@ -285,7 +286,7 @@ def model_facts(trace: Trace) -> list[tuple[str, str]]:
     """Where the weights came from, and the numeric mode."""
     folder = trace.weights_folder
     return [
-        ("Weights folder", str(folder.resolve()) if folder else "(in memory)"),
+        ("Weights folder", folder_name(folder) if folder else "(in memory)"),
         ("Numbers", str(trace.dtype)),
     ]
 
