@@ -239,6 +239,8 @@ class Recomputation:
 
     def mistaken(self, name: str, error: float) -> Diagnosis:
         """The known mistakes that reproduce the stage; else coarser rounding, else a few edited cells, else unknown."""
+        if name in self.right.about.get("overridden", []):
+            return Diagnosis(name, "override", "RIGHT's run had it replaced by --set")
         found = dict(sorted(self.reproduced(name), key=lambda item: item[1]))
         if found:
             within = next(iter(found.values()))

@@ -50,7 +50,7 @@ def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype
     if report:
         from sheetgpt.workbook.report import write_report
 
-        write_report(found, *sides, report)
+        write_report(found, *sides, report, headline(found))
     show.print_json(found.as_data()) if as_json else click.echo(as_text(found, report))
     raise SystemExit(0 if found.equal else 1)
 

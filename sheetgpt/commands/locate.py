@@ -22,7 +22,7 @@ from sheetgpt.commands import show
 @click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", help="Of a `run:` RUN.")
 @show.json_option
 def command(run, workbook, output, weights, tabs, first, dtype, as_json):
-    r"""Find each stage of RUN in WORKBOOK by its numbers: any tab, any offset, transposed or not.
+    """Find each stage of RUN in WORKBOOK by its numbers: any tab, any offset, transposed or not.
 
     RUN is a CSV dump's folder, an .npz, a workbook of ours or run:PROMPT, of the same prompt that WORKBOOK shows.
 
