@@ -453,9 +453,9 @@ def test_our_own_diff_reads_it(model, file, tmp_path):
 
 def test_a_layout_that_cannot_be_is_refused_in_one_line(model, tmp_path, monkeypatch):
     trace = model.run(PROMPT)
-    with pytest.raises(DumpError, match="--max-tokens 5: the prompt has 6 tokens"):
+    with pytest.raises(DumpError, match="--max-tokens 5: choose 6, the tokens of the prompt"):
         plan(model, trace, max_tokens=5)
-    with pytest.raises(DumpError, match="context holds 64"):
+    with pytest.raises(DumpError, match="to 64, the model's context"):
         plan(model, trace, max_tokens=65)
     write_random_model(tmp_path, replace(ONE_BLOCK, model="bigram"))
     bigram = load_model(tmp_path)

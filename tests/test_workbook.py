@@ -122,6 +122,17 @@ def test_words_merges_tokens_and_prediction_stand_as_the_run_has_them(trace, fil
         assert [[one if one is not None else "" for one in row] for row in table] == trace.text_table(name), name
 
 
+def test_the_sheets_say_truly_how_far_they_extend(trace, file):
+    book, place = (
+        openpyxl.load_workbook(file, read_only=True),
+        layout.lay_out(dump_stages(trace))["block_0_step_14"].area,
+    )
+    rows = book["block_0"].iter_rows(values_only=True)  # in this mode openpyxl believes what the sheet says
+    found = [row[place.column : place.column + place.columns] for row in list(rows)[place.row : place.row + place.rows]]
+    np.testing.assert_array_equal(found, trace.array("block_0_step_14"))
+    book.close()
+
+
 def test_calamine_reads_the_same_numbers(trace, file):
     found = CalamineWorkbook.from_path(file).get_sheet_by_name("block_1").to_python(skip_empty_area=False)
     place = layout.lay_out(dump_stages(trace))["block_1_step_7"].area

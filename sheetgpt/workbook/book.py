@@ -42,10 +42,17 @@ class Book:
         self._formats: dict[str, Format] = {}
         self.sheets: dict[str, Worksheet] = {}
 
-    def format(self, name: str) -> Format:
-        """One of `style.FORMATS`, made when it is first asked for."""
+    def format(self, name: str, *, text: bool = True) -> Format:
+        """One of `style.FORMATS`, made when it is first asked for.
+
+        text: cells that are formatted as texts may be; a formula that is edited in such a cell would become one.
+        """
+        properties = {**style.BASE, **style.FORMATS[name]}
+        if not text and properties.get("num_format") == "@":
+            del properties["num_format"]
+            name += ", general"
         if name not in self._formats:
-            self._formats[name] = self.workbook.add_format({**style.BASE, **style.FORMATS[name]})
+            self._formats[name] = self.workbook.add_format(properties)
         return self._formats[name]
 
     def conditional(self, properties: dict) -> Format:
@@ -81,10 +88,11 @@ class Book:
     def formula(self, tab: str, row: int, column: int, formula: str, value, fmt: str = "plain") -> None:
         """A formula of one cell with its cached value: `=...`, or `{=...}` where it goes through arrays."""
         value = escaped_controls(value) if isinstance(value, str) else value
+        form = self.format(fmt, text=False)
         if formula.startswith("{"):
-            self.sheets[tab].write_array_formula(row, column, row, column, formula, self.format(fmt), value)
+            self.sheets[tab].write_array_formula(row, column, row, column, formula, form, value)
         else:
-            self.sheets[tab].write_formula(row, column, formula, self.format(fmt), value)
+            self.sheets[tab].write_formula(row, column, formula, form, value)
 
     def put(self, rectangle: Rectangle, fmt: str) -> None:
         """Cells that `save` fills in; until then blank cells mark where its rows begin."""

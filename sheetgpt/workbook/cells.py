@@ -20,7 +20,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import numpy as np
 
 from sheetgpt import decimals
-from sheetgpt.workbook.layout import Area, cell, column_letters
+from sheetgpt.workbook.layout import Area, cell, column_letters, column_number
 
 COMPRESSION = 1  # of 1 to 9: higher levels take up to four times as long for a file a tenth smaller
 NUMBERS_AT_A_TIME = 1 << 19
@@ -32,6 +32,8 @@ ESCAPE_LIKE = re.compile(r"(_x[0-9A-Fa-f]{4}_)")
 NOT_IN_XML = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]")
 EMPTY_TEXT = re.compile(rb'<c (r="[A-Z]+[0-9]+" s="[0-9]+")>(<f[^>]*>[^<]*</f>)<v></v>')
 SPACED_TEXT = re.compile(rb"<v>(\s[^<]*|[^<]*\s)</v>")
+DIMENSION = re.compile(rb'<dimension ref="[A-Z]+[0-9]+(?::([A-Z]+)([0-9]+))?"/>')
+SPANS = re.compile(rb' spans="[0-9]+:[0-9]+"')
 KEEP_SPACES = b' xml:space="preserve"'
 NO_CHARACTERS = {"\ufffe": "_xFFFE_", "\uffff": "_xFFFF_"}  # XML can't hold these two; Excel escapes them so
 
@@ -160,7 +162,7 @@ def fill(skeleton: BinaryIO, path: Path, rectangles: Sequence[Rectangle], tab_fi
                 for character, text in NO_CHARACTERS.items():
                     content = content.replace(character.encode(), text.encode())
             elif name.startswith("xl/worksheets/sheet"):
-                content = with_cached_texts(content)
+                content = with_extent(with_cached_texts(content), [one.area for one in by_file.get(name, [])])
             inside = by_file.get(name, [])
             size = len(content) + BYTES_A_CELL * sum(r.area.rows * r.area.columns for r in inside)
             with target.open(info, "w", force_zip64=size > FAR) as file:
@@ -175,6 +177,18 @@ def with_cached_texts(sheet: bytes) -> bytes:
     """
     marked = EMPTY_TEXT.sub(rb'<c \1 t="str">\2<v></v>', sheet)
     return SPACED_TEXT.sub(rb"<v%s>\1</v>" % KEEP_SPACES, marked)
+
+
+def with_extent(sheet: bytes, areas: Sequence[Area]) -> bytes:
+    """The sheet with what it says of its extent made true: XlsxWriter hasn't seen the cells of these areas."""
+    corner = DIMENSION.search(sheet)
+    if not corner or not areas:
+        return sheet
+    last_row, last_column = [int(corner[2] or 1)], [column_number(corner[1].decode() if corner[1] else "A") + 1]
+    last_row += [area.row + area.rows for area in areas]
+    last_column += [area.column + area.columns for area in areas]
+    extent = f'<dimension ref="A1:{cell(max(last_row) - 1, max(last_column) - 1)}"/>'.encode()
+    return SPANS.sub(b"", sheet.replace(corner[0], extent, 1))
 
 
 def filled(sheet: bytes, rectangles: Sequence[Rectangle]) -> Iterator[bytes]:

@@ -34,6 +34,18 @@ def column_letters(column: int) -> str:
     return letters
 
 
+def column_number(letters: str) -> int:
+    """A column's number from 0.
+
+    >>> column_number("A"), column_number("AA"), column_number("XFD")
+    (0, 26, 16383)
+    """
+    number = 0
+    for letter in letters.upper():
+        number = number * 26 + ord(letter) - 64
+    return number - 1
+
+
 def cell(row: int, column: int, *, fixed: bool = False) -> str:
     """A cell's address.
 
@@ -187,13 +199,13 @@ def weight_tab(name: str) -> str:
     """The tab of a weight matrix in the live workbook.
 
     >>> weight_tab("model_wte"), weight_tab("model_h11_ln_1_g"), weight_tab("model_ln_f_g")
-    ('wte', 'weights_11', 'weights_head')
+    ('weights_wte', 'weights_11', 'weights_head')
     """
     part = name.removeprefix("model_")
     block, _, rest = part.partition("_")
     if rest and block.startswith("h") and block[1:].isdigit():
         return f"weights_{block[1:]}"
-    return part if part in ("wte", "wpe", "lm_head") else "weights_head"
+    return f"weights_{part}" if part in ("wte", "wpe", "lm_head") else "weights_head"
 
 
 def lay_out_weights(shapes: Mapping[str, tuple[int, int]]) -> dict[str, Area]:

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 HEADINGS = {
     WORDS: "Type the words here, one a cell: a word takes the space before it along",
     "Prompt_to_Tokens": "From words to tokens: in each pass the pair with the best score merges",
-    "wte": "Parameters: a vector for each token",
-    "wpe": "Parameters: a vector for each position",
+    "weights_wte": "Parameters: a vector for each token",
+    "weights_wpe": "Parameters: a vector for each position",
     "weights_head": "Parameters of the final layer norm",
-    "lm_head": "Parameters of the language head: a vector for each token",
+    "weights_lm_head": "Parameters of the language head: a vector for each token",
 }
+LONGEST_PROMPT = 500  # words that a formula can join: it may have 8,192 characters
 LEGEND = (
     ("legend input", "input", "type here: words, token ids"),
     ("legend parameter", "parameter", "what training found; change it as you like"),
@@ -92,7 +93,7 @@ def write_facts(book: Book, plan: Plan, places: dict[str, Place], row: int) -> i
     ready = '=IF(message="","ready",message)'
     book.formula(INDEX, row, 2, ready, "ready", "message")
     facts = [("Tokens in use", f"={N_TOKENS}", len(trace.token_ids), "value")]
-    if plan.has_words:
+    if plan.has_words and plan.max_tokens <= LONGEST_PROMPT:
         words = words_area(plan)
         joined = "&".join(f"{WORDS}!{cell(words.row + i, words.column)}" for i in range(words.rows))
         shown = trace.prompt if trace.merges and trace.prompt is not None else ""

@@ -116,7 +116,9 @@ def plan(model: Model, trace: Trace, *, max_tokens: int | None = None, blocks: r
     limit = model.room(spare if max_tokens is None else max_tokens)
     wanted = min(limit, spare) if max_tokens is None else max_tokens
     if not count <= wanted <= limit:
-        raise DumpError(f"--max-tokens {wanted}: the prompt has {count} tokens and the model's context holds {limit}")
+        raise DumpError(
+            f"--max-tokens {wanted}: choose {count}, the tokens of the prompt, to {limit}, the model's context"
+        )
     named = [step for step in model.steps if blocks is None or in_blocks(step, blocks)]
     if not any(blocks is None or step.block is not None for step in named):
         raise DumpError(f"--blocks: a {model.config.model} has no blocks; leave the option out")

@@ -13,7 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 from zipfile import BadZipFile, ZipFile
 
-from sheetgpt.workbook.layout import Area
+from sheetgpt.workbook.layout import Area, column_number
 
 TAB = r"(?:'((?:[^']|'')+)'|([^'!,:$]+))"
 CELLS = r"\$?([A-Za-z]{1,3})\$?(\d{1,7})(?::\$?([A-Za-z]{1,3})\$?(\d{1,7}))?"
@@ -54,18 +54,6 @@ def workbook_part(archive: ZipFile) -> str:
         if relation.get("Type", "").endswith("/officeDocument"):
             return relation.get("Target", "").removeprefix("/")
     return "xl/workbook.xml"
-
-
-def column_number(letters: str) -> int:
-    """A column's number from 0.
-
-    >>> column_number("A"), column_number("AA"), column_number("XFD")
-    (0, 26, 16383)
-    """
-    number = 0
-    for letter in letters.upper():
-        number = number * 26 + ord(letter) - 64
-    return number - 1
 
 
 def to_area(tab: str, first_column: str, first_row: str, last_column: str | None, last_row: str | None) -> Area:
