@@ -48,21 +48,23 @@ class Arrays(Mapping):
 
     def __getitem__(self, name: str) -> np.ndarray:
         """Raises DumpError where the array is damaged, holds no numbers, or is not what the manifest says it is."""
+        about = next((about for about in self.manifest.get("arrays", ()) if about["name"] == name), None)
         try:
             array = np.asarray(self.readers[name]())
+            typed = array.astype(about["dtype"], copy=False) if about else array  # JSON doesn't tell types
         except DAMAGED as error:
-            raise DumpError(f"{self.path}, {name} is damaged ({error}): write the file again") from None
-        if array.dtype.kind not in "fiub":
-            raise DumpError(f"{self.path}, {name} holds {array.dtype}, not numbers: write float32 or float64")
-        about = next((about for about in self.manifest.get("arrays", ()) if about.get("name") == name), None)
-        if about is None:
-            return array
-        array = array.astype(about["dtype"], copy=False)  # JSON doesn't tell types
-        if checksum(array) != about["sha256"]:
+            raise DumpError(f"{self.path}, {name} is damaged ({one_line(error)}): write the file again") from None
+        if typed.dtype.kind not in "fiub":
+            raise DumpError(f"{self.path}, {name} holds {typed.dtype}, not numbers: write float32 or float64")
+        if about and checksum(typed) != about["sha256"]:
             raise DumpError(
                 f"{self.path}, {name} has changed since it was written: write it again, or drop the manifest"
             )
-        return array
+        return typed
+
+
+def one_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def checksum(array: np.ndarray) -> str:
@@ -192,12 +194,11 @@ def load(path: Path) -> Arrays:
         readers, manifest = read(path)
         require_manifest(manifest)
     except DAMAGED as error:
-        what = str(error).partition("\n")[0]
-        raise DumpError(f"{path} can't be read as {path.suffix.lower()} ({what}): write it again") from None
+        raise DumpError(f"{path} can't be read as {path.suffix.lower()} ({one_line(error)}): write it again") from None
     except Exception as error:  # safetensors' own class is a plain Exception
         if type(error).__name__ != "SafetensorError":
             raise
-        raise DumpError(f"{path} can't be read as .safetensors ({error}): write it again") from None
+        raise DumpError(f"{path} can't be read as .safetensors ({one_line(error)}): write it again") from None
     return Arrays(path, readers, manifest)
 
 

@@ -215,10 +215,10 @@ class Matrices(Mapping):
     def __getitem__(self, stage: str) -> np.ndarray:
         name, entry = self._found[stage]
         array = self.arrays[name]
+        if array.ndim == len(entry.axes.split()) and entry.axes.startswith("1 ") and self.convention != "reference":
+            array = array[:1]  # of a batch the first prompt
         if entry.axes == entry.row.axes:  # in our own shape, or in a layout that `setting` knows
             return array
-        if array.ndim == len(entry.axes.split()) and entry.axes.startswith("1 "):
-            array = array[:1]  # of a batch the first prompt
         matrix = rearrange(array, entry.axes, entry.row.axes)
         if matrix is None:
             shape = " x ".join(map(str, array.shape))
