@@ -34,7 +34,7 @@ class Defaults:
 
 
 DEFAULTS = {
-    "die": Defaults(steps=200, learning_rate=0.5, min_learning_rate=0.5, optimizer="sgd"),
+    "die": Defaults(steps=100, learning_rate=0.2, min_learning_rate=0.2, optimizer="sgd"),
     "softmax": Defaults(steps=500, learning_rate=1.0, min_learning_rate=1.0, optimizer="sgd"),
     "bigram": Defaults(learning_rate=0.1),
     "mlp": Defaults(n_embd=8, n_ctx=3),

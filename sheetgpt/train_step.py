@@ -34,7 +34,7 @@ class Example:
     targets: np.ndarray  # [T], 0 where nothing is to come
     share: np.ndarray  # [T], adds up to 1
     context: list[str]  # the tokens of `ids`
-    coming: list[str]  # the tokens of `targets`, empty where nothing is to come
+    coming: list[str]  # the tokens of `targets`; both are empty where nothing is to come
 
     def loss(self, steps: list) -> Loss:
         given = {"final_tokens": self.ids, "positions": np.arange(len(self.ids)), "targets": self.targets}
@@ -66,7 +66,7 @@ def example(model: Model, text: str | None, token_ids: Sequence[int] | None = No
         np.array(before + [filler] * spare),
         np.array(coming + [0] * spare),
         np.array([1 / len(before)] * len(before) + [0.0] * spare),
-        [model.token(i) for i in before] + [model.token(filler)] * spare,
+        [model.token(i) for i in before] + [""] * spare,
         [model.token(i) for i in coming] + [""] * spare,
     )
 

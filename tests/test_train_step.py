@@ -111,7 +111,7 @@ def test_adamw_is_pytorchs(tmp_path):
 
 def test_a_text_is_seen_as_training_sees_it(tmp_path):
     seen = example(write_model(tmp_path, "bigram"), "ann", room=6)
-    assert "".join(seen.context) == ".ann.."
+    assert "".join(seen.context) == ".ann"
     assert seen.coming == ["a", "n", "n", ".", "", ""]
     assert seen.share.tolist() == [0.25] * 4 + [0, 0]
     embedded = load_model()

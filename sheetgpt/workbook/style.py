@@ -52,6 +52,8 @@ FORMATS: Mapping[str, Mapping] = {
     "note": {"font_color": WARNING, "text_wrap": True, "valign": "top"},
     # training
     "exact": {"num_format": "General", "align": "left"},
+    "gradient": {"num_format": "0.0000"},
+    "live gradient": {"bg_color": STAGE_FILL, "num_format": "0.0000"},
     "exact input": {"bg_color": INPUT_FILL, "num_format": "General", "border": 1, "border_color": LINE},
     "live loss": {"bold": True, "font_color": ACCENT, "num_format": "0.0000", "align": "left"},
     # the live workbook
@@ -96,6 +98,15 @@ SHARE_SCALE = {  # of attention weights and probabilities
     "max_value": 1,
     "min_color": "#FFFFFF",
     "max_color": "#4FA3A5",
+}
+
+GRADIENT_SCALE = {  # 0 stays white
+    "type": "3_color_scale",
+    "mid_type": "num",
+    "mid_value": 0,
+    "min_color": "#4FA3A5",
+    "mid_color": "#FFFFFF",
+    "max_color": "#E0A96D",
 }
 
 

@@ -80,11 +80,10 @@ class _Workbook:
         """(title, words) of a matrix."""
         for prefix, title, words in KINDS:
             if name.startswith(prefix):
-                base = name.removeprefix(prefix)
-                return title, words.format(base)
+                return title, words
         if name in self.stage_steps:
             return self.stage_steps[name].title, self.stage_steps[name].words
-        return "weights", "as they are before the step"
+        return "weights", "before the step"
 
     def labels(self, name: str, shape: tuple[int, int]) -> tuple[Labels, Labels]:
         """(labels of the rows, labels of the columns)."""
@@ -112,11 +111,15 @@ class _Workbook:
         for number in range(area.columns):
             self.put_label(tab, area.row - 1, area.column + number, columns, number, "head token")
         is_weight = not name.startswith(("d_", "mean_", "square_")) and name not in self.stage_steps
-        kind = "parameter" if is_weight else "number"
+        kind = "gradient" if name.startswith(("d_", "nudged_slope", "mean_", "square_")) else "number"
         if cells:
-            book.put(Formulas(area, matrix.tolist(), cells), "live number")
+            book.put(Formulas(area, matrix.tolist(), cells), f"live {kind}")
         else:
-            book.put(Numbers(area, matrix), kind)
+            book.put(Numbers(area, matrix), "parameter" if is_weight else kind)
+        scale = style.GRADIENT_SCALE if name.startswith("d_") else style.SHARE_SCALE
+        if name.startswith("d_") or name == "probabilities" or name.endswith("_step_7"):
+            corners = (area.row, area.column, area.row + area.rows - 1, area.column + area.columns - 1)
+            book.sheets[tab].conditional_format(*corners, scale)
 
     def put_label(self, tab: str, row: int, column: int, labels: Labels, number: int, kind: str) -> None:
         text = labels.texts[number]
@@ -188,13 +191,13 @@ class _Workbook:
 
 
 KINDS = (  # the beginning of a name, what such a matrix is, and how it is made
-    ("d_", "gradient", "how fast the loss rises with each cell of {}"),
-    ("mean_", "AdamW: mean of gradients", "beta1 * mean before + (1 - beta1) * d_{}"),
-    ("square_", "AdamW: mean of squares", "beta2 * square before + (1 - beta2) * d_{}^2"),
-    ("new_", "weights after the step", "{} moved against its gradient"),
-    ("target_share", "how often it came", "the share of positions at which each token was to come"),
-    ("nudged_loss", "loss after a nudge", f"the loss if this weight alone were {NUDGE_SHOWN} more"),
-    ("nudged_slope", "gradient by nudging", f"(nudged_loss - loss) / {NUDGE_SHOWN}"),
+    ("d_", "gradient", "how the loss rises with each cell"),
+    ("mean_", "mean of gradients", "beta1 * before + (1 - beta1) * d"),
+    ("square_", "mean of squares", "beta2 * before + (1 - beta2) * d^2"),
+    ("new_", "weights after", "moved against d"),
+    ("target_share", "came", "share of positions"),
+    ("nudged_loss", "nudged", f"loss if {NUDGE_SHOWN} more"),
+    ("nudged_slope", "slope", f"(nudged - loss) / {NUDGE_SHOWN}"),
 )
 
 
@@ -275,6 +278,8 @@ class _InBands(_Workbook):
         sheet.set_column(0, 0, 16)
         sheet.set_column(1, 1, 9)
         sheet.set_column(LABEL_COLUMNS, LABEL_COLUMNS + width, 8.5)
+        sheet.set_landscape()
+        sheet.fit_to_pages(1, 0)
         self.write_settings()
         self.write_given()
         row, before = BANDS_ROW, None
@@ -362,7 +367,7 @@ class _InBands(_Workbook):
             return end if name == "context" else str(end_id)
         before = {one: area.part(column=k - 1, columns=1).range() for one, area in self.given.items()}
         if name == "context":
-            return f'IF({before["coming"]}="",{end},{before["coming"]})'
+            return f'IF({k}>LEN(word),"",{before["coming"]})'
         return f'IF({before["coming"]}="",{end_id},{before["targets"]})'
 
     def write_vocabulary(self) -> None:
