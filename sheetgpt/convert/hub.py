@@ -1,6 +1,7 @@
 """A model on the Hugging Face hub: only the files that a conversion needs, each checked after its download.
 
-`huggingface_hub` finds, resumes and keeps them, works offline from its cache and honours its environment variables.
+`huggingface_hub` finds and keeps them, goes on after a broken connection, works offline from its cache and honours its
+environment variables.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def download(repository: str, revision: str | None) -> Path:
     except errors.LocalEntryNotFoundError:
         why = "is not whole in the hub's cache, and the hub cannot be reached: run again when it can"
     except Exception as error:  # noqa: BLE001 - the hub's client lets through whatever its HTTP library raises
-        why = f"cannot be had from the hub ({reason(error)}): run again, it goes on where it stopped"
+        why = f"cannot be had from the hub ({reason(error)}): run again, files that are whole are kept"
     raise ConvertError(f"{repository} {why}")
 
 
@@ -70,14 +71,14 @@ def fetch(repository: str, revision: str | None) -> Path:
 def get(repository: str, name: str, revision: str | None) -> Path | None:
     """A file, from the hub or its cache; None where the repository has none of this name."""
     import huggingface_hub
-    from huggingface_hub import errors
+    from huggingface_hub import constants, errors
 
     try:
         path = Path(huggingface_hub.hf_hub_download(repository, name, revision=revision))
     except errors.LocalEntryNotFoundError:  # it is not in the cache, and the hub was not asked or did not answer
         known = huggingface_hub.try_to_load_from_cache(repository, name, revision=revision)
         if name != huggingface.CONFIG and (
-            huggingface_hub.constants.HF_HUB_OFFLINE or known is huggingface_hub._CACHED_NO_EXIST  # noqa: SLF001
+            constants.HF_HUB_OFFLINE or known is huggingface_hub._CACHED_NO_EXIST  # noqa: SLF001
         ):
             return None
         raise
