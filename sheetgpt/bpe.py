@@ -16,13 +16,14 @@ from pathlib import Path
 from sheetgpt.bpe_learn import learn
 from sheetgpt.bpe_pieces import pieces_pattern
 from sheetgpt.bpe_tables import MERGES_FILE, TOKENS_FILE, read_tables, write_tables
-from sheetgpt.bpe_words import chunks, cut, cut_each, spell, unspell
+from sheetgpt.bpe_words import cut, spell, unspell
 from sheetgpt.errors import PromptError, TokenizerError
 
 __all__ = ["MergeTrace", "Tokenizer", "learn", "merge_passes", "write_tables"]
 
 END_OF_TEXT = "<|endoftext|>"
-REMEMBERED = 1 << 23  # characters of chunks and pieces whose ids are kept: with the ids, at most some 300 MB
+REMEMBERED = 1 << 17  # words and pieces whose ids are kept: about 30 MB
+LONGEST_REMEMBERED = 64  # longer ones hardly come twice
 LONG = 64  # symbols; where searching and moving a whole list takes longer than keeping a queue
 
 
@@ -87,14 +88,18 @@ def _long_passes(symbols: list[str], ranks: dict[tuple[str, str], int]) -> Itera
 
 
 class _Memo(dict):
-    """A dictionary that makes what it lacks."""
+    """A dictionary that makes what it lacks, and forgets everything when it grows too large."""
 
     def __init__(self, make: Callable[[str], tuple[int, ...]]):
         super().__init__()
         self._make = make
 
     def __missing__(self, key: str) -> tuple[int, ...]:
-        value = self[key] = self._make(key)
+        value = self._make(key)
+        if len(key) <= LONGEST_REMEMBERED:
+            if len(self) >= REMEMBERED:
+                self.clear()
+            self[key] = value
         return value
 
 
@@ -116,9 +121,7 @@ class Tokenizer:
         rank_of_score = {score: rank for rank, score in enumerate(dict.fromkeys(self.scores.values()))}
         self._ranks = {pair: rank_of_score[score] for pair, score in self.scores.items()}
         self._ids = {token: i for i, token in enumerate(tokens)}
-        self._chunk_ids: dict[str, tuple[int, ...]] = {}
-        self._piece_ids = _Memo(self._ids_of_piece)
-        self._remembered = 0  # characters of the chunks
+        self._word_ids, self._piece_ids = _Memo(self._ids_of_word), _Memo(self._ids_of_piece)
 
     @classmethod
     def read(cls, folder: Path) -> Tokenizer:
@@ -137,8 +140,11 @@ class Tokenizer:
     @cached_property
     def has_characters_only(self) -> bool:
         """Is every token one character (but `<|endoftext|>`)?"""
-        spelled = (self._bytes[i] for i, token in enumerate(self.tokens) if token != END_OF_TEXT)
-        return all(len(one.decode(errors="replace")) == 1 for one in spelled)
+        spelled = [self._bytes[i] for i, token in enumerate(self.tokens) if token != END_OF_TEXT]
+        try:
+            return all(len(one.decode()) == 1 for one in spelled)
+        except UnicodeDecodeError:  # a part of a character
+            return False
 
     def token(self, i: int) -> str:
         """The token as the tables spell it. Raises TokenizerError for an id that the table lacks."""
@@ -151,7 +157,7 @@ class Tokenizer:
         ids: list[int] = []
         try:
             for part, special_id in self._parts(text, special):
-                ids += chain.from_iterable(self._ids_of_chunks(chunks(part)))
+                ids += chain.from_iterable(map(self._word_ids.__getitem__, cut(part)))
                 ids += special_id
         except UnicodeEncodeError as error:
             raise _lone_surrogate(text, error) from None
@@ -208,23 +214,10 @@ class Tokenizer:
     def _pieces(self) -> Callable[[str], list[str]]:
         return pieces_pattern(self.merges).findall
 
-    def _ids_of_chunks(self, found: list[str]) -> Iterable[tuple[int, ...]]:
-        """The ids of each chunk. Those of chunks met before are remembered, up to a bound."""
-        known = self._chunk_ids
-        ids = list(map(known.get, found))
-        if None not in ids:
-            return ids
-        new = list(set(found).difference(known))
-        for chunk, words in zip(new, cut_each(new), strict=True):
-            pieces = words if chunk.isascii() else chain.from_iterable(map(self._pieces, words))
-            known[chunk] = tuple(chain.from_iterable(map(self._piece_ids.__getitem__, pieces)))
-        ids = list(map(known.__getitem__, found))
-        self._remembered += sum(map(len, new))
-        if self._remembered > REMEMBERED:
-            known.clear()
-            self._piece_ids.clear()
-            self._remembered = 0
-        return ids
+    def _ids_of_word(self, word: str) -> tuple[int, ...]:
+        if word.isascii():
+            return self._ids_of_piece(word)
+        return tuple(chain.from_iterable(map(self._piece_ids.__getitem__, self._pieces(word))))
 
     def _ids_of_piece(self, piece: str) -> tuple[int, ...]:
         return self.ids_of(self.final_symbols(spell(piece)))

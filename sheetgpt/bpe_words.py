@@ -12,9 +12,8 @@ from functools import cache
 # Contractions, then letters, digits, or anything else, each with one space before it; then spaces.
 PATTERN = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 
-# What PATTERN's \s means. subtle: Python's own `re` counts U+001C to U+001F among the spaces, GPT-2's pattern doesn't.
-SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-_CHUNK = re.compile(rf" ?[^{SPACES}]+|[{SPACES}]+(?![^{SPACES}])|[{SPACES}]+")
+# The same for texts in ASCII, in half the time.
+ASCII_PATTERN = r"""'s|'t|'re|'ve|'m|'ll|'d| ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+"""
 
 
 def _alphabet() -> tuple[str, str]:
@@ -36,26 +35,19 @@ def cut(text: str) -> list[str]:
     >>> cut("Mike's  quick.")
     ['Mike', "'s", ' ', ' quick', '.']
     """
-    return _word_pattern().findall(text)
+    return (_ascii_words() if text.isascii() else _words()).findall(text)
 
 
 @cache
-def _word_pattern():
+def _ascii_words() -> re.Pattern:
+    return re.compile(ASCII_PATTERN, re.ASCII)  # subtle: without the flag, Python counts U+001C to U+001F among spaces
+
+
+@cache
+def _words():
     import regex  # as OpenAI's encoder does; Python's own `re` has no \p{L}
 
     return regex.compile(PATTERN)
-
-
-def chunks(text: str) -> list[str]:
-    """The text cut as by PATTERN, but with letters, digits and signs in one class: each chunk is whole words.
-
-    Cutting the chunks gives the words of the text: a word never goes on where spaces begin, and looks ahead only to see
-    whether they go on. This takes a third of the time of `cut`, and texts repeat their chunks.
-
-    >>> chunks("Mike's  quick.")
-    ["Mike's", ' ', ' quick.']
-    """
-    return _CHUNK.findall(text)
 
 
 def spell(text: str) -> str:
