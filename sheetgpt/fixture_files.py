@@ -24,7 +24,10 @@ from sheetgpt import decimals
 from sheetgpt.errors import DumpError
 
 MANIFEST = "manifest"
-DAMAGED = (OSError, ValueError, TypeError, KeyError, EOFError, RecursionError, OverflowError, BadZipFile, ZlibError)
+DAMAGED = (  # an encrypted or unknown compression is a RuntimeError, an absurd shape a MemoryError
+    *(OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, OverflowError, MemoryError),
+    *(BadZipFile, ZlibError),
+)
 NOT_FINITE = {b"-inf": b'"-Infinity"', b"inf": b'"Infinity"', b"NaN": b'"NaN"'}  # JSON has no numbers for them
 TORCH = "torch."  # how llm-viz begins a type's name
 
@@ -205,7 +208,7 @@ def load(path: Path) -> Arrays:
 def require_manifest(manifest) -> None:
     """Raises ValueError where a file's manifest is not as we write it."""
     if not isinstance(manifest, dict) or (
-        manifest and not all({"name", "dtype", "sha256"} <= set(about) for about in manifest["arrays"])
+        manifest and not all({"name", "dtype", "sha256"} <= set(about) for about in manifest.get("arrays", [{}]))
     ):
         raise ValueError("its manifest is none of ours")
 

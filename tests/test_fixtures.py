@@ -5,8 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
+import shlex
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -212,6 +216,19 @@ def test_the_same_run_gives_the_same_file(suffix, model, tmp_path):
     made = fixtures.make(model, token_ids=IDS)
     files = [made.save(tmp_path / name / f"f{suffix}").read_bytes() for name in "ab"]
     assert files[0] == files[1]
+
+
+def test_the_documentations_first_command_and_its_reader_work(tmp_path):
+    text = (Path(__file__).resolve().parents[1] / "docs" / "fixtures.md").read_text(encoding="utf-8")
+    command = re.search(r"```sh\nsheetgpt (.*)\n", text)[1]
+    assert sheetgpt(*shlex.split(command), cwd=tmp_path).code == 0
+    reader = re.search(r"```python\n(import .*?)```", text, re.DOTALL)[1].replace(
+        "oracle.npz", str(tmp_path / "oracle.npz")
+    )
+    scope = {}
+    exec(reader, scope)
+    assert scope["manifest"]["prompt"] == PROMPT
+    scope["file"].close()
 
 
 def test_any_reader_of_npz_and_safetensors_finds_the_manifest(model, tmp_path):
@@ -438,6 +455,14 @@ def test_a_foreign_json_that_makes_no_sense_is_one_line(content, message, tmp_pa
     with pytest.raises(DumpError, match=message) as found:
         fixtures.read(tmp_path / "f.json")
     assert "\n" not in str(found.value)
+
+
+def test_an_npz_that_claims_an_absurd_size_is_refused(tmp_path):
+    header = {"descr": "<f8", "fortran_order": False, "shape": (1, 10**9, 10**9)}
+    with ZipFile(tmp_path / "f.npz", "w") as file, file.open("hook_embed.npy", "w") as entry:
+        np.lib.format.write_array_header_1_0(entry, header)
+    with pytest.raises(DumpError, match="hook_embed is damaged"):
+        fixtures.read(tmp_path / "f.npz")
 
 
 def test_an_npz_of_pickles_is_refused(tmp_path):

@@ -32,7 +32,9 @@ from sheetgpt.commands.stages import names_option
     help='Which stages, by our names or the convention\'s: "block_0_*". May be given again. Default: all.',
 )
 @names_option(default="reference")
-@click.option("--dtype", type=click.Choice(["float64", "float32"]), help="Default: what the convention's reader knows.")
+@click.option(
+    "--dtype", type=click.Choice(["float64", "float32"]), help="Default: float64; float32 for webgpt and llm-viz."
+)
 @click.option(
     "--head-layout",
     type=click.Choice(["heads", "reference"]),
