@@ -13,7 +13,7 @@ from heapq import heapify, heappop, heappush
 from itertools import chain, pairwise
 from pathlib import Path
 
-from sheetgpt.bpe_words import ALPHABET, chunks, cut, spell
+from sheetgpt.bpe_words import ALPHABET, cut, spell
 from sheetgpt.errors import PromptError, TokenizerError
 
 SPECIAL = ("<|endoftext|>",)
@@ -84,9 +84,8 @@ def count_words(text: str, special: Sequence[str] = ()) -> Counter[str]:
     parts = re.split("|".join(map(re.escape, special)), text) if special else [text]
     counts: Counter[str] = Counter()
     try:
-        for chunk, times in Counter(chain.from_iterable(map(chunks, parts))).items():
-            for word in cut(chunk):
-                counts[spell(word)] += times
+        for word, times in Counter(chain.from_iterable(map(cut, parts))).items():
+            counts[spell(word)] += times
     except UnicodeEncodeError as error:
         raise PromptError(
             f"the text is no Unicode: it holds the lone surrogate U+{ord(error.object[error.start]):04X}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import takewhile
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def read_tokenizer(weights: str | None):
 def standard_input() -> str:
     """All of standard input, byte for byte."""
     try:
-        return click.get_binary_stream("stdin").read().decode()
+        return sys.stdin.buffer.read().decode()
     except UnicodeDecodeError as error:
         raise PromptError(f"standard input is not UTF-8 at byte {error.start + 1}: convert it to UTF-8") from None
 
