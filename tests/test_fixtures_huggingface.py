@@ -51,6 +51,8 @@ def case(request, tmp_path_factory):
     config, count = CASES[request.param]
     folder = tmp_path_factory.mktemp("huggingface")
     matrices = random_matrices(config)
+    if config is WIDE_HEADS:  # deviations of 0.3 would make numbers of hundreds at this width
+        matrices = {name: m if name.endswith(("_g", "_b")) else m * np.float32(0.3) for name, m in matrices.items()}
     write_weights(folder / "w", config, matrices)
     ids = random_ids(config, count)
     return load_model(folder / "w", "float32"), ids, outputs_of(config, matrices, ids)
@@ -58,7 +60,7 @@ def case(request, tmp_path_factory):
 
 def agree(ours, theirs):
     assert ours.shape == theirs.shape
-    np.testing.assert_allclose(ours, theirs, rtol=TOLERANCE, atol=TOLERANCE * max(1, np.abs(theirs).max()))
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=TOLERANCE)
 
 
 def test_a_fixture_holds_the_outputs_names_shapes_and_numbers(case):
