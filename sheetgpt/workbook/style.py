@@ -100,14 +100,12 @@ SHARE_SCALE = {  # of attention weights and probabilities
     "max_color": "#4FA3A5",
 }
 
-GRADIENT_SCALE = {  # 0 stays white
-    "type": "3_color_scale",
-    "mid_type": "num",
-    "mid_value": 0,
-    "min_color": "#4FA3A5",
-    "mid_color": "#FFFFFF",
-    "max_color": "#E0A96D",
-}
+
+def gradient_scale(largest: float) -> dict:
+    """Colours of numbers about 0, which stays white, up to `largest` in size."""
+    colours = {"min_color": "#4FA3A5", "mid_color": "#FFFFFF", "max_color": "#E0A96D"}
+    ends = {"min_value": -largest, "mid_value": 0, "max_value": largest}
+    return {"type": "3_color_scale", "min_type": "num", "mid_type": "num", "max_type": "num", **ends, **colours}
 
 
 def masked(fmt) -> dict:

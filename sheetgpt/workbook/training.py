@@ -116,7 +116,8 @@ class _Workbook:
             book.put(Formulas(area, matrix.tolist(), cells), f"live {kind}")
         else:
             book.put(Numbers(area, matrix), "parameter" if is_weight else kind)
-        scale = style.GRADIENT_SCALE if name.startswith("d_") else style.SHARE_SCALE
+        largest = float(np.abs(matrix).max(initial=0)) or 1.0
+        scale = style.gradient_scale(largest) if name.startswith("d_") else style.SHARE_SCALE
         if name.startswith("d_") or name == "probabilities" or name.endswith("_step_7"):
             corners = (area.row, area.column, area.row + area.rows - 1, area.column + area.columns - 1)
             book.sheets[tab].conditional_format(*corners, scale)
