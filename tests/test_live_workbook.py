@@ -421,6 +421,13 @@ def test_no_formula_needs_more_than_libreoffice_and_excel_2016_have(file):
     assert "_xlfn" not in text
 
 
+def test_every_formula_is_an_array_formula_as_changes_would_stop_at_plain_ones_in_libreoffice(file):
+    with ZipFile(file) as archive:
+        text = b"".join(archive.read(name) for name in archive.namelist() if "sheet" in name)
+    assert text.count(b"<f ") == text.count(b'<f t="array" ref="') > 10_000
+    assert b"<f>" not in text
+
+
 def test_every_stage_and_every_weight_has_its_name(model, file):
     found = set(openpyxl.load_workbook(file).defined_names)
     assert set(model.run(PROMPT)) | set(model.weights) | {"words", "tokens", "token_ids", "positions"} <= found

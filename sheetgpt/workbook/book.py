@@ -86,13 +86,15 @@ class Book:
         self.sheets[tab].write_number(row, column, number, self.format(fmt))
 
     def formula(self, tab: str, row: int, column: int, formula: str, value, fmt: str = "plain") -> None:
-        """A formula of one cell with its cached value: `=...`, or `{=...}` where it goes through arrays."""
+        """A formula of one cell (`=...`) with its cached value.
+
+        subtle: it is written as an array formula, like those of `cells.Formulas`. LibreOffice doesn't take the cached
+        values of array formulas over and holds these cells for not yet computed. A plain formula that depends on one
+        would count as computed, and a change before both would never reach it.
+        """
         value = escaped_controls(value) if isinstance(value, str) else value
         form = self.format(fmt, text=False)
-        if formula.startswith("{"):
-            self.sheets[tab].write_array_formula(row, column, row, column, formula, form, value)
-        else:
-            self.sheets[tab].write_formula(row, column, formula, form, value)
+        self.sheets[tab].write_array_formula(row, column, row, column, formula, form, value)
 
     def put(self, rectangle: Rectangle, fmt: str) -> None:
         """Cells that `save` fills in; until then blank cells mark where its rows begin."""
