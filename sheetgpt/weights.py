@@ -115,7 +115,7 @@ def load_weights(folder: Path, dtype: str = "float64", *, progress: Progress | N
     folder, dtype = named_folder(folder), np.dtype(dtype).name
     if dtype not in DTYPES:
         raise WeightsError(f"numbers are read as {' or '.join(DTYPES)}, not {dtype}")
-    with _told(folder):
+    with told(folder):
         config = read_config(folder)
         shapes = matrix_shapes(config, untied=(folder / f"{LM_HEAD}.csv").exists())
         require_files(folder, shapes)
@@ -219,7 +219,7 @@ def infer_config(where: Path, names: Collection[str], shape: Callable[[str], tup
 
 
 @contextmanager
-def _told(folder: Path):
+def told(folder: Path):
     """What the system refuses, as one line."""
     try:
         yield

@@ -1,4 +1,4 @@
-"""`sheetgpt convert-weights`: a published checkpoint becomes a CSV folder."""
+"""`sheetgpt convert-weights`: a published checkpoint becomes a CSV folder, or a CSV folder a Hugging Face folder."""
 
 from __future__ import annotations
 
@@ -13,50 +13,60 @@ from sheetgpt.commands.progress import progress
 @click.command()
 @click.argument("source")
 @click.argument("dest", type=click.Path(path_type=Path))
+@click.option(
+    "--to", type=click.Choice(["csv", "safetensors"]), default="csv", show_default=True, help="What to write."
+)
 @click.option("--force", is_flag=True, help="Replace the model that DEST holds.")
 @click.option("--revision", metavar="NAME", help="The branch, tag or commit of a model on the Hugging Face hub.")
 @click.option("--n-head", type=click.IntRange(1), help="The number of heads, where the checkpoint does not tell it.")
 @click.option("--no-tokenizer", is_flag=True, help="Leave the token table out: the model then runs by --token-ids.")
 @show.json_option
-def command(source, dest, force, revision, n_head, no_tokenizer, as_json):
+def command(source, dest, to, force, revision, n_head, no_tokenizer, as_json):
     """Turn SOURCE into a folder of CSVs, DEST, that `sheetgpt run --weights DEST` runs.
 
     SOURCE is the id of a GPT-2 on the Hugging Face hub, or a folder or file: Hugging Face's, nanoGPT's or minGPT's,
     OpenAI's own, GGUF, the reference's CSVs (or their zip), or an npz by our names. Pickled files run no code.
-    Interrupted, the same command goes on.
+    Interrupted, the same command goes on. With --to safetensors SOURCE is a CSV folder, and DEST becomes a folder
+    that Hugging Face's transformers loads.
 
     \b
     Examples:
       sheetgpt convert-weights openai-community/gpt2 gpt2_csv
-      sheetgpt convert-weights ./my_model ./my_model_csv
+      sheetgpt convert-weights my_csv my_model --to safetensors
     """
     from sheetgpt.convert import convert
+    from sheetgpt.convert.export import to_safetensors
 
     with progress("Writing") as advance:
-        done = convert(
-            source, dest, revision=revision, n_head=n_head, tokenizer=not no_tokenizer, force=force, progress=advance
-        )
-    numbers = sum(rows * columns for rows, columns in done.shapes.values())
+        options = {"tokenizer": not no_tokenizer, "force": force, "progress": advance}
+        if to == "csv":
+            done = convert(source, dest, revision=revision, n_head=n_head, **options)
+        else:
+            done = to_safetensors(Path(source), dest, **options)
     about = {
         "folder": str(dest),
         "constants": dict(done.config.rows()),
         "matrices": len(done.shapes),
-        "numbers": numbers,
-        "tokenizer": done.write_tables is not None,
+        "numbers": sum(rows * columns for rows, columns in done.shapes.values()),
+        "tokenizer": done.tokenizer,
         "remarks": done.remarks,
     }
     if as_json:
         show.print_json(about)
     else:
-        click.echo(as_text(about))
+        click.echo(as_text(about, to))
 
 
-def as_text(about: dict) -> str:
+def as_text(about: dict, to: str) -> str:
     prompt = '"Mike is quick. He moves"' if about["tokenizer"] else "--token-ids 1,2,3"
+    tries = {
+        "csv": f"sheetgpt run {prompt} --weights {about['folder']}",
+        "safetensors": f'GPT2LMHeadModel.from_pretrained("{about["folder"]}") in Python with transformers',
+    }
     return "\n".join(
         [
             *(f"Note: {remark}" for remark in about["remarks"]),
             f"Wrote {about['folder']}: {about['matrices']} matrices, {about['numbers']:,} numbers",
-            f"Try: sheetgpt run {prompt} --weights {about['folder']}",
+            f"Try: {tries[to]}",
         ]
     )

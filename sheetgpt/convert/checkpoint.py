@@ -127,6 +127,10 @@ class Checkpoint:
     remarks: list[str] = field(default_factory=list)
 
     @property
+    def tokenizer(self) -> bool:
+        return self.write_tables is not None
+
+    @property
     def shapes(self) -> dict[str, tuple[int, int]]:
         return matrix_shapes(self.config, untied=LM_HEAD in self.matrices)
 
