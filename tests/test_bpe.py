@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import subprocess
 import sys
 import unicodedata
@@ -14,7 +15,7 @@ from conftest import require
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sheetgpt import bpe
+from sheetgpt import bpe, bpe_words
 from sheetgpt.bpe import Tokenizer, learn, merge_passes
 from sheetgpt.bpe_words import ALPHABET, PATTERN, cut, spell, unspell
 from sheetgpt.errors import PromptError, TokenizerError
@@ -224,6 +225,28 @@ def test_words_in_ascii_are_those_of_openais_pattern_for_all_neighbours():
         assert cut(text) == regex.findall(PATTERN, text), text
     for text in map("".join, product("a1! \n'sr\x1f", repeat=5)):
         assert cut(text) == regex.findall(PATTERN, text), text
+
+
+@given(text=st.text(st.sampled_from("ab1'! \n\x1f\u00a0é中"), max_size=60))
+@settings(max_examples=500, deadline=None)
+def test_parts_in_ascii_may_be_cut_on_their_own(text):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bpe_words, "ASCII_RUN", re.compile(r"(?<![\x00-\x7f])[\x00-\x7f]{3,}"))
+        assert cut(text) == regex.findall(PATTERN, text)
+
+
+def test_long_parts_in_ascii_are_cut_as_the_rest_of_the_text():
+    text = (
+        "é\u00a0\n\n It's 1 long part.\n\n"
+        + "It's  a long part\n of 1000\tletters, " * 40
+        + "naïve,  and"
+        + " so on" * 200
+    )
+    first, second = (part.group() for part in bpe_words.ascii_parts(text))
+    assert first.startswith(" 1 long part.\n\n")
+    assert first.endswith("letters,")
+    assert second.startswith("  and so on")
+    assert cut(text) == regex.findall(PATTERN, text)
 
 
 def test_the_alphabet_spells_every_byte_and_back():
