@@ -34,7 +34,8 @@ from sheetgpt.workbook.read import Workbook
 
 PROMPT = "Mike is quick. He moves"
 LONGEST = "Anna is slow. She moves slowly. Mike is quick. He moves quickly"  # as many tokens as its layout holds
-ROOM = 12  # tokens in the layout of PROMPT
+ROOM, TINY_ROOM = 12, 10  # tokens in the layout of PROMPT
+TINY_WORD = 8  # characters of a word in the small models' layout
 FULL = -1
 FIRST_WORD = 5  # row of the tab words
 
@@ -194,8 +195,8 @@ CASES = {
     "torn_word": Case("Word 2: GPT-2 cuts this and the word above", words("Mi", "ke")),
     "gap": Case("Word 2: this row is empty", words("Mike", None, " is")),
     "no_words": Case("", words()),
-    "too_many": Case("The prompt has 14 tokens and this sheet holds 12", words(" zzzz", " zzzz", *[" is"] * 4)),
-    "beyond": Case("This sheet holds 12 words", word_cell(ROOM, 2, " is")),
+    "too_many": Case("The prompt has 14 tokens and this sheet holds 10", words(" zzzz", " zzzz", *[" is"] * 4)),
+    "beyond": Case("This sheet holds 10 words", word_cell(TINY_ROOM, 2, " is")),
     "bad_id": Case("Word 1: a token id is a whole number", word_cell(0, 5, 280)),
 }
 
@@ -208,7 +209,11 @@ def recalculated(model, tiny, tmp_path_factory, recalculate):
         path, ours = folder / f"{name}.xlsx", tiny if case.tiny else model
         trace = ours.run(case.prompt, token_ids=case.token_ids)
         max_tokens = len(trace.token_ids) if case.max_tokens == FULL else case.max_tokens
-        write_live_workbook(ours, trace, path, max_tokens=max_tokens)
+        with pytest.MonkeyPatch.context() as patch:
+            if case.tiny:
+                patch.setattr(live_plan, "LONGEST_WORD", TINY_WORD)
+                patch.setattr(live_plan, "FEWEST_TOKENS", TINY_ROOM)
+            write_live_workbook(ours, trace, path, max_tokens=max_tokens)
         if case.edit:
             book = openpyxl.load_workbook(path)
             case.edit(book)

@@ -1,0 +1,1 @@
+"""Excel workbooks: of values, of live formulas, of picks and of training; and reading any workbook."""
