@@ -20,11 +20,19 @@ from sheetgpt.weights import Weights
 CONFIG = models.SMALL
 IDS = [3, 1, 4, 1, 5, 9, 2]
 SETTING = Setting(CONFIG, len(IDS))
+
+
+def possible(mistake, step) -> bool:
+    """Only square weights can be transposed without anybody noticing."""
+    shape = SETTING.shapes.get(step.inputs[1], (0, 0)) if mistake.name == "weight transposed" else (0, 0)
+    return shape[0] == shape[1]
+
+
 CASES = [
     pytest.param(number, step.name, id=f"{number} {mistake.name} {step.name}")
     for number, mistake in enumerate(known_mistakes(SETTING))
     for step in SETTING.steps.values()
-    if step.block in (None, 1) and mistake.change(step, SETTING)
+    if step.block in (None, 1) and mistake.change(step, SETTING) and possible(mistake, step)
 ]
 
 
@@ -57,10 +65,7 @@ def compare(model, good, port, **options):
 @pytest.mark.parametrize(("number", "stage"), CASES)
 def test_an_injected_mistake_is_found_and_named(number, stage, model, good):
     mistake = known_mistakes(SETTING)[number]
-    try:
-        port = run_with(model, inject(mistake, stage, model), good)
-    except ValueError:
-        pytest.skip("the shapes don't allow this mistake here")
+    port = run_with(model, inject(mistake, stage, model), good)
     report = compare(model, good, port)
     assert report.first.stage == stage
     assert report.diagnosis.stage == stage
@@ -75,16 +80,10 @@ def test_every_mistake_of_the_list_is_injected_somewhere():
     assert {mistake.name for mistake in MISTAKES} <= injected
 
 
-@pytest.mark.parametrize(("number", "stage"), CASES[::7])
+@pytest.mark.parametrize(("number", "stage"), [case for case in CASES if "epsilon" not in case.id][::7])
 def test_a_mistake_in_a_float32_port_is_named_too(number, stage, model, good):
     mistake = known_mistakes(SETTING)[number]
-    try:
-        port = run_with(model, inject(mistake, stage, model), good, "float32")
-    except ValueError:
-        pytest.skip("the shapes don't allow this mistake here")
-    report = compare(model, good, port)
-    if report.first is None:
-        pytest.skip("too small a difference for float32's tolerance")
+    report = compare(model, good, run_with(model, inject(mistake, stage, model), good, "float32"), atol=1e-5, rtol=1e-5)
     assert report.diagnosis.stage == stage
     assert mistake.name in report.diagnosis.mistakes
 

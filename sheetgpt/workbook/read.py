@@ -7,7 +7,10 @@ defined names (`names`) or by a person's map (`read_map`); what they mean is `so
 from __future__ import annotations
 
 import csv
+import os
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -70,7 +73,8 @@ class Workbook:
         if not path.is_file():
             raise DumpError(f"{path} does not exist: give the path of a workbook")
         try:
-            self._book = CalamineWorkbook.from_path(path)
+            with silent_panics():
+                self._book = CalamineWorkbook.from_path(path)
         except PasswordError:
             raise self._protected() from None
         except Exception as error:  # noqa: BLE001 - whatever calamine makes of a damaged file
@@ -107,7 +111,8 @@ class Workbook:
         if name not in self.tabs:
             raise DumpError(f"{self.path} has no tab {name!r}; its tabs are {some(self.tabs)}")
         try:
-            sheet = self._book.get_sheet_by_name(name)
+            with silent_panics():
+                sheet = self._book.get_sheet_by_name(name)
             if sheet.start is None:
                 return Tab(name, np.empty((0, 0)), {})
             return read_tab(sheet)
@@ -123,6 +128,29 @@ class Workbook:
             others |= {(row, column + start): value for (row, column), value in texts.items()}
             start += area.columns
         return (numbers[0] if len(numbers) == 1 else np.concatenate(numbers, axis=1)), others
+
+
+class PanickedError(Exception):
+    """calamine gave up on a damaged file."""
+
+
+@contextmanager
+def silent_panics():
+    """Turn a panic of calamine into an exception, without the lines that it prints of its own inside."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    except BaseException as error:
+        if type(error).__name__ == "PanicException":  # subtle: it is no Exception, and can't be imported
+            raise PanickedError(str(error)) from None
+        raise
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def read_tab(sheet) -> Tab:
