@@ -27,7 +27,8 @@ COMMANDS = {
     "train": ("train", "Train a model on a text, from a die to a small GPT-2."),
     "train-step": ("train_step", "Show a step of training: penalties, gradients, the update."),
     "loss": ("loss", "Show how well a model foretells a text, token by token."),
-    "convert-weights": ("convert_weights", "Turn a published checkpoint into a CSV folder."),
+    "convert-weights": ("convert_weights", "Turn a published checkpoint into a CSV folder, or back."),
+    "check": ("check", "Say whether a CSV folder is a whole, sane model."),
 }
 
 

@@ -54,6 +54,10 @@ def to_safetensors(
         untied = (folder / f"{LM_HEAD}.csv").exists()
         shapes = matrix_shapes(config, untied)
         require_files(folder, shapes)
+    if config.model != "gpt2":
+        raise ConvertError(
+            f"{folder} is a {config.model} model, and Hugging Face's folder would say that it is a GPT-2"
+        )
     if config.position != "learned":
         raise ConvertError(
             f"{folder} has {config.position} positions: it {POSITIONS[config.position]}, and Hugging Face's GPT-2 only "
