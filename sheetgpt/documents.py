@@ -5,6 +5,7 @@ Reading text and what a batch consists of; learning a merge table is `bpe_learn`
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -36,6 +37,10 @@ class Corpus:
                 "give more text or a smaller --n-ctx"
             )
 
+    def fingerprint(self) -> str:
+        """The same for the same tokens and windows only."""
+        return hashlib.sha256(self.ids.tobytes() + str(self.n_ctx).encode()).hexdigest()
+
     def windows(self, count: int, rng: np.random.Generator) -> Batch:
         """(ids, targets), each [count, n_ctx]: a target is the token that comes next."""
         return self._at(rng.choice(self.starts, count))
@@ -64,6 +69,10 @@ class Documents:
         self.documents, self.end = documents, end
         if not documents:
             raise TrainingError("the corpus has no document: give a text with one document a line")
+
+    def fingerprint(self) -> str:
+        """The same for the same documents only."""
+        return hashlib.sha256(repr([list(document) for document in self.documents]).encode()).hexdigest()
 
     def windows(self, count: int, rng: np.random.Generator) -> Batch:
         """(ids, targets) of some documents, each [count, longest + 1]; what is after a document's end doesn't count."""

@@ -31,10 +31,11 @@ class Defaults:
     warmup: int = 0
     weight_decay: float = 0.0
     optimizer: str = "adamw"
+    gradient: str = "backprop"
 
 
 DEFAULTS = {
-    "die": Defaults(steps=100, learning_rate=0.2, min_learning_rate=0.2, optimizer="sgd"),
+    "die": Defaults(steps=100, learning_rate=0.2, min_learning_rate=0.2, optimizer="sgd", gradient="numeric"),
     "softmax": Defaults(steps=500, learning_rate=1.0, min_learning_rate=1.0, optimizer="sgd"),
     "bigram": Defaults(learning_rate=0.1),
     "mlp": Defaults(n_embd=8, n_ctx=3),

@@ -132,7 +132,7 @@ class Trainer:
         """The mean penalty of a batch [B, T]; its gradient is left in `state.gradient`."""
         if self.settings.gradient != "backprop":
             return self._loss_and_gradients_to_look_at(ids, targets)
-        count = np.count_nonzero(targets >= 0)
+        count = int(np.count_nonzero(targets >= 0))
         if len(ids) < 2 or ids.size < HALVE_ABOVE:
             return self._part(0, ids, targets, count) / count
         middle = len(ids) // 2
@@ -181,7 +181,7 @@ class Trainer:
             loss = Loss.of(self.steps, ids, targets)
             penalties = forward(self.steps, self.weights, loss.given, dtype=np.float32)["penalties"]
             total += float(penalties[targets[:, None] >= 0].sum(dtype=np.float64))
-            count += np.count_nonzero(targets >= 0)
+            count += int(np.count_nonzero(targets >= 0))
         return total / count
 
     def run(self) -> Iterator[Record]:
@@ -222,6 +222,7 @@ class Trainer:
         about = {
             "config": self.config.rows(),
             "settings": asdict(self.settings),
+            "corpus": self.corpus.fingerprint(),
             "rng": self.rng.bit_generator.state,
             "records": [list(asdict(record).values()) for record in self.records],
         }
@@ -240,8 +241,8 @@ class Trainer:
         except (OSError, ValueError, KeyError) as error:
             raise TrainingError(f"{path} is not a whole checkpoint ({error}): delete it and train anew") from None
         mine = {"config": [list(row) for row in self.config.rows()], "settings": asdict(self.settings)}
-        for what, value in mine.items():
-            if about[what] != value:
+        for what, value in (mine | {"corpus": self.corpus.fingerprint()}).items():
+            if about.get(what) != value:
                 raise TrainingError(f"{path} was made with another {what}: give the same options, or another DEST")
         for name, vector in vectors.items():
             np.copyto(getattr(self.state, name), vector)

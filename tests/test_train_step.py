@@ -198,6 +198,26 @@ def test_the_command_dumps_workbook_csv_and_tables(tmp_path):
     assert all(abs(float(row["backprop"]) - float(row["numeric"])) < 1e-5 for row in checks)
 
 
+def test_diff_names_the_first_matrix_that_diverges(tmp_path):
+    write_model(tmp_path / "m", "mlp")
+    for name, rate in (("a", 0.1), ("b", 0.2)):
+        dumps = ["--dump-xlsx", "--dump-csv", "--exports", tmp_path, "--name", name, "--steps", 2]
+        assert sheetgpt("train-step", "ann", "--weights", tmp_path / "m", "--learning-rate", rate, *dumps).code == 0
+    a, b = tmp_path / "a", tmp_path / "b"
+    for left, right in ((a, b), (f"{a}.xlsx", f"{b}.xlsx"), (a, f"{b}.xlsx")):
+        done = sheetgpt("diff", left, right, "--json")
+        assert done.code == 1, done.err
+        assert json.loads(done.out)["first"].startswith("new_model_")
+        assert not any("d_" in m["name"][:2] and m["cells_out"] for m in json.loads(done.out)["matrices"])
+    same = sheetgpt("diff", a, f"{a}.xlsx")
+    assert same.code == 0, same.out
+    d_out = np.loadtxt(a / "step_1" / "d_mlp_hidden.csv", delimiter=",")
+    np.savez(tmp_path / "port.npz", d_mlp_hidden=d_out + 1e-3)
+    assert sheetgpt("diff", a, tmp_path / "port.npz").out.startswith("d_mlp_hidden diverges first.")
+    np.savez(tmp_path / "port.npz", other=d_out)
+    assert "no matrix of one name" in sheetgpt("diff", a, tmp_path / "port.npz").error
+
+
 def test_the_graph_of_values_is_a_table(tmp_path):
     write_model(tmp_path / "m", "die")
     options = ["--gradient", "value", "--dump-csv", "--dump-xlsx", "--exports", tmp_path, "--name", "ann"]

@@ -39,9 +39,12 @@ def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype
     Example:
       sheetgpt diff "run:Mike is quick. He moves" port.npz
     """
+    from sheetgpt import training_diff
     from sheetgpt.diff import diff
     from sheetgpt.sources import open_source
 
+    if training_diff.is_training(left) or training_diff.is_training(right):
+        raise SystemExit(show_training(training_diff.compare(left, right, atol, rtol), as_json=as_json))
     sides = [
         open_source(text, weights=weights, dtype=dtype, map_file=map_file)
         for text, map_file in ((left, left_map), (right, right_map))
@@ -53,6 +56,33 @@ def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype
         write_report(found, *sides, report, headline(found))
     show.print_json(found.as_data()) if as_json else click.echo(as_text(found, report))
     raise SystemExit(0 if found.equal else 1)
+
+
+def show_training(found, *, as_json: bool) -> int:
+    """Print a comparison of training steps; the exit code."""
+    from dataclasses import asdict
+
+    first = found.first
+    if as_json:
+        show.print_json(
+            {
+                "equal": first is None,
+                "first": first.name if first else None,
+                "matrices": [asdict(one) for one in found.matrices],
+                "missing": found.missing,
+            }
+        )
+        return 0 if first is None else 1
+    rows = [
+        [one.name, "{} x {}".format(*one.shapes[0]), "equal" if one.equal else "DIFFERENT", number(one.largest),
+         f"{one.cells_out:,}"]
+        for one in found.matrices
+    ]  # fmt: skip
+    click.echo(f"{first.name} diverges first." if first else f"No matrix diverges: {len(rows)} are equal.")
+    click.echo("\n" + show.table(["matrix", "shape", "verdict", "largest", "cells out"], rows))
+    if found.missing:
+        click.echo(f"\nNot compared, on one side only: {', '.join(found.missing)}")
+    return 0 if first is None else 1
 
 
 def as_text(found, report: Path | None = None) -> str:

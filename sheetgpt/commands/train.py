@@ -45,9 +45,7 @@ SMOOTH_OVER = 20  # steps whose time tells the speed
 @click.option(
     "--gradient",
     type=click.Choice(["backprop", "numeric", "value"]),
-    default="backprop",
-    show_default=True,
-    help="How the gradient is found; the last two for up to a few hundred weights.",
+    help="How the gradient is found; the last two for up to a few hundred weights. die: numeric; others: backprop.",
 )
 @click.option("--nudge", type=float, default=1e-6, show_default=True, help="Of each weight, with --gradient numeric.")
 @click.option(

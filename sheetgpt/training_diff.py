@@ -1,0 +1,132 @@
+"""Two dumps of training steps side by side: the first matrix that diverges, in the order of the data.
+
+A side is a folder or workbook that `train-step` wrote, or an .npz whose arrays are called as the matrices are
+(`d_logits`, `step_2_new_model_wte`): a port's gradients are checked so. Runs are `diff`'s business.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from sheetgpt.dump import MANIFEST
+from sheetgpt.errors import DumpError
+
+MARK = "new_"  # every training step has matrices called so, and no run has
+ATOL = RTOL = 1e-9
+GIVEN = {  # names in a workbook that are no matrices of a step
+    *("word", "vocabulary", "token_ids", "positions", "final_tokens", "targets", "share", "loss"),
+    *("learning_rate", "weight_decay", "beta1", "beta2", "epsilon", "nudge"),
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One matrix on both sides."""
+
+    name: str
+    shapes: tuple[tuple[int, int], tuple[int, int]]
+    largest: float  # difference; NaN where the shapes don't fit
+    cells_out: int  # beyond the tolerance
+
+    @property
+    def equal(self) -> bool:
+        return self.cells_out == 0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Every matrix that both sides have, in the order of the data, and the names that only one has."""
+
+    matrices: list[Difference]
+    missing: list[str]
+
+    @property
+    def first(self) -> Difference | None:
+        return next((one for one in self.matrices if not one.equal), None)
+
+
+def is_training(side: str) -> bool:
+    """Is it a dump of training steps?"""
+    path = Path(side)
+    if (path / MANIFEST).is_file():
+        return "losses" in json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    return path.suffix == ".xlsx" and path.is_file() and any(name.startswith(MARK) for name in _names(path))
+
+
+def compare(left: str, right: str, atol: float | None = None, rtol: float | None = None) -> Comparison:
+    """The comparison of two sides. Raises DumpError where one can't be read, or nothing is on both."""
+    a, b = read(Path(left)), read(Path(right))
+    order = [name for name in (a if is_training(left) else b) if name in a and name in b]
+    if not order:
+        raise DumpError(f"{left} and {right} have no matrix of one name: call them d_logits, new_model_wte and so on")
+    limits = ATOL if atol is None else atol, RTOL if rtol is None else rtol
+    return Comparison([_difference(name, a[name], b[name], *limits) for name in order], sorted(set(a) ^ set(b)))
+
+
+def _difference(name: str, left: np.ndarray, right: np.ndarray, atol: float, rtol: float) -> Difference:
+    if left.shape != right.shape:
+        return Difference(name, (left.shape, right.shape), float("nan"), max(left.size, right.size))
+    distance = np.abs(left - right)
+    out = int(np.count_nonzero(~(distance <= atol + rtol * np.abs(right))))
+    return Difference(name, (left.shape, right.shape), float(distance.max(initial=0)), out)
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """Every matrix of a side, by name; the steps after the first with `step_N_` before it."""
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return {name: np.atleast_2d(arrays[name]).astype(float) for name in arrays.files}
+        return _read_folder(path) if path.is_dir() else _read_workbook(path)
+    except (OSError, ValueError, BadZipFile, KeyError) as error:
+        raise DumpError(f"{path} can't be read as training steps ({error}): dump it again") from None
+
+
+def _read_folder(folder: Path) -> dict[str, np.ndarray]:
+    about = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    found = {}
+    for number in range(1, len(about["losses"]) + 1):
+        for name in about["matrices"]:
+            text = folder / f"step_{number}" / f"{name}.csv"
+            found[prefix(number) + name] = np.loadtxt(text, delimiter=",", ndmin=2)
+    return found
+
+
+def _read_workbook(path: Path) -> dict[str, np.ndarray]:
+    from sheetgpt.workbook.read import Workbook
+
+    book, found = Workbook(path), {}
+    for name, areas in book.names.items():
+        matrix, others = book.part(areas)
+        is_given = re.sub(r"^step_\d+_", "", name) in GIVEN
+        if not is_given and not others and not np.isnan(matrix).any():
+            found[name] = matrix
+    return dict(sorted(found.items(), key=lambda item: _place(book.names[item[0]][0])))
+
+
+def _place(area) -> tuple:
+    return area.row if area.tab == "training" else 0, area.tab, area.column
+
+
+def _names(path: Path) -> list[str]:
+    from sheetgpt.workbook.names import defined_names
+
+    try:
+        return list(defined_names(path))
+    except (OSError, ValueError, BadZipFile, KeyError, DumpError):
+        return []
+
+
+def prefix(step: int) -> str:
+    """What stands before a matrix's name from the second step on.
+
+    >>> prefix(1), prefix(2)
+    ('', 'step_2_')
+    """
+    return "" if step == 1 else f"step_{step}_"
