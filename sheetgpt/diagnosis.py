@@ -246,7 +246,9 @@ class Recomputation:
             within = next(iter(found.values()))
             close = tuple(title for title, size in found.items() if size <= max(10 * within, self.floor(name)))
             names = " and ".join(close)
-            sentence = f"{names} reproduce{'' if len(close) > 1 else 's'} it within {within:.0e}"
+            sentence = (
+                f"{names} reproduce{'' if len(close) > 1 else 's'} it {f'within {within:.0e}' if within else 'exactly'}"
+            )
             return Diagnosis(name, "mistake", sentence, close, within)
         for kind in PRECISIONS[PRECISIONS.index(self.precision) + 1 :]:
             if error <= self.allowed(name, kind):
