@@ -13,9 +13,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+
 from harness import clocked, in_turn, peak_memory, print_machine, report
 from models import GPT2_SMALL, random_weights
-
 from sheetgpt.forward import Trace
 from sheetgpt.model import Model
 from sheetgpt.weights import Weights

@@ -12,9 +12,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 import harness
 import models
-import numpy as np
 
 TOKENS = 10
 

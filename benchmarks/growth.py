@@ -13,7 +13,6 @@ from dataclasses import replace
 
 import harness
 import models
-
 from sheetgpt.decode import Decoder
 
 TOKENS = (8, 64, 256, 1024)

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import harness
 import texts
-
 from sheetgpt.bpe import Tokenizer, write_tables
 from sheetgpt.bpe_words import PATTERN, unspell
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import sys
 
-import harness
-import texts
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
+import harness
+import texts
 from sheetgpt.bpe import learn
 
 VOCAB_SIZE = 2000

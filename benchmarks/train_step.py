@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import sys
 
-import harness
 import numpy as np
 import torch
 from torch import nn
 
+import harness
 from sheetgpt.config import Config
 from sheetgpt.documents import Corpus
 from sheetgpt.optimizer import Settings

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from models import ODD_HEADS, ONE_BLOCK, SMALL, random_matrices
 
+from models import ODD_HEADS, ONE_BLOCK, SMALL, random_matrices
 from sheetgpt import steps
 from sheetgpt.backward import backward
 from sheetgpt.forward import forward

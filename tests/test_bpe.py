@@ -11,10 +11,10 @@ from itertools import islice, pairwise, product
 
 import pytest
 import regex
-from conftest import require
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import require
 from sheetgpt import bpe, bpe_words
 from sheetgpt.bpe import Tokenizer, learn, merge_passes
 from sheetgpt.bpe_words import ALPHABET, PATTERN, cut, spell, unspell

@@ -9,10 +9,10 @@ from itertools import pairwise
 
 import pytest
 import regex
-from conftest import require
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import require
 from sheetgpt.bpe import Tokenizer, learn, write_tables
 from sheetgpt.bpe_learn import merge
 from sheetgpt.bpe_words import ALPHABET, PATTERN, spell

@@ -5,10 +5,10 @@ import shutil
 
 import numpy as np
 import pytest
+
 from checkpoints import CONFIG, contents, ours, write_csvs
 from command_line import sheetgpt
 from models import random_matrices
-
 from sheetgpt.check import check, significant_digits
 from sheetgpt.config import Config
 from sheetgpt.errors import WeightsError

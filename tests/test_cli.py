@@ -8,8 +8,8 @@ import sys
 from importlib import import_module
 
 import pytest
-from command_line import sheetgpt
 
+from command_line import sheetgpt
 from sheetgpt.cli import COMMANDS
 
 

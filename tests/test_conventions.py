@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import sheetgpt
 from hypothesis import given
 from hypothesis import strategies as st
 
+from command_line import sheetgpt
 from sheetgpt import axes, naming
 from sheetgpt.commands import stages
 from sheetgpt.config import POSITIONS, Config

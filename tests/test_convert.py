@@ -6,11 +6,11 @@ import sys
 
 import numpy as np
 import pytest
+
 from checkpoints import CONFIG, TOKENS, contents, write_csvs, write_huggingface
 from command_line import sheetgpt
 from conftest import require
 from models import random_ids, random_matrices
-
 from sheetgpt import decimals, load_model
 from sheetgpt.config import Config
 from sheetgpt.convert import convert, open_source, write

@@ -10,6 +10,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
 from checkpoints import CONFIG, contents, write_csvs, write_huggingface
 from conftest import require
 from models import random_matrices

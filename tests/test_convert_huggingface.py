@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
+
 from checkpoints import CONFIG as MODEL
 from checkpoints import (
     MERGES,
@@ -17,8 +19,6 @@ from checkpoints import (
 )
 from conftest import require
 from models import random_matrices
-from safetensors.numpy import save_file
-
 from sheetgpt.convert import open_source, write
 from sheetgpt.errors import ConvertError, SheetGPTError
 from sheetgpt.weights import load_weights

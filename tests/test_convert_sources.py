@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from checkpoints import (
     CONFIG,
     MERGES,
@@ -23,7 +24,6 @@ from checkpoints import (
 )
 from conftest import require
 from models import random_matrices
-
 from sheetgpt.convert import open_source, write
 from sheetgpt.convert.checkpoint import LINEAR, their_name
 

@@ -7,8 +7,8 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from models import ODD_HEADS, ONE_BLOCK, SMALL, WIDE_HEADS, random_ids, random_matrices
 
+from models import ODD_HEADS, ONE_BLOCK, SMALL, WIDE_HEADS, random_ids, random_matrices
 from sheetgpt import ops
 from sheetgpt.config import Config
 from sheetgpt.decode import Decoder, kept_after_slide, leading_to

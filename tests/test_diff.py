@@ -7,14 +7,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import models
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from workbooks import areas_of, contents, set_cell, write_xlsb
 
+import models
 from sheetgpt.cli import main
 from sheetgpt.commands.diff import as_text, command
 from sheetgpt.diff import TOLERANCES, Tolerance, compare, diff
@@ -24,6 +23,7 @@ from sheetgpt.setting import TEXT_STAGES
 from sheetgpt.sources import FolderSource, NpzSource, RunSource, open_source
 from sheetgpt.workbook.layout import cell
 from sheetgpt.workbook.source import WorkbookSource
+from workbooks import areas_of, contents, set_cell, write_xlsb
 
 PROMPT = "Mike is quick. He moves"
 CHANGE = 0.125

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 
-import models
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import models
 from sheetgpt import edit, ops
 from sheetgpt.cli import main
 from sheetgpt.commands.run import command

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from embedded_figures import figures
 
+from embedded_figures import figures
 from sheetgpt.weights import embedded_folder, load_weights
 
 

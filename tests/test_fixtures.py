@@ -14,10 +14,10 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
-from command_line import sheetgpt
-from models import ODD_HEADS, ONE_BLOCK, SMALL, random_ids, write_random_model
 from safetensors import safe_open
 
+from command_line import sheetgpt
+from models import ODD_HEADS, ONE_BLOCK, SMALL, random_ids, write_random_model
 from sheetgpt import fixture_files, fixtures, load_model
 from sheetgpt.conventions import CONVENTIONS
 from sheetgpt.diff import diff

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from conftest import require
 from models import ODD_HEADS, ONE_BLOCK, SMALL, WIDE_HEADS, random_ids, random_matrices
-from test_huggingface import huggingface_model
-
 from sheetgpt import fixtures, load_model, naming
 from sheetgpt.diff import diff
 from sheetgpt.sources import RunSource
 from sheetgpt.weights import write_weights
+from test_huggingface import huggingface_model
 
 pytestmark = pytest.mark.oracle
 TOLERANCE = 1e-4

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import openpyxl
 import pytest
-from op_cases import CASES
 
+from op_cases import CASES
 from sheetgpt import ops
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from models import ODD_HEADS, ONE_BLOCK, SMALL, random_ids, write_random_model
 
+from models import ODD_HEADS, ONE_BLOCK, SMALL, random_ids, write_random_model
 from sheetgpt import load_model
 from sheetgpt.errors import PromptError, StageError
 from sheetgpt.frames import from_reference_heads

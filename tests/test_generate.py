@@ -13,8 +13,8 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
-from models import SMALL, random_matrices
 
+from models import SMALL, random_matrices
 from sheetgpt import cli, load_model
 from sheetgpt.bpe import write_tables
 from sheetgpt.bpe_words import ALPHABET, spell

@@ -1,12 +1,12 @@
-"""Hugging Face's GPT-2 with random weights against ours: logits, hidden states of every layer, attention of every head."""
+"""Hugging Face's GPT-2 with random weights against ours: logits, all hidden states, every head's attention."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from conftest import require
 from models import ODD_HEADS, ONE_BLOCK, SMALL, WIDE_HEADS, random_ids, random_matrices
-
 from sheetgpt import load_model
 from sheetgpt.config import Config
 from sheetgpt.weights import write_weights

@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from command_line import sheetgpt
 
+from command_line import sheetgpt
 from sheetgpt import load_model
 from sheetgpt.loss import measure
 

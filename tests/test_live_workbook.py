@@ -14,9 +14,9 @@ from zipfile import ZipFile
 import numpy as np
 import openpyxl
 import pytest
-from models import ODD_HEADS, ONE_BLOCK, SMALL, random_ids, write_random_model
 from python_calamine import CalamineWorkbook
 
+from models import ODD_HEADS, ONE_BLOCK, SMALL, random_ids, write_random_model
 from sheetgpt import ops
 from sheetgpt.bpe import learn, write_tables
 from sheetgpt.bpe_words import cut

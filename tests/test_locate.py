@@ -11,7 +11,6 @@ import xlsxwriter
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from workbooks import contents, write_xlsb
 
 from sheetgpt import ops
 from sheetgpt.cli import main
@@ -26,6 +25,7 @@ from sheetgpt.sources import NpzSource, RunSource
 from sheetgpt.workbook.layout import Area, cell
 from sheetgpt.workbook.read import Tab, Workbook, write_map
 from sheetgpt.workbook.source import WorkbookSource
+from workbooks import contents, write_xlsb
 
 PROMPT = "Mike is quick. He moves"
 

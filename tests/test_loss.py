@@ -7,14 +7,14 @@ import math
 
 import numpy as np
 import pytest
+
 from command_line import sheetgpt
 from conftest import require
 from models import ODD_HEADS, SMALL, random_ids, random_matrices, write_random_model
-from test_huggingface import huggingface_model
-
 from sheetgpt import load_model
 from sheetgpt.errors import PromptError
 from sheetgpt.loss import measure, windows
+from test_huggingface import huggingface_model
 
 
 @pytest.mark.oracle

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import models
 import numpy as np
 import pytest
 
+import models
 from sheetgpt import forward
 from sheetgpt.diagnosis import rounded
 from sheetgpt.diff import diff

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from op_cases import CASES
 
+from op_cases import CASES
 from sheetgpt import ops
 
 BATCHES = [(), (2,), (2, 3)]

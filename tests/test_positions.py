@@ -6,10 +6,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+
 from command_line import sheetgpt
 from conftest import require
 from models import ODD_HEADS, SMALL, random_ids, random_matrices, write_random_model
-
 from sheetgpt import load_model, ops, steps
 from sheetgpt.backward import backward
 from sheetgpt.config import Config

@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from workbooks import areas_of, set_cell
 
 from sheetgpt import edit
 from sheetgpt.cli import main
@@ -22,6 +21,7 @@ from sheetgpt.resume import resume
 from sheetgpt.setting import TEXT_STAGES
 from sheetgpt.workbook.layout import cell
 from sheetgpt.workbook.live import write_live_workbook
+from workbooks import areas_of, set_cell
 
 PROMPT = "Mike is quick. He moves"
 MODEL = load_model()

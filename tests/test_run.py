@@ -7,9 +7,9 @@ import json
 
 import numpy as np
 import pytest
+
 from command_line import sheetgpt
 from models import SMALL, write_random_model
-
 from sheetgpt import load_model
 from sheetgpt.frames import from_reference_heads
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import require
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import require
 from sheetgpt.errors import PromptError
 from sheetgpt.sample import COLUMNS, Pick, Sampler, Sampling, candidates, pick_index
 

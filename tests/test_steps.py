@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from models import ODD_HEADS, ONE_BLOCK, SMALL
-from sheetgpt.weights import matrix_shapes
 
+from models import ODD_HEADS, ONE_BLOCK, SMALL
 from sheetgpt import ops, steps
+from sheetgpt.weights import matrix_shapes
 
 CONFIGS = pytest.mark.parametrize("config", [SMALL, ONE_BLOCK, ODD_HEADS], ids=["small", "one block", "odd heads"])
 TIES = pytest.mark.parametrize("untied", [False, True], ids=["tied", "untied"])

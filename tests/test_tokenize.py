@@ -7,8 +7,8 @@ import json
 import sys
 
 import pytest
-from command_line import sheetgpt
 
+from command_line import sheetgpt
 from sheetgpt.bpe import Tokenizer
 from sheetgpt.cli import main
 

@@ -13,9 +13,9 @@ from itertools import count
 
 import numpy as np
 import pytest
+
 from command_line import sheetgpt
 from conftest import require
-
 from sheetgpt import load_model, train
 from sheetgpt.config import Config
 from sheetgpt.documents import Corpus, Documents, character_tables, split

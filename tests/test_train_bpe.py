@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from command_line import sheetgpt
 
+from command_line import sheetgpt
 from sheetgpt.bpe import Tokenizer, learn
 from sheetgpt.bpe_tables import MERGES_FILE, TOKENS_FILE
 from sheetgpt.cli import main

@@ -8,10 +8,8 @@ import json
 import numpy as np
 import openpyxl
 import pytest
-from command_line import sheetgpt
-from test_ladder import DIE, VOCABULARY
-from workbooks import set_cell
 
+from command_line import sheetgpt
 from sheetgpt import load_model
 from sheetgpt.bpe import write_tables
 from sheetgpt.config import Config
@@ -22,6 +20,8 @@ from sheetgpt.train_step import example, train_steps
 from sheetgpt.weights import write_weights
 from sheetgpt.workbook.names import defined_names
 from sheetgpt.workbook.training import write_training
+from test_ladder import DIE, VOCABULARY
+from workbooks import set_cell
 
 LIVE = ("die", "softmax", "bigram", "mlp")
 every_live = pytest.mark.parametrize("model", LIVE)
@@ -170,6 +170,23 @@ def test_another_word_retrains_the_whole_sheet(tmp_path, recalculate):
         assert_shows(file, training)
         rows = openpyxl.load_workbook(file, data_only=True)["loss"].iter_rows(4, 9, 1, 5, values_only=True)
         assert [row[2] for row in rows] == [*"lilie."]
+
+
+@pytest.mark.office
+def test_a_word_of_characters_with_several_bytes_can_be_typed(tmp_path, recalculate):
+    from sheetgpt.documents import character_tables
+
+    folder, text = tmp_path / "m", "zoë\nAa*?"  # small and large letters are two; signs are no wildcards
+    merges, tokens = character_tables(text)
+    config = Config(1, 1, 1, 8, len(tokens), model="softmax")
+    write_weights(folder, config, initial_weights(config, np.random.default_rng(1)))
+    write_tables(folder, merges, tokens)
+    model, settings = load_model(folder), Settings(steps=2, optimizer="sgd", weight_decay=0.0)
+    training = train_steps(model, example(model, "zoë", room=8), settings, "zoë")
+    file = write_training(training, tmp_path / "z.xlsx", live=True)
+    area = defined_names(file)["word"][0]
+    set_cell(file, f"{area.tab}!{area.range()}", "ë*aA?")
+    assert_shows(recalculate(file), train_steps(model, example(model, "ë*aA?", room=8), settings, "ë*aA?"))
 
 
 def test_several_steps_have_a_curve(tmp_path):

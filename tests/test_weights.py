@@ -6,8 +6,8 @@ import sys
 
 import numpy as np
 import pytest
-from models import ODD_HEADS, SMALL, random_matrices
 
+from models import ODD_HEADS, SMALL, random_matrices
 from sheetgpt import decimals, weights
 from sheetgpt.cache import FOLDER
 from sheetgpt.config import Config

@@ -13,9 +13,9 @@ import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from models import ONE_BLOCK, SMALL, WIDE_HEADS, random_ids, random_matrices, write_random_model
 from python_calamine import CalamineWorkbook
 
+from models import ONE_BLOCK, SMALL, WIDE_HEADS, random_ids, random_matrices, write_random_model
 from sheetgpt import steps
 from sheetgpt.bpe import learn, write_tables
 from sheetgpt.config import Config
