@@ -15,6 +15,7 @@ import numpy as np
 
 from sheetgpt import ladder, optimizer, scalar
 from sheetgpt.backward import backward
+from sheetgpt.bpe_words import unspell
 from sheetgpt.errors import PromptError
 from sheetgpt.gradients import Check, Loss, gradient_check
 from sheetgpt.model import Model
@@ -66,9 +67,16 @@ def example(model: Model, text: str | None, token_ids: Sequence[int] | None = No
         np.array(before + [filler] * spare),
         np.array(coming + [0] * spare),
         np.array([1 / len(before)] * len(before) + [0.0] * spare),
-        [model.token(i) for i in before] + [""] * spare,
-        [model.token(i) for i in coming] + [""] * spare,
+        [readable(model, i) for i in before] + [""] * spare,
+        [readable(model, i) for i in coming] + [""] * spare,
     )
+
+
+def readable(model: Model, i: int) -> str:
+    """A token: a character as a person types it, others as the token table spells them."""
+    if model.tokenizer is not None and model.tokenizer.has_characters_only:
+        return unspell(model.token(i)).decode(errors="replace")
+    return model.token(i)
 
 
 @dataclass(frozen=True)

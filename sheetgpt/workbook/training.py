@@ -150,7 +150,7 @@ class _InBands(TrainingBook):
         """How one position follows from the word."""
         here = {one: area.part(column=k, columns=1).range() for one, area in self.given.items()}
         end_id = self.tokenizer.end_of_text
-        end = quoted(readable(self.vocabulary[end_id]))
+        end = quoted(self.vocabulary[end_id])
         if name == "coming":
             return f'IF({k}<LEN(word),MID(word,{k + 1},1),IF({k}=LEN(word),{end},""))'
         if name == "share":
@@ -171,7 +171,7 @@ class _InBands(TrainingBook):
         book.add_tab(VOCABULARY, "The tokens that the model knows", 2)
         for row, token in enumerate(self.vocabulary):
             book.number(VOCABULARY, 3 + row, 0, row, "position")
-            book.text(VOCABULARY, 3 + row, 1, readable(token), "token")
+            book.text(VOCABULARY, 3 + row, 1, token, "token")
         self.names["token_ids"] = Area(VOCABULARY, 3, 0, count, 1).address()
         self.names["vocabulary"] = Area(VOCABULARY, 3, 1, count, 1).address()
 
@@ -344,10 +344,3 @@ GIVEN_MATRICES = ("final_tokens", "targets", "share")
 def quoted(text: str) -> str:
     """A text in a formula."""
     return '"' + text.replace('"', '""') + '"'
-
-
-def readable(token: str) -> str:
-    """A token as a person types it."""
-    from sheetgpt.bpe_words import unspell
-
-    return unspell(token).decode(errors="replace")

@@ -13,7 +13,7 @@ import numpy as np
 
 from sheetgpt.errors import DumpError
 from sheetgpt.steps import Step
-from sheetgpt.train_step import NUDGE_SHOWN, OneStep, Training
+from sheetgpt.train_step import NUDGE_SHOWN, OneStep, Training, readable
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers, Table
@@ -40,7 +40,7 @@ class TrainingBook:
         self.training, self.example, self.settings = training, training.example, training.settings
         self.stage_steps: dict[str, Step] = {step.name: step for step in training.loss.steps}
         self.book = Book(title=f"Training: {training.text or 'token ids'}"[:200])
-        self.vocabulary = training.model.vocabulary()
+        self.vocabulary = [readable(training.model, i) for i in range(training.model.config.n_vocab)]
         self.book.add_tab(INDEX)
 
     def title(self, name: str) -> tuple[str, str]:
