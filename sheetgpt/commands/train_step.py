@@ -30,7 +30,7 @@ from sheetgpt.commands.run import parse_ids
 )
 @click.option("--nudge", type=float, default=1e-6, show_default=True, help="Of each weight, with --gradient numeric.")
 @click.option("--dump-xlsx", is_flag=True, help="Write EXPORTS/NAME.xlsx.")
-@click.option("--formulas", is_flag=True, help="With --dump-xlsx: everything as formulas (die to mlp).")
+@click.option("--formulas", is_flag=True, help="With --dump-xlsx: everything as formulas (die to attention).")
 @click.option("--dump-csv", is_flag=True, help="Write EXPORTS/NAME/step_N/MATRIX.csv, and the tables.")
 @click.option("--exports", type=click.Path(path_type=Path), default="exports", show_default=True, metavar="DIR")
 @click.option("--name", metavar="NAME", help="The dump's name. Default: made from the text.")
@@ -63,9 +63,9 @@ def command(text, weights, token_ids, steps, dump_xlsx, formulas, dump_csv, expo
 
 def notice_of_formulas(model) -> bool:
     """Can this model's gradients be formulas? If not, a person is told that they are values."""
-    possible = model.config.model not in ("attention", "gpt2")
+    possible = model.config.model != "gpt2" and model.config.learned_positions | (model.config.model != "attention")
     if not possible:
-        show.notice(f"Gradients of {model.config.model} are dumped as values: formulas go from the die to the mlp.")
+        show.notice(f"Gradients of {model.config.model} are dumped as values: formulas go from the die to attention.")
     return possible
 
 

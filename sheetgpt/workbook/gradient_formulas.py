@@ -1,4 +1,4 @@
-"""The gradient view of operations as Excel formulas: the fourth view, for the models from the die to the mlp.
+"""The gradient view of operations as Excel formulas: the fourth view, for the models from the die to attention.
 
 For each operation: the gradient of its result, its result and its inputs in, formulas of each input's gradient out.
 What each says is `ops`' gradient; a test recalculates both. Where the matrices stand is `workbook.training`'s business.
@@ -50,6 +50,12 @@ class Matrix:
     def column(self, column: int) -> str:
         return self._here(self.source.area.part(column=column, columns=1))
 
+    def columns_from(self, column: int, count: int) -> str:
+        return self._here(self.source.area.part(column=column, columns=count))
+
+    def part_of_row(self, row: int, column: int, count: int) -> str:
+        return self._here(self.source.area.part(row, column, 1, count))
+
     def cells(self) -> Iterator[tuple[int, int]]:
         return ((row, column) for row in range(self.rows) for column in range(self.columns))
 
@@ -93,7 +99,63 @@ def gelu(_op, d, _out, x):
 
 
 def score_tokens(_op, d, _out, table, x):
-    return [iter([(table.whole, f"MMULT({d},{x})")]), iter([(x.whole, f"MMULT(TRANSPOSE({d}),{table})")])]
+    rows = (((row, 0, 1, table.columns), f"MMULT({d.row(row)},{x})") for row in range(table.rows))
+    return [rows, iter([(x.whole, f"MMULT(TRANSPOSE({d}),{table})")])]
+
+
+def add(_op, d, _out, x, y):
+    return [iter([(x.whole, f"{d}")]), iter([(y.whole, f"{d}")])]
+
+
+def add_rows(_op, d, _out, x, table, _positions):
+    rows = (((row, 0, 1, table.columns), d.row(row) if row < d.rows else "0") for row in range(table.rows))
+    return [iter([(x.whole, f"{d}")]), rows, None]
+
+
+def columns(op, d, _out, x):
+    width = x.columns // op.count
+    return [iter([((0, op.index * width, x.rows, width), f"{d}")])]
+
+
+def attention_scores(op, d, _out, queries, keys, _mask):
+    size, count = queries.columns // op.n_head, keys.rows
+
+    def by_head(turn: str, other: Matrix) -> Formulas:
+        for head in range(op.n_head):
+            scores = turn.format(d.columns_from(head * count, count))
+            formula = f"MMULT({scores},{other.columns_from(head * size, size)})/SQRT({size})"
+            yield (0, head * size, other.rows, size), formula
+
+    return [by_head("{}", keys), by_head("TRANSPOSE({})", queries), None]
+
+
+def softmax(op, d, out, x):
+    width = x.columns // op.groups
+
+    def cell(row: int, column: int) -> str:
+        group = row, column // width * width, width
+        along = f"SUMPRODUCT({d.part_of_row(*group)},{out.part_of_row(*group)})"
+        return f"{out.cell(row, column)}*({d.cell(row, column)}-{along})"
+
+    return [(((row, column, 1, 1), cell(row, column)) for row, column in x.cells())]
+
+
+def attention_mix(op, d, _out, weights, values):
+    size, count = values.columns // op.n_head, values.rows
+    heads = [(d.columns_from(head * size, size), head) for head in range(op.n_head)]
+    d_weights = (
+        ((0, head * count, weights.rows, count), f"MMULT({piece},TRANSPOSE({values.columns_from(head * size, size)}))")
+        for piece, head in heads
+    )
+    d_values = (
+        ((0, head * size, count, size), f"MMULT(TRANSPOSE({weights.columns_from(head * count, count)}),{piece})")
+        for piece, head in heads
+    )
+    return [d_weights, d_values]
+
+
+def nothing(_op, _d, _out, *inputs):
+    return [None] * len(inputs)
 
 
 def shares(_op, d, out, x):
@@ -151,6 +213,13 @@ GRADIENTS: dict[type[ops.Op], Callable[..., list[Formulas | None]]] = {
     ops.Missed: missed,
     ops.Surprise: surprise,
     ops.LogLoss: log_loss,
+    ops.Add: add,
+    ops.AddRows: add_rows,
+    ops.Columns: columns,
+    ops.CausalMask: nothing,
+    ops.AttentionScores: attention_scores,
+    ops.Softmax: softmax,
+    ops.AttentionMix: attention_mix,
 }
 
 

@@ -7,19 +7,22 @@ values. What the formulas say is `ops`' and `gradient_formulas`' business; the n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+import numpy as np
 
 from sheetgpt.errors import DumpError
 from sheetgpt.optimizer import is_decayed
 from sheetgpt.train_step import NUDGE_SHOWN, OneStep, Training
 from sheetgpt.workbook import style
+from sheetgpt.workbook.cells import Numbers
 from sheetgpt.workbook.gradient_formulas import GRADIENTS, Matrix, gradient_formulas
 from sheetgpt.workbook.layout import LABEL_COLUMNS, Area, cell
 from sheetgpt.workbook.references import Box, Names, Source, formulas
 from sheetgpt.workbook.training_book import LOSS, Cells, Labels, OnTabs, TrainingBook
 
-TRAINING, VOCABULARY = "training", "vocabulary"
+TRAINING, VOCABULARY, POSITIONS = "training", "vocabulary", "positions"
 WIDEST_BAND = 1500  # columns; a model whose step is wider stands on tabs
 MOST_FORMULAS = 200_000
 GIVEN_ROW, BANDS_ROW = 12, 20  # of the tab `training`: what is learned from, then the steps
@@ -34,17 +37,19 @@ def is_small(training: Training) -> bool:
 
 
 def has_gradient_formulas(training: Training) -> bool:
-    """Has every operation of the model its gradient as a formula, and does each stage go one way only?"""
+    """Has every operation of the model its gradient as a formula?"""
     return all(type(step.op) in GRADIENTS for step in training.loss.steps if step.name in training.steps[0].stages)
 
 
 def write_training(training: Training, path: Path, *, live: bool = False) -> Path:
     """Write the workbook. Returns its path. Raises DumpError where it would be too large, or formulas can't be."""
     if live and not has_gradient_formulas(training):
-        raise DumpError("gradients as formulas go from the die to the mlp: dump this model without --formulas")
+        raise DumpError("gradients as formulas go from the die to attention: dump this model without --formulas")
     if live and training.settings.gradient != "backprop":
         raise DumpError("formulas are those of backprop: leave --gradient out")
     if not is_small(training):
+        if live:
+            raise DumpError("this model is too large for formulas: dump it without --formulas, or train a smaller one")
         if len(training.steps) > 1:
             raise DumpError("this model is too large for several steps in a workbook: use --steps 1, or --dump-csv")
         return OnTabs(training).write(path)
@@ -78,6 +83,7 @@ class _InBands(TrainingBook):
         sheet.fit_to_pages(1, 0)
         self.write_settings()
         self.write_given()
+        self.write_positions()
         row, before = BANDS_ROW, None
         for step in self.training.steps:
             row, before = self.write_band(step, row, before)
@@ -129,11 +135,20 @@ class _InBands(TrainingBook):
         for name, title in GIVEN.items():
             area = self.given[name]
             self.book.text(TRAINING, area.row, 0, title, "key")
-            if name not in ("context", "coming"):
+            if name not in ("positions", "context", "coming"):
                 self.sources[name] = Source(name, area, vector=name != "share")
                 self.names[name] = area.address()
             for number, value in enumerate(shown[name]):
                 self.put_given(area.row, area.column + number, name, number, value)
+
+    def write_positions(self) -> None:
+        """Positions under each other, as formulas of attention want them."""
+        count = len(self.example.ids)
+        area = Area(POSITIONS, 2, 0, count, 1)
+        self.book.add_tab(POSITIONS, "The positions, one under the other", 1)
+        self.book.put(Numbers(area, np.arange(count, dtype=float)[:, None]), "head")
+        self.sources["positions"] = Source("positions", area, vector=True)
+        self.names["positions"] = area.address()
 
     def put_given(self, row: int, column: int, name: str, number: int, value) -> None:
         book = self.book
@@ -191,7 +206,7 @@ class _InBands(TrainingBook):
         column, areas, prefix = LABEL_COLUMNS, {}, "" if step.number == 1 else f"step_{step.number}_"
         for name, matrix in step.matrices.items():
             areas[name] = Area(TRAINING, row + BAND_HEAD, column, *matrix.shape)
-            self.sources[name] = Source(prefix + name, areas[name])
+            self.sources[name] = Source(prefix + name, areas[name], heads=self.training.model.config.n_head)
             self.names[prefix + name] = areas[name].address()
             column += matrix.shape[1] + 2
         cells = self.band_formulas(step, previous if before else None, prefix) if self.live else {}
@@ -233,7 +248,7 @@ class _InBands(TrainingBook):
                 out = self.sources[one.name].area
                 found[one.name] = {piece.box: text for piece, text, _ in formulas(one.op, out, sources, self.names)}
         found["d_penalties"] = {(0, 0, 1, len(self.example.ids)): "share"}
-        found |= self.backward_formulas(step)
+        found |= self.backward_formulas()
         for name in step.weights:
             found |= self.update_formulas(name, step, previous)
         if step.nudged:
@@ -246,14 +261,16 @@ class _InBands(TrainingBook):
     def matrix(self, name: str) -> Matrix:
         return Matrix(self.sources[name], TRAINING, self.names)
 
-    def backward_formulas(self, step: OneStep) -> dict[str, Cells]:
+    def backward_formulas(self) -> dict[str, Cells]:
         found: dict[str, Cells] = {}
         for one in reversed(self.training.loss.steps):
-            if one.name not in step.stages:
+            if f"d_{one.name}" not in self.sources:
                 continue
             inputs = [self.matrix(name) for name in one.inputs]
             given = gradient_formulas(one.op, self.matrix(f"d_{one.name}"), self.matrix(one.name), *inputs)
-            found |= {f"d_{name}": dict(cells) for name, cells in zip(one.inputs, given, strict=True) if cells}
+            for name, cells in zip(one.inputs, given, strict=True):
+                if cells:
+                    summed(found.setdefault(f"d_{name}", {}), cells)
         return found
 
     def update_formulas(self, name: str, step: OneStep, previous: dict[str, Source] | None) -> dict[str, Cells]:
@@ -339,6 +356,12 @@ GIVEN = {  # rows of the tab `training`
     "share": "share of the loss",
 }
 GIVEN_MATRICES = ("final_tokens", "targets", "share")
+
+
+def summed(found: dict[Box, str], cells: Iterable[tuple[Box, str]]) -> None:
+    """Add formulas to those of the same pieces: what goes several ways has the sum of their gradients."""
+    for box, text in cells:
+        found[box] = f"{found[box]}+{text}" if box in found else text
 
 
 def quoted(text: str) -> str:
