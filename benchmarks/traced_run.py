@@ -3,7 +3,7 @@
     python benchmarks/traced_run.py [rounds]
 
 transformers runs eagerly with `output_hidden_states` and `output_attentions`: 13 hidden states and 12 attentions
-stay, where ours keeps all 232 stages. Needs torch and transformers.
+stay, where ours keeps all 224 stages. Needs torch and transformers.
 """
 
 from __future__ import annotations
