@@ -30,7 +30,7 @@ from sheetgpt.commands.run import parse_ids
 )
 @click.option("--nudge", type=float, default=1e-6, show_default=True, help="Of each weight, with --gradient numeric.")
 @click.option("--dump-xlsx", is_flag=True, help="Write EXPORTS/NAME.xlsx.")
-@click.option("--formulas", is_flag=True, help="With --dump-xlsx: everything as formulas (die to attention).")
+@click.option("--formulas", is_flag=True, help="With --dump-xlsx: everything as formulas, where the model is small.")
 @click.option("--dump-csv", is_flag=True, help="Write EXPORTS/NAME/step_N/MATRIX.csv, and the tables.")
 @click.option("--exports", type=click.Path(path_type=Path), default="exports", show_default=True, metavar="DIR")
 @click.option("--name", metavar="NAME", help="The dump's name. Default: made from the text.")
@@ -48,25 +48,21 @@ def command(text, weights, token_ids, steps, dump_xlsx, formulas, dump_csv, expo
     from sheetgpt.model import load_model
     from sheetgpt.optimizer import Settings
     from sheetgpt.train_step import example, train_steps
+    from sheetgpt.workbook.training import can_be_live
 
     model = load_model(weights)
     options["optimizer"] = options["optimizer"] or DEFAULTS[model.config.model].optimizer
-    formulas = formulas and notice_of_formulas(model)
-    seen = example(model, text, token_ids, room=live_room(formulas))
-    training = train_steps(model, seen, Settings(steps=steps, **options), text)
+    settings = Settings(steps=steps, **options)
+    training = train_steps(model, example(model, text, token_ids, room=live_room(formulas)), settings, text)
+    if formulas and not can_be_live(training):
+        show.notice("This model is too large for gradients as formulas: they are dumped as values.")
+        formulas, dump_xlsx = False, True
+        training = train_steps(model, example(model, text, token_ids), settings, text)
     files = dump(training, exports, name, xlsx=dump_xlsx or formulas, csv=dump_csv, live=formulas)
     if as_json:
         show.print_json(as_data(training, files))
     else:
         click.echo(as_text(training, files))
-
-
-def notice_of_formulas(model) -> bool:
-    """Can this model's gradients be formulas? If not, a person is told that they are values."""
-    possible = model.config.model != "gpt2" and model.config.learned_positions | (model.config.model != "attention")
-    if not possible:
-        show.notice(f"Gradients of {model.config.model} are dumped as values: formulas go from the die to attention.")
-    return possible
 
 
 def live_room(live: bool) -> int:

@@ -1,7 +1,8 @@
-"""The gradient view of operations as Excel formulas: the fourth view, for the models from the die to attention.
+"""The gradient view of operations as Excel formulas: the fourth view, for the models of the ladder.
 
 For each operation: the gradient of its result, its result and its inputs in, formulas of each input's gradient out.
-What each says is `ops`' gradient; a test recalculates both. Where the matrices stand is `workbook.training`'s business.
+Where a matrix goes several ways, its gradients are added piece by piece, so all of them come by rows. What each says is
+`ops`' gradient; a test recalculates both. Where the matrices stand is `workbook.training`'s business.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sheetgpt import ops
-from sheetgpt.ops import GELU_CUBIC
+from sheetgpt.ops import GELU_CUBIC, LAYER_NORM_EPSILON_TEXT
 from sheetgpt.workbook.layout import Area
 from sheetgpt.workbook.references import Box, Names, Source
 
@@ -89,7 +90,8 @@ def window(op, d, _out, _wanted, x):
 
 def linear(_op, d, _out, x, w, b):
     sums = (((0, column, 1, 1), f"SUM({d.column(column)})") for column in range(b.columns))
-    return [iter([(x.whole, f"MMULT({d},TRANSPOSE({w}))")]), iter([(w.whole, f"MMULT(TRANSPOSE({x}),{d})")]), sums]
+    rows = (((row, 0, 1, x.columns), f"MMULT({d.row(row)},TRANSPOSE({w}))") for row in range(x.rows))
+    return [rows, iter([(w.whole, f"MMULT(TRANSPOSE({x}),{d})")]), sums]
 
 
 def gelu(_op, d, _out, x):
@@ -104,7 +106,7 @@ def score_tokens(_op, d, _out, table, x):
 
 
 def add(_op, d, _out, x, y):
-    return [iter([(x.whole, f"{d}")]), iter([(y.whole, f"{d}")])]
+    return [(((row, 0, 1, one.columns), d.row(row)) for row in range(one.rows)) for one in (x, y)]
 
 
 def add_rows(_op, d, _out, x, table, _positions):
@@ -152,6 +154,21 @@ def attention_mix(op, d, _out, weights, values):
         for piece, head in heads
     )
     return [d_weights, d_values]
+
+
+def scale_shift(_op, d, _out, x, gain, bias):
+    products = (((0, i, 1, 1), f"SUMPRODUCT({d.column(i)},{x.column(i)})") for i in range(gain.columns))
+    sums = (((0, i, 1, 1), f"SUM({d.column(i)})") for i in range(bias.columns))
+    return [iter([(x.whole, f"{d}*{gain}")]), products, sums]
+
+
+def normalize(_op, d, out, x):
+    def row(i: int) -> str:
+        along = f"SUMPRODUCT({d.row(i)},{out.row(i)})/{x.columns}"
+        deviation = f"SQRT(VARP({x.row(i)})+{LAYER_NORM_EPSILON_TEXT})"
+        return f"({d.row(i)}-AVERAGE({d.row(i)})-{out.row(i)}*{along})/{deviation}"
+
+    return [(((i, 0, 1, x.columns), row(i)) for i in range(x.rows))]
 
 
 def nothing(_op, _d, _out, *inputs):
@@ -213,6 +230,8 @@ GRADIENTS: dict[type[ops.Op], Callable[..., list[Formulas | None]]] = {
     ops.Missed: missed,
     ops.Surprise: surprise,
     ops.LogLoss: log_loss,
+    ops.Normalize: normalize,
+    ops.ScaleShift: scale_shift,
     ops.Add: add,
     ops.AddRows: add_rows,
     ops.Columns: columns,

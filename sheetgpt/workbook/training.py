@@ -23,7 +23,7 @@ from sheetgpt.workbook.references import Box, Names, Source, formulas
 from sheetgpt.workbook.training_book import LOSS, Cells, Labels, OnTabs, TrainingBook
 
 TRAINING, VOCABULARY, POSITIONS = "training", "vocabulary", "positions"
-WIDEST_BAND = 1500  # columns; a model whose step is wider stands on tabs
+WIDEST_BAND = 6000  # columns; a model whose step is wider stands on tabs
 MOST_FORMULAS = 200_000
 GIVEN_ROW, BANDS_ROW = 12, 20  # of the tab `training`: what is learned from, then the steps
 BAND_HEAD = 5  # rows over a band's matrices: the step and its loss, name, title, shape, column labels
@@ -36,20 +36,19 @@ def is_small(training: Training) -> bool:
     return sum(matrix.shape[1] + 2 for matrix in training.steps[0].matrices.values()) <= WIDEST_BAND
 
 
-def has_gradient_formulas(training: Training) -> bool:
-    """Has every operation of the model its gradient as a formula?"""
-    return all(type(step.op) in GRADIENTS for step in training.loss.steps if step.name in training.steps[0].stages)
+def can_be_live(training: Training) -> bool:
+    """Is the model small enough, and has every operation its gradient as a formula?"""
+    ops = [step.op for step in training.loss.steps if step.name in training.steps[0].stages]
+    return is_small(training) and all(type(op) in GRADIENTS for op in ops)
 
 
 def write_training(training: Training, path: Path, *, live: bool = False) -> Path:
     """Write the workbook. Returns its path. Raises DumpError where it would be too large, or formulas can't be."""
-    if live and not has_gradient_formulas(training):
-        raise DumpError("gradients as formulas go from the die to attention: dump this model without --formulas")
+    if live and not can_be_live(training):
+        raise DumpError("this model is too large for gradients as formulas: dump it without --formulas")
     if live and training.settings.gradient != "backprop":
         raise DumpError("formulas are those of backprop: leave --gradient out")
     if not is_small(training):
-        if live:
-            raise DumpError("this model is too large for formulas: dump it without --formulas, or train a smaller one")
         if len(training.steps) > 1:
             raise DumpError("this model is too large for several steps in a workbook: use --steps 1, or --dump-csv")
         return OnTabs(training).write(path)
