@@ -23,8 +23,8 @@ from sheetgpt.weights import Weights
 IDS = list(range(500, 5500, 500))
 DIFF = """
 import sys
-from sheetgpt.diff import diff
-from sheetgpt.sources import open_source
+from sheetgpt.diff.compare import diff
+from sheetgpt.diff.sources import open_source
 found = diff(open_source(sys.argv[1]), open_source(sys.argv[2]), why=False)
 assert found.equal, found.first
 """

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import harness
 import models
-from sheetgpt.decode import Decoder
+from sheetgpt.generate.decode import Decoder
 
 TOKENS = (8, 64, 256, 1024)
 LAYERS = (1, 3, 6, 12)

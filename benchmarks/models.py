@@ -80,7 +80,7 @@ def random_model(dtype: str = "float32", config: Config = GPT2_SMALL, seed: int 
 
 def token_table() -> tuple[list[tuple[str, str]], list[str]]:
     """A made-up tokenizer of GPT-2's size: (merges, tokens). Every pair of letters is a token."""
-    from sheetgpt.bpe_words import ALPHABET
+    from sheetgpt.bpe.words import ALPHABET
 
     count = GPT2_SMALL.n_vocab - len(ALPHABET) - 1
     merges = list(islice(product(ALPHABET, ALPHABET), count))

@@ -20,7 +20,7 @@ from pathlib import Path
 import harness
 import texts
 from sheetgpt.bpe import Tokenizer, write_tables
-from sheetgpt.bpe_words import PATTERN, unspell
+from sheetgpt.bpe.words import PATTERN, unspell
 
 SHARED = Path(os.environ.get("SHEETGPT_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 

@@ -16,9 +16,9 @@ from torch import nn
 
 import harness
 from sheetgpt.config import Config
-from sheetgpt.documents import Corpus
-from sheetgpt.optimizer import Settings
-from sheetgpt.train import Trainer
+from sheetgpt.training.documents import Corpus
+from sheetgpt.training.optimizer import Settings
+from sheetgpt.training.train import Trainer
 
 CONFIG, BATCH, STEPS, ROUNDS, THREADS = Config(4, 4, 128, 64, 65), 12, 30, 15, 2
 TARGET = 1.3

@@ -2,7 +2,7 @@
 
 Wrong: the model can't run, or isn't the one that was written (missing, torn, misshapen or extra files, rounded numbers,
 a token table that its merges don't make). Odd: it runs, and someone should look (constant rows, traces of a spreadsheet
-program). Here too: each matrix in figures. Reading is `weights`', `decimals`' and `bpe_tables`' business.
+program). Here too: each matrix in figures. Reading is `weights`', `decimals`' and `bpe.tables`' business.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 
 from sheetgpt import decimals
 from sheetgpt.bpe import END_OF_TEXT
-from sheetgpt.bpe_tables import MANGLED, MERGES_FILE, TOKENS_FILE, kind_of_mangling, read_tables
-from sheetgpt.bpe_words import ALPHABET
+from sheetgpt.bpe.tables import MANGLED, MERGES_FILE, TOKENS_FILE, kind_of_mangling, read_tables
+from sheetgpt.bpe.words import ALPHABET
 from sheetgpt.config import CONSTANTS_FILE, Config
 from sheetgpt.errors import SheetGPTError, WeightsError
 from sheetgpt.unfinished import UNFINISHED

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sheetgpt.diff.setting import TEXT_STAGES, Setting, require_override
 from sheetgpt.errors import StageError
 from sheetgpt.forward import Trace, unknown_stage
-from sheetgpt.setting import TEXT_STAGES, Setting, require_override
 
 if TYPE_CHECKING:
     from sheetgpt.model import Model
@@ -116,7 +116,7 @@ def number(value: str, text: str) -> float:
 
 def read_whole(name: str, path: Path, setting: Setting) -> np.ndarray:
     """A CSV, with labels as dumps have them or without, as the matrix of a stage or weight."""
-    from sheetgpt.sources import read_csv
+    from sheetgpt.diff.sources import read_csv
 
     numbers, others, labels = read_csv(path)
     if name == TOKENS:
@@ -215,7 +215,7 @@ def run_again(model: Model, before: Trace, overrides: Mapping[str, np.ndarray], 
 
 def travel(before: Trace, after: Trace) -> list[Travel]:
     """The largest change in the embeddings, in each block and in the language head; masked cells left out."""
-    from sheetgpt.diff import masked_cells
+    from sheetgpt.diff.compare import masked_cells
 
     found: dict[str, Travel] = {}
     for step in before.steps:

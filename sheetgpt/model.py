@@ -16,12 +16,12 @@ import numpy as np
 from sheetgpt import edit, forward, frames, ladder, steps
 from sheetgpt.bpe import MergeTrace, Tokenizer
 from sheetgpt.config import ATTENDING, Config
+from sheetgpt.diff.setting import Setting
 from sheetgpt.errors import PromptError
-from sheetgpt.setting import Setting
 from sheetgpt.weights import EMBEDDED, Weights, load_weights, named_folder
 
 if TYPE_CHECKING:
-    from sheetgpt.decode import Generated
+    from sheetgpt.generate.decode import Generated
 
 TOKEN_FILES = ("vocab_bpe.csv", "bpe_token_ids.csv")
 
@@ -102,8 +102,8 @@ class Model:
         What the options mean is told in `sample.Sampling` and `decode.generate`. Raises PromptError at once, not at
         the first token, where an option or the prompt doesn't fit.
         """
-        from sheetgpt import decode
-        from sheetgpt.sample import Sampling
+        from sheetgpt.generate import decode
+        from sheetgpt.generate.sample import Sampling
 
         sampling = Sampling.of(temperature, top_k, top_p, seed, greedy=greedy)
         _, ids = self.encode(prompt, token_ids)

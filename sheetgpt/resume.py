@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from sheetgpt.diff import Tolerance, at, masked_cells, same_text, trimmed
+from sheetgpt.diff.compare import Tolerance, at, masked_cells, same_text, trimmed
+from sheetgpt.diff.setting import TEXT_STAGES, Setting
+from sheetgpt.diff.sources import Matrix
 from sheetgpt.edit import TOKEN_IDS_ROW, TOKENS, Edit, current, edited, run_again, setting_of
 from sheetgpt.errors import DumpError, StageError
 from sheetgpt.forward import Trace
 from sheetgpt.model import Model, load_model
-from sheetgpt.setting import TEXT_STAGES, Setting
-from sheetgpt.sources import Matrix
 from sheetgpt.workbook.source import WorkbookSource
 
 SAVED = Tolerance(1e-300, 1e-12)  # what saving a number in 15 digits moves

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sheetgpt.bpe import write_tables
-from sheetgpt.bpe_words import ALPHABET
+from sheetgpt.bpe.words import ALPHABET
 from sheetgpt.config import Config
 from sheetgpt.convert.checkpoint import LINEAR, their_name
 from sheetgpt.weights import LM_HEAD, write_weights

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from conftest import require
 from sheetgpt.bpe import Tokenizer, learn, write_tables
-from sheetgpt.bpe_learn import merge
-from sheetgpt.bpe_words import ALPHABET, PATTERN, spell
+from sheetgpt.bpe.learning import merge
+from sheetgpt.bpe.words import ALPHABET, PATTERN, spell
 from sheetgpt.errors import PromptError, TokenizerError
 
 

@@ -7,8 +7,8 @@ import csv
 import pytest
 
 from sheetgpt.bpe import Tokenizer, learn, write_tables
-from sheetgpt.bpe_tables import MERGES_FILE, TOKENS_FILE, read_tables
-from sheetgpt.bpe_words import ALPHABET
+from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE, read_tables
+from sheetgpt.bpe.words import ALPHABET
 from sheetgpt.errors import TokenizerError, WeightsError
 
 TEXT = "true jan 1999 1999 null NA nan None, the cat; the cat 'jan' \"jan\" 007 007 true <i> =1+1 é中é中\n\n" * 3

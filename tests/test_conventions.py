@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from command_line import sheetgpt
-from sheetgpt import axes, naming
 from sheetgpt.commands import stages
 from sheetgpt.config import POSITIONS, Config
-from sheetgpt.conventions import CONVENTIONS, HOOKED_TRANSFORMER, TABLE
+from sheetgpt.fixtures import axes, naming
+from sheetgpt.fixtures.conventions import CONVENTIONS, HOOKED_TRANSFORMER, TABLE
 from sheetgpt.steps import gpt2
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "stages.md"

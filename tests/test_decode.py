@@ -11,8 +11,8 @@ import pytest
 from models import ODD_HEADS, ONE_BLOCK, SMALL, WIDE_HEADS, random_ids, random_matrices
 from sheetgpt import ops
 from sheetgpt.config import Config
-from sheetgpt.decode import Decoder, kept_after_slide, leading_to
 from sheetgpt.errors import PromptError
+from sheetgpt.generate.decode import Decoder, kept_after_slide, leading_to
 from sheetgpt.model import Model
 from sheetgpt.steps import Step, gpt2, matrix_steps
 from sheetgpt.weights import Weights

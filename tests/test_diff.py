@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 import models
 from sheetgpt.cli import main
 from sheetgpt.commands.diff import as_text, command
-from sheetgpt.diff import TOLERANCES, Tolerance, compare, diff
+from sheetgpt.diff.compare import TOLERANCES, Tolerance, compare, diff
+from sheetgpt.diff.setting import TEXT_STAGES
+from sheetgpt.diff.sources import FolderSource, NpzSource, RunSource, open_source
 from sheetgpt.errors import DumpError
 from sheetgpt.model import load_model
-from sheetgpt.setting import TEXT_STAGES
-from sheetgpt.sources import FolderSource, NpzSource, RunSource, open_source
 from sheetgpt.workbook.layout import cell
 from sheetgpt.workbook.source import WorkbookSource
 from workbooks import areas_of, contents, set_cell, write_xlsb

@@ -18,11 +18,13 @@ from safetensors import safe_open
 
 from command_line import sheetgpt
 from models import ODD_HEADS, ONE_BLOCK, SMALL, random_ids, write_random_model
-from sheetgpt import fixture_files, fixtures, load_model
-from sheetgpt.conventions import CONVENTIONS
-from sheetgpt.diff import diff
+from sheetgpt import load_model
+from sheetgpt.diff.compare import diff
+from sheetgpt.diff.sources import RunSource, open_source
 from sheetgpt.errors import DumpError, SheetGPTError, StageError
-from sheetgpt.sources import RunSource, open_source
+from sheetgpt.fixtures import arrays as fixtures
+from sheetgpt.fixtures import files as fixture_files
+from sheetgpt.fixtures.conventions import CONVENTIONS
 
 SUFFIXES = [".npz", ".safetensors", ".json"]
 PROMPT = "Mike is quick. He moves"

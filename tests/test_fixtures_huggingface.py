@@ -7,9 +7,11 @@ import pytest
 
 from conftest import require
 from models import ODD_HEADS, ONE_BLOCK, SMALL, WIDE_HEADS, random_ids, random_matrices
-from sheetgpt import fixtures, load_model, naming
-from sheetgpt.diff import diff
-from sheetgpt.sources import RunSource
+from sheetgpt import load_model
+from sheetgpt.diff.compare import diff
+from sheetgpt.diff.sources import RunSource
+from sheetgpt.fixtures import arrays as fixtures
+from sheetgpt.fixtures import naming
 from sheetgpt.weights import write_weights
 from test_huggingface import huggingface_model
 

@@ -17,10 +17,10 @@ import pytest
 from models import SMALL, random_matrices
 from sheetgpt import cli, load_model
 from sheetgpt.bpe import write_tables
-from sheetgpt.bpe_words import ALPHABET, spell
+from sheetgpt.bpe.words import ALPHABET, spell
 from sheetgpt.config import Config
-from sheetgpt.decode import Decoder, generate
-from sheetgpt.sample import COLUMNS, Sampling
+from sheetgpt.generate.decode import Decoder, generate
+from sheetgpt.generate.sample import COLUMNS, Sampling
 from sheetgpt.weights import write_weights
 
 BYTES = Config(n_layer=2, n_head=2, n_embd=8, n_ctx=12, n_vocab=257)  # a token for each byte, and the end of text
@@ -65,7 +65,7 @@ def force(monkeypatch, ids):
         def feed(self, _ids):
             return np.eye(BYTES.n_vocab)[next(tokens)]
 
-    monkeypatch.setattr("sheetgpt.decode.Decoder", Forced)
+    monkeypatch.setattr("sheetgpt.generate.decode.Decoder", Forced)
 
 
 def test_the_prompt_and_its_continuation_are_printed(run):
@@ -260,7 +260,7 @@ def test_ctrl_c_at_any_place_ends_with_what_was_made_so_far(run, monkeypatch, wh
         return interrupted
 
     if where == "decoding":
-        monkeypatch.setattr("sheetgpt.decode.Decoder.feed", interrupt(Decoder.feed))
+        monkeypatch.setattr("sheetgpt.generate.decode.Decoder.feed", interrupt(Decoder.feed))
     else:
         monkeypatch.setattr("click.echo", interrupt(click.echo))
     code, out, err = run("ab", "-n", 100, "--no-stop-at-eos")
@@ -270,7 +270,7 @@ def test_ctrl_c_at_any_place_ends_with_what_was_made_so_far(run, monkeypatch, wh
 
 
 def test_ctrl_c_still_prints_json(run, monkeypatch):
-    monkeypatch.setattr("sheetgpt.picks.Record.following", lambda *_: raising())
+    monkeypatch.setattr("sheetgpt.generate.picks.Record.following", lambda *_: raising())
     code, out, _ = run("ab", "--json")
     assert code == 130
     assert (json.loads(out)["end"], json.loads(out)["tokens"]) == ("interrupted", [])

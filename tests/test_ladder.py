@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from sheetgpt import load_model
 from sheetgpt.config import MODELS, Config
 from sheetgpt.errors import SheetGPTError
-from sheetgpt.gradients import Loss, gradient_check
+from sheetgpt.generate.sample import pick_index
 from sheetgpt.ladder import model_steps, training_steps
-from sheetgpt.sample import pick_index
+from sheetgpt.training.gradients import Loss, gradient_check
 from sheetgpt.weights import matrix_shapes, write_weights
 
 RUNGS = MODELS[:-1]

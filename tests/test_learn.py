@@ -11,7 +11,7 @@ import pytest
 
 from command_line import sheetgpt
 from sheetgpt import load_model
-from sheetgpt.loss import measure
+from sheetgpt.training.loss import measure
 
 PAGE = Path(__file__).parents[1] / "docs" / "learn.md"
 

@@ -19,7 +19,7 @@ from python_calamine import CalamineWorkbook
 from models import ODD_HEADS, ONE_BLOCK, SMALL, random_ids, write_random_model
 from sheetgpt import ops
 from sheetgpt.bpe import learn, write_tables
-from sheetgpt.bpe_words import cut
+from sheetgpt.bpe.words import cut
 from sheetgpt.config import Config
 from sheetgpt.errors import DumpError
 from sheetgpt.model import load_model

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from sheetgpt import ops
 from sheetgpt.cli import main
 from sheetgpt.commands.locate import command
-from sheetgpt.diff import diff
+from sheetgpt.diff.compare import diff
+from sheetgpt.diff.locate import Pattern, locate, map_rows, search_tab
+from sheetgpt.diff.setting import TEXT_STAGES
+from sheetgpt.diff.sources import NpzSource, RunSource
 from sheetgpt.errors import DumpError
 from sheetgpt.frames import to_reference_heads
-from sheetgpt.locate import Pattern, locate, map_rows, search_tab
 from sheetgpt.model import load_model
-from sheetgpt.setting import TEXT_STAGES
-from sheetgpt.sources import NpzSource, RunSource
 from sheetgpt.workbook.layout import Area, cell
 from sheetgpt.workbook.read import Tab, Workbook, write_map
 from sheetgpt.workbook.source import WorkbookSource

@@ -13,7 +13,7 @@ from conftest import require
 from models import ODD_HEADS, SMALL, random_ids, random_matrices, write_random_model
 from sheetgpt import load_model
 from sheetgpt.errors import PromptError
-from sheetgpt.loss import measure, windows
+from sheetgpt.training.loss import measure, windows
 from test_huggingface import huggingface_model
 
 

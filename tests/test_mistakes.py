@@ -9,12 +9,12 @@ import pytest
 
 import models
 from sheetgpt import forward
-from sheetgpt.diagnosis import rounded
-from sheetgpt.diff import diff
-from sheetgpt.mistakes import MISTAKES, known_mistakes
+from sheetgpt.diff.compare import diff
+from sheetgpt.diff.diagnosis import rounded
+from sheetgpt.diff.mistakes import MISTAKES, known_mistakes
+from sheetgpt.diff.setting import Setting
+from sheetgpt.diff.sources import RunSource
 from sheetgpt.model import Model, load_model
-from sheetgpt.setting import Setting
-from sheetgpt.sources import RunSource
 from sheetgpt.weights import Weights
 
 CONFIG = models.SMALL

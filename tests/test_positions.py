@@ -13,9 +13,9 @@ from models import ODD_HEADS, SMALL, random_ids, random_matrices, write_random_m
 from sheetgpt import load_model, ops, steps
 from sheetgpt.backward import backward
 from sheetgpt.config import Config
-from sheetgpt.decode import Decoder
 from sheetgpt.errors import SheetGPTError, WeightsError
 from sheetgpt.forward import forward
+from sheetgpt.generate.decode import Decoder
 
 SINUSOIDAL = dataclasses.replace(ODD_HEADS, position="sinusoidal")
 ROTARY = dataclasses.replace(SMALL, position="rotary")

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sheetgpt.commands.diff import command
-from sheetgpt.diff import diff
+from sheetgpt.diff.compare import diff
+from sheetgpt.diff.sources import RunSource
 from sheetgpt.model import load_model
-from sheetgpt.sources import RunSource
 from sheetgpt.workbook.report import rectangles, write_report
 
 PROMPT = "Mike is quick. He moves"

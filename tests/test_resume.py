@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from sheetgpt import edit
 from sheetgpt.cli import main
 from sheetgpt.commands.resume import command
+from sheetgpt.diff.setting import TEXT_STAGES
 from sheetgpt.errors import DumpError, SheetGPTError, StageError
 from sheetgpt.model import load_model
 from sheetgpt.resume import resume
-from sheetgpt.setting import TEXT_STAGES
 from sheetgpt.workbook.layout import cell
 from sheetgpt.workbook.live import write_live_workbook
 from workbooks import areas_of, set_cell

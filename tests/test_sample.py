@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from conftest import require
 from sheetgpt.errors import PromptError
-from sheetgpt.sample import COLUMNS, Pick, Sampler, Sampling, candidates, pick_index
+from sheetgpt.generate.sample import COLUMNS, Pick, Sampler, Sampling, candidates, pick_index
 
 LOGITS = st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=40).map(lambda x: np.array(x, np.float32))
 SAMPLINGS = st.builds(

@@ -16,12 +16,13 @@ import pytest
 
 from command_line import sheetgpt
 from conftest import require
-from sheetgpt import load_model, train
+from sheetgpt import load_model
 from sheetgpt.config import Config
-from sheetgpt.documents import Corpus, Documents, character_tables, split
 from sheetgpt.errors import SheetGPTError
-from sheetgpt.loss import measure
-from sheetgpt.optimizer import Settings, State, TrainingError, clip, update
+from sheetgpt.training import train
+from sheetgpt.training.documents import Corpus, Documents, character_tables, split
+from sheetgpt.training.loss import measure
+from sheetgpt.training.optimizer import Settings, State, TrainingError, clip, update
 
 NAMES = "emma\nolivia\nava\nisabella\nsophia\nmia\namelia\nharper\nevelyn\nabigail\nemily\nella\n"
 TINY = Config(2, 2, 16, 12, 30)

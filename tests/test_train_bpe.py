@@ -8,7 +8,7 @@ import pytest
 
 from command_line import sheetgpt
 from sheetgpt.bpe import Tokenizer, learn
-from sheetgpt.bpe_tables import MERGES_FILE, TOKENS_FILE
+from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE
 from sheetgpt.cli import main
 from sheetgpt.commands import train_bpe
 

@@ -14,9 +14,9 @@ from sheetgpt import load_model
 from sheetgpt.bpe import write_tables
 from sheetgpt.config import Config
 from sheetgpt.errors import DumpError, SheetGPTError
-from sheetgpt.optimizer import Settings
-from sheetgpt.train import initial_weights
-from sheetgpt.train_step import example, train_steps
+from sheetgpt.training.optimizer import Settings
+from sheetgpt.training.step import example, train_steps
+from sheetgpt.training.train import initial_weights
 from sheetgpt.weights import write_weights
 from sheetgpt.workbook.names import defined_names
 from sheetgpt.workbook.training import write_training
@@ -174,7 +174,7 @@ def test_another_word_retrains_the_whole_sheet(tmp_path, recalculate):
 
 @pytest.mark.office
 def test_a_word_of_characters_with_several_bytes_can_be_typed(tmp_path, recalculate):
-    from sheetgpt.documents import character_tables
+    from sheetgpt.training.documents import character_tables
 
     folder, text = tmp_path / "m", "zoë\nAa*?"  # small and large letters are two; signs are no wildcards
     merges, tokens = character_tables(text)

@@ -39,9 +39,9 @@ def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype
     Example:
       sheetgpt diff "run:Mike is quick. He moves" port.npz
     """
-    from sheetgpt import training_diff
-    from sheetgpt.diff import diff
-    from sheetgpt.sources import open_source
+    from sheetgpt.diff import training as training_diff
+    from sheetgpt.diff.compare import diff
+    from sheetgpt.diff.sources import open_source
 
     if training_diff.is_training(left) or training_diff.is_training(right):
         raise SystemExit(show_training(training_diff.compare(left, right, atol, rtol), as_json=as_json))

@@ -47,10 +47,10 @@ def command(
     Example:
       sheetgpt generate "Mike is quick. He moves" -n 30 --temperature 0.8 --top-k 40 --seed 1
     """
-    from sheetgpt.decode import generate
+    from sheetgpt.generate.decode import generate
+    from sheetgpt.generate.picks import Record
+    from sheetgpt.generate.sample import Sampling
     from sheetgpt.model import load_model
-    from sheetgpt.picks import Record
-    from sheetgpt.sample import Sampling
 
     sampling = Sampling.of(temperature, top_k, top_p, seed, greedy=greedy)
     model = load_model(weights, dtype)
@@ -71,7 +71,7 @@ def command(
 
 
 def text_of(model, prompt: str | None, ids: list[int]) -> str:
-    from sheetgpt.decode import bytes_of
+    from sheetgpt.generate.decode import bytes_of
 
     return prompt if prompt is not None else b"".join(bytes_of(model, i) for i in ids).decode(errors="replace")
 
@@ -100,7 +100,7 @@ def dump(record, exports: Path, name: str | None, *, xlsx: bool, csv: bool) -> l
 
         files.append(write_workbook(record, base.with_name(f"{base.name}.xlsx")))
     if csv:
-        from sheetgpt.picks import write_folder
+        from sheetgpt.generate.picks import write_folder
 
         files.append(write_folder(record, base))
     return files
@@ -108,7 +108,7 @@ def dump(record, exports: Path, name: str | None, *, xlsx: bool, csv: bool) -> l
 
 def notice(record, files: list[Path], *, seed_given: bool) -> None:
     """What a person should know besides the text, on stderr."""
-    from sheetgpt.decode import kept_after_slide
+    from sheetgpt.generate.decode import kept_after_slide
 
     n_ctx, count = record.model.config.n_ctx, len(record.tokens)
     if not record.model.config.learned_positions:  # they end with their table, so such a model slides instead

@@ -31,8 +31,8 @@ def command(run, workbook, output, weights, tabs, first, dtype, as_json):
       sheetgpt locate "run:Mike is quick. He moves" reference.xlsb -o MAP.csv
       sheetgpt diff "run:Mike is quick. He moves" reference.xlsb --map MAP.csv
     """
-    from sheetgpt.locate import locate, map_rows
-    from sheetgpt.sources import open_source
+    from sheetgpt.diff.locate import locate, map_rows
+    from sheetgpt.diff.sources import open_source
     from sheetgpt.workbook.read import Workbook, write_map
 
     def progress(tab: str) -> None:

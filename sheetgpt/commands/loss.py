@@ -27,8 +27,8 @@ def command(text, file, weights, token_ids, stride, dtype, top, as_json):
       sheetgpt loss "Mike is quick. He moves quickly."
       sheetgpt loss --file book.txt --stride 32
     """
-    from sheetgpt.loss import measure
     from sheetgpt.model import load_model
+    from sheetgpt.training.loss import measure
 
     model = load_model(weights, dtype)
     ids = model.ids_of(read(text, file), token_ids)

@@ -46,8 +46,8 @@ def as_data() -> dict:
     """The conventions, and every stage of a block {i} with its name and shape in each."""
     from dataclasses import asdict
 
-    from sheetgpt.axes import shape_text
-    from sheetgpt.conventions import CONVENTIONS, TABLE
+    from sheetgpt.fixtures.axes import shape_text
+    from sheetgpt.fixtures.conventions import CONVENTIONS, TABLE
 
     told = told_steps()
     stages = []

@@ -76,7 +76,7 @@ def command(corpus, dest, held_out, sample_every, log, plot, resume, force, as_j
       sheetgpt train corpus.txt my_model --steps 200
       sheetgpt train names.txt names --tokens chars --model bigram
     """
-    from sheetgpt import curve, train
+    from sheetgpt.training import curve, train
 
     if plot:
         curve.require_plotting()
@@ -104,7 +104,7 @@ def command(corpus, dest, held_out, sample_every, log, plot, resume, force, as_j
 def chosen(options: dict):
     """The model's shape and the training's settings: what was given, else what suits the model."""
     from sheetgpt.ladder import DEFAULTS
-    from sheetgpt.train import Settings, Shape
+    from sheetgpt.training.train import Settings, Shape
 
     defaults = DEFAULTS[options["model"]]
     found = {
@@ -120,7 +120,7 @@ def chosen(options: dict):
 
 def first_words(corpus: Path, trainer) -> str:
     """The beginning of the corpus as a prompt; documents of characters begin after an end token."""
-    from sheetgpt.documents import END, Documents
+    from sheetgpt.training.documents import END, Documents
 
     with corpus.open(encoding="utf-8-sig") as file:
         line = next(line for line in file if line.strip()).strip()
@@ -129,7 +129,7 @@ def first_words(corpus: Path, trainer) -> str:
 
 def write_course(records, log: Path | None, plot: Path | None) -> list[Path]:
     """The log and the curve, where they were asked for and a step was done."""
-    from sheetgpt import curve
+    from sheetgpt.training import curve
 
     wanted = [(write, file) for write, file in ((curve.write_log, log), (curve.write_plot, plot)) if file and records]
     for write, file in wanted:

@@ -25,8 +25,8 @@ def command(corpus, dest, vocab_size, force, as_json):
       sheetgpt tokenize "Mike is quick." --weights my_table
     """
     from sheetgpt.bpe import Tokenizer, write_tables
-    from sheetgpt.bpe_learn import check_vocab_size, read_corpus
-    from sheetgpt.bpe_tables import refuse_to_replace
+    from sheetgpt.bpe.learning import check_vocab_size, read_corpus
+    from sheetgpt.bpe.tables import refuse_to_replace
 
     check_vocab_size(vocab_size)
     if not force:

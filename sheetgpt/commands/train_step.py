@@ -46,8 +46,8 @@ def command(text, weights, token_ids, steps, dump_xlsx, formulas, dump_csv, expo
     """
     from sheetgpt.ladder import DEFAULTS
     from sheetgpt.model import load_model
-    from sheetgpt.optimizer import Settings
-    from sheetgpt.train_step import example, train_steps
+    from sheetgpt.training.optimizer import Settings
+    from sheetgpt.training.step import example, train_steps
     from sheetgpt.workbook.training import can_be_live
 
     model = load_model(weights)
@@ -83,7 +83,7 @@ def dump(training, exports: Path, name: str | None, *, xlsx: bool, csv: bool, li
 
         files.append(write_training(training, base.with_name(f"{base.name}.xlsx"), live=live))
     if csv:
-        from sheetgpt.training_csv import write_folder
+        from sheetgpt.training.csvs import write_folder
 
         files.append(write_folder(training, base))
     return files

@@ -10,7 +10,7 @@ import re
 import zipfile
 from pathlib import Path, PurePosixPath
 
-from sheetgpt.bpe_tables import MERGES_FILE, TOKENS_FILE, read_tables
+from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE, read_tables
 from sheetgpt.config import CONSTANTS_FILE
 from sheetgpt.convert.checkpoint import Checkpoint
 from sheetgpt.convert.gguf import MAGIC as GGUF_MAGIC

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from sheetgpt import decimals
-from sheetgpt.bpe_tables import MERGES_FILE, TOKENS_FILE
+from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE
 from sheetgpt.config import CONSTANTS_FILE, Config
 from sheetgpt.convert.checkpoint import Checkpoint, origin_of
 from sheetgpt.errors import ConvertError

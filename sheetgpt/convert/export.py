@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from sheetgpt.bpe import END_OF_TEXT
-from sheetgpt.bpe_tables import MERGES_FILE, TOKENS_FILE, read_tables
+from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE, read_tables
 from sheetgpt.cache import Cache
 from sheetgpt.config import Config
 from sheetgpt.convert.checkpoint import their_name

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sheetgpt.bpe import merged_at
+from sheetgpt.bpe.tokenizer import merged_at
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Table
 from sheetgpt.workbook.layout import EMBEDDINGS, MERGES, WORDS, Area, Place, cell

@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from sheetgpt.bpe_words import unspell
+from sheetgpt.bpe.words import unspell
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.layout import WORDS, Area, cell
 from sheetgpt.workbook.references import N_WORDS, Names

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from xlsxwriter.format import Format
 
-from sheetgpt.picks import Record, pick_name, pick_title
-from sheetgpt.sample import COLUMNS, PickTable
+from sheetgpt.generate.picks import Record, pick_name, pick_title
+from sheetgpt.generate.sample import COLUMNS, PickTable
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.layout import INDEX, MAX_TEXT, column_letters

@@ -10,9 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from sheetgpt.diff import DIFFERENT, NOT_COMPARED, Comparison, Report, StageDiff, compare, is_masked, masked_cells
-from sheetgpt.setting import TEXT_STAGES
-from sheetgpt.sources import Source, is_blank
+from sheetgpt.diff.compare import (
+    DIFFERENT,
+    NOT_COMPARED,
+    Comparison,
+    Report,
+    StageDiff,
+    compare,
+    is_masked,
+    masked_cells,
+)
+from sheetgpt.diff.setting import TEXT_STAGES
+from sheetgpt.diff.sources import Source, is_blank
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Numbers
 from sheetgpt.workbook.layout import INDEX, LABEL_COLUMNS, MAX_COLUMNS, MAX_ROWS, MAX_TEXT, Area, cell
@@ -197,7 +206,7 @@ def rectangles(mask: np.ndarray) -> list[tuple[int, int, int, int]]:
 
 def write_texts(book: Book, comparison: Comparison, stage: StageDiff) -> None:
     """Words, merges, tokens: both tables under each other, cells that differ coloured."""
-    from sheetgpt.diff import at, same_text
+    from sheetgpt.diff.compare import at, same_text
 
     name = stage.stage
     sheet = book.add_tab(name, stage.title)

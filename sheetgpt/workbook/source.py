@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from sheetgpt.config import Config
+from sheetgpt.diff.setting import TEXT_STAGES, Setting, require_shape
+from sheetgpt.diff.sources import STAGE_NAME, Matrix, Source
 from sheetgpt.errors import DumpError
-from sheetgpt.setting import TEXT_STAGES, Setting, require_shape
-from sheetgpt.sources import STAGE_NAME, Matrix, Source
 from sheetgpt.workbook.layout import INDEX, tight_merges
 from sheetgpt.workbook.read import SUFFIXES, Mapped, Workbook, address, read_map
 from sheetgpt.workbook.references import N_TOKENS

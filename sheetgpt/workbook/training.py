@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from sheetgpt.errors import DumpError
-from sheetgpt.optimizer import is_decayed
-from sheetgpt.train_step import NUDGE_SHOWN, OneStep, Training
+from sheetgpt.training.optimizer import is_decayed
+from sheetgpt.training.step import NUDGE_SHOWN, OneStep, Training
 from sheetgpt.workbook import style
 from sheetgpt.workbook.cells import Numbers
 from sheetgpt.workbook.gradient_formulas import GRADIENTS, Matrix, gradient_formulas

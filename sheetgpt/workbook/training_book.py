@@ -13,7 +13,7 @@ import numpy as np
 
 from sheetgpt.errors import DumpError
 from sheetgpt.steps import Step
-from sheetgpt.train_step import NUDGE_SHOWN, OneStep, Training, readable
+from sheetgpt.training.step import NUDGE_SHOWN, OneStep, Training, readable
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers, Table

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sheetgpt import ops
-from sheetgpt.diff import Comparison, Report, Tolerance, compare, is_masked, masked_cells
+from sheetgpt.diff.compare import Comparison, Report, Tolerance, compare, is_masked, masked_cells
+from sheetgpt.diff.mistakes import known_mistakes
+from sheetgpt.diff.setting import TEXT_STAGES
 from sheetgpt.errors import SheetGPTError
-from sheetgpt.mistakes import known_mistakes
-from sheetgpt.setting import TEXT_STAGES
 from sheetgpt.steps import TOKEN_STAGES, Step
 
 if TYPE_CHECKING:
-    from sheetgpt.sources import Source
+    from sheetgpt.diff.sources import Source
 
 PRECISIONS = ("float64", "float32", "float16")
 ROUNDING = 8  # times the rounding that one computation shows: another order of sums may round so much differently

@@ -26,15 +26,16 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from sheetgpt import ladder, optimizer
+from sheetgpt import ladder
 from sheetgpt.backward import backward
 from sheetgpt.bpe import Tokenizer, learn, write_tables
 from sheetgpt.config import CONSTANTS_FILE, Config
-from sheetgpt.documents import Corpus, Documents, character_tables, end_token, read_corpus, split
 from sheetgpt.forward import forward
-from sheetgpt.gradients import Loss
 from sheetgpt.model import TOKEN_FILES, Model
-from sheetgpt.optimizer import Settings, TrainingError, is_decayed
+from sheetgpt.training import optimizer
+from sheetgpt.training.documents import Corpus, Documents, character_tables, end_token, read_corpus, split
+from sheetgpt.training.gradients import Loss
+from sheetgpt.training.optimizer import Settings, TrainingError, is_decayed
 from sheetgpt.weights import Weights, matrix_shapes, write_weights
 
 __all__ = ["Corpus", "Documents", "Settings", "Trainer", "TrainingError", "initial_weights", "prepare", "run"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sheetgpt import ops
-from sheetgpt.setting import Setting
+from sheetgpt.diff.setting import Setting
 from sheetgpt.steps import Step
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from sheetgpt.bpe_words import unspell
+from sheetgpt.bpe.words import unspell
 
 Range = tuple[int, int]  # of code points, both included
 LAST = 0x10FFFF

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sheetgpt import ops
-from sheetgpt.diff import masked_cells
+from sheetgpt.diff.compare import masked_cells
+from sheetgpt.diff.setting import TEXT_STAGES, Setting, tell_setting
+from sheetgpt.diff.sources import Source
 from sheetgpt.errors import DumpError
 from sheetgpt.frames import to_reference_heads
-from sheetgpt.setting import TEXT_STAGES, Setting, tell_setting
-from sheetgpt.sources import Source
 from sheetgpt.workbook.layout import Area, cell
 from sheetgpt.workbook.read import MAP_COLUMNS, Tab, Workbook, quoted
 

@@ -19,8 +19,8 @@ from zipfile import BadZipFile
 import numpy as np
 
 from sheetgpt.config import Config
+from sheetgpt.diff.setting import TEXT_STAGES, Shape, config_of
 from sheetgpt.errors import DumpError
-from sheetgpt.setting import TEXT_STAGES, Shape, config_of
 
 RUN = "run:"
 STAGE_NAME = re.compile(
@@ -295,7 +295,7 @@ def open_source(
     if not path.exists():
         raise DumpError(f"{text} does not exist: give a CSV dump's folder, a workbook, an .npz, or run:PROMPT")
     if path.suffix.lower() in (".npz", ".safetensors", ".json"):
-        from sheetgpt.fixtures import source
+        from sheetgpt.fixtures.arrays import source
 
         return source(path)
     from sheetgpt.workbook.source import SUFFIXES, WorkbookSource

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sheetgpt.diff.setting import TEXT_STAGES, Setting, tell_setting
+from sheetgpt.diff.sources import Matrix, Source, is_blank, number_in
 from sheetgpt.errors import DumpError
-from sheetgpt.setting import TEXT_STAGES, Setting, tell_setting
-from sheetgpt.sources import Matrix, Source, is_blank, number_in
 
 if TYPE_CHECKING:
-    from sheetgpt.diagnosis import Diagnosis
+    from sheetgpt.diff.diagnosis import Diagnosis
 
 MASKED_BELOW = -1e9  # -1e10, a type's minimum, -inf: whatever number a port masks with
 EQUAL, DIFFERENT, NOT_COMPARED = "equal", "different", "missing"
@@ -317,7 +317,7 @@ def diff(
 
     weights: what the diagnosis recomputes with, matrices or a folder; by default the folder that LEFT's manifest names.
     """
-    from sheetgpt.diagnosis import diagnose
+    from sheetgpt.diff.diagnosis import diagnose
 
     comparison = Comparison.of(left, right, tolerance_for(left, right, atol, rtol))
     stages = [comparison.stage(name) for name in comparison.names()]

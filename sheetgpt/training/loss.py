@@ -14,9 +14,9 @@ import numpy as np
 
 from sheetgpt import ladder
 from sheetgpt.config import ATTENDING
-from sheetgpt.decode import bytes_of
 from sheetgpt.errors import PromptError
 from sheetgpt.forward import forward
+from sheetgpt.generate.decode import bytes_of
 from sheetgpt.model import Model
 
 WINDOW = 1024  # tokens read at once by models that don't attend

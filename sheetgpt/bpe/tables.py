@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from sheetgpt.bpe_words import ALPHABET
+from sheetgpt.bpe.words import ALPHABET
 from sheetgpt.errors import TokenizerError, WeightsError
 from sheetgpt.unfinished import TEMPORARY
 

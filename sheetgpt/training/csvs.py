@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sheetgpt import decimals
 from sheetgpt.dump import MANIFEST, csv_bytes, replacing_folder
-from sheetgpt.train_step import Training
+from sheetgpt.training.step import Training
 
 
 def write_folder(training: Training, folder: Path) -> Path:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sheetgpt import scalar
 from sheetgpt.backward import backward
 from sheetgpt.errors import SheetGPTError
 from sheetgpt.forward import forward
 from sheetgpt.steps import Step
+from sheetgpt.training import scalar
 
 METHODS = ("backprop", "numeric", "value")
 EPSILON = 1e-6

@@ -13,11 +13,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sheetgpt.sample import COLUMNS, PickTable, Sampling
+from sheetgpt.generate.sample import COLUMNS, PickTable, Sampling
 from sheetgpt.weights import folder_name
 
 if TYPE_CHECKING:
-    from sheetgpt.decode import Generated
+    from sheetgpt.generate.decode import Generated
     from sheetgpt.model import Model
 
 GENERATOR = "PCG64, upper 53 bits"  # of the random numbers

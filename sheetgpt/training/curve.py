@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sheetgpt.optimizer import TrainingError
+from sheetgpt.training.optimizer import TrainingError
 
 if TYPE_CHECKING:
-    from sheetgpt.train import Record
+    from sheetgpt.training.train import Record
 
 COLUMNS = ("step", "loss", "held_out", "learning_rate", "gradient_norm", "tokens", "seconds")
 SMOOTH_OVER = 50  # steps of the curve's mean line, at most a tenth of all

@@ -13,7 +13,7 @@ from heapq import heapify, heappop, heappush
 from itertools import chain, pairwise
 from pathlib import Path
 
-from sheetgpt.bpe_words import ALPHABET, cut, spell
+from sheetgpt.bpe.words import ALPHABET, cut, spell
 from sheetgpt.errors import PromptError, TokenizerError
 
 SPECIAL = ("<|endoftext|>",)

@@ -1,6 +1,6 @@
 """A corpus as token ids: one stream with windows cut from it, or documents one by one; and vocabularies of characters.
 
-Reading text and what a batch consists of; learning a merge table is `bpe_learn`'s business, training `train`'s.
+Reading text and what a batch consists of; learning a merge table is `bpe.learning`'s business, training `train`'s.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from sheetgpt.bpe import END_OF_TEXT, Tokenizer
-from sheetgpt.bpe_words import spell
-from sheetgpt.optimizer import TrainingError
+from sheetgpt.bpe.words import spell
+from sheetgpt.training.optimizer import TrainingError
 
 NO_TARGET = -1  # a prediction that doesn't count: after a document's end
 HELD_OUT_WINDOWS = 64  # at most so many are looked at

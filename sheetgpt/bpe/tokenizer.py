@@ -1,7 +1,7 @@
 """Text -> tokens -> text by a merge table: byte-pair encoding as GPT-2 does it, with every pass on record.
 
-Words and letters come from `bpe_words`, the two CSV files are read and written by `bpe_tables`, a table is learned by
-`bpe_learn`. One generator, `merge_passes`, makes every merge: `encode` keeps the last state, `MergeTrace` all of them.
+Words and letters come from `bpe.words`, the two CSV files are read and written by `bpe.tables`, a table is learned by
+`bpe.learning`. One generator, `merge_passes`, makes every merge: `encode` keeps the last state, `MergeTrace` keeps all.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from heapq import heapify, heappop, heappush
 from itertools import chain, pairwise
 from pathlib import Path
 
-from sheetgpt.bpe_learn import learn
-from sheetgpt.bpe_pieces import pieces_pattern
-from sheetgpt.bpe_tables import MERGES_FILE, TOKENS_FILE, read_tables, write_tables
-from sheetgpt.bpe_words import cut, spell, unspell
+from sheetgpt.bpe.learning import learn
+from sheetgpt.bpe.pieces import pieces_pattern
+from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE, read_tables, write_tables
+from sheetgpt.bpe.words import cut, spell, unspell
 from sheetgpt.errors import PromptError, TokenizerError
 
 __all__ = ["MergeTrace", "Tokenizer", "learn", "merge_passes", "write_tables"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sheetgpt.errors import PromptError
-from sheetgpt.sample import Pick, Sampler, Sampling
+from sheetgpt.generate.sample import Pick, Sampler, Sampling
 from sheetgpt.steps import Step, matrix_steps
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Text, token by token: the cached decoder, the choice of a token, and the record of every choice."""
