@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import require
-from sheetgpt import bpe
 from sheetgpt.bpe import Tokenizer, learn, merge_passes
+from sheetgpt.bpe import tokenizer as bpe
 from sheetgpt.bpe import words as bpe_words
 from sheetgpt.bpe.words import ALPHABET, PATTERN, cut, spell, unspell
 from sheetgpt.errors import PromptError, TokenizerError
