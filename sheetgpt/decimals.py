@@ -89,7 +89,7 @@ def read_blocks(
 def read_text(
     file: BinaryIO, name: str, dtype, seen: Callable[[bytes], object] | None = None
 ) -> Iterator[tuple[bytes, np.ndarray]]:
-    """Blocks of whole rows: (their decimals as they stand, regularly separated; their numbers, [some rows, columns])."""
+    """Blocks of whole rows: (their decimals as they stand, with plain separators; their numbers, [some rows, columns])."""
     kind = np.dtype(dtype)
     layout = columns = None
 
@@ -105,9 +105,7 @@ def read_text(
 
     def parsed(chunk):
         text = layout.plain(chunk)
-        filled = len(text)
-        while filled and text[filled - 1] in b"\n,":
-            filled -= 1
+        filled = _filled(text)
         return text, filled, _parse(text, filled, columns, kind)
 
     rows, ended = 0, False
@@ -120,6 +118,14 @@ def read_text(
             yield text if len(text) == filled + 1 else text[:filled] + b"\n", block
     if not rows:
         raise WeightsError(f"{name} holds no numbers: the file is empty or torn; get or convert it again")
+
+
+def _filled(text) -> int:
+    """How many bytes of a text stand before the separators and line ends at its end."""
+    filled = len(text)
+    while filled and text[filled - 1] in b"\n,":
+        filled -= 1
+    return filled
 
 
 def count_shape(file: BinaryIO) -> tuple[int, int]:
