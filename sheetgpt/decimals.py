@@ -89,7 +89,7 @@ def read_blocks(
 def read_text(
     file: BinaryIO, name: str, dtype, seen: Callable[[bytes], object] | None = None
 ) -> Iterator[tuple[bytes, np.ndarray]]:
-    """Blocks of whole rows: (their decimals as they stand, with plain separators; their numbers, [some rows, columns])."""
+    """Blocks of whole rows: (their decimals as they stand, plainly separated; their numbers, [some rows, columns])."""
     kind = np.dtype(dtype)
     layout = columns = None
 
