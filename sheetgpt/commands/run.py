@@ -103,7 +103,7 @@ def command(prompt, weights, token_ids, dtype, top, assignments, as_json, **dump
     Example:
       sheetgpt run "Mike is quick. He moves" --dump-xlsx
       sheetgpt run "Mike is quick. He moves" --dump-xlsx --formulas --name live
-      sheetgpt run "Mike is quick. He moves" --set "block_1_step_7[0,-1,2]=0"
+      sheetgpt run "Mike is quick. He moves" --set "block_0_step_7[0,-1,2]=0"
     """
     from sheetgpt.model import load_model
 
