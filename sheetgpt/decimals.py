@@ -28,6 +28,7 @@ BLOCK_NUMBERS = 1 << 19  # numbers formatted at a time: about 6 MB of text
 BLOCK_BYTES = 1 << 21  # bytes of text parsed at a time
 LONGEST_ROW = 1 << 26  # bytes
 MAX_WORKERS = 4
+AHEAD = 2  # blocks that wait for each worker
 KEPT_BYTES = (1 << 25) - (1 << 16)  # a little less than the most that glibc's thresholds rise to
 STRETCH = 1 << 18  # bytes handled at a time where numpy passes over text: fits the processor's cache
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -154,7 +155,7 @@ def _ahead(function, items: Iterable) -> Iterator:
         waiting = deque()
         for item in chain(first, rest):
             waiting.append(pool.submit(function, item))
-            if len(waiting) > workers:
+            if len(waiting) > AHEAD * workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
