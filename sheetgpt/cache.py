@@ -96,7 +96,7 @@ class Cache:
         self.places = [folder / FOLDER]
         with suppress(RuntimeError):  # no home folder
             self.places.append(user_folder(folder))
-        self._writable: list[Path] | None = None  # not tried yet
+        self._left_is_removed = False
 
     def get(self, csv: Path) -> np.ndarray | None:
         """The copy of a CSV, read-only, [rows, columns]; None where there is none that is certainly the same."""
@@ -164,15 +164,14 @@ class Cache:
         return True
 
     def _copy(self, csv: Path) -> _Copy:
-        if self._writable is None:
-            self._writable = list(self.places)
+        if not self._left_is_removed:
+            self._left_is_removed = True
             for place in self.places:
                 _remove_leftovers(place)
-        while self._writable:
+        for place in self.places:
             with suppress(OSError):
-                self._writable[0].mkdir(parents=True, exist_ok=True)
-                return _Copy(self._writable[0] / self._name(csv), self.dtype)
-            del self._writable[0]
+                place.mkdir(parents=True, exist_ok=True)
+                return _Copy(place / self._name(csv), self.dtype)
         return _Copy(None, self.dtype)
 
 

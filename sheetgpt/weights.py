@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -23,6 +25,7 @@ from sheetgpt.unfinished import UNFINISHED, Journal, unfinished, write_file
 WTE, WPE, LM_HEAD = "model_wte", "model_wpe", "model_lm_head"
 EMBEDDED = "embedded"  # the name of the model that ships with sheetgpt
 DTYPES = ("float32", "float64")
+READERS = 2  # CSVs read at once: one is parsed while another is read from and written to the disk
 AGAIN = "get or convert the model again"
 Progress = Callable[[int, int], object]  # what is done, of what in all
 
@@ -121,19 +124,24 @@ def load_weights(folder: Path, dtype: str = "float64", *, progress: Progress | N
         require_files(folder, shapes)
         cache = Cache(folder, dtype)
         matrices = {name: cache.get(folder / f"{name}.csv") for name in shapes}
-        lacking = [folder / f"{name}.csv" for name in shapes if matrices[name] is None]
-        total, done = sum(path.stat().st_size for path in lacking), 0
+        lacking = {name: folder / f"{name}.csv" for name in shapes if matrices[name] is None}
+        total, done, one_at_a_time = sum(path.stat().st_size for path in lacking.values()), 0, Lock()
 
         def advance(count: int) -> None:
             nonlocal done
-            done = min(done + count, total)  # a file that changes while it is read is read twice
-            if progress:
-                progress(done, total)
+            with one_at_a_time:
+                done = min(done + count, total)  # a file that changes while it is read is read twice
+                if progress:
+                    progress(done, total)
 
-        for name, shape in shapes.items():
-            if matrices[name] is None:
-                matrices[name] = cache.read(folder / f"{name}.csv", advance)
-            require_shape(folder / f"{name}.csv", matrices[name].shape, shape)
+        with (
+            ThreadPoolExecutor(READERS) as pool,
+            closing(pool.map(lambda path: cache.read(path, advance), lacking.values())) as read,
+        ):
+            for name, shape in shapes.items():  # the first fault in this order is told, and ends reading
+                if name in lacking:
+                    matrices[name] = next(read)
+                require_shape(folder / f"{name}.csv", matrices[name].shape, shape)
     return Weights(matrices, config, folder, dtype)
 
 

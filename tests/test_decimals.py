@@ -1,8 +1,11 @@
 """A matrix as lines of decimals and back."""
 
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -34,7 +37,17 @@ def fault(tmp_path, text, dtype="float32"):
     return message.removeprefix(str(tmp_path / "m.csv"))
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.fixture(params=["simdjson", "polars"])
+def parser(request, monkeypatch):
+    """Both ways of parsing: on Pythons without simdjson there is only the second."""
+    if request.param == "polars":
+        monkeypatch.setattr(decimals, "_simdjson", lambda: None)
+    else:
+        assert decimals._simdjson()
+
+
+@pytest.mark.usefixtures("parser")
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(matrix=matrices(np.float32, 32) | matrices(np.float64, 64))
 def test_every_matrix_comes_back_bit_for_bit(matrix, tmp_path_factory):
     path = tmp_path_factory.mktemp("m") / "m.csv"
@@ -57,6 +70,7 @@ def test_no_decimal_could_be_shorter(dtype, bits):
     assert [digits(text) for text in ours] == [digits(str(number)) for number in numbers[0]]
 
 
+@pytest.mark.usefixtures("parser")
 def test_float32_is_parsed_as_float32_and_not_rounded_twice(tmp_path):
     just_below_the_middle = "1.00000017881393432617187499"
     assert np.float32(float(just_below_the_middle)) == np.float32(1.0000002)  # a tie, to even
@@ -73,13 +87,14 @@ def test_lines_and_text_agree_whatever_the_blocks(shape, monkeypatch):
     assert [[float(cell) for cell in line.split(b";") if cell] for line in lines] == matrix.tolist()
 
 
+@pytest.mark.usefixtures("parser")
 @pytest.mark.parametrize("size", [1, 7, 64, 1000])
 def test_blocks_of_any_size_read_the_same(size, tmp_path, monkeypatch):
     matrix = np.random.default_rng(2).standard_normal((200, 7))
     path = tmp_path / "m.csv"
     path.write_bytes(b"".join(to_text(matrix)))
     monkeypatch.setattr(decimals, "BLOCK_BYTES", size)
-    monkeypatch.setattr(decimals, "STRETCH", 50)
+    monkeypatch.setattr(decimals, "TAIL_BYTES", 50)
     np.testing.assert_array_equal(read_matrix(path, "float64"), matrix)
     with path.open("rb") as file:
         assert count_shape(file) == (200, 7)
@@ -100,6 +115,7 @@ def test_only_matrices_of_floats_are_written(matrix):
         to_lines(matrix)
 
 
+@pytest.mark.usefixtures("parser")
 @pytest.mark.parametrize(
     "text",
     [
@@ -126,12 +142,17 @@ def test_what_spreadsheet_programs_save_reads_the_same(tmp_path, text):
         assert count_shape(file) == MATRIX.shape
 
 
+@pytest.mark.usefixtures("parser")
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("1,2\n3,x\n", ", row 2, column 2 holds 'x', which is no number: correct it, or get or convert the file again"),
         ("1,2\n3,#NAME?\n", ", row 2, column 2 holds '#NAME?', which is no number"),
         ("1,2\n3,1_0\n", ", row 2, column 2 holds '1_0', which is no number"),
+        ("1,2\n3,[4]\n", ", row 2, column 2 holds '[4]', which is no number"),
+        ("1,2\n3],[4\n", ", row 2, column 1 holds '3]', which is no number"),
+        ("1,2\n3,true\n", ", row 2, column 2 holds 'true', which is no number"),
+        ("1,2\n3,{}\n", ", row 2, column 2 holds '{}', which is no number"),
         ("1,2\n3,0x1\n", ", row 2, column 2 holds '0x1', which is no number"),
         ("1,2\n3,1 2\n", ", row 2, column 2 holds '1 2', which is no number"),
         ("1,2\nnan,4\n", ", row 2, column 1 holds 'nan', which is no finite number"),
@@ -170,3 +191,60 @@ def test_blank_rows_may_not_stand_between_blocks_either(tmp_path, monkeypatch):
 
 def test_a_number_too_large_for_float32_is_a_fine_double(tmp_path):
     assert read(tmp_path, "1e39\n", "float64")[0, 0] == 1e39
+
+
+NUMBERS = st.from_regex(r"[+-]?([0-9]{1,30}\.?[0-9]{0,30}|\.[0-9]{1,30})([eE][+-]?[0-9]{1,3})?", fullmatch=True)
+
+
+def between_floats(values):
+    """Decimals on, a little above and a little below the middle of two neighbouring floats."""
+    first, (shift, sign) = values
+    middle = (Decimal(float(first)) + Decimal(float(np.nextafter(first, np.float32(np.inf))))) / 2
+    return f"{sign}{middle + shift * middle.copy_abs() / 10**25:f}"
+
+
+MIDDLES = st.tuples(
+    st.floats(width=32, min_value=0, max_value=2.0**100).map(np.float32),
+    st.tuples(st.sampled_from([-1, 0, 1]), st.sampled_from(["", "-"])),
+).map(between_floats)
+
+
+def nearest_float32(text):
+    """The float whose exact value is nearest to the decimal; of two, the one whose last bit is 0."""
+    exact = abs(Fraction(text))
+    guess = np.float32(min(float(exact), float(np.finfo(np.float32).max)))
+    near = [guess, np.nextafter(guess, np.float32(0)), np.nextafter(guess, np.float32(np.inf))]
+    best = min(near, key=lambda one: (abs(Fraction(float(one)) - exact), int(one.view(np.uint32)) & 1))
+    return -best if text.startswith("-") else best
+
+
+@pytest.mark.usefixtures("parser")
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cells=st.lists(NUMBERS | MIDDLES, min_size=1, max_size=4))
+@example(cells=["-0"])
+@example(cells=["0", "-0", "-0.0", "-0e5", "-00"])
+@example(cells=["1e-45", "7e-46", "1.1754943157898258e-38"])
+@example(cells=["18446744073709551617", "9223372036854775809"])
+def test_every_decimal_becomes_the_nearest_number(cells, tmp_path_factory):
+    path = tmp_path_factory.mktemp("m") / "m.csv"
+    path.write_text(",".join(cells) + "\n")
+    doubles = np.array([[float(cell) for cell in cells]])
+    if np.isfinite(doubles).all():
+        assert read_matrix(path, "float64").tobytes() == doubles.tobytes()
+    if (np.abs(doubles) < 3e38).all():
+        assert read_matrix(path, "float32").tobytes() == np.array([[nearest_float32(cell) for cell in cells]]).tobytes()
+
+
+@pytest.mark.usefixtures("parser")
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text('0123456789+-.eE,,,,\n\n"[]{}: tfn', min_size=1, max_size=30))
+def test_whatever_stands_there_is_read_as_it_stands_or_refused(text, tmp_path_factory):
+    path = tmp_path_factory.mktemp("m") / "m.csv"
+    path.write_text(text, newline="")
+    try:
+        matrix = read_matrix(path, "float64")
+    except WeightsError:
+        return
+    rows = [line.replace('"', "").strip(" ,") for line in text.split("\n")]
+    expected = [[float(cell) for cell in row.split(",")] for row in rows if row]
+    assert matrix.tobytes() == np.array(expected).tobytes()

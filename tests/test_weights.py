@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -290,6 +291,34 @@ def test_what_the_system_refuses_is_one_line(folder):
     assert fault(folder).startswith("/model_wpe.csv cannot be read: ")
     (folder / "constants.csv").write_bytes(b"\xff\xfe\x00")
     assert fault(folder).startswith("/constants.csv cannot be read (")
+
+
+@pytest.mark.parametrize("faults", [(3, 7), (3, 4), (0, 1), (11, 15)])
+def test_of_several_faults_the_first_is_told_and_ends_reading(folder, monkeypatch, faults):
+    names = list(matrix_shapes(SMALL))
+    first, second = (names[number] for number in faults)
+    rewrite(folder / f"{first}.csv", lambda text: text + text)  # a wrong shape, which is seen after reading
+    rewrite(folder / f"{second}.csv", lambda text: text.replace(",", ",x", 1))
+    read, blocks = [], decimals.read_blocks
+
+    def slowly(*given):
+        read.append(given[1])
+        time.sleep(0.02)
+        return blocks(*given)
+
+    monkeypatch.setattr(decimals, "read_blocks", slowly)
+    assert fault(folder).startswith(f"/{first}.csv is ")
+    assert len(read) <= faults[0] + 1 + 2 * weights.READERS
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_progress_tells_of_every_byte_once_and_in_order(folder, dtype):
+    told = []
+    load_weights(folder, dtype, progress=lambda done, total: told.append((done, total)))
+    sizes = sum((folder / f"{name}.csv").stat().st_size for name in matrix_shapes(SMALL))
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert told[-1] == (sizes, sizes)
+    assert {total for _, total in told} == {sizes}
 
 
 def test_only_two_types_are_read(folder):
