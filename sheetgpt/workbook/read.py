@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from sheetgpt.errors import DumpError
+from sheetgpt.workbook.extent import FAR_OUT, require_room
 from sheetgpt.workbook.layout import MAX_COLUMNS, MAX_ROWS, Area, cell
 from sheetgpt.workbook.names import defined_names, live_areas, live_names, parse_range
 from sheetgpt.workbook.references import N_TOKENS, N_WORDS
@@ -80,9 +81,12 @@ class Workbook:
         except Exception as error:  # noqa: BLE001 - whatever calamine makes of a damaged file
             if path.suffix.lower() != ".xls" and is_ole(path):
                 raise self._protected() from None
-            raise DumpError(
-                f"{path} can't be read as a workbook ({one_line(error)}): save it again as .xlsx, .xlsb or .ods"
-            ) from None
+            cure = (
+                f"{FAR_OUT}, and save it again"
+                if "ell limit" in str(error)
+                else "save it again as .xlsx, .xlsb or .ods"
+            )
+            raise DumpError(f"{path} can't be read as a workbook ({one_line(error)}): {cure}") from None
         self.tabs: list[str] = list(self._book.sheet_names)
         self._last: Tab | None = None
 
@@ -110,6 +114,7 @@ class Workbook:
     def _read(self, name: str) -> Tab:
         if name not in self.tabs:
             raise DumpError(f"{self.path} has no tab {name!r}; its tabs are {some(self.tabs)}")
+        require_room(self.path, name)
         try:
             with silent_panics():
                 sheet = self._book.get_sheet_by_name(name)
