@@ -12,6 +12,10 @@ class WeightsError(SheetGPTError):
     """A weight folder, or a file in it, is missing, torn, misshapen or not a number."""
 
 
+class TextError(SheetGPTError):
+    """A text file is missing, empty or not UTF-8."""
+
+
 class TokenizerError(SheetGPTError):
     """A token table is damaged, or a text or id cannot be told in tokens."""
 

@@ -93,7 +93,7 @@ def test_bad_input_is_one_line(tmp_path):
     assert "at least 2 tokens" in sheetgpt("loss", "--token-ids", "1").error
     assert "--stride is 64" in sheetgpt("loss", "Mike is quick.", "--stride", 64).error
     assert "give either a text or --file" in sheetgpt("loss", "Mike", "--file", tmp_path / "x").error
-    assert "can't read" in sheetgpt("loss", "--file", tmp_path / "x").error
+    assert "can't be read" in sheetgpt("loss", "--file", tmp_path / "x").error
     (tmp_path / "x").write_bytes(b"\xff")
     assert "not UTF-8" in sheetgpt("loss", "--file", tmp_path / "x").error
     with pytest.raises(PromptError, match="token id 99999"):

@@ -278,7 +278,7 @@ def test_bad_input_is_one_line(names, tmp_path):
     assert "must be above 0" in refused("--learning-rate", -1)
     (tmp_path / "empty.txt").write_text("\n \n")
     assert "is empty" in refused(corpus=tmp_path / "empty.txt")
-    assert "can't read" in refused(corpus=tmp_path / "none.txt")
+    assert "can't be read" in refused(corpus=tmp_path / "none.txt")
     chars = ("--tokens", "chars")
     assert "document 2 has 6 tokens and the context holds 4" in refused(*chars, "--model", "attention", "--n-ctx", 5)
     assert "one window takes 65" in refused()

@@ -97,21 +97,21 @@ def test_a_vocabulary_smaller_than_the_bytes_is_refused(corpus, tmp_path, capsys
 def test_an_empty_corpus_is_refused(tmp_path, capsys, text):
     (tmp_path / "corpus.txt").write_text(text, encoding="utf-8")
     assert refused(capsys, tmp_path / "corpus.txt", tmp_path / "table", "--vocab-size", 300) == (
-        f"the corpus {tmp_path / 'corpus.txt'} is empty: give a text to learn from"
+        f"{tmp_path / 'corpus.txt'} is empty: give a text to learn from"
     )
 
 
 def test_a_corpus_that_is_not_utf8_is_refused_by_byte(tmp_path, capsys):
     (tmp_path / "corpus.txt").write_bytes(b"abc \xe9t\xe9")
     assert refused(capsys, tmp_path / "corpus.txt", tmp_path / "table", "--vocab-size", 300) == (
-        f"the corpus {tmp_path / 'corpus.txt'} is not UTF-8 at byte 5: convert it to UTF-8"
+        f"{tmp_path / 'corpus.txt'} is not UTF-8 at byte 5: convert it to UTF-8"
     )
 
 
 def test_a_corpus_that_cannot_be_read_is_refused(tmp_path, capsys):
     for path, why in ((tmp_path / "none.txt", "No such file or directory"), (tmp_path, "Is a directory")):
         assert refused(capsys, path, tmp_path / "table", "--vocab-size", 300) == (
-            f"the corpus {path} can't be read ({why}): give a text file"
+            f"{path} can't be read ({why}): give a text file"
         )
     assert not (tmp_path / "table").exists()
 

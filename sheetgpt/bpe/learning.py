@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from heapq import heapify, heappop, heappush
 from itertools import chain, pairwise
-from pathlib import Path
 
 from sheetgpt.bpe.words import ALPHABET, cut, spell
 from sheetgpt.errors import PromptError, TokenizerError
@@ -64,19 +63,6 @@ def check_vocab_size(vocab_size: int, special: Sequence[str] = SPECIAL) -> None:
             f"a vocabulary of {vocab_size} tokens is too small: {len(ALPHABET)} bytes and {len(special)} special "
             f"make {least} before any merge; ask for more than {least}"
         )
-
-
-def read_corpus(path: Path) -> str:
-    """The text of a file, without a byte order mark. Raises TokenizerError where it is missing, empty or not UTF-8."""
-    try:
-        text = path.read_bytes().decode().removeprefix("\ufeff")
-    except OSError as error:
-        raise TokenizerError(f"the corpus {path} can't be read ({error.strerror}): give a text file") from None
-    except UnicodeDecodeError as error:
-        raise TokenizerError(f"the corpus {path} is not UTF-8 at byte {error.start + 1}: convert it to UTF-8") from None
-    if not text.strip():
-        raise TokenizerError(f"the corpus {path} is empty: give a text to learn from")
-    return text
 
 
 def count_words(text: str, special: Sequence[str] = ()) -> Counter[str]:

@@ -42,17 +42,13 @@ def command(text, file, weights, token_ids, stride, dtype, top, as_json):
 def read(text: str | None, file: Path | None) -> str | None:
     """The text that was given, in one of two ways."""
     from sheetgpt.errors import PromptError
+    from sheetgpt.text import read_text
 
     if file is None:
         return text
     if text is not None:
         raise PromptError("give either a text or --file")
-    try:
-        return file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise PromptError(f"can't read {file}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise PromptError(f"{file} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
+    return read_text(file)
 
 
 def as_text(table, top: int) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from sheetgpt.commands import show
-from sheetgpt.errors import PromptError
 
 
 @click.command()
@@ -45,10 +44,9 @@ def read_tokenizer(weights: str | None):
 
 def standard_input() -> str:
     """All of standard input, byte for byte."""
-    try:
-        return sys.stdin.buffer.read().decode()
-    except UnicodeDecodeError as error:
-        raise PromptError(f"standard input is not UTF-8 at byte {error.start + 1}: convert it to UTF-8") from None
+    from sheetgpt.text import decoded
+
+    return decoded(sys.stdin.buffer.read(), "standard input")
 
 
 def merges_in_order(tokenizer, trace) -> list[dict]:

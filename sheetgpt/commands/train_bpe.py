@@ -25,8 +25,9 @@ def command(corpus, dest, vocab_size, force, as_json):
       sheetgpt tokenize "Mike is quick." --weights my_table
     """
     from sheetgpt.bpe import Tokenizer, write_tables
-    from sheetgpt.bpe.learning import check_vocab_size, read_corpus
+    from sheetgpt.bpe.learning import check_vocab_size
     from sheetgpt.bpe.tables import refuse_to_replace
+    from sheetgpt.text import read_corpus
 
     check_vocab_size(vocab_size)
     if not force:

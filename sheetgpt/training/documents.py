@@ -1,6 +1,6 @@
 """A corpus as token ids: one stream with windows cut from it, or documents one by one; and vocabularies of characters.
 
-Reading text and what a batch consists of; learning a merge table is `bpe.learning`'s business, training `train`'s.
+What a batch consists of; learning a merge table is `bpe.learning`'s business, training `train`'s.
 """
 
 from __future__ import annotations
@@ -126,16 +126,3 @@ def end_token(tokenizer: Tokenizer, folder: Path) -> int:
     if tokenizer.end_of_text is None:
         raise TrainingError(f"{folder}: the token table has no {END_OF_TEXT}: add it as the last row, or learn another")
     return tokenizer.end_of_text
-
-
-def read_corpus(path: Path) -> str:
-    """The text of a corpus. Raises TrainingError where it is missing, empty or not UTF-8."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise TrainingError(f"can't read {path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise TrainingError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
-    if not text.strip():
-        raise TrainingError(f"{path} is empty: give a text with one document a line")
-    return text

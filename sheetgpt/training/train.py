@@ -32,8 +32,9 @@ from sheetgpt.bpe import Tokenizer, learn, write_tables
 from sheetgpt.config import CONSTANTS_FILE, Config
 from sheetgpt.forward import forward
 from sheetgpt.model import TOKEN_FILES, Model
+from sheetgpt.text import read_corpus
 from sheetgpt.training import optimizer
-from sheetgpt.training.documents import Corpus, Documents, character_tables, end_token, read_corpus, split
+from sheetgpt.training.documents import Corpus, Documents, character_tables, end_token, split
 from sheetgpt.training.gradients import Loss
 from sheetgpt.training.optimizer import Settings, TrainingError, is_decayed
 from sheetgpt.weights import Weights, matrix_shapes, write_weights

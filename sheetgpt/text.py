@@ -1,0 +1,34 @@
+"""Text from files and from standard input: UTF-8, character by character as it stands there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sheetgpt.errors import TextError
+
+BYTE_ORDER_MARK = "\ufeff"
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, without a byte order mark. Raises TextError where it is missing or not UTF-8."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise TextError(f"{path} can't be read ({error.strerror}): give a text file") from None
+    return decoded(data, str(path)).removeprefix(BYTE_ORDER_MARK)
+
+
+def read_corpus(path: Path) -> str:
+    """The text of a file to learn from. Raises TextError where it holds no text, too."""
+    text = read_text(path)
+    if not text.strip():
+        raise TextError(f"{path} is empty: give a text to learn from")
+    return text
+
+
+def decoded(data: bytes, name: str) -> str:
+    """Bytes as text. Raises TextError that names the byte where they are not UTF-8."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise TextError(f"{name} is not UTF-8 at byte {error.start + 1}: convert it to UTF-8") from None
