@@ -132,7 +132,7 @@ class Model:
 
     def _require_one(self, text: str | None, token_ids: Sequence[int] | None) -> None:
         if (text is None) == (token_ids is None):
-            raise PromptError("give either a prompt or token ids")
+            raise PromptError("give either a prompt or token ids" + (", not both" if text is not None else ""))
         if token_ids is None and self.tokenizer is None:
             raise PromptError(
                 f"{self.weights.folder} has no {' and '.join(TOKEN_FILES)}, so it can't read text: give --token-ids"

@@ -140,7 +140,7 @@ def test_a_full_context_slides_with_a_notice_or_ends(run):
         (["a" * 13], "the prompt has 13 tokens and the model's context holds 12: shorten it"),
         ([""], "the prompt is empty: give at least one token"),
         ([], "give either a prompt or token ids"),
-        (["ab", "--token-ids", "1"], "give either a prompt or token ids"),
+        (["ab", "--token-ids", "1"], "give either a prompt or token ids, not both"),
         (
             ["ab", "--greedy", "--temperature", 1],
             "greedy has no temperature, and temperature 1.0 is given: leave one out",

@@ -66,6 +66,9 @@ class Book:
         sheet.hide_gridlines(2)
         kind = "block" if name.startswith("block_") else "index" if name == INDEX else "other"
         sheet.set_tab_color(style.TAB_COLOURS[kind])
+        sheet.set_landscape()
+        if kind == "index":
+            sheet.fit_to_pages(1, 0)
         if heading:
             for column, width in enumerate(style.FIRST_WIDTHS.get(name, style.LABEL_WIDTHS)):
                 sheet.set_column(column, column, width)

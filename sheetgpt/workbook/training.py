@@ -78,7 +78,6 @@ class _InBands(TrainingBook):
         sheet.set_column(0, 0, 16)
         sheet.set_column(1, 1, 9)
         sheet.set_column(LABEL_COLUMNS, LABEL_COLUMNS + width, 8.5)
-        sheet.set_landscape()
         sheet.fit_to_pages(1, 0)
         self.write_settings()
         self.write_given()
