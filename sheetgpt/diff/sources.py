@@ -9,18 +9,17 @@ from __future__ import annotations
 import csv
 import json
 import re
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from sheetgpt.config import Config
 from sheetgpt.diff.setting import TEXT_STAGES, Shape, config_of
 from sheetgpt.errors import DumpError
+from sheetgpt.fixtures.files import DAMAGED, open_npz
 
 RUN = "run:"
 STAGE_NAME = re.compile(
@@ -28,7 +27,6 @@ STAGE_NAME = re.compile(
     r"|block_\d+_step_(?:[1-4]|5_(?:queries|keys)(?:_rotated)?|5_values|[6-9]|1[0-6])|context|mlp_\w+"
     r"|last_hidden_state|last_layernorm|predicted_embedding|logits|probabilities|predicted_token|model_\w+"
 )
-DAMAGED = (OSError, ValueError, EOFError, AttributeError, BadZipFile, zlib.error, NotImplementedError)
 SAMPLE = 4096  # numbers that are looked at to tell a side's precision
 
 
@@ -152,12 +150,10 @@ class NpzSource(Source):
     def __init__(self, path: Path):
         self.label = str(path)
         try:
-            with path.open("rb") as file:  # numpy leaves a file open that it can't read
-                self._arrays = np.load(file, allow_pickle=False)
-                self.names = [name for name in self._arrays.files if STAGE_NAME.fullmatch(name)]
-            self._arrays = np.load(path, allow_pickle=False)
+            self._arrays = open_npz(path)
         except DAMAGED as error:
             raise DumpError(f"{path} can't be read as an npz ({error}): write it with numpy.savez") from None
+        self.names = [name for name in self._arrays.files if STAGE_NAME.fullmatch(name)]
         if not self.names:
             raise DumpError(f"{path} holds no array that is called like a stage, such as block_0_step_7")
 
