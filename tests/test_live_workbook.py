@@ -6,6 +6,7 @@ All workbooks of this file are written and edited first, then recalculated in on
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,8 @@ from sheetgpt import ops
 from sheetgpt.bpe import learn, write_tables
 from sheetgpt.bpe.words import cut
 from sheetgpt.config import Config
+from sheetgpt.diff.compare import diff
+from sheetgpt.diff.sources import RunSource, open_source
 from sheetgpt.errors import DumpError
 from sheetgpt.model import load_model
 from sheetgpt.workbook import live_plan
@@ -461,6 +464,52 @@ def test_our_own_diff_reads_it(model, file, tmp_path):
     done = CliRunner().invoke(cli, ["diff", str(file), str(tmp_path / "run")])
     assert done.exit_code == 0, done.output
     assert "No stage diverges" in done.output
+
+
+STRANGE = [
+    "1 0041 1e5 nan inf -inf NaN",
+    "TRUE #N/A =1+1 'x @a +1 -1",
+    'new "q" <b>&amp; _x0041_ ~',
+    "\u00fc \U0001f600 na\u00efve",
+    "a\tb\nc",
+    "\n",
+    "bell \x07 and \x7f",
+    "  a   b ",
+]
+
+
+@pytest.fixture(scope="module")
+def strange(tiny, tmp_path_factory):
+    """A live workbook of each strange prompt."""
+    folder = tmp_path_factory.mktemp("strange")
+    return [write_live_workbook(tiny, tiny.run(text), folder / f"{i}.xlsx") for i, text in enumerate(STRANGE)]
+
+
+def require_equal(model, prompt: str, path: Path) -> None:
+    """The workbook has the run's own words, merges, tokens and numbers; merges where formulas can follow the words."""
+    report = diff(RunSource(model.run(prompt)), open_source(str(path)))
+    assert report.equal, report.first
+    lacking = {stage.stage for stage in report.missing if not stage.stage.startswith("model_")}
+    assert lacking == (set() if prompt.isascii() and prompt.isprintable() else {"prompt_to_tokens"})
+
+
+@pytest.mark.parametrize("number", range(len(STRANGE)))
+def test_words_that_look_like_something_else_are_words(tiny, strange, number):
+    require_equal(tiny, STRANGE[number], strange[number])
+    with ZipFile(strange[number]) as archive:
+        for name in archive.namelist():
+            if name.startswith("xl/worksheets/sheet"):
+                untyped = re.findall(rb'<c r="[A-Z]+\d+"(?: s="\d+")?>(?:<f.*?</f>)?<v>(.*?)</v>', archive.read(name))
+                assert all(re.fullmatch(rb"-?\d+(\.\d+)?(e[+-]?\d+)?", text, re.IGNORECASE) for text in untyped), name
+
+
+@pytest.mark.office
+def test_they_are_words_for_libreoffice_too(tiny, strange, tmp_path, recalculate):
+    copies = [tmp_path / path.name for path in strange]
+    for path, copy in zip(strange, copies, strict=True):
+        shutil.copy(path, copy)
+    for prompt, path in zip(STRANGE, recalculate(*copies), strict=True):
+        require_equal(tiny, prompt, path)
 
 
 def test_a_layout_that_cannot_be_is_refused_in_one_line(model, tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sheetgpt.bpe.words import spell
 from sheetgpt.diff.setting import TEXT_STAGES, Setting, tell_setting
 from sheetgpt.diff.sources import Matrix, Source, is_blank, number_in
 from sheetgpt.errors import DumpError
@@ -150,6 +151,9 @@ class Comparison:
         lacking = [side.label for side in (self.left, self.right) if not side.has(name)]
         if lacking:
             return StageDiff(name, title, NOT_COMPARED, note=f"not in {' nor in '.join(lacking)}")
+        partial = self.left.lacks_in(name) or self.right.lacks_in(name)
+        if partial:
+            return StageDiff(name, title, NOT_COMPARED, note=partial)
         if name in TEXT_STAGES:
             return replace(compare_tables(self.left.table(name), self.right.table(name), self, name), title=title)
         return replace(self._matrices(name), title=title)
@@ -295,12 +299,20 @@ def at(table: list[list], row: int, column: int):
 
 
 def same_text(left, right, tolerance: Tolerance) -> bool:
+    if str(left) == str(right) or (isinstance(left, str) and isinstance(right, str) and same_letters(left, right)):
+        return True
     if is_blank(left) or is_blank(right):
         return is_blank(left) and is_blank(right)
-    if str(left) == str(right):
-        return True
     a, b = number_in(left), number_in(right)
     return abs(a - b) <= tolerance.atol + tolerance.rtol * abs(b)
+
+
+def same_letters(left: str, right: str) -> bool:
+    """Is one of two texts the other, spelled in GPT-2's letters? A live workbook holds words as they are typed."""
+    try:
+        return spell(left) == right or left == spell(right)
+    except UnicodeEncodeError:  # half a character
+        return False
 
 
 def diff(

@@ -60,6 +60,10 @@ class Source:
     def has(self, name: str) -> bool:
         return name in self.names
 
+    def lacks_in(self, name: str) -> str:  # noqa: ARG002 - a live workbook asks
+        """What a stage that it has lacks, so that it can't be compared; usually nothing."""
+        return ""
+
     @property
     def config(self) -> Config | None:
         return config_of(self.about.get("constants", {}))
@@ -90,8 +94,8 @@ class Source:
 
 
 def is_blank(cell) -> bool:
-    """Holds the cell nothing? A lone space counts as nothing: some programs drop it when they save a workbook."""
-    return cell is None or (isinstance(cell, str) and not cell.strip()) or cell != cell  # noqa: PLR0124 - NaN
+    """Holds the cell nothing? Lone spaces count as nothing: some programs drop them when they save a workbook."""
+    return cell is None or (isinstance(cell, str) and not cell.strip(" ")) or cell != cell  # noqa: PLR0124 - NaN
 
 
 def told_precision(side: Source) -> str:

@@ -18,7 +18,7 @@ from xlsxwriter.worksheet import Worksheet
 
 from sheetgpt.errors import DumpError
 from sheetgpt.workbook import style
-from sheetgpt.workbook.cells import Counts, Rectangle, Table, escaped_controls, fill
+from sheetgpt.workbook.cells import Counts, Rectangle, Table, fill
 from sheetgpt.workbook.layout import INDEX, LABEL_COLUMNS, MAX_TEXT, Area, Place, cell
 
 CREATED = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)  # fixed, so that the same run gives the same bytes
@@ -29,6 +29,15 @@ OPTIONS = {
     "strings_to_formulas": False,
     "strings_to_urls": False,
 }
+
+
+class CachedText(str):
+    """A formula's text. subtle: XlsxWriter asks `float` whether a cached value is a number; `1` and `nan` would be."""
+
+    __slots__ = ()
+
+    def __float__(self) -> float:
+        raise ValueError(self)
 
 
 class Book:
@@ -95,7 +104,7 @@ class Book:
         values of array formulas over and holds these cells for not yet computed. A plain formula that depends on one
         would count as computed, and a change before both would never reach it.
         """
-        value = escaped_controls(value) if isinstance(value, str) else value
+        value = CachedText(value) if isinstance(value, str) else value
         form = self.format(fmt, text=False)
         self.sheets[tab].write_array_formula(row, column, row, column, formula, form, value)
 

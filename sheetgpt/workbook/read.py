@@ -31,7 +31,10 @@ NUMBER_WORDS = {"nan", "inf", "-inf"}  # what our workbooks write where a cell c
 
 @dataclass(frozen=True)
 class Tab:
-    """One sheet from its cell A1 on. A blank cell and an error such as #N/A are NaN and in none of the others."""
+    """One sheet from its cell A1 on. A blank cell and an error such as #N/A are NaN and in none of the others.
+
+    NaN, inf and -inf are texts in a cell: they are among the numbers and among the others.
+    """
 
     name: str
     numbers: np.ndarray  # [rows, columns] float64
@@ -170,7 +173,7 @@ def read_tab(sheet) -> Tab:
         else:
             numbers[row, left:] = [numeric(value) for value in values]
             for column, value in enumerate(values, start=left):
-                if not (type(value) in (float, int) or value == "") and not is_number_word(value):
+                if type(value) not in (float, int) and value != "":
                     others[row, column] = value
         last = row + 1
     return Tab(sheet.name, numbers[:last], others)

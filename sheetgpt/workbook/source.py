@@ -16,7 +16,7 @@ from sheetgpt.diff.setting import TEXT_STAGES, Setting, require_shape
 from sheetgpt.diff.sources import STAGE_NAME, Matrix, Source
 from sheetgpt.errors import DumpError
 from sheetgpt.workbook.layout import INDEX, tight_merges
-from sheetgpt.workbook.read import SUFFIXES, Mapped, Workbook, address, read_map
+from sheetgpt.workbook.read import SUFFIXES, Mapped, Workbook, address, read_map, some
 from sheetgpt.workbook.references import N_TOKENS
 
 __all__ = ["SUFFIXES", "WorkbookSource"]
@@ -84,6 +84,14 @@ class WorkbookSource(Source):
             cells[at] = value
         rows = [[None if cell != cell else cell for cell in row] for row in cells.tolist()]  # noqa: PLR0124 - NaN
         return tight_merges(rows) if name == "prompt_to_tokens" and N_TOKENS in self.book.names else rows
+
+    def lacks_in(self, name):
+        """Formulas follow words of printable ASCII only; the token ids of others are typed into a live workbook."""
+        if name != "prompt_to_tokens" or not self.is_live:
+            return ""
+        words = [str(word) for word in self.table("separated_into_words")[0] if word is not None]
+        typed = [word for word in words if not (word.isascii() and word.isprintable())]
+        return f"passes of {some([repr(word) for word in typed], 3)} are not in {self.label}" if typed else ""
 
     def shape(self, name):
         return self.places[name].shape
