@@ -20,6 +20,7 @@ from sheetgpt.bpe import tokenizer as bpe
 from sheetgpt.bpe import words as bpe_words
 from sheetgpt.bpe.words import ALPHABET, PATTERN, cut, spell, unspell
 from sheetgpt.errors import PromptError, TokenizerError
+from sheetgpt.training.documents import character_tables
 
 SENTENCES = [
     "",
@@ -163,6 +164,15 @@ def test_a_token_that_merging_makes_and_the_table_lacks_is_told(small):
     ):
         tokenizer.encode("abab")
     assert tokenizer.encode("xyz") == [ALPHABET.index(letter) for letter in "xyz"]
+
+
+@pytest.mark.parametrize(("text", "character"), [("ab!c", "!"), ("aü", "ü"), ("b\r\n", "\r"), ("a €", "€")])
+@pytest.mark.parametrize("method", ["encode", "trace"])
+def test_a_character_that_a_table_of_characters_lacks_is_told(method, text, character):
+    tokenizer = Tokenizer(*character_tables("abc é\n"))
+    assert tokenizer.decode(tokenizer.encode("cab é")) == "cab é"
+    with pytest.raises(TokenizerError, match=re.escape(f"no token for {character!r}: the model doesn't know this")):
+        getattr(tokenizer, method)(text)
 
 
 @pytest.mark.parametrize("method", ["encode", "trace"])

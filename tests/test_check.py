@@ -9,9 +9,11 @@ import pytest
 from checkpoints import CONFIG, contents, ours, write_csvs
 from command_line import sheetgpt
 from models import random_matrices
+from sheetgpt.bpe import write_tables
 from sheetgpt.check import check, significant_digits
 from sheetgpt.config import Config
 from sheetgpt.errors import WeightsError
+from sheetgpt.training.documents import character_tables
 from sheetgpt.unfinished import UNFINISHED
 from sheetgpt.weights import write_weights
 
@@ -222,6 +224,14 @@ def test_a_missing_tokenizer_and_padding_are_odd(tmp_path):
         "constants.csv: is missing: the head size is taken to be the reference's, 64",
         "bpe_token_ids.csv: has 262 tokens, the model 264 rows of embeddings: the rest is padding",
     ]
+
+
+def test_a_model_of_characters_is_whole_without_tokens_for_all_bytes(tmp_path):
+    tables = character_tables("abc é\nü")
+    config = Config(1, 1, 4, 8, len(tables[1]))
+    write_weights(tmp_path, config, random_matrices(config))
+    write_tables(tmp_path, *tables)
+    assert found(tmp_path) == []
 
 
 def test_tokens_that_no_merge_makes_are_odd(folder):

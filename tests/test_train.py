@@ -282,6 +282,7 @@ def test_bad_input_is_one_line(names, tmp_path):
     chars = ("--tokens", "chars")
     assert "document 2 has 6 tokens and the context holds 4" in refused(*chars, "--model", "attention", "--n-ctx", 5)
     assert "one window takes 65" in refused()
+    assert not (tmp_path / str(next(dest) - 1)).exists()  # no token table that the next attempt would take for its own
     small = ("--n-ctx", 8, "--n-layer", 1, "--n-head", 1, "--n-embd", 8, "--steps", 30)
     assert "the loss is" in refused(*small, "--learning-rate", 1e30, "--warmup", 0)
     assert "weights" in refused(*chars, "--n-ctx", 16, "--gradient", "value")

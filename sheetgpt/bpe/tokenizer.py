@@ -16,7 +16,7 @@ from pathlib import Path
 from sheetgpt.bpe.learning import learn
 from sheetgpt.bpe.pieces import pieces_pattern
 from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE, read_tables, write_tables
-from sheetgpt.bpe.words import cut, spell, unspell
+from sheetgpt.bpe.words import ALPHABET, cut, spell, unspell
 from sheetgpt.errors import PromptError, TokenizerError
 
 __all__ = ["MergeTrace", "Tokenizer", "learn", "merge_passes", "write_tables"]
@@ -190,6 +190,11 @@ class Tokenizer:
         try:
             return tuple(map(self._ids.__getitem__, tokens))
         except KeyError as error:
+            if error.args[0] in ALPHABET:
+                raise TokenizerError(
+                    f"{TOKENS_FILE} has no token for {character_at(tokens, error.args[0])!r}: the model doesn't know "
+                    "this character; leave it out, or train on a text that has it"
+                ) from None
             raise TokenizerError(
                 f"{TOKENS_FILE} has no token {error.args[0]!r}, which {MERGES_FILE} makes of {''.join(tokens)!r}: "
                 "the two files are not of one model; convert it again, or avoid this text"
@@ -314,6 +319,16 @@ def merged_at(symbols: list[str], place: int | None) -> list[str]:
     if place is None:
         return symbols
     return [*symbols[:place], symbols[place] + symbols[place + 1], *symbols[place + 2 :]]
+
+
+def character_at(tokens: list[str], token: str) -> str:
+    """The character of a word that a token stands for, or for a byte of.
+
+    >>> character_at(["a", " ", "Ã", "¼"], "Ã"), character_at(["a", " ", "Ã", "¼"], "a")
+    ('ü', 'a')
+    """
+    before = unspell("".join(tokens[: tokens.index(token)]))
+    return unspell("".join(tokens)).decode(errors="replace")[len(before.decode(errors="ignore"))]
 
 
 def _pairs(symbols: list[str]) -> list[tuple[str, str]]:

@@ -274,11 +274,10 @@ def prepare(
     if (dest / CONSTANTS_FILE).exists() and not force:
         raise TrainingError(f"{dest} holds a model already: choose another DEST, or give --force to replace it")
     text = read_corpus(corpus)
+    learned_tables = None
     if not (dest / TOKEN_FILES[0]).exists():
-        dest.mkdir(parents=True, exist_ok=True)
-        tables = character_tables(text) if shape.tokens == "chars" else learn(text, shape.vocab_size)
-        write_tables(dest, *tables)
-    tokenizer = Tokenizer.read(dest)
+        learned_tables = character_tables(text) if shape.tokens == "chars" else learn(text, shape.vocab_size)
+    tokenizer = Tokenizer(*learned_tables) if learned_tables else Tokenizer.read(dest)
     config = Config(
         shape.n_layer, shape.n_head, shape.n_embd, shape.n_ctx, tokenizer.n_vocab, shape.position, shape.model
     )
@@ -294,6 +293,8 @@ def prepare(
     trainer = Trainer(config, batches(learned), settings, batches(kept_back) if kept_back else None)
     if checkpoint.exists() and not force:
         trainer.resume(checkpoint)
+    if learned_tables:  # last, so that a training that can't begin leaves nothing behind
+        write_tables(dest, *learned_tables)
     return trainer
 
 
