@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -85,6 +86,20 @@ def show_training(found, *, as_json: bool) -> int:
     return 0 if first is None else 1
 
 
+def in_short(names: list[str]) -> str:
+    """Names in a row; those that differ in the block's number only, as one with their count.
+
+    >>> in_short(["model_wte", "block_0_step_2", "block_0_step_6", "block_1_step_2"])
+    'model_wte, block_*_step_2 (2), block_0_step_6'
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(re.sub(r"^(block_|model_h)\d+", r"\1*", name), []).append(name)
+    return ", ".join(
+        group[0] if len(group) == 1 else f"{any_block} ({len(group)})" for any_block, group in groups.items()
+    )
+
+
 def as_text(found, report: Path | None = None) -> str:
     """The report for people: the first divergence, figures of every stage, the worst cells, what is missing."""
     compared = [stage for stage in found.stages if stage.verdict != "missing"]
@@ -95,7 +110,7 @@ def as_text(found, report: Path | None = None) -> str:
     lines += [f"{stage.stage}: {stage.note}" for stage in compared if stage.note]
     for note in dict.fromkeys(stage.note for stage in found.missing):
         names = [stage.stage for stage in found.missing if stage.note == note]
-        lines += ["", f"Not compared, {note}: {', '.join(names)}"]
+        lines += ["", f"Not compared, {note}: {in_short(names)}"]
     if report:
         lines += ["", f"Wrote {report}"]
     return "\n".join(lines)
