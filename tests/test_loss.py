@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from command_line import sheetgpt
 from conftest import require
-from models import ODD_HEADS, SMALL, random_ids, random_matrices, write_random_model
+from models import ODD_HEADS, ONE_BLOCK, SMALL, random_ids, random_matrices, write_random_model
 from sheetgpt import load_model
 from sheetgpt.errors import PromptError
+from sheetgpt.training import loss
 from sheetgpt.training.loss import measure, windows
 from test_huggingface import huggingface_model
 
@@ -68,6 +70,24 @@ def test_probability_penalty_and_rank_are_those_of_the_runs(tmp_path):
         assert token.probability == pytest.approx(found.probability, rel=1e-9)
         assert token.rank == found.rank
         assert token.penalty == pytest.approx(-math.log(token.probability))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 1000])
+@pytest.mark.parametrize("name", ["gpt2", "mlp", "attention", "bigram", "softmax", "rotary"])
+def test_it_makes_no_difference_how_many_predictions_are_held_at_once(rows, name, tmp_path, monkeypatch):
+    change = {"position": name} if name == "rotary" else {"model": name}
+    config = replace(ONE_BLOCK, n_ctx=9, **change)
+    write_random_model(tmp_path, config)
+    model, ids = load_model(tmp_path), random_ids(config, 25)
+    expected = measure(model, ids, 5)
+    monkeypatch.setattr(loss, "ROWS", rows)
+    found = measure(model, ids, 5)
+    assert [(one.position, one.id, one.rank, one.seen) for one in found.tokens] == [
+        (one.position, one.id, one.rank, one.seen) for one in expected.tokens
+    ]
+    np.testing.assert_allclose(
+        [one.penalty for one in found.tokens], [one.penalty for one in expected.tokens], rtol=1e-9
+    )
 
 
 def test_the_means_belong_together():

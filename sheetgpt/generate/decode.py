@@ -69,6 +69,10 @@ class Decoder:
 
     def feed(self, ids: Sequence[int]) -> np.ndarray:  # [new tokens] -> [n_vocab]
         """The logits after these tokens, which follow those fed before."""
+        return self.feed_rows(ids)[:, -1]
+
+    def feed_rows(self, ids: Sequence[int]) -> np.ndarray:  # [new tokens] -> [n_vocab, new tokens]
+        """The same after each of them, by steps that predict after every token; else after the last."""
         new, whole = dict(self._weights), {}
         given = {
             "final_tokens": np.asarray(ids),
@@ -83,7 +87,7 @@ class Decoder:
             for name in done_with:  # so that a long prompt takes the memory of a few stages, not of all
                 del new[name]
         self.length += len(ids)
-        return new["logits"][:, -1]
+        return new["logits"]
 
     def _keep(self, name: str, rows: np.ndarray, new: dict, whole: dict) -> None:
         new[name] = rows

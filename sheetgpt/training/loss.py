@@ -15,11 +15,11 @@ import numpy as np
 from sheetgpt import ladder
 from sheetgpt.config import ATTENDING
 from sheetgpt.errors import PromptError
-from sheetgpt.forward import forward
-from sheetgpt.generate.decode import bytes_of
+from sheetgpt.generate.decode import Decoder, bytes_of
 from sheetgpt.model import Model
 
 WINDOW = 1024  # tokens read at once by models that don't attend
+ROWS = 128  # predictions held at once: of GPT-2, each takes 0.4 MB
 
 
 @dataclass(frozen=True)
@@ -103,14 +103,13 @@ def windows(count: int, n_ctx: int, stride: int) -> Iterator[tuple[int, int, int
 
 def _score(model: Model, steps: list, ids: Sequence[int], begin: int, first: int) -> Iterator[TokenLoss]:
     """The tokens of one window from the one numbered `first` in the whole text."""
-    given = {"final_tokens": np.asarray(ids), "positions": np.arange(len(ids))}
-    logits = forward(steps, model.weights, given, dtype=model.weights.dtype)["logits"].astype(
-        np.float64
-    )  # [n_vocab, T]
-    highest = logits.max(0)
-    log_total = highest + np.log(np.exp(logits - highest).sum(0))
-    for row in range(first - begin, len(ids)):
-        column, i = logits[:, row - 1], ids[row]
-        penalty = float(log_total[row - 1] - column[i])
-        rank = 1 + int(np.count_nonzero(column > column[i])) + int(np.count_nonzero(column[:i] == column[i]))
-        yield TokenLoss(begin + row, int(i), model.token(i), math.exp(-penalty), penalty, rank, row)
+    decoder = Decoder(steps, model.weights, model.weights.dtype)
+    for start in range(0, len(ids) - 1, ROWS):
+        logits = decoder.feed_rows(ids[start : start + ROWS]).astype(np.float64)  # [n_vocab, ROWS]
+        highest = logits.max(0)
+        log_total = highest + np.log(np.exp(logits - highest).sum(0))
+        for row in range(max(first - begin, start + 1), min(start + ROWS + 1, len(ids))):
+            column, i = logits[:, row - 1 - start], ids[row]
+            penalty = float(log_total[row - 1 - start] - column[i])
+            rank = 1 + int(np.count_nonzero(column > column[i])) + int(np.count_nonzero(column[:i] == column[i]))
+            yield TokenLoss(begin + row, int(i), model.token(i), math.exp(-penalty), penalty, rank, row)
