@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from command_line import sheetgpt
 from models import SMALL, write_random_model
 from sheetgpt import load_model
+from sheetgpt.commands import run
 from sheetgpt.frames import from_reference_heads
 
 PROMPT = "Mike is quick. He moves"
@@ -35,6 +38,22 @@ def test_the_embedded_model_completes_the_references_prompt():
     assert result.code == 0, result.err
     assert 'Predicted token: " quickly"' in result.out
     assert result.err == ""
+
+
+def test_a_large_dump_is_announced_with_its_size(tmp_path, monkeypatch):
+    def err(*options):
+        text = "Mike is quick. He moves quickly. " * 7
+        return CliRunner().invoke(run.command, [text, "--exports", str(tmp_path), "--name", "big", *options]).stderr
+
+    assert err("--dump-csv") == ""
+    monkeypatch.setattr(run, "MANY_CELLS", 100_000)
+    told = err("--dump-csv", "--dump-xlsx")
+    found = re.fullmatch(r"Writing a workbook of about (\d+) MB and about (\d+) MB of CSV: [\d,]+ cells\. .*\n", told)
+    sizes = [(tmp_path / "big.xlsx").stat().st_size]
+    sizes.append(sum(path.stat().st_size for path in (tmp_path / "big").iterdir()))
+    for megabytes, size in zip(found.groups(), sizes, strict=True):
+        assert float(megabytes) == pytest.approx(size / 1e6, rel=0.5)
+    assert err() == ""
 
 
 def test_json_holds_tokens_predictions_and_constants():

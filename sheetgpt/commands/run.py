@@ -21,6 +21,10 @@ def parse_ids(_ctx, _option, text: str | None) -> list[int] | None:
         raise PromptError(f'--token-ids takes whole numbers such as "3,1,2", not {text!r}') from None
 
 
+MANY_CELLS = 20_000_000  # some 15 seconds' work, and more than spreadsheet programs open with ease
+XLSX_BYTES, CSV_BYTES = 10, 18  # a cell, in a dump of float64
+
+
 @dataclass(frozen=True)
 class Dumps:
     """What the options ask to be written, and where."""
@@ -50,6 +54,7 @@ class Dumps:
 
         base = self.exports / (self.name or slug(trace.prompt or "-".join(map(str, trace.token_ids))))
         workbook, files = base.with_name(f"{base.name}.xlsx"), []
+        show.notice(self.size_notice(trace))
         if self.formulas:
             files.append(self.write_live(model, trace, workbook))
         elif self.dump_xlsx:
@@ -57,6 +62,18 @@ class Dumps:
         if self.dump_csv:
             files.append(trace.to_csv(base, head_layout=self.head_layout))
         return files
+
+    def size_notice(self, trace) -> str | None:
+        """What a large dump will take; nothing of one that takes seconds."""
+        cells = sum(matrix.size for matrix in trace.arrays.values())
+        files = []
+        if self.dump_xlsx and not self.formulas:
+            files.append(f"a workbook of about {cells * XLSX_BYTES / 1e6:,.0f} MB")
+        if self.dump_csv:
+            files.append(f"about {cells * CSV_BYTES / 1e6:,.0f} MB of CSV")
+        if cells < MANY_CELLS or not files:
+            return None
+        return f"Writing {' and '.join(files)}: {cells:,} cells. Fewer tokens make less."
 
     def write_live(self, model, trace, path: Path) -> Path:
         from sheetgpt.workbook.live import Writer
