@@ -100,7 +100,7 @@ def read_text(
     kind = np.dtype(dtype)
     layout = columns = None
     rows, ended = 0, False
-    _keep_memory()
+    keep_freed_memory()
     for chunk in _whole_lines(file):
         if seen:
             seen(chunk)
@@ -141,7 +141,7 @@ def count_shape(file: BinaryIO) -> tuple[int, int]:
 
 def _ahead(function, items: Iterable) -> Iterator:
     """function(item) for each item, in order; a few items at a time are worked on in threads."""
-    _keep_memory()
+    keep_freed_memory()
     rest = iter(items)
     first = list(islice(rest, 2))
     if len(first) < 2:
@@ -159,10 +159,11 @@ def _ahead(function, items: Iterable) -> Iterator:
 
 
 @cache
-def _keep_memory() -> None:
-    """Make glibc keep the memory of a block for the next one: getting it from the system took a quarter of the time.
+def keep_freed_memory() -> None:
+    """Make glibc keep what is freed for the next block or matrix, else mapped anew, page by page.
 
-    Its thresholds rise to the largest block that was ever given back.
+    That took a quarter of the time of parsing, and longer than computing a small matrix. glibc's thresholds rise to the
+    largest block that was ever given back.
     """
     np.empty(KEPT_BYTES, np.uint8)
 
@@ -266,7 +267,7 @@ def _singles(doubles: np.ndarray) -> np.ndarray | None:
 
 
 def _parse_any(text: bytes, columns: int, dtype: np.dtype) -> np.ndarray | None:
-    """As `_parse`, for all ways of writing a number: by polars, as one long column, at half the speed."""
+    """As `_parse`, for all ways of writing a number: by polars, as one long column, at less than half the speed."""
     import polars as pl
 
     if any(line.count(b",") != columns - 1 for line in text.split(b"\n")):

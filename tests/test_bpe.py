@@ -163,6 +163,10 @@ def test_a_token_that_merging_makes_and_the_table_lacks_is_told(small):
         TokenizerError, match=r"^bpe_token_ids.csv has no token 'abab', which vocab_bpe.csv makes of 'abab'"
     ):
         tokenizer.encode("abab")
+    with pytest.raises(
+        TokenizerError, match=r"^bpe_token_ids.csv has no token 'ab', which vocab_bpe.csv makes of 'ab'"
+    ):
+        tokenizer.encode("ab")
     assert tokenizer.encode("xyz") == [ALPHABET.index(letter) for letter in "xyz"]
 
 

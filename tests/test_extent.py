@@ -129,6 +129,16 @@ def test_what_is_no_such_file_is_left_to_others(tmp_path, content):
     extent.require_room(path, TAB)
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_damage_is_left_to_others_too(book, tmp_path, seed):
+    whole = bytearray(save(book, tmp_path / "b.xlsx").read_bytes())
+    draw = np.random.default_rng(seed)
+    for at in draw.integers(0, len(whole), 3):
+        whole[at] ^= 1 << int(draw.integers(0, 8))
+    (tmp_path / "b.xlsx").write_bytes(whole)
+    extent.require_room(tmp_path / "b.xlsx", TAB)
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     filled=st.dictionaries(

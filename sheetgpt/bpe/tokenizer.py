@@ -190,7 +190,7 @@ class Tokenizer:
         try:
             return tuple(map(self._ids.__getitem__, tokens))
         except KeyError as error:
-            if error.args[0] in ALPHABET:
+            if error.args[0] in set(ALPHABET):
                 raise TokenizerError(
                     f"{TOKENS_FILE} has no token for {character_at(tokens, error.args[0])!r}: the model doesn't know "
                     "this character; leave it out, or train on a text that has it"

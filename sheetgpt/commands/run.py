@@ -10,6 +10,9 @@ import click
 from sheetgpt.commands import show
 from sheetgpt.errors import DumpError, PromptError
 
+MANY_CELLS = 20_000_000  # some 15 seconds' work, and more than spreadsheet programs open with ease
+XLSX_BYTES, CSV_BYTES = 10, 18  # a cell, in a dump of float64
+
 
 def parse_ids(_ctx, _option, text: str | None) -> list[int] | None:
     """`"3,1,2"` as a list."""
@@ -19,10 +22,6 @@ def parse_ids(_ctx, _option, text: str | None) -> list[int] | None:
         return [int(part) for part in text.replace(" ", ",").split(",") if part]
     except ValueError:
         raise PromptError(f'--token-ids takes whole numbers such as "3,1,2", not {text!r}') from None
-
-
-MANY_CELLS = 20_000_000  # some 15 seconds' work, and more than spreadsheet programs open with ease
-XLSX_BYTES, CSV_BYTES = 10, 18  # a cell, in a dump of float64
 
 
 @dataclass(frozen=True)

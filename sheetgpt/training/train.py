@@ -30,6 +30,7 @@ from sheetgpt import ladder
 from sheetgpt.backward import backward
 from sheetgpt.bpe import Tokenizer, learn, write_tables
 from sheetgpt.config import CONSTANTS_FILE, Config
+from sheetgpt.decimals import keep_freed_memory
 from sheetgpt.forward import forward
 from sheetgpt.model import TOKEN_FILES, Model
 from sheetgpt.text import read_corpus
@@ -315,13 +316,6 @@ def run(trainer: Trainer, dest: Path, report: Callable[[Record, Settings], None]
     write_weights(dest, trainer.config, {name: trainer.weights[name] for name in matrix_shapes(trainer.config)})
     checkpoint.unlink(missing_ok=True)
     return True
-
-
-def keep_freed_memory() -> None:
-    """Let glibc keep what is freed for the next matrix: else each one is mapped anew, page by page, which takes longer
-    than computing it. Its limit for that is the largest block ever freed, up to 32 MB.
-    """
-    np.empty(31 << 20, np.uint8)
 
 
 @contextmanager
