@@ -53,6 +53,20 @@ def stage_matrix(trace: Trace, name: str, head_layout: str = "heads") -> tuple[n
     return matrix, rows, columns
 
 
+def read_manifest(folder: Path) -> dict:
+    """What a dump says of itself; {} where it says nothing. Raises DumpError where that is damaged."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return {}
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DumpError(f"{path} is damaged ({error}): dump the run again, or delete the file") from None
+    if not isinstance(about, dict):
+        raise DumpError(f"{path} is no manifest: dump the run again, or delete the file")
+    return about
+
+
 def manifest(trace: Trace, head_layout: str = "heads") -> dict:
     """What a dump says of itself: prompt, tokens, constants, dtype, version, stages in order with shapes and titles."""
     return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import models
+from command_line import sheetgpt
 from sheetgpt.cli import main
 from sheetgpt.commands.diff import as_text, command
 from sheetgpt.diff.compare import TOLERANCES, Tolerance, compare, diff
@@ -449,6 +451,19 @@ def test_exit_codes_are_0_equal_1_different_2_trouble(dumps, tmp_path):
     assert run(command, [dump, book]).exit_code == 0
     assert run(command, [dump, "run:Mike is slow. He moves"]).exit_code == 1
     assert isinstance(run(command, [dump, "nowhere"]).exception, DumpError)
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"a', b"[1]", b"5", b"\xff\xfe", b'{"losses": 3}', b'{"losses": [1], "matrices": 4}']
+)
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_damaged_manifest_is_one_line(content, flipped, dumps, tmp_path):
+    shutil.copytree(dumps / "dump", tmp_path / "dump")
+    (tmp_path / "dump" / "manifest.json").write_bytes(content)
+    sides = [tmp_path / "dump", dumps / "dump.xlsx"][:: -1 if flipped else 1]
+    line = sheetgpt("diff", *sides).error
+    assert str(tmp_path / "dump") in line
+    assert "dump" in line.rpartition(": ")[2]  # what to do
 
 
 def test_missing_stages_are_said_and_fail_only_when_strict(trace, dumps, tmp_path):

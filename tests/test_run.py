@@ -40,10 +40,15 @@ def test_the_embedded_model_completes_the_references_prompt():
     assert result.err == ""
 
 
-def test_a_large_dump_is_announced_with_its_size(tmp_path, monkeypatch):
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_large_dump_is_announced_with_its_size(dtype, tmp_path, monkeypatch):
     def err(*options):
         text = "Mike is quick. He moves quickly. " * 7
-        return CliRunner().invoke(run.command, [text, "--exports", str(tmp_path), "--name", "big", *options]).stderr
+        return (
+            CliRunner()
+            .invoke(run.command, [text, "--exports", str(tmp_path), "--name", "big", "--dtype", dtype, *options])
+            .stderr
+        )
 
     assert err("--dump-csv") == ""
     monkeypatch.setattr(run, "MANY_CELLS", 100_000)

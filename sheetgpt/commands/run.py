@@ -11,7 +11,7 @@ from sheetgpt.commands import show
 from sheetgpt.errors import DumpError, PromptError
 
 MANY_CELLS = 20_000_000  # some 15 seconds' work, and more than spreadsheet programs open with ease
-XLSX_BYTES, CSV_BYTES = 10, 18  # a cell, in a dump of float64
+XLSX_BYTES, CSV_BYTES = {"float64": 10, "float32": 6}, {"float64": 18, "float32": 11}  # a cell
 
 
 def parse_ids(_ctx, _option, text: str | None) -> list[int] | None:
@@ -64,12 +64,11 @@ class Dumps:
 
     def size_notice(self, trace) -> str | None:
         """What a large dump will take; nothing of one that takes seconds."""
-        cells = sum(matrix.size for matrix in trace.arrays.values())
-        files = []
+        cells, kind, files = sum(matrix.size for matrix in trace.arrays.values()), trace.dtype.name, []
         if self.dump_xlsx and not self.formulas:
-            files.append(f"a workbook of about {cells * XLSX_BYTES / 1e6:,.0f} MB")
+            files.append(f"a workbook of about {cells * XLSX_BYTES[kind] / 1e6:,.0f} MB")
         if self.dump_csv:
-            files.append(f"about {cells * CSV_BYTES / 1e6:,.0f} MB of CSV")
+            files.append(f"about {cells * CSV_BYTES[kind] / 1e6:,.0f} MB of CSV")
         if cells < MANY_CELLS or not files:
             return None
         return f"Writing {' and '.join(files)}: {cells:,} cells. Fewer tokens make less."

@@ -7,7 +7,6 @@ as a person finds it. Pairing and judging is `diff`'s, opening workbooks `workbo
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import numpy as np
 
 from sheetgpt.config import Config
 from sheetgpt.diff.setting import TEXT_STAGES, Shape, config_of
+from sheetgpt.dump import read_manifest
 from sheetgpt.errors import DumpError
 from sheetgpt.fixtures.files import DAMAGED, open_npz
 
@@ -204,19 +204,7 @@ class FolderSource(Source):
             raise DumpError(
                 f"{folder} holds no STAGE.csv, such as block_0_step_7.csv: `sheetgpt run --dump-csv` makes them"
             )
-        self.about = self._manifest(folder / "manifest.json")
-
-    @staticmethod
-    def _manifest(path: Path) -> Mapping:
-        if not path.exists():
-            return {}
-        try:
-            about = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DumpError(f"{path} is damaged ({error}): dump the run again, or delete the file") from None
-        if not isinstance(about, dict):
-            raise DumpError(f"{path} is no manifest: dump the run again, or delete the file")
-        return about
+        self.about = read_manifest(folder)
 
     def read(self, name):
         numbers, others, labels = read_csv(self.folder / f"{name}.csv")

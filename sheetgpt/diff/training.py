@@ -6,7 +6,6 @@ A side is a folder or workbook that `train-step` wrote, or an .npz whose arrays 
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,9 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from sheetgpt.dump import MANIFEST
+from sheetgpt.dump import read_manifest
 from sheetgpt.errors import DumpError
+from sheetgpt.workbook.names import defined_names
 
 MARK = "new_"  # every training step has matrices called so, and no run has
 ATOL = RTOL = 1e-9
@@ -54,9 +54,9 @@ class Comparison:
 def is_training(side: str) -> bool:
     """Is it a dump of training steps?"""
     path = Path(side)
-    if (path / MANIFEST).is_file():
-        return "losses" in json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    return path.suffix == ".xlsx" and path.is_file() and any(name.startswith(MARK) for name in _names(path))
+    if path.is_dir():
+        return "losses" in read_manifest(path)
+    return path.suffix == ".xlsx" and any(name.startswith(MARK) for name in defined_names(path))
 
 
 def compare(left: str, right: str, atol: float | None = None, rtol: float | None = None) -> Comparison:
@@ -84,13 +84,12 @@ def read(path: Path) -> dict[str, np.ndarray]:
             with np.load(path, allow_pickle=False) as arrays:
                 return {name: np.atleast_2d(arrays[name]).astype(float) for name in arrays.files}
         return _read_folder(path) if path.is_dir() else _read_workbook(path)
-    except (OSError, ValueError, BadZipFile, KeyError) as error:
+    except (OSError, ValueError, TypeError, BadZipFile, KeyError) as error:
         raise DumpError(f"{path} can't be read as training steps ({error}): dump it again") from None
 
 
 def _read_folder(folder: Path) -> dict[str, np.ndarray]:
-    about = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    found = {}
+    about, found = read_manifest(folder), {}
     for number in range(1, len(about["losses"]) + 1):
         for name in about["matrices"]:
             text = folder / f"step_{number}" / f"{name}.csv"
@@ -112,15 +111,6 @@ def _read_workbook(path: Path) -> dict[str, np.ndarray]:
 
 def _place(area) -> tuple:
     return area.row if area.tab == "training" else 0, area.tab, area.column
-
-
-def _names(path: Path) -> list[str]:
-    from sheetgpt.workbook.names import defined_names
-
-    try:
-        return list(defined_names(path))
-    except (OSError, ValueError, BadZipFile, KeyError, DumpError):
-        return []
 
 
 def prefix(step: int) -> str:
