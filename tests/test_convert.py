@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from checkpoints import CONFIG, TOKENS, contents, write_csvs, write_huggingface
-from command_line import sheetgpt
+from command_line import KILLED_WHILE_WRITING, sheetgpt
 from conftest import require
 from models import random_ids, random_matrices
 from sheetgpt import decimals, load_model
@@ -103,25 +103,12 @@ def test_a_destination_that_is_a_file_is_one_line(source, tmp_path):
     )
 
 
-KILLED = """
-import os, sys
-from sheetgpt import cli, decimals
-written, text = 0, decimals.to_text
-def killed(matrix):
-    global written
-    written += 1
-    for block in text(matrix):
-        yield block
-        if written == 12:
-            os.kill(os.getpid(), 9)
-decimals.to_text = killed
-cli.main(sys.argv[1:])
-"""
+KILLED = f"{KILLED_WHILE_WRITING}from sheetgpt import cli; cli.main(sys.argv[1:])"
 
 
 def test_a_killed_conversion_looks_unfinished_and_the_next_one_goes_on(source, tmp_path, expected, monkeypatch):
     folder = tmp_path / "csv"
-    killed = subprocess.run([sys.executable, "-c", KILLED, "convert-weights", source, folder], check=False)
+    killed = subprocess.run([sys.executable, "-c", KILLED, "12", "convert-weights", source, folder], check=False)
     assert killed.returncode == -9
     assert (folder / UNFINISHED).exists()
     message = f"{folder} is unfinished, writing it was interrupted: run the command that writes it again"
@@ -136,7 +123,7 @@ def test_a_killed_conversion_looks_unfinished_and_the_next_one_goes_on(source, t
 
 def test_another_source_does_not_go_on_with_what_was_interrupted(source, tmp_path):
     folder = tmp_path / "csv"
-    subprocess.run([sys.executable, "-c", KILLED, "convert-weights", source, folder], check=False)
+    subprocess.run([sys.executable, "-c", KILLED, "12", "convert-weights", source, folder], check=False)
     matrices = random_matrices(CONFIG, seed=1)
     other = write_huggingface(tmp_path / "other", matrices)
     message = f"{folder} holds an unfinished model from another source: give --force to replace it"
@@ -147,7 +134,7 @@ def test_another_source_does_not_go_on_with_what_was_interrupted(source, tmp_pat
 
 def test_a_source_that_changed_is_another_source(source, tmp_path):
     folder = tmp_path / "csv"
-    subprocess.run([sys.executable, "-c", KILLED, "convert-weights", source, folder], check=False)
+    subprocess.run([sys.executable, "-c", KILLED, "12", "convert-weights", source, folder], check=False)
     matrices = random_matrices(CONFIG, seed=1)
     write_huggingface(source, matrices)
     with pytest.raises(ConvertError, match="unfinished model from another source"):

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 
+from command_line import KILLED_WHILE_WRITING
 from models import ODD_HEADS, SMALL, random_matrices
 from sheetgpt import decimals, weights
 from sheetgpt.cache import FOLDER
@@ -428,23 +429,12 @@ def test_a_file_that_was_edited_after_the_interruption_is_written_again(tmp_path
     assert load_weights(tmp_path, "float32")["model_wpe"].tobytes() == matrices["model_wpe"].tobytes()
 
 
-KILLED = """
-import sys, os
+KILLED = f"""{KILLED_WHILE_WRITING}
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from models import SMALL, random_matrices
-from sheetgpt import decimals
 from sheetgpt.unfinished import unfinished
 from sheetgpt.weights import write_weights
-written, text = 0, decimals.to_text
-def killed(matrix):
-    global written
-    written += 1
-    for block in text(matrix):
-        yield block
-        if written == 8:
-            os.kill(os.getpid(), 9)
-decimals.to_text = killed
 with unfinished(Path(sys.argv[1]), "s") as journal:
     write_weights(Path(sys.argv[1]), SMALL, random_matrices(SMALL), journal=journal)
 """
@@ -452,7 +442,7 @@ with unfinished(Path(sys.argv[1]), "s") as journal:
 
 def test_a_killed_write_leaves_no_folder_that_looks_whole(tmp_path, request):
     folder = tmp_path / "m"
-    done = subprocess.run([sys.executable, "-c", KILLED, folder, str(request.path.parent)], check=False)
+    done = subprocess.run([sys.executable, "-c", KILLED, "8", folder, str(request.path.parent)], check=False)
     assert done.returncode == -9
     assert " is unfinished, " in fault(folder)
     matrices = random_matrices(SMALL)
