@@ -7,7 +7,6 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-
 # Python code that kills the process while it writes its nth matrix, n being the first argument, which it takes away.
 KILLED_WHILE_WRITING = """
 import os, sys
