@@ -18,10 +18,10 @@ import numpy as np
 
 import harness
 import models
-from sheetgpt.config import Config
 from sheetgpt.convert.export import tensor_name, tensor_shape
 from sheetgpt.convert.huggingface import open_folder
-from sheetgpt.weights import matrix_shapes
+from sheetgpt.models.config import Config
+from sheetgpt.weights.folder import matrix_shapes
 
 SIZES = {"small": models.GPT2_SMALL, "xl": Config(n_layer=48, n_head=25, n_embd=1600, n_ctx=1024, n_vocab=50257)}
 CONVERT = "import sys; from sheetgpt.cli import main; main(['convert-weights', *sys.argv[1:], '--force'])"

@@ -16,22 +16,22 @@ import numpy as np
 
 from harness import clocked, in_turn, peak_memory, print_machine, report
 from models import GPT2_SMALL, random_weights
-from sheetgpt.forward import Trace
 from sheetgpt.model import Model
-from sheetgpt.weights import Weights
+from sheetgpt.run.trace import Trace
+from sheetgpt.weights.folder import Weights
 
 IDS = list(range(500, 5500, 500))
 DIFF = """
 import sys
 from sheetgpt.diff.compare import diff
-from sheetgpt.diff.sources import open_source
+from sheetgpt.diff.sides.side import open_source
 found = diff(open_source(sys.argv[1]), open_source(sys.argv[2]), why=False)
 assert found.equal, found.first
 """
 READ = """
 import sys
 from pathlib import Path
-from sheetgpt.workbook.read import Workbook
+from sheetgpt.workbook.reading.book import Workbook
 book = Workbook(Path(sys.argv[1]))
 for tab in book.tabs if len(sys.argv) == 2 else sys.argv[2:]:
     book.tab(tab)
@@ -70,7 +70,7 @@ def large_workbook(path: Path) -> Path:
     """About 200 MB: tabs of 768 x 2304 doubles."""
     from sheetgpt.workbook.book import Book
     from sheetgpt.workbook.cells import Numbers
-    from sheetgpt.workbook.layout import Area
+    from sheetgpt.workbook.places import Area
 
     rng, book = np.random.default_rng(0), Book("large")
     for tab in range(11):

@@ -23,7 +23,7 @@ TOKENS = 10
 def run():
     """A traced run with random weights."""
     from sheetgpt.model import Model
-    from sheetgpt.weights import Weights
+    from sheetgpt.weights.folder import Weights
 
     weights = {name: matrix.astype(np.float64) for name, matrix in models.random_weights().items()}
     model = Model(Weights(weights, models.GPT2_SMALL, models.FOLDER, "float64"), None)

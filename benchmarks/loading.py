@@ -19,7 +19,7 @@ FLOAT32_BYTES = 497_759_232  # of GPT-2 small's weights
 LOAD = """
 import sys
 from pathlib import Path
-from sheetgpt.weights import load_weights
+from sheetgpt.weights.folder import load_weights
 load_weights(Path(sys.argv[1]), sys.argv[2])
 """
 
@@ -28,7 +28,7 @@ def main(rounds: int) -> None:
     import pandas as pd
     import polars as pl
 
-    from sheetgpt.weights import load_weights
+    from sheetgpt.weights.folder import load_weights
 
     harness.print_machine("pysimdjson", "polars", "pandas")
     folder = models.csv_folder()

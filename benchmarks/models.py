@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sheetgpt.config import Config
+from sheetgpt.models.config import Config
 
 FOLDER = Path(os.environ.get("SHEETGPT_BENCHMARKS", Path(tempfile.gettempdir()) / "sheetgpt_benchmarks"))
 GPT2_SMALL = Config(n_layer=12, n_head=12, n_embd=768, n_ctx=1024, n_vocab=50257)
@@ -72,7 +72,7 @@ def transformers_model(weights: dict[str, np.ndarray], config: Config = GPT2_SMA
 def random_model(dtype: str = "float32", config: Config = GPT2_SMALL, seed: int = 1):
     """sheetgpt's model with these weights, in memory; without a tokenizer, so it takes token ids."""
     from sheetgpt.model import Model
-    from sheetgpt.weights import Weights
+    from sheetgpt.weights.folder import Weights
 
     weights = {name: matrix.astype(dtype, copy=False) for name, matrix in random_weights(config, seed).items()}
     return Model(Weights(weights, config, FOLDER, dtype), None)
@@ -111,7 +111,7 @@ def made(name: str, write) -> Path:
 
 def _write_csv(folder: Path) -> None:
     from sheetgpt.bpe import write_tables
-    from sheetgpt.weights import write_weights
+    from sheetgpt.weights.folder import write_weights
 
     write_weights(folder, GPT2_SMALL, random_weights())
     write_tables(folder, *token_table())

@@ -15,9 +15,9 @@ import torch
 from torch import nn
 
 import harness
-from sheetgpt.config import Config
+from sheetgpt.models.config import Config
 from sheetgpt.training.documents import Corpus
-from sheetgpt.training.optimizer import Settings
+from sheetgpt.training.optimizers import Settings
 from sheetgpt.training.train import Trainer
 
 CONFIG, BATCH, STEPS, ROUNDS, THREADS = Config(4, 4, 128, 64, 65), 12, 30, 15, 2

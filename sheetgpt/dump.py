@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sheetgpt import decimals, frames
+from sheetgpt import decimals
 from sheetgpt.errors import DumpError
-from sheetgpt.weights import folder_name
+from sheetgpt.run import frames
+from sheetgpt.weights.folder import folder_name
 
 if TYPE_CHECKING:
-    from sheetgpt.forward import Trace
+    from sheetgpt.run.trace import Trace
 
 MANIFEST = "manifest.json"
 SLUG_LENGTH = 40

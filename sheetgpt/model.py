@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sheetgpt import edit, forward, frames, ladder, steps
 from sheetgpt.bpe import MergeTrace, Tokenizer
-from sheetgpt.config import ATTENDING, Config
-from sheetgpt.diff.setting import Setting
 from sheetgpt.errors import PromptError
-from sheetgpt.weights import EMBEDDED, Weights, load_weights, named_folder
+from sheetgpt.models import gpt2 as steps
+from sheetgpt.models import ladder
+from sheetgpt.models.config import ATTENDING, Config
+from sheetgpt.models.sizes import Setting
+from sheetgpt.run import edit, frames
+from sheetgpt.run import trace as forward
+from sheetgpt.weights.folder import EMBEDDED, Weights, load_weights, named_folder
 
 if TYPE_CHECKING:
     from sheetgpt.generate.decode import Generated

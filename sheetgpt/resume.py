@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from sheetgpt.diff.compare import Tolerance, at, masked_cells, same_text, trimmed
-from sheetgpt.diff.setting import TEXT_STAGES, Setting
-from sheetgpt.diff.sources import Matrix
-from sheetgpt.edit import TOKEN_IDS_ROW, TOKENS, Edit, current, edited, run_again, setting_of
+from sheetgpt.diff.sides.side import Matrix
+from sheetgpt.diff.sides.workbook import WorkbookSource
 from sheetgpt.errors import DumpError, StageError
-from sheetgpt.forward import Trace
 from sheetgpt.model import Model, load_model
-from sheetgpt.workbook.source import WorkbookSource
+from sheetgpt.models.sizes import TEXT_STAGES, Setting
+from sheetgpt.run.edit import TOKEN_IDS_ROW, TOKENS, Edit, current, edited, run_again, setting_of
+from sheetgpt.run.trace import Trace
 
 SAVED = Tolerance(1e-300, 1e-12)  # what saving a number in 15 digits moves
 COMPUTED = 1e-9  # relative to cell and stage: what a spreadsheet program's own sums move

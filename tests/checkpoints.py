@@ -9,9 +9,9 @@ import numpy as np
 
 from sheetgpt.bpe import write_tables
 from sheetgpt.bpe.words import ALPHABET
-from sheetgpt.config import Config
 from sheetgpt.convert.checkpoint import LINEAR, their_name
-from sheetgpt.weights import LM_HEAD, write_weights
+from sheetgpt.models.config import Config
+from sheetgpt.weights.folder import LM_HEAD, write_weights
 
 CONFIG = Config(n_layer=2, n_head=3, n_embd=12, n_ctx=16, n_vocab=262)
 MERGES = [("h", "e"), ("Ġ", "t"), ("Ġt", "he"), ("Ċ", "Ċ"), ("é", "Ġ")]

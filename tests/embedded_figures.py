@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from sheetgpt import corpus, load_model
-from sheetgpt.forward import forward
 from sheetgpt.model import Model
+from sheetgpt.run.trace import forward
 
 
 def share_right(model: Model, asked: list[tuple[str, str]]) -> float:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sheetgpt.config import Config
-from sheetgpt.weights import matrix_shapes, write_weights
+from sheetgpt.models.config import Config
+from sheetgpt.weights.folder import matrix_shapes, write_weights
 
 SMALL = Config(n_layer=2, n_head=3, n_embd=12, n_ctx=16, n_vocab=40)
 ONE_BLOCK = Config(n_layer=1, n_head=1, n_embd=8, n_ctx=9, n_vocab=17)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from models import ODD_HEADS, ONE_BLOCK, SMALL, random_matrices
-from sheetgpt import steps
-from sheetgpt.backward import backward
-from sheetgpt.forward import forward
+from sheetgpt.models import gpt2 as steps
+from sheetgpt.run.backward import backward
+from sheetgpt.run.trace import forward
 
 
 def run(config, weights, ids, targets):

@@ -10,12 +10,12 @@ from checkpoints import CONFIG, contents, ours, write_csvs
 from command_line import sheetgpt
 from models import random_matrices
 from sheetgpt.bpe import write_tables
-from sheetgpt.check import check, significant_digits
-from sheetgpt.config import Config
 from sheetgpt.errors import WeightsError
+from sheetgpt.models.config import Config
 from sheetgpt.training.documents import character_tables
 from sheetgpt.unfinished import UNFINISHED
-from sheetgpt.weights import write_weights
+from sheetgpt.weights.check import check, significant_digits
+from sheetgpt.weights.folder import write_weights
 
 MATRICES = random_matrices(CONFIG)
 
@@ -285,7 +285,7 @@ def test_no_folder_is_an_error_and_an_empty_one_is_wrong(tmp_path):
 
 
 def test_the_model_that_ships_is_whole_and_sane():
-    from sheetgpt.weights import embedded_folder
+    from sheetgpt.weights.folder import embedded_folder
 
     assert check(embedded_folder()).findings == []
 

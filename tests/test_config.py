@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sheetgpt.config import Config
 from sheetgpt.errors import WeightsError
+from sheetgpt.models.config import Config
 
 GOOD = "name,value\nn_layer,2\nn_head,4\nn_embd,64\nn_ctx,64\nn_vocab,500\n"
 

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from command_line import sheetgpt
 from sheetgpt.commands import stages
-from sheetgpt.config import POSITIONS, Config
-from sheetgpt.fixtures import axes, naming
-from sheetgpt.fixtures.conventions import CONVENTIONS, HOOKED_TRANSFORMER, TABLE
-from sheetgpt.steps import gpt2
+from sheetgpt.fixtures import axes
+from sheetgpt.fixtures import entries as naming
+from sheetgpt.fixtures.table import CONVENTIONS, HOOKED_TRANSFORMER, TABLE
+from sheetgpt.models.config import POSITIONS, Config
+from sheetgpt.models.gpt2 import gpt2
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "stages.md"
 CELLS = [(row, name, row.cell(name)) for row in TABLE for name in CONVENTIONS if row.cell(name)]

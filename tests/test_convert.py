@@ -12,12 +12,12 @@ from command_line import KILLED_WHILE_WRITING, sheetgpt
 from conftest import require
 from models import random_ids, random_matrices
 from sheetgpt import decimals, load_model
-from sheetgpt.config import Config
 from sheetgpt.convert import convert, open_source, write
 from sheetgpt.convert.export import to_safetensors
 from sheetgpt.errors import ConvertError, SheetGPTError
+from sheetgpt.models.config import Config
 from sheetgpt.unfinished import UNFINISHED
-from sheetgpt.weights import load_weights, write_weights
+from sheetgpt.weights.folder import load_weights, write_weights
 
 MATRICES = random_matrices(CONFIG)
 

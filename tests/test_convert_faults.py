@@ -15,10 +15,10 @@ import pytest
 from checkpoints import CONFIG, contents, linear_tensors, write_csvs, write_settings
 from conftest import require
 from models import SMALL, random_matrices
-from sheetgpt.config import Config
 from sheetgpt.convert import csvs, open_source, pickled, tensorflow, write
 from sheetgpt.errors import SheetGPTError
-from sheetgpt.weights import write_weights
+from sheetgpt.models.config import Config
+from sheetgpt.weights.folder import write_weights
 from test_convert_sources import MODEL_ARGS, csv_zip, gguf, nanogpt, npz, openai
 
 MATRICES = random_matrices(CONFIG)

@@ -21,7 +21,7 @@ from conftest import require
 from models import random_matrices
 from sheetgpt.convert import open_source, write
 from sheetgpt.errors import ConvertError, SheetGPTError
-from sheetgpt.weights import load_weights
+from sheetgpt.weights.folder import load_weights
 
 MATRICES = random_matrices(MODEL)
 

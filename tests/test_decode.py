@@ -10,12 +10,12 @@ import pytest
 
 from models import ODD_HEADS, ONE_BLOCK, SMALL, WIDE_HEADS, random_ids, random_matrices
 from sheetgpt import ops
-from sheetgpt.config import Config
 from sheetgpt.errors import PromptError
 from sheetgpt.generate.decode import Decoder, kept_after_slide, leading_to
 from sheetgpt.model import Model
-from sheetgpt.steps import Step, gpt2, matrix_steps
-from sheetgpt.weights import Weights
+from sheetgpt.models.config import Config
+from sheetgpt.models.gpt2 import Step, gpt2, matrix_steps
+from sheetgpt.weights.folder import Weights
 
 CONFIGS = [SMALL, ONE_BLOCK, ODD_HEADS, WIDE_HEADS, Config(n_layer=1, n_head=2, n_embd=4, n_ctx=2, n_vocab=5)]
 every_config = pytest.mark.parametrize("config", CONFIGS, ids=str)
@@ -168,7 +168,7 @@ def test_a_step_list_with_another_step_before_the_scores_decodes_like_its_forwar
             steps.append(Step(step.name, step.title, step.op, (queries, f"{keys}_turned", mask), step.words))
         else:
             steps.append(step)
-    from sheetgpt.forward import forward
+    from sheetgpt.run.trace import forward
 
     weights, ids = random_matrices(SMALL), random_ids(SMALL, 12)
     decoder = Decoder(steps, weights, "float64")

@@ -19,12 +19,12 @@ from command_line import sheetgpt
 from sheetgpt.cli import main
 from sheetgpt.commands.diff import as_text, command
 from sheetgpt.diff.compare import TOLERANCES, Tolerance, compare, diff
-from sheetgpt.diff.setting import TEXT_STAGES
-from sheetgpt.diff.sources import FolderSource, NpzSource, RunSource, open_source
+from sheetgpt.diff.sides.side import FolderSource, NpzSource, RunSource, open_source
+from sheetgpt.diff.sides.workbook import WorkbookSource
 from sheetgpt.errors import DumpError
 from sheetgpt.model import load_model
-from sheetgpt.workbook.layout import cell
-from sheetgpt.workbook.source import WorkbookSource
+from sheetgpt.models.sizes import TEXT_STAGES
+from sheetgpt.workbook.places import cell
 from workbooks import areas_of, contents, set_cell, write_xlsb
 
 PROMPT = "Mike is quick. He moves"

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import models
-from sheetgpt import edit, ops
+from sheetgpt import ops
 from sheetgpt.cli import main
 from sheetgpt.commands.run import command
 from sheetgpt.errors import PromptError, SheetGPTError, StageError
 from sheetgpt.model import load_model
-from sheetgpt.steps import gpt2, matrix_steps
+from sheetgpt.models.gpt2 import gpt2, matrix_steps
+from sheetgpt.run import edit
 
 PROMPT = "Mike is quick. He moves"
 MATRICES = [step.name for step in matrix_steps(gpt2(models.SMALL)) if step.rows != "text"]

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from embedded_figures import figures
-from sheetgpt.weights import embedded_folder, load_weights
+from sheetgpt.weights.folder import embedded_folder, load_weights
 
 
 @pytest.fixture(scope="module")

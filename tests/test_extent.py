@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from openpyxl.styles import Font
 
 from sheetgpt.errors import DumpError
-from sheetgpt.workbook import extent
-from sheetgpt.workbook.layout import MAX_COLUMNS, MAX_ROWS, cell
-from sheetgpt.workbook.read import Workbook
+from sheetgpt.workbook.places import MAX_COLUMNS, MAX_ROWS, cell
+from sheetgpt.workbook.reading import reach as extent
+from sheetgpt.workbook.reading.book import Workbook
 from workbooks import write_xlsb
 
 TAB = "block 0 & 'more'"

@@ -20,11 +20,11 @@ from command_line import sheetgpt
 from models import ODD_HEADS, ONE_BLOCK, SMALL, random_ids, write_random_model
 from sheetgpt import load_model
 from sheetgpt.diff.compare import diff
-from sheetgpt.diff.sources import RunSource, open_source
+from sheetgpt.diff.sides.side import RunSource, open_source
 from sheetgpt.errors import DumpError, SheetGPTError, StageError
 from sheetgpt.fixtures import arrays as fixtures
 from sheetgpt.fixtures import files as fixture_files
-from sheetgpt.fixtures.conventions import CONVENTIONS
+from sheetgpt.fixtures.table import CONVENTIONS
 
 SUFFIXES = [".npz", ".safetensors", ".json"]
 PROMPT = "Mike is quick. He moves"

@@ -9,10 +9,10 @@ from conftest import require
 from models import ODD_HEADS, ONE_BLOCK, SMALL, WIDE_HEADS, random_ids, random_matrices
 from sheetgpt import load_model
 from sheetgpt.diff.compare import diff
-from sheetgpt.diff.sources import RunSource
+from sheetgpt.diff.sides.side import RunSource
 from sheetgpt.fixtures import arrays as fixtures
-from sheetgpt.fixtures import naming
-from sheetgpt.weights import write_weights
+from sheetgpt.fixtures import entries as naming
+from sheetgpt.weights.folder import write_weights
 from test_huggingface import huggingface_model
 
 pytestmark = pytest.mark.oracle

@@ -10,7 +10,7 @@ from op_cases import CASES
 from sheetgpt import ops
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers
-from sheetgpt.workbook.layout import Area
+from sheetgpt.workbook.places import Area
 from sheetgpt.workbook.references import Source, formulas
 
 WRONG = -12345.0  # every cached value: only recalculation gives the right ones
@@ -96,8 +96,8 @@ def test_an_operation_broken_on_purpose_fails_exactly_its_own_law(tmp_path, reca
 
 
 def test_every_operation_of_the_pipeline_has_a_formula_in_the_law():
-    from sheetgpt.config import Config
-    from sheetgpt.steps import gpt2, matrix_steps
+    from sheetgpt.models.config import Config
+    from sheetgpt.models.gpt2 import gpt2, matrix_steps
 
     covered = {type(case.op) for case in CASES}
     assert {type(step.op) for step in matrix_steps(gpt2(Config(1, 1, 4, 4, 4)))} <= covered

@@ -8,7 +8,7 @@ import pytest
 from models import ODD_HEADS, ONE_BLOCK, SMALL, random_ids, write_random_model
 from sheetgpt import load_model
 from sheetgpt.errors import PromptError, StageError
-from sheetgpt.frames import from_reference_heads
+from sheetgpt.run.frames import from_reference_heads
 
 REFERENCE_TOLERANCE = 1e-11
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sheetgpt.errors import StageError
-from sheetgpt.frames import Labels, from_reference_heads, to_reference_heads
+from sheetgpt.models.gpt2 import Step
 from sheetgpt.ops import Copy
-from sheetgpt.steps import Step
+from sheetgpt.run.frames import Labels, from_reference_heads, to_reference_heads
 
 
 @given(n_head=st.integers(1, 5), head_size=st.integers(1, 8), data=st.data())

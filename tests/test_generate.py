@@ -18,10 +18,10 @@ from models import SMALL, random_matrices
 from sheetgpt import cli, load_model
 from sheetgpt.bpe import write_tables
 from sheetgpt.bpe.words import ALPHABET, spell
-from sheetgpt.config import Config
 from sheetgpt.generate.decode import Decoder, generate
 from sheetgpt.generate.sample import COLUMNS, Sampling
-from sheetgpt.weights import write_weights
+from sheetgpt.models.config import Config
+from sheetgpt.weights.folder import write_weights
 
 BYTES = Config(n_layer=2, n_head=2, n_embd=8, n_ctx=12, n_vocab=257)  # a token for each byte, and the end of text
 EURO = [ALPHABET.index(letter) for letter in spell("€")]  # three bytes
@@ -270,7 +270,7 @@ def test_ctrl_c_at_any_place_ends_with_what_was_made_so_far(run, monkeypatch, wh
 
 
 def test_ctrl_c_still_prints_json(run, monkeypatch):
-    monkeypatch.setattr("sheetgpt.generate.picks.Record.following", lambda *_: raising())
+    monkeypatch.setattr("sheetgpt.generate.record.Record.following", lambda *_: raising())
     code, out, _ = run("ab", "--json")
     assert code == 130
     assert (json.loads(out)["end"], json.loads(out)["tokens"]) == ("interrupted", [])

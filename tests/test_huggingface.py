@@ -8,8 +8,8 @@ import pytest
 from conftest import require
 from models import ODD_HEADS, ONE_BLOCK, SMALL, WIDE_HEADS, random_ids, random_matrices
 from sheetgpt import load_model
-from sheetgpt.config import Config
-from sheetgpt.weights import write_weights
+from sheetgpt.models.config import Config
+from sheetgpt.weights.folder import write_weights
 
 pytestmark = pytest.mark.oracle
 TOLERANCE = 1e-4

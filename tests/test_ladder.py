@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sheetgpt import load_model
-from sheetgpt.config import MODELS, Config
 from sheetgpt.errors import SheetGPTError
 from sheetgpt.generate.sample import pick_index
-from sheetgpt.ladder import model_steps, training_steps
+from sheetgpt.models.config import MODELS, Config
+from sheetgpt.models.ladder import model_steps, training_steps
 from sheetgpt.training.gradients import Loss, gradient_check
-from sheetgpt.weights import matrix_shapes, write_weights
+from sheetgpt.weights.folder import matrix_shapes, write_weights
 
 RUNGS = MODELS[:-1]
 SIZES = {

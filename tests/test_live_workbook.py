@@ -21,19 +21,19 @@ from models import ODD_HEADS, ONE_BLOCK, SMALL, random_ids, write_random_model
 from sheetgpt import ops
 from sheetgpt.bpe import learn, write_tables
 from sheetgpt.bpe.words import cut
-from sheetgpt.config import Config
 from sheetgpt.diff.compare import diff
-from sheetgpt.diff.sources import RunSource, open_source
+from sheetgpt.diff.sides.side import RunSource, open_source
 from sheetgpt.errors import DumpError
 from sheetgpt.model import load_model
-from sheetgpt.workbook import live_plan
+from sheetgpt.models.config import Config
+from sheetgpt.sheets.live import plan as live_plan
+from sheetgpt.sheets.live.plan import parse_blocks, plan
+from sheetgpt.sheets.live.words import WordRow, names
+from sheetgpt.sheets.live.write import write_live_workbook
 from sheetgpt.workbook.book import Book
-from sheetgpt.workbook.layout import Area
-from sheetgpt.workbook.live import write_live_workbook
-from sheetgpt.workbook.live_plan import parse_blocks, plan
-from sheetgpt.workbook.live_words import WordRow, names
-from sheetgpt.workbook.names import excel_areas, live_names
-from sheetgpt.workbook.read import Workbook
+from sheetgpt.workbook.places import Area
+from sheetgpt.workbook.reading.book import Workbook
+from sheetgpt.workbook.reading.names import excel_areas, live_names
 
 PROMPT = "Mike is quick. He moves"
 LONGEST = "Anna is slow. She moves slowly. Mike is quick. He moves quickly"  # as many tokens as its layout holds
@@ -265,7 +265,7 @@ def test_rows_beyond_the_prompt_are_empty(recalculated):
 
 @pytest.mark.office
 def test_merge_passes_are_the_run_s_own(model, tiny, recalculated):
-    from sheetgpt.workbook.source import WorkbookSource
+    from sheetgpt.diff.sides.workbook import WorkbookSource
 
     for name in ("unchanged", "another_word", "longer", "unknown_word", "numbers", "punctuation"):
         case, source = CASES[name], WorkbookSource(recalculated[name])

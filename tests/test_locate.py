@@ -17,14 +17,14 @@ from sheetgpt.cli import main
 from sheetgpt.commands.locate import command
 from sheetgpt.diff.compare import diff
 from sheetgpt.diff.locate import Pattern, locate, map_rows, search_tab
-from sheetgpt.diff.setting import TEXT_STAGES
-from sheetgpt.diff.sources import NpzSource, RunSource
+from sheetgpt.diff.sides.side import NpzSource, RunSource
+from sheetgpt.diff.sides.workbook import WorkbookSource
 from sheetgpt.errors import DumpError
-from sheetgpt.frames import to_reference_heads
 from sheetgpt.model import load_model
-from sheetgpt.workbook.layout import Area, cell
-from sheetgpt.workbook.read import Tab, Workbook, write_map
-from sheetgpt.workbook.source import WorkbookSource
+from sheetgpt.models.sizes import TEXT_STAGES
+from sheetgpt.run.frames import to_reference_heads
+from sheetgpt.workbook.places import Area, cell
+from sheetgpt.workbook.reading.book import Tab, Workbook, write_map
 from workbooks import contents, write_xlsb
 
 PROMPT = "Mike is quick. He moves"

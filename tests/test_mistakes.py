@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 import models
-from sheetgpt import forward
 from sheetgpt.diff.compare import diff
 from sheetgpt.diff.diagnosis import rounded
 from sheetgpt.diff.mistakes import MISTAKES, known_mistakes
-from sheetgpt.diff.setting import Setting
-from sheetgpt.diff.sources import RunSource
+from sheetgpt.diff.sides.side import RunSource
 from sheetgpt.model import Model, load_model
-from sheetgpt.weights import Weights
+from sheetgpt.models.sizes import Setting
+from sheetgpt.run import trace as forward
+from sheetgpt.weights.folder import Weights
 
 CONFIG = models.SMALL
 IDS = [3, 1, 4, 1, 5, 9, 2]

@@ -10,12 +10,13 @@ import pytest
 from command_line import sheetgpt
 from conftest import require
 from models import ODD_HEADS, SMALL, random_ids, random_matrices, write_random_model
-from sheetgpt import load_model, ops, steps
-from sheetgpt.backward import backward
-from sheetgpt.config import Config
+from sheetgpt import load_model, ops
 from sheetgpt.errors import SheetGPTError, WeightsError
-from sheetgpt.forward import forward
 from sheetgpt.generate.decode import Decoder
+from sheetgpt.models import gpt2 as steps
+from sheetgpt.models.config import Config
+from sheetgpt.run.backward import backward
+from sheetgpt.run.trace import forward
 
 SINUSOIDAL = dataclasses.replace(ODD_HEADS, position="sinusoidal")
 ROTARY = dataclasses.replace(SMALL, position="rotary")

@@ -14,9 +14,9 @@ from hypothesis.extra.numpy import arrays
 
 from sheetgpt.commands.diff import command
 from sheetgpt.diff.compare import diff
-from sheetgpt.diff.sources import RunSource
+from sheetgpt.diff.report import rectangles, write_report
+from sheetgpt.diff.sides.side import RunSource
 from sheetgpt.model import load_model
-from sheetgpt.workbook.report import rectangles, write_report
 
 PROMPT = "Mike is quick. He moves"
 

@@ -12,15 +12,15 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sheetgpt import edit
 from sheetgpt.cli import main
 from sheetgpt.commands.resume import command
-from sheetgpt.diff.setting import TEXT_STAGES
 from sheetgpt.errors import DumpError, SheetGPTError, StageError
 from sheetgpt.model import load_model
+from sheetgpt.models.sizes import TEXT_STAGES
 from sheetgpt.resume import resume
-from sheetgpt.workbook.layout import cell
-from sheetgpt.workbook.live import write_live_workbook
+from sheetgpt.run import edit
+from sheetgpt.sheets.live.write import write_live_workbook
+from sheetgpt.workbook.places import cell
 from workbooks import areas_of, set_cell
 
 PROMPT = "Mike is quick. He moves"

@@ -14,7 +14,7 @@ from command_line import sheetgpt
 from models import SMALL, write_random_model
 from sheetgpt import load_model
 from sheetgpt.commands import run
-from sheetgpt.frames import from_reference_heads
+from sheetgpt.run.frames import from_reference_heads
 
 PROMPT = "Mike is quick. He moves"
 

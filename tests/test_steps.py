@@ -7,8 +7,9 @@ import re
 import pytest
 
 from models import ODD_HEADS, ONE_BLOCK, SMALL
-from sheetgpt import ops, steps
-from sheetgpt.weights import matrix_shapes
+from sheetgpt import ops
+from sheetgpt.models import gpt2 as steps
+from sheetgpt.weights.folder import matrix_shapes
 
 CONFIGS = pytest.mark.parametrize("config", [SMALL, ONE_BLOCK, ODD_HEADS], ids=["small", "one block", "odd heads"])
 TIES = pytest.mark.parametrize("untied", [False, True], ids=["tied", "untied"])

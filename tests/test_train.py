@@ -17,12 +17,12 @@ import pytest
 from command_line import sheetgpt
 from conftest import require
 from sheetgpt import load_model
-from sheetgpt.config import Config
 from sheetgpt.errors import SheetGPTError
+from sheetgpt.models.config import Config
 from sheetgpt.training import train
 from sheetgpt.training.documents import Corpus, Documents, character_tables, split
 from sheetgpt.training.loss import measure
-from sheetgpt.training.optimizer import Settings, State, TrainingError, clip, update
+from sheetgpt.training.optimizers import Settings, State, TrainingError, clip, update
 
 NAMES = "emma\nolivia\nava\nisabella\nsophia\nmia\namelia\nharper\nevelyn\nabigail\nemily\nella\n"
 TINY = Config(2, 2, 16, 12, 30)

@@ -12,14 +12,14 @@ import pytest
 from command_line import sheetgpt
 from sheetgpt import load_model
 from sheetgpt.bpe import write_tables
-from sheetgpt.config import Config
 from sheetgpt.errors import DumpError, SheetGPTError
-from sheetgpt.training.optimizer import Settings
+from sheetgpt.models.config import Config
+from sheetgpt.training.optimizers import Settings
 from sheetgpt.training.step import example, train_steps
 from sheetgpt.training.train import initial_weights
-from sheetgpt.weights import write_weights
-from sheetgpt.workbook.names import defined_names
-from sheetgpt.workbook.training import write_training
+from sheetgpt.training.workbook.bands import write_training
+from sheetgpt.weights.folder import write_weights
+from sheetgpt.workbook.reading.names import defined_names
 from test_ladder import DIE, VOCABULARY
 from workbooks import set_cell
 

@@ -10,12 +10,13 @@ import pytest
 
 from command_line import KILLED_WHILE_WRITING
 from models import ODD_HEADS, SMALL, random_matrices
-from sheetgpt import decimals, weights
+from sheetgpt import decimals
 from sheetgpt.cache import FOLDER
-from sheetgpt.config import Config
 from sheetgpt.errors import WeightsError
+from sheetgpt.models.config import Config
 from sheetgpt.unfinished import UNFINISHED, unfinished
-from sheetgpt.weights import Weights, load_weights, matrix_shapes, read_config, write_weights
+from sheetgpt.weights import folder as weights
+from sheetgpt.weights.folder import Weights, load_weights, matrix_shapes, read_config, write_weights
 
 
 @pytest.fixture(autouse=True)
@@ -434,7 +435,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from models import SMALL, random_matrices
 from sheetgpt.unfinished import unfinished
-from sheetgpt.weights import write_weights
+from sheetgpt.weights.folder import write_weights
 with unfinished(Path(sys.argv[1]), "s") as journal:
     write_weights(Path(sys.argv[1]), SMALL, random_matrices(SMALL), journal=journal)
 """

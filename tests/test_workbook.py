@@ -16,14 +16,15 @@ from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
 
 from models import ONE_BLOCK, SMALL, WIDE_HEADS, random_ids, random_matrices, write_random_model
-from sheetgpt import steps
 from sheetgpt.bpe import learn, write_tables
-from sheetgpt.config import Config
 from sheetgpt.dump import stage_matrix
 from sheetgpt.errors import DumpError, StageError
 from sheetgpt.model import load_model
-from sheetgpt.weights import write_weights
-from sheetgpt.workbook import book, cells, layout
+from sheetgpt.models import gpt2 as steps
+from sheetgpt.models.config import Config
+from sheetgpt.weights.folder import write_weights
+from sheetgpt.workbook import book, cells
+from sheetgpt.workbook import places as layout
 
 PROMPT = "Mike is quick. He moves"
 STRANGE = [
@@ -141,7 +142,7 @@ def test_calamine_reads_the_same_numbers(trace, file):
 
 
 def dump_stages(trace):
-    from sheetgpt.workbook.write import stage_shape, text_table
+    from sheetgpt.sheets.values import stage_shape, text_table
 
     texts = {name: text_table(trace, name) for name in trace if trace.step(name).rows == "text"}
     return [stage_shape(trace, name, texts, "heads") for name in trace]
@@ -192,7 +193,7 @@ def test_the_index_says_what_was_run(trace, file):
 
 def strange_trace(folder: Path, tokens: list[str]):
     """A run whose prompt is these tokens, made by hand: a token table may hold them all."""
-    from sheetgpt.frames import Labels
+    from sheetgpt.run.frames import Labels
 
     config = Config(1, 1, 4, 32, len(tokens))
     write_random_model(folder, config)
@@ -242,7 +243,7 @@ def test_a_stage_longer_than_a_sheet_is_refused(trace, tmp_path, monkeypatch):
 
 
 def test_the_merge_trace_of_a_very_long_word_is_left_out_with_a_sentence(model, tmp_path, monkeypatch):
-    from sheetgpt.workbook import write
+    from sheetgpt.sheets import values as write
 
     monkeypatch.setattr(write, "MAX_MERGE_CELLS", 10)
     path = model.run(PROMPT).to_excel(tmp_path / "run.xlsx")

@@ -22,7 +22,7 @@ def command(folder, as_json):
     Example:
       sheetgpt check my_csv
     """
-    from sheetgpt.check import check
+    from sheetgpt.weights.check import check
 
     with progress("Reading") as advance:
         report = check(folder, progress=advance)

@@ -42,7 +42,7 @@ def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype
     """
     from sheetgpt.diff import training as training_diff
     from sheetgpt.diff.compare import diff
-    from sheetgpt.diff.sources import open_source
+    from sheetgpt.diff.sides.side import open_source
 
     if training_diff.is_training(left) or training_diff.is_training(right):
         raise SystemExit(show_training(training_diff.compare(left, right, atol, rtol), as_json=as_json))
@@ -52,7 +52,7 @@ def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype
     ]
     found = diff(*sides, atol=atol, rtol=rtol, strict=strict, weights=weights)
     if report:
-        from sheetgpt.workbook.report import write_report
+        from sheetgpt.diff.report import write_report
 
         write_report(found, *sides, report, headline(found))
     show.print_json(found.as_data()) if as_json else click.echo(as_text(found, report))

@@ -53,8 +53,8 @@ def command(prompt, file, weights, token_ids, stages, names, dtype, head_layout,
       sheetgpt fixtures "Mike is quick. He moves" -o oracle.npz --stages "block_0_*" --names transformerlens
     """
     from sheetgpt.fixtures import arrays as fixtures
-    from sheetgpt.fixtures.conventions import CONVENTIONS
     from sheetgpt.fixtures.files import require_suffix
+    from sheetgpt.fixtures.table import CONVENTIONS
     from sheetgpt.model import load_model
 
     require_suffix(file)

@@ -48,7 +48,7 @@ def command(
       sheetgpt generate "Mike is quick. He moves" -n 30 --temperature 0.8 --top-k 40 --seed 1
     """
     from sheetgpt.generate.decode import generate
-    from sheetgpt.generate.picks import Record
+    from sheetgpt.generate.record import Record
     from sheetgpt.generate.sample import Sampling
     from sheetgpt.model import load_model
 
@@ -96,11 +96,11 @@ def dump(record, exports: Path, name: str | None, *, xlsx: bool, csv: bool) -> l
     base = exports / (name or slug(record.prompt or "-".join(map(str, record.prompt_ids))) + "-picks")
     files = []
     if xlsx:
-        from sheetgpt.workbook.picks import write_workbook
+        from sheetgpt.generate.workbook import write_workbook
 
         files.append(write_workbook(record, base.with_name(f"{base.name}.xlsx")))
     if csv:
-        from sheetgpt.generate.picks import write_folder
+        from sheetgpt.generate.record import write_folder
 
         files.append(write_folder(record, base))
     return files

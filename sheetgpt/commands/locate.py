@@ -32,8 +32,8 @@ def command(run, workbook, output, weights, tabs, first, dtype, as_json):
       sheetgpt diff "run:Mike is quick. He moves" reference.xlsb --map MAP.csv
     """
     from sheetgpt.diff.locate import locate, map_rows
-    from sheetgpt.diff.sources import open_source
-    from sheetgpt.workbook.read import Workbook, write_map
+    from sheetgpt.diff.sides.side import open_source
+    from sheetgpt.workbook.reading.book import Workbook, write_map
 
     def progress(tab: str) -> None:
         if sys.stderr.isatty():

@@ -38,8 +38,8 @@ def command(edited, output, weights, top, as_json):
 
 def write(found, output: Path) -> Path:
     """The workbook of the resumed run, with the edited cells marked."""
-    from sheetgpt.workbook.marks import Mark
-    from sheetgpt.workbook.write import write_workbook
+    from sheetgpt.sheets.marks import Mark
+    from sheetgpt.sheets.values import write_workbook
 
     marks: dict[str, list[Mark]] = {}
     for change in found.changes:

@@ -74,8 +74,8 @@ class Dumps:
         return f"Writing {' and '.join(files)}: {cells:,} cells. Fewer tokens make less."
 
     def write_live(self, model, trace, path: Path) -> Path:
-        from sheetgpt.workbook.live import Writer
-        from sheetgpt.workbook.live_plan import parse_blocks, plan
+        from sheetgpt.sheets.live.plan import parse_blocks, plan
+        from sheetgpt.sheets.live.write import Writer
 
         blocks = None if self.blocks is None else parse_blocks(self.blocks, model.config.n_layer)
         laid_out = plan(model, trace, max_tokens=self.max_tokens, blocks=blocks)
@@ -137,7 +137,7 @@ def command(prompt, weights, token_ids, dtype, top, assignments, as_json, **dump
 
 def run_set(model, before, assignments: tuple[str, ...]):
     """The run with these cells set."""
-    from sheetgpt import edit
+    from sheetgpt.run import edit
 
     setting = edit.setting_of(model, before)
     return edit.run_edited(model, before, [edit.parse(text, setting) for text in assignments])

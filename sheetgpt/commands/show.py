@@ -66,7 +66,7 @@ class Changes:
     edits: tuple[str, ...] = ()
 
     def as_data(self, top: int) -> dict:
-        from sheetgpt.edit import travel
+        from sheetgpt.run.edit import travel
 
         return {
             "set": list(self.edits),
@@ -76,7 +76,7 @@ class Changes:
 
     def as_text(self, top: int) -> str:
         """The best predictions side by side, and how far the change travelled."""
-        from sheetgpt.edit import travel
+        from sheetgpt.run.edit import travel
 
         both = zip(self.before.predictions(top), self.after.predictions(top), strict=True)
         rows = [[old.rank, *cells(old), *cells(new)] for old, new in both]

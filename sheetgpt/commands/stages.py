@@ -47,7 +47,7 @@ def as_data() -> dict:
     from dataclasses import asdict
 
     from sheetgpt.fixtures.axes import shape_text
-    from sheetgpt.fixtures.conventions import CONVENTIONS, TABLE
+    from sheetgpt.fixtures.table import CONVENTIONS, TABLE
 
     told = told_steps()
     stages = []
@@ -72,8 +72,8 @@ def as_data() -> dict:
 
 def told_steps() -> dict[str, tuple[str, str]]:
     """Stage pattern -> (title, how it is made), told by the first kind of positions that has it."""
-    from sheetgpt.config import POSITIONS, Config
-    from sheetgpt.steps import gpt2
+    from sheetgpt.models.config import POSITIONS, Config
+    from sheetgpt.models.gpt2 import gpt2
 
     told = {}
     for position in POSITIONS:

@@ -37,7 +37,7 @@ def command(text, weights, with_trace, special, as_json):
 
 def read_tokenizer(weights: str | None):
     from sheetgpt.bpe import Tokenizer
-    from sheetgpt.weights import embedded_folder
+    from sheetgpt.weights.folder import embedded_folder
 
     return Tokenizer.read(Path(weights) if weights else embedded_folder())
 

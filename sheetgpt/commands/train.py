@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from sheetgpt.commands import show
-from sheetgpt.config import MODELS, POSITIONS
+from sheetgpt.models.config import MODELS, POSITIONS
 
 SAMPLE_TOKENS = 40
 SMOOTH_OVER = 20  # steps whose time tells the speed
@@ -103,7 +103,7 @@ def command(corpus, dest, held_out, sample_every, log, plot, resume, force, as_j
 
 def chosen(options: dict):
     """The model's shape and the training's settings: what was given, else what suits the model."""
-    from sheetgpt.ladder import DEFAULTS
+    from sheetgpt.models.ladder import DEFAULTS
     from sheetgpt.training.train import Settings, Shape
 
     defaults = DEFAULTS[options["model"]]

@@ -44,11 +44,11 @@ def command(text, weights, token_ids, steps, dump_xlsx, formulas, dump_csv, expo
     Example:
       sheetgpt train-step ann --weights names --steps 20 --dump-xlsx --formulas
     """
-    from sheetgpt.ladder import DEFAULTS
     from sheetgpt.model import load_model
-    from sheetgpt.training.optimizer import Settings
+    from sheetgpt.models.ladder import DEFAULTS
+    from sheetgpt.training.optimizers import Settings
     from sheetgpt.training.step import example, train_steps
-    from sheetgpt.workbook.training import can_be_live
+    from sheetgpt.training.workbook.bands import can_be_live
 
     model = load_model(weights)
     options["optimizer"] = options["optimizer"] or DEFAULTS[model.config.model].optimizer
@@ -66,7 +66,7 @@ def command(text, weights, token_ids, steps, dump_xlsx, formulas, dump_csv, expo
 
 
 def live_room(live: bool) -> int:
-    from sheetgpt.workbook.training import ROOM
+    from sheetgpt.training.workbook.bands import ROOM
 
     return ROOM if live else 0
 
@@ -79,11 +79,11 @@ def dump(training, exports: Path, name: str | None, *, xlsx: bool, csv: bool, li
     base = exports / (name or f"{slug(training.text or ids)}-train-step")
     files = []
     if xlsx:
-        from sheetgpt.workbook.training import write_training
+        from sheetgpt.training.workbook.bands import write_training
 
         files.append(write_training(training, base.with_name(f"{base.name}.xlsx"), live=live))
     if csv:
-        from sheetgpt.training.csvs import write_folder
+        from sheetgpt.training.dump import write_folder
 
         files.append(write_folder(training, base))
     return files

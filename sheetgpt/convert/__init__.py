@@ -11,13 +11,13 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE, read_tables
-from sheetgpt.config import CONSTANTS_FILE
 from sheetgpt.convert.checkpoint import Checkpoint
 from sheetgpt.convert.gguf import MAGIC as GGUF_MAGIC
 from sheetgpt.convert.pickled import LEGACY_START
 from sheetgpt.errors import ConvertError
+from sheetgpt.models.config import CONSTANTS_FILE
 from sheetgpt.unfinished import UNFINISHED, read_journal, unfinished
-from sheetgpt.weights import WTE, Progress
+from sheetgpt.weights.folder import WTE, Progress
 
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 KINDS = (

@@ -16,10 +16,10 @@ from typing import Protocol
 
 import numpy as np
 
-from sheetgpt.config import Config
 from sheetgpt.errors import ConvertError
+from sheetgpt.models.config import Config
 from sheetgpt.unfinished import Journal
-from sheetgpt.weights import LM_HEAD, WTE, Progress, matrix_shapes, write_weights
+from sheetgpt.weights.folder import LM_HEAD, WTE, Progress, matrix_shapes, write_weights
 
 STORED_AS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}
 ROWS_AT_ONCE = 4096

@@ -17,11 +17,11 @@ from typing import BinaryIO
 
 from sheetgpt import decimals
 from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE
-from sheetgpt.config import CONSTANTS_FILE, Config
 from sheetgpt.convert.checkpoint import Checkpoint, origin_of
 from sheetgpt.errors import ConvertError
+from sheetgpt.models.config import CONSTANTS_FILE, Config
 from sheetgpt.unfinished import Journal, write_file
-from sheetgpt.weights import (
+from sheetgpt.weights.folder import (
     LM_HEAD,
     Progress,
     infer_config,

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from sheetgpt.config import Config
 from sheetgpt.convert import tokens
 from sheetgpt.convert.checkpoint import Checkpoint, Stored, gather, origin_of, their_name, whole
 from sheetgpt.errors import ConvertError
+from sheetgpt.models.config import Config
 
 MAGIC = b"GGUF"
 BLOCK = "blk.{}."

@@ -9,10 +9,10 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from sheetgpt.config import Config
 from sheetgpt.convert import tokens
 from sheetgpt.convert.checkpoint import Checkpoint, Stored, Tensor, gather, origin_of, read_json, their_name, whole
 from sheetgpt.errors import ConvertError
+from sheetgpt.models.config import Config
 
 CONFIG, SAFETENSORS, PICKLED = "config.json", "model.safetensors", "pytorch_model.bin"
 INDEX = ".index.json"  # behind the name of a model in several files

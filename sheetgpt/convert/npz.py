@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sheetgpt.config import REFERENCE_HEAD_SIZE, Config
 from sheetgpt.convert import tokens
 from sheetgpt.convert.checkpoint import Checkpoint, gather, origin_of
 from sheetgpt.errors import ConvertError
-from sheetgpt.weights import WPE, WTE
+from sheetgpt.models.config import REFERENCE_HEAD_SIZE, Config
+from sheetgpt.weights.folder import WPE, WTE
 
 ENDING = ".npy"
 READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sheetgpt.config import Config
 from sheetgpt.convert import tokens
 from sheetgpt.convert.checkpoint import STORED_AS, Checkpoint, Stored, gather, origin_of, read_json, whole
 from sheetgpt.errors import ConvertError
+from sheetgpt.models.config import Config
 
 INDEX, HPARAMS = ".index", "hparams.json"
 FOOTER_BYTES, TABLE_MAGIC = 48, 0xDB4775248B80FB57

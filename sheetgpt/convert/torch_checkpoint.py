@@ -9,11 +9,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from sheetgpt.config import Config
 from sheetgpt.convert import pickled, tokens
 from sheetgpt.convert.checkpoint import Checkpoint, Tensor, gather, origin_of, read_json, their_name
 from sheetgpt.convert.huggingface import BLOCK, BUFFERS
 from sheetgpt.errors import ConvertError
+from sheetgpt.models.config import Config
 
 CHECKPOINTS = ("ckpt.pt", "model.pt")  # nanoGPT's and minGPT's own names
 STATES = ("model", "state_dict", "model_state_dict")  # where checkpoints keep their tensors

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sheetgpt.bpe.words import spell
-from sheetgpt.diff.setting import TEXT_STAGES, Setting, tell_setting
-from sheetgpt.diff.sources import Matrix, Source, is_blank, number_in
+from sheetgpt.diff.sides.side import Matrix, Source, is_blank, number_in
 from sheetgpt.errors import DumpError
+from sheetgpt.models.sizes import TEXT_STAGES, Setting, tell_setting
 
 if TYPE_CHECKING:
     from sheetgpt.diff.diagnosis import Diagnosis

@@ -17,12 +17,12 @@ import numpy as np
 from sheetgpt import ops
 from sheetgpt.diff.compare import Comparison, Report, Tolerance, compare, is_masked, masked_cells
 from sheetgpt.diff.mistakes import known_mistakes
-from sheetgpt.diff.setting import TEXT_STAGES
 from sheetgpt.errors import SheetGPTError
-from sheetgpt.steps import TOKEN_STAGES, Step
+from sheetgpt.models.gpt2 import TOKEN_STAGES, Step
+from sheetgpt.models.sizes import TEXT_STAGES
 
 if TYPE_CHECKING:
-    from sheetgpt.diff.sources import Source
+    from sheetgpt.diff.sides.side import Source
 
 PRECISIONS = ("float64", "float32", "float16")
 ROUNDING = 8  # times the rounding that one computation shows: another order of sums may round so much differently
@@ -70,7 +70,7 @@ def diagnose(comparison: Comparison, report: Report, weights: Weights) -> Diagno
 
 def read_weights(weights: Weights, left: Source) -> Mapping[str, np.ndarray]:
     """The matrices: as given, from the folder given, else from the one that LEFT's manifest names; none without any."""
-    from sheetgpt.weights import load_weights
+    from sheetgpt.weights.folder import load_weights
 
     folder = left.about.get("weights") if weights is None else weights
     if isinstance(folder, Mapping):

@@ -14,12 +14,12 @@ import numpy as np
 
 from sheetgpt import ops
 from sheetgpt.diff.compare import masked_cells
-from sheetgpt.diff.setting import TEXT_STAGES, Setting, tell_setting
-from sheetgpt.diff.sources import Source
+from sheetgpt.diff.sides.side import Source
 from sheetgpt.errors import DumpError
-from sheetgpt.frames import to_reference_heads
-from sheetgpt.workbook.layout import Area, cell
-from sheetgpt.workbook.read import MAP_COLUMNS, Tab, Workbook, quoted
+from sheetgpt.models.sizes import TEXT_STAGES, Setting, tell_setting
+from sheetgpt.run.frames import to_reference_heads
+from sheetgpt.workbook.places import Area, cell
+from sheetgpt.workbook.reading.book import MAP_COLUMNS, Tab, Workbook, quoted
 
 ANCHORS = 8  # numbers by which a stage is looked for
 EXACT = 1e-11  # relative to cell and stage: what doubles summed in another order, or saved in 15 digits, differ by

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sheetgpt import ops
-from sheetgpt.diff.setting import Setting
-from sheetgpt.steps import Step
+from sheetgpt.models.gpt2 import Step
+from sheetgpt.models.sizes import Setting
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Mistaken:
 def kind(step: Step) -> str:
     """A step's name without its block.
 
-    >>> from sheetgpt.config import Config
-    >>> from sheetgpt.steps import gpt2
+    >>> from sheetgpt.models.config import Config
+    >>> from sheetgpt.models.gpt2 import gpt2
     >>> [kind(step) for step in gpt2(Config(1, 1, 2, 4, 3))[5:8]]
     ['triangle_matrix', 'step_1', 'step_2']
     """

@@ -16,7 +16,7 @@ import numpy as np
 
 from sheetgpt.errors import PromptError
 from sheetgpt.generate.sample import Pick, Sampler, Sampling
-from sheetgpt.steps import Step, matrix_steps
+from sheetgpt.models.gpt2 import Step, matrix_steps
 
 if TYPE_CHECKING:
     from sheetgpt.model import Model

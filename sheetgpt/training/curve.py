@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sheetgpt.training.optimizer import TrainingError
+from sheetgpt.training.optimizers import TrainingError
 
 if TYPE_CHECKING:
     from sheetgpt.training.train import Record

@@ -13,7 +13,7 @@ import numpy as np
 
 from sheetgpt.bpe import END_OF_TEXT, Tokenizer
 from sheetgpt.bpe.words import spell
-from sheetgpt.training.optimizer import TrainingError
+from sheetgpt.training.optimizers import TrainingError
 
 NO_TARGET = -1  # a prediction that doesn't count: after a document's end
 HELD_OUT_WINDOWS = 64  # at most so many are looked at

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sheetgpt.backward import backward
 from sheetgpt.errors import SheetGPTError
-from sheetgpt.forward import forward
-from sheetgpt.steps import Step
+from sheetgpt.models.gpt2 import Step
+from sheetgpt.run.backward import backward
+from sheetgpt.run.trace import forward
 from sheetgpt.training import scalar
 
 METHODS = ("backprop", "numeric", "value")

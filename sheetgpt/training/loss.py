@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from sheetgpt import ladder
-from sheetgpt.config import ATTENDING
 from sheetgpt.errors import PromptError
 from sheetgpt.generate.decode import Decoder, bytes_of
 from sheetgpt.model import Model
+from sheetgpt.models import ladder
+from sheetgpt.models.config import ATTENDING
 
 WINDOW = 1024  # tokens read at once by models that don't attend
 ROWS = 128  # predictions held at once: of GPT-2, each takes 0.4 MB

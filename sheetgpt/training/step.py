@@ -13,14 +13,15 @@ from functools import cached_property
 
 import numpy as np
 
-from sheetgpt import ladder
-from sheetgpt.backward import backward
 from sheetgpt.bpe.words import unspell
 from sheetgpt.errors import PromptError
 from sheetgpt.model import Model
-from sheetgpt.training import optimizer, scalar
+from sheetgpt.models import ladder
+from sheetgpt.run.backward import backward
+from sheetgpt.training import optimizers as optimizer
+from sheetgpt.training import scalar
 from sheetgpt.training.gradients import Check, Loss, gradient_check
-from sheetgpt.training.optimizer import Settings, is_decayed
+from sheetgpt.training.optimizers import Settings, is_decayed
 
 CHECKED = 500  # weights: up to so many, the three gradients are compared
 NUDGE_SHOWN = 0.01

@@ -26,19 +26,19 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from sheetgpt import ladder
-from sheetgpt.backward import backward
 from sheetgpt.bpe import Tokenizer, learn, write_tables
-from sheetgpt.config import CONSTANTS_FILE, Config
 from sheetgpt.decimals import keep_freed_memory
-from sheetgpt.forward import forward
 from sheetgpt.model import TOKEN_FILES, Model
+from sheetgpt.models import ladder
+from sheetgpt.models.config import CONSTANTS_FILE, Config
+from sheetgpt.run.backward import backward
+from sheetgpt.run.trace import forward
 from sheetgpt.text import read_corpus
-from sheetgpt.training import optimizer
+from sheetgpt.training import optimizers as optimizer
 from sheetgpt.training.documents import Corpus, Documents, character_tables, end_token, split
 from sheetgpt.training.gradients import Loss
-from sheetgpt.training.optimizer import Settings, TrainingError, is_decayed
-from sheetgpt.weights import Weights, matrix_shapes, write_weights
+from sheetgpt.training.optimizers import Settings, TrainingError, is_decayed
+from sheetgpt.weights.folder import Weights, matrix_shapes, write_weights
 
 __all__ = ["Corpus", "Documents", "Settings", "Trainer", "TrainingError", "initial_weights", "prepare", "run"]
 

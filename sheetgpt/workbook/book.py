@@ -19,7 +19,7 @@ from xlsxwriter.worksheet import Worksheet
 from sheetgpt.errors import DumpError
 from sheetgpt.workbook import style
 from sheetgpt.workbook.cells import Counts, Rectangle, Table, fill
-from sheetgpt.workbook.layout import INDEX, LABEL_COLUMNS, MAX_TEXT, Area, Place, cell
+from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, MAX_TEXT, Area, Place, cell
 
 CREATED = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)  # fixed, so that the same run gives the same bytes
 OPTIONS = {
@@ -168,8 +168,8 @@ def require_short(text: str, tab: str, row: int, column: int) -> None:
 def numbered(step) -> str:
     """The step's number before its title, for steps that have one.
 
-    >>> from sheetgpt.config import Config
-    >>> from sheetgpt.steps import gpt2
+    >>> from sheetgpt.models.config import Config
+    >>> from sheetgpt.models.gpt2 import gpt2
     >>> [numbered(step) for step in gpt2(Config(1, 1, 2, 4, 3))[5:9]]
     ['', 'step 1 · ', 'step 2 · ', 'step 3 · ']
     """

@@ -1,0 +1,225 @@
+"""A comparison as a workbook: a summary with links, and a tab for each stage that differs, its cells side by side.
+
+Left, right and difference stand under each other (beside each other where a stage is tall), and cells out of
+tolerance are coloured in all three. What differs is `diff`'s business.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from sheetgpt.diff.compare import (
+    DIFFERENT,
+    NOT_COMPARED,
+    Comparison,
+    Report,
+    StageDiff,
+    compare,
+    is_masked,
+    masked_cells,
+)
+from sheetgpt.diff.sides.side import Source, is_blank
+from sheetgpt.models.sizes import TEXT_STAGES
+from sheetgpt.workbook.book import Book
+from sheetgpt.workbook.cells import Numbers
+from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, MAX_COLUMNS, MAX_ROWS, MAX_TEXT, Area, cell
+
+OUT = {"bg_color": "#F8C9C0", "font_color": "#9B1C1C", "bold": True}
+READABLE, SMALL = {"num_format": "0.000000"}, {"num_format": "0.0E+00"}
+ROW_LABEL_WIDTH = 26
+TALL = 300  # rows from which the three matrices stand beside each other
+SUMMARY = (
+    "stage",
+    "title",
+    "shape",
+    "verdict",
+    "largest",
+    "relative",
+    "rms",
+    "cosine",
+    "cells out",
+    "of",
+    "worst cell",
+)
+WIDTHS = (25, 32, 14, 12, 11, 11, 11, 14, 11, 11, 60)
+
+
+def write_report(report: Report, left: Source, right: Source, path: Path, headline: str = "") -> Path:
+    """Write the report. Returns its path. Raises DumpError where it can't be written."""
+    book = Book(f"{report.left} against {report.right}")
+    book.add_tab(INDEX)
+    comparison = Comparison.of(left, right, report.tolerance)
+    shown = [stage for stage in report.stages if stage.verdict == DIFFERENT]
+    for stage in shown:
+        if stage.stage in TEXT_STAGES:
+            write_texts(book, comparison, stage)
+        else:
+            write_stage(book, comparison, stage)
+    write_summary(book, report, headline)
+    book.save(path)
+    return path
+
+
+def write_summary(book: Book, report: Report, headline: str) -> None:
+    """One line a stage, and the link to its tab."""
+    sheet = book.sheets[INDEX]
+    sheet.set_column(0, 0, 3)
+    for column, width in enumerate(WIDTHS, start=1):
+        sheet.set_column(column, column, width)
+    book.text(INDEX, 0, 1, "Two runs, stage by stage", "title")
+    sheet.set_row(0, 30)
+    book.text(INDEX, 1, 1, headline, "strong")
+    tolerance = f"|left - right| <= {report.tolerance.atol:g} + {report.tolerance.rtol:g} |right|"
+    for row, (key, text) in enumerate([("left", report.left), ("right", report.right), ("equal", tolerance)], start=3):
+        book.text(INDEX, row, 1, key, "key")
+        book.text(INDEX, row, 2, text, "text")
+    for column, title in enumerate(SUMMARY, start=1):
+        book.text(INDEX, 7, column, title, "table head")
+    sheet.freeze_panes(8, 2)
+    for row, stage in enumerate(report.stages, start=8):
+        write_summary_line(book, row, stage)
+    verdicts = (8, 4, 8 + len(report.stages), 4)
+    rule = {"type": "cell", "criteria": "==", "value": f'"{DIFFERENT}"', "format": book.conditional(OUT)}
+    sheet.conditional_format(*verdicts, rule)
+    small = {"type": "no_errors", "format": book.conditional(SMALL)}
+    sheet.conditional_format(8, 5, 8 + len(report.stages), 7, small)
+
+
+def write_summary_line(book: Book, row: int, stage: StageDiff) -> None:
+    sheet = book.sheets[INDEX]
+    if stage.verdict == DIFFERENT:
+        sheet.write_url(row, 1, f"internal:'{stage.stage}'!A1", book.format("link"), stage.stage)
+    else:
+        book.text(INDEX, row, 1, stage.stage)
+    shape = "{} x {}".format(*stage.shape) if stage.shape else ""
+    for column, text in enumerate((stage.title, shape, stage.verdict), start=2):
+        book.text(INDEX, row, column, text)
+    figures = (stage.largest_difference, stage.largest_relative, stage.rms, stage.cosine)
+    for column, number in enumerate(figures, start=5):
+        if number is not None and np.isfinite(number):
+            book.number(INDEX, row, column, number)
+        elif number is not None:
+            book.text(INDEX, row, column, str(number))
+    if stage.verdict != NOT_COMPARED:
+        book.number(INDEX, row, 9, stage.cells_out)
+        book.number(INDEX, row, 10, stage.cells)
+    worst = stage.worst
+    where = f"{worst.left_place} | {worst.right_place}: {worst.row}, {worst.column}" if worst else stage.note
+    book.text(INDEX, row, 11, where)
+
+
+# ------------------------------------------------------------------------------------------------ a stage's tab
+
+
+def write_stage(book: Book, comparison: Comparison, stage: StageDiff) -> None:
+    """Left, right, difference, each with labels; what no sheet can hold is cut, and said."""
+    name = stage.stage
+    sides = [side.read(name) for side in (comparison.left, comparison.right)]
+    left, right = (comparison.fitted(name, side) for side in sides)
+    if left is None or right is None:
+        book.add_tab(name, f"{stage.title}: {stage.note}")
+        return
+    _, out = compare(left, right, comparison.tolerance, masked=is_masked(name))
+    rows, columns = left.shape
+    tall = rows > TALL
+    fits = min(rows, MAX_ROWS - 8), min(columns, (MAX_COLUMNS - LABEL_COLUMNS - 4) // (3 if tall else 1))
+    cut = "" if fits == (rows, columns) else f" (cut to {fits[0]} x {fits[1]})"
+    sheet = book.add_tab(name, f"{stage.title}, {rows} x {columns}{cut}")
+    width = max(len(comparison.setting.column_label(name, column)) for column in (0, columns - 1))
+    sheet.set_column(LABEL_COLUMNS, LABEL_COLUMNS + (fits[1] + 1) * (3 if tall else 1), max(11, width + 2))
+    sheet.set_column(1, 1, ROW_LABEL_WIDTH)
+    blocks = (("left", left), ("right", right), ("difference", differences(name, left, right)))
+    top, start = 4, LABEL_COLUMNS
+    areas = []
+    for title, matrix in blocks:
+        area = Area(name, top, start, *fits)
+        label = {"left": comparison.left.label, "right": comparison.right.label}.get(title, "left - right")
+        book.text(name, top - 2, start if tall else 0, title, "stage")
+        book.text(name, top - 2, start + 1 if tall else LABEL_COLUMNS, label[:MAX_TEXT], "words")
+        write_labels(book, comparison, area, rows_too=not tall or not areas)
+        book.put(Numbers(area, matrix[: fits[0], : fits[1]]), "number")
+        areas.append(area)
+        top, start = (top, start + fits[1] + 1) if tall else (top + fits[0] + 4, start)
+    colour(book, areas, out[: fits[0], : fits[1]])
+
+
+def write_labels(book: Book, comparison: Comparison, area: Area, *, rows_too: bool) -> None:
+    setting, name = comparison.setting, area.tab
+    for column in range(area.columns):
+        book.text(name, area.row - 1, area.column + column, setting.column_label(name, column), "head token")
+    for row in range(area.rows if rows_too else 0):
+        book.text(name, area.row + row, 1, setting.row_label(name, row), "token")
+
+
+def differences(name: str, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """What left has more than right: 0 where both are masked or blank, NaN where only one is."""
+    with np.errstate(invalid="ignore"):
+        found = left - right
+    found[(left == right) | (np.isnan(left) & np.isnan(right))] = 0
+    if is_masked(name):
+        in_left, in_right = masked_cells(left), masked_cells(right)
+        found[in_left & in_right] = 0
+        found[in_left ^ in_right] = np.nan
+    return found
+
+
+def colour(book: Book, areas: list[Area], out: np.ndarray) -> None:
+    """Colour the cells out of tolerance, in rectangles of neighbours, in each of the three matrices."""
+    sheet = book.sheets[areas[0].tab]
+    boxes = rectangles(out)
+    for area, digits in zip(areas, (READABLE, READABLE, SMALL), strict=True):
+        fmt = book.conditional(OUT | digits)
+        corners = area.row, area.column, area.row + area.rows - 1, area.column + area.columns - 1
+        for start in range(0, len(boxes), 500):  # ranges of one rule: programs read long lists slowly
+            ranges = [area.part(*box).range() for box in boxes[start : start + 500]]
+            sheet.conditional_format(
+                *corners, {"type": "formula", "criteria": "=TRUE", "format": fmt, "multi_range": " ".join(ranges)}
+            )
+        sheet.conditional_format(*corners, {"type": "no_errors", "format": book.conditional(digits)})
+
+
+def rectangles(mask: np.ndarray) -> list[tuple[int, int, int, int]]:
+    """The true cells as (row, column, rows, columns): runs of each row, one under the other where they are the same.
+
+    >>> rectangles(np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]], bool))
+    [(0, 0, 2, 2), (2, 2, 1, 1)]
+    """
+    found: list[tuple[int, int, int, int]] = []
+    growing: dict[tuple[int, int], int] = {}  # (column, columns) -> where in `found` the run above stands
+    for row, line in enumerate(mask):
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], line, [False]]).astype(np.int8)))
+        runs = {}
+        for first, last in edges.reshape(-1, 2).tolist():
+            run = first, last - first
+            if run in growing:
+                top, column, rows, columns = found[growing[run]]
+                found[growing[run]] = top, column, rows + 1, columns
+                runs[run] = growing[run]
+            else:
+                runs[run] = len(found)
+                found.append((row, first, 1, last - first))
+        growing = runs
+    return found
+
+
+def write_texts(book: Book, comparison: Comparison, stage: StageDiff) -> None:
+    """Words, merges, tokens: both tables under each other, cells that differ coloured."""
+    from sheetgpt.diff.compare import at, same_text
+
+    name = stage.stage
+    sheet = book.add_tab(name, stage.title)
+    tables = [side.table(name) for side in (comparison.left, comparison.right)]
+    top, fmt = 4, book.conditional(OUT)
+    for title, table, other in (("left", *tables), ("right", *reversed(tables))):
+        book.text(name, top - 1, 0, title, "stage")
+        for row in range(max(map(len, tables))):
+            for column in range(min(MAX_COLUMNS - LABEL_COLUMNS, max(map(len, [*tables[0], *tables[1]]), default=0))):
+                value = at(table, row, column)
+                if not is_blank(value):
+                    book.text(name, top + row, column + LABEL_COLUMNS, str(value)[:MAX_TEXT], "piece")
+                if not same_text(value, at(other, row, column), comparison.tolerance):
+                    here = cell(top + row, column + LABEL_COLUMNS)
+                    sheet.conditional_format(here, {"type": "formula", "criteria": "=TRUE", "format": fmt})
+        top += max(map(len, tables)) + 3

@@ -1,0 +1,47 @@
+"""The same list in reverse: the gradient of every stage and every weight, by name.
+
+An operation returns its own derivatives only; the chain rule is the one loop here. The loss and the update of the
+weights are `train`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from sheetgpt.models.gpt2 import Step, matrix_steps
+
+
+def backward(
+    steps: list[Step],
+    values: Mapping[str, np.ndarray],
+    weights: Mapping[str, np.ndarray],
+    seeds: Mapping[str, np.ndarray],
+    *,
+    keep_stages: bool = True,
+) -> dict[str, np.ndarray]:
+    """The gradient of each stage and weight on which a seeded stage depends, under its name, in reverse order.
+
+    values: every stage's matrix, from `forward` with the same steps and weights, and the run's inputs.
+    seeds: the gradient at the stages where the chain begins, such as {"penalties": 1 / count}.
+    keep_stages: False drops a stage's gradient once it has been passed on (training needs only the weights').
+    """
+    gradients = dict(seeds)
+    owned: set[str] = set()  # sums that this loop made itself: only those may be added to in place
+    for step in reversed(matrix_steps(steps)):
+        if step.name not in gradients:
+            continue
+        d_out = gradients[step.name] if keep_stages else gradients.pop(step.name)
+        inputs = [values[name] if name in values else weights[name] for name in step.inputs]
+        for name, d_input in zip(step.inputs, step.op.gradient(d_out, values[step.name], *inputs), strict=True):
+            if d_input is None:
+                continue
+            if name not in gradients:
+                gradients[name] = d_input
+            elif name in owned:
+                gradients[name] += d_input
+            else:
+                gradients[name] = gradients[name] + d_input
+                owned.add(name)
+    return gradients

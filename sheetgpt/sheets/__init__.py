@@ -1,0 +1,1 @@
+"""A run as a workbook: of values, and of live formulas."""

@@ -1,0 +1,1 @@
+"""The live workbook: weights as values, every stage a formula."""

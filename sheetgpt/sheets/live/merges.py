@@ -1,0 +1,239 @@
+"""Merges and tokens of the live workbook: the passes of every typed word in the reference's seven rows, then the ids.
+
+Here too the two tables that the formulas look pairs and tokens up in, and the names they use. The words are typed, and
+checked, on the tab of `live_words`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise, repeat
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sheetgpt.bpe.tokenizer import merged_at
+from sheetgpt.sheets.live.words import IDS, MESSAGE, WORD, WordRow, typed_words, words_area
+from sheetgpt.workbook.book import Book
+from sheetgpt.workbook.cells import Table
+from sheetgpt.workbook.places import EMBEDDINGS, MERGES, WORDS, Area, Place, cell
+from sheetgpt.workbook.references import N_WORDS, Names
+
+if TYPE_CHECKING:
+    from sheetgpt.sheets.live.plan import Plan
+
+PASS_ROWS = ("Pass", "Input", "Pairs", "Scores", "Max Score", "Merged", "")
+VOCAB_BPE, ID_TO_TOKENS = "vocab_bpe", "id_to_tokens"
+TABLE_ROW = 3  # the first row of those two tables
+
+
+def names(plan: Plan, places: dict[str, Place]) -> Names:
+    """The names that the merges' and tokens' formulas use, and their own."""
+    words, merges = places["separated_into_words"].area, places["prompt_to_tokens"].area
+    slots = Area(MERGES, merges.row + merges.rows - 1, 1, 1, merges.columns - 1)
+    table = (len(plan.model.tokenizer.merges), plan.model.config.n_vocab)
+    return {
+        "separated_into_words": f"{words.part(columns=1).address()}:INDEX({words.address()},1,{N_WORDS})",
+        "prompt_to_tokens": merges.address(),
+        "merged_ids": slots.address(),
+        "merged_positions": slots.part(row=1, rows=1).address(),
+        "vocab_bpe_left": Area(VOCAB_BPE, TABLE_ROW, 0, max(1, table[0]), 1).address(),
+        "vocab_bpe_right": Area(VOCAB_BPE, TABLE_ROW, 1, max(1, table[0]), 1).address(),
+        "vocab_bpe_score": Area(VOCAB_BPE, TABLE_ROW, 3, max(1, table[0]), 1).address(),
+        "id_to_tokens": Area(ID_TO_TOKENS, TABLE_ROW, 0, table[1], 1).address(),
+    }
+
+
+# ------------------------------------------------------------------------------------------------ merges
+
+
+def write_word_row(book: Book, plan: Plan, area: Area) -> None:
+    """The typed words side by side, as the run's own stage has them."""
+    typed, source = typed_words(plan), words_area(plan)
+    for i in range(area.columns):
+        value = typed[i][0] if i < len(typed) else ""
+        formula = f'={WORDS}!{cell(source.row + i, WORD)}&""'
+        book.formula(area.tab, area.row, area.column + i, formula, value, "live piece")
+
+
+def write_merges(book: Book, plan: Plan, area: Area) -> None:
+    """The passes of every word in the reference's seven rows, and under them each token's id and position."""
+    longest = plan.longest_word
+    for number in range(longest):
+        for offset, label in enumerate(PASS_ROWS):
+            shown = f"Pass {number}" if offset == 0 else label
+            if label or number == longest - 1:
+                book.text(MERGES, area.row + 7 * number + offset, 0, shown or "TokenID", "key")
+    book.text(MERGES, area.row + 7 * longest, 0, "Position", "key")
+    position, typed = 0, typed_words(plan)
+    for number in range(plan.max_tokens):
+        line = WordRow(words_area(plan), number, longest)
+        slot = Slot(book, plan, area, line, 1 + number * (longest + 1))
+        ids = typed[number][1] if number < len(typed) else []
+        merged = number < len(typed) and not ids
+        found = slot.write(plan.trace.merges.passes(number) if merged else repeat(([], None)), ids)
+        for i in range(longest):
+            own, first = cell(slot.ids_row, slot.column + i), cell(slot.ids_row, 1, fixed=True)
+            formula = f'=IF(ISNUMBER({own}),COUNT({first}:{own})-1,"")'
+            value = position + i if i < len(found) else ""
+            book.formula(MERGES, slot.ids_row + 1, slot.column + i, formula, value, "live count")
+        position += len(found)
+
+
+class Slot:
+    """The columns of one word in the merge trace."""
+
+    def __init__(self, book: Book, plan: Plan, area: Area, line: WordRow, column: int):
+        self.book, self.plan, self.area, self.line, self.column = book, plan, area, line, column
+        self.longest = plan.longest_word
+        self.ids_row = area.row + 7 * self.longest - 1
+
+    def at(self, number: int, label: str, i: int) -> str:
+        """The cell of the word's i-th place in a row of a pass; -1 is the column before the word, as fixed."""
+        return cell(self.area.row + 7 * number + PASS_ROWS.index(label), self.column + i)
+
+    def write(self, passes: Iterator[tuple[list[str], int | None]], ids: list[int]) -> list[int]:
+        """All passes (`MergeTrace.passes`) with their cached values. Returns the word's ids; `ids`: where given."""
+        tokenizer, symbols = self.plan.model.tokenizer, []
+        for number in range(self.longest):
+            before, place = next(passes)
+            symbols = merged_at(before, place)
+            pairs = list(pairwise(before))
+            scores = [tokenizer.scores.get(pair, "") for pair in pairs]
+            best = [score if i == place else "" for i, score in enumerate(scores)]
+            self._row(number, "Input", before, self.input_formula, "live piece")
+            self._row(number, "Pairs", [",".join(pair) for pair in pairs], self.pair_formula, "live pairs")
+            self._row(number, "Scores", scores, self.score_formula, "live pairs")
+            self._row(number, "Max Score", best, self.best_formula, "live best score")
+            self._row(number, "Merged", symbols, self.merged_formula, "live piece")
+        found = ids or list(tokenizer.ids_of(symbols))
+        for i in range(self.longest):
+            value = found[i] if i < len(found) else ""
+            self.book.formula(MERGES, self.ids_row, self.column + i, self.id_formula(i), value, "live piece")
+        return found
+
+    def _row(self, number: int, label: str, values: list, formula, fmt: str) -> None:
+        row = self.area.row + 7 * number + PASS_ROWS.index(label)
+        for i in range(self.longest):
+            value = values[i] if i < len(values) else ""
+            self.book.formula(MERGES, row, self.column + i, formula(number, i), value, fmt)
+
+    def input_formula(self, number: int, i: int) -> str:
+        if number:
+            return f"={self.at(number - 1, 'Merged', i)}"
+        message, word = (f"{WORDS}!{self.line.at(column, fixed=True)}" for column in (MESSAGE, WORD))
+        return f'=IF(OR({message}<>"",COUNTA({self._ids})>0),"",MID({word},{i + 1},1))'
+
+    @property
+    def _ids(self) -> str:
+        return Area(WORDS, self.line.row, IDS, 1, self.longest).address()
+
+    def pair_formula(self, number: int, i: int) -> str:
+        left, right = self.at(number, "Input", i), self.at(number, "Input", i + 1)
+        return f'=IF({right}="","",{left}&","&{right})'
+
+    def score_formula(self, number: int, i: int) -> str:
+        left, right = self.at(number, "Input", i), self.at(number, "Input", i + 1)
+        match = f"MATCH(1,EXACT(vocab_bpe_left,{left})*EXACT(vocab_bpe_right,{right}),0)"
+        return f'{{=IF({right}="","",IFERROR(INDEX(vocab_bpe_score,{match}),""))}}'
+
+    def _merged_before(self, number: int, i: int) -> str:
+        """How many merges of this pass stand to the left: 0 or 1."""
+        row = self.area.row + 7 * number + PASS_ROWS.index("Max Score")
+        return f"COUNT({cell(row, self.column - 1, fixed=True)}:{cell(row, self.column + i - 1)})"
+
+    def best_formula(self, number: int, i: int) -> str:
+        score, row = self.at(number, "Scores", i), self.area.row + 7 * number + PASS_ROWS.index("Scores")
+        scores = Area(MERGES, row, self.column, 1, self.longest).range(fixed=True)
+        first = f"AND({score}=MAX({scores}),{self._merged_before(number, i)}=0)"
+        return f'=IF({score}="","",IF({first},{score},""))'
+
+    def merged_formula(self, number: int, i: int) -> str:
+        here, after = self.at(number, "Input", i), self.at(number, "Input", i + 1)
+        best = self.at(number, "Max Score", i)
+        kept = f'IF({best}<>"",{here}&{after},{here})'
+        return f'=IF({self._merged_before(number, i)}>0,{after}&"",{kept})'
+
+    def id_formula(self, i: int) -> str:
+        typed = f"{WORDS}!{self.line.at(IDS + i)}"
+        piece = self.at(self.longest - 1, "Merged", i)
+        found = f"MATCH(1,EXACT(id_to_tokens,{piece})*1,0)-1"
+        return f'{{=IF(COUNTA({self._ids})>0,IF({typed}="","",{typed}),IF({piece}="","",{found}))}}'
+
+
+# ------------------------------------------------------------------------------------------------ tokens
+
+
+def write_tokens(book: Book, plan: Plan, area: Area, block_input: Area | None) -> None:
+    """Tokens and their ids side by side, how many there are, and what is wrong with them."""
+    ids, count = area.part(row=1), len(plan.trace.token_ids)
+    for row, label in ((area.row - 1, "Tokens in use"), (area.row, "Tokens"), (area.row + 1, "Token IDs")):
+        book.text(EMBEDDINGS, row, 0, label, "key")
+    if block_input:
+        counted = f"=COUNT({block_input.part(columns=1).address()})"
+        book.formula(EMBEDDINGS, area.row - 1, area.column, counted, count, "live count")
+        book.formula(EMBEDDINGS, area.row - 1, area.column + 1, '=""', "", "note line")
+    else:
+        message = token_message(plan, ids)
+        book.formula(EMBEDDINGS, area.row - 1, area.column + 1, message, "", "note line")
+        counted = f'=IF(message="",COUNT({ids.range(fixed=True)}),0)'
+        book.formula(EMBEDDINGS, area.row - 1, area.column, counted, count, "live count")
+    for i in range(area.columns):
+        column, used = area.column + i, i < count
+        token, token_id = (plan.trace.tokens[i], plan.trace.token_ids[i]) if used else ("", "")
+        if plan.has_words:
+            known = f'AND(prompt_message="",{i}<COUNT(merged_ids))'
+            formula = f'=IF({known},INDEX(merged_ids,MATCH({i},merged_positions,0)),"")'
+            book.formula(EMBEDDINGS, ids.row, column, formula, token_id, "live piece")
+        elif used:
+            book.number(EMBEDDINGS, ids.row, column, token_id, "input number")
+        else:
+            book.sheets[EMBEDDINGS].write_blank(ids.row, column, None, book.format("input number"))
+        if block_input:
+            book.text(EMBEDDINGS, area.row, column, token, "input")
+        else:
+            formula = f'=IF({cell(ids.row, column)}="","",{token_text(plan, cell(ids.row, column))})'
+            book.formula(EMBEDDINGS, area.row, column, formula, token, "live piece")
+
+
+def token_text(plan: Plan, token_id: str) -> str:
+    """The formula for a token's text."""
+    return f'IFERROR(INDEX(id_to_tokens,{token_id}+1),"?")' if plan.has_words else f'"#"&{token_id}'
+
+
+def token_message(plan: Plan, ids: Area) -> str:
+    """What is wrong with the tokens, in one line; empty where nothing is."""
+    cells, n_vocab = ids.range(fixed=True), plan.model.config.n_vocab
+    filled = f'SUM(--({cells}<>""))'
+    good = f"SUM(IF(ISNUMBER({cells}),IF({cells}=INT({cells}),IF({cells}>=0,IF({cells}<{n_vocab},1,0),0),0),0))"
+    column = f"COLUMN({cells})-{ids.column + 1}"
+    gap = f'SUM(IF({column}<{filled},IF({cells}="",1,0),0))>0'
+    begin = '"Type at least one word on the tab words"' if plan.has_words else '"Type at least one token id"'
+    whole = (
+        f'IF({filled}<>{good},"A token id is a whole number from 0 to {n_vocab - 1}",'
+        f'IF({gap},"Leave no gap between token ids",IF({filled}=0,{begin},"")))'
+    )
+    return f'{{=IF(prompt_message<>"",prompt_message,{whole})}}' if plan.has_words else f"{{={whole}}}"
+
+
+def write_tables(book: Book, plan: Plan) -> None:
+    """The merge table and the token table, as formulas look them up."""
+    tokenizer = plan.model.tokenizer
+    merges = tokenizer.merges
+    book.add_tab(VOCAB_BPE, "The merge table: the pair with the highest score merges first", 4)
+    for column, title in enumerate(("left", "right", "rank", "score")):
+        book.text(VOCAB_BPE, TABLE_ROW - 1, column, title, "table head")
+    if merges:
+        scores = np.array([tokenizer.scores[pair] for pair in merges], float)
+        left, right = ([pair[side] for pair in merges] for side in (0, 1))
+        table = Table(Area(VOCAB_BPE, TABLE_ROW, 0, len(merges), 4), [left, right, range(len(merges)), scores])
+        book.put_table(table, ["parameter text", "parameter text", "parameter count", "parameter count"])
+    vocabulary = list(plan.trace.labels.vocabulary())
+    book.add_tab(ID_TO_TOKENS, "The token table: a token's row is its id", 2)
+    for column, title in enumerate(("token", "id")):
+        book.text(ID_TO_TOKENS, TABLE_ROW - 1, column, title, "table head")
+    table = Table(Area(ID_TO_TOKENS, TABLE_ROW, 0, len(vocabulary), 2), [vocabulary, range(len(vocabulary))])
+    book.put_table(table, ["parameter text", "parameter count"])
+    for tab in (VOCAB_BPE, ID_TO_TOKENS):
+        book.sheets[tab].freeze_panes(TABLE_ROW, 0)
+        book.sheets[tab].set_column(0, 1, 18)

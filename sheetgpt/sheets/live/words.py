@@ -1,0 +1,219 @@
+"""The tab of the live workbook into which words are typed, one a cell, and the formulas that check them.
+
+A formula can follow printable ASCII only; for other characters a word's token ids are typed instead. Wherever the
+sheet can't be sure of a word, or has no room, it says so and nothing is predicted: it never makes up an id. Merging
+the words is `live_merges`' business.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from sheetgpt.bpe.words import unspell
+from sheetgpt.workbook.book import Book
+from sheetgpt.workbook.places import WORDS, Area, cell
+from sheetgpt.workbook.references import N_WORDS, Names
+
+if TYPE_CHECKING:
+    from sheetgpt.sheets.live.plan import Plan
+
+FIRST_ROW = 4  # of the words
+WORD, READ_AS, MESSAGE, IDS = 1, 2, 3, 4  # columns of the tab `words`; behind the ids two helpers
+MESSAGE_CELL, COUNT_CELL = Area(WORDS, 1, WORD, 1, 1), Area(WORDS, 2, WORD, 1, 1)
+BEYOND = 40  # rows below the last word in which a word is noticed
+PRINTABLE = "".join(map(chr, range(32, 127)))
+CONTRACTIONS = ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d")
+
+
+def kind(character: str) -> str:
+    """What GPT-2's pattern takes a printable character for: letter, digit, space or other.
+
+    >>> "".join(map(kind, "a1 ."))
+    'ldso'
+    """
+    return "s" if character == " " else "l" if character.isalpha() else "d" if character.isdigit() else "o"
+
+
+def text(value: str) -> str:
+    """A text as formulas write it."""
+    return '"' + value.replace('"', '""') + '"'
+
+
+def is_printable(word: str) -> bool:
+    return all(" " <= character <= "~" for character in word)
+
+
+# ------------------------------------------------------------------------------------------------ words
+
+
+class WordRow:
+    """The cells of one word on the tab `words`, and the formula that says what is wrong with it."""
+
+    def __init__(self, area: Area, number: int, longest: int):
+        self.area, self.number, self.longest = area, number, longest
+        self.row = area.row + number
+
+    def at(self, column: int, *, fixed: bool = False) -> str:
+        return cell(self.row, column, fixed=fixed)
+
+    @property
+    def word(self) -> str:
+        return self.at(WORD)
+
+    @property
+    def ids(self) -> str:
+        return Area(WORDS, self.row, IDS, 1, self.longest).range()
+
+    @property
+    def body(self) -> str:  # where the word begins behind its space
+        return self.at(IDS + self.longest)
+
+    @property
+    def kind(self) -> str:  # of the word behind its space
+        return self.at(IDS + self.longest + 1)
+
+    def body_formula(self) -> str:
+        return f'=IF(AND(LEFT({self.word},1)=" ",LEN({self.word})>1),2,1)'
+
+    def kind_formula(self) -> str:
+        return f'=IF({self.word}="","",IFERROR(MID(kinds,FIND(MID({self.word},{self.body},1),printable),1),""))'
+
+    def message_formula(self, n_vocab: int) -> str:
+        rest = Area(WORDS, self.row + 1, WORD, self.area.rows - self.number - 1, 1)
+        below = f"COUNTA({rest.range()},{rest.part(0, IDS - WORD, None, 1).range()})" if rest.rows else "0"
+        empty = f'IF({below}>0,"this row is empty: move the words below up","")'
+        checked = f"IF(COUNTA({self.ids})>0,{self._ids_check(n_vocab)},{self._word_check()})"
+        return f'{{=IF(AND({self.word}="",COUNTA({self.ids})=0),{empty},{checked})}}'
+
+    def _ids_check(self, n_vocab: int) -> str:
+        good = (
+            f"SUM(IF(ISNUMBER({self.ids}),IF({self.ids}=INT({self.ids}),"
+            f"IF({self.ids}>=0,IF({self.ids}<{n_vocab},1,0),0),0),0))"
+        )
+        return f'IF({good}<>COUNTA({self.ids}),"a token id is a whole number from 0 to {n_vocab - 1}","")'
+
+    def _word_check(self) -> str:
+        word, letter = self.word, f"MID({self.word},char_numbers,1)"
+        too_long = (
+            f'"it has "&LEN({word})&" characters and there is room for {self.longest}: dump a prompt that has it"'
+        )
+        foreign = (
+            "\"it holds a character outside printable ASCII, which formulas can't follow in GPT-2's byte alphabet: "
+            'type its token ids at the right instead"'
+        )
+        inside = f"SUM(IF(char_numbers<=LEN({word}),IF(ISERROR(FIND({letter},printable)),1,0),0))>0"
+        other = f"IF(MID(kinds,FIND({letter},printable),1)<>{self.kind},1,0)"
+        mixed = f"SUM(IF(char_numbers>={self.body},IF(char_numbers<=LEN({word}),{other},0),0))>0"
+        whole = f"SUM(--EXACT({word},contractions))=0"
+        several = '"GPT-2 reads this as several words: type them one a cell"'
+        return (
+            f"IF(LEN({word})>{self.longest},{too_long},IF({inside},{foreign},"
+            f"IF({whole},IF({mixed},{several},{self._joint_check()}),{self._joint_check()})))"
+        )
+
+    def _joint_check(self) -> str:
+        """Would GPT-2 cut between this word and the one above?"""
+        if self.number == 0:
+            return '""'
+        above = WordRow(self.area, self.number - 1, self.longest)
+        first = f"LEFT({self.word},1)"
+        rest = ",".join(
+            f"EXACT(LEFT({self.word},{len(short) - 1}),{text(short[1:])})" for short in CONTRACTIONS
+        )  # ' and s, typed one a cell
+        torn = f"""AND(EXACT({above.word},"'"),OR({rest}))"""
+        same = f"MID(kinds,FIND({first},printable),1)={above.kind}"
+        after_spaces = f'OR({first}<>" ",{self.kind}="s")'
+        after_word = f'IF({first}=" ",FALSE,IF(SUM(--EXACT({above.word},contractions))>0,FALSE,OR({same},{torn})))'
+        joined = f'IF({above.kind}="s",{after_spaces},{after_word})'
+        message = '"GPT-2 cuts this and the word above elsewhere: a word takes the one space before it along"'
+        return f'IF(COUNTA({above.ids})>0,"",IF({joined},{message},""))'
+
+
+def typed_words(plan: Plan) -> list[tuple[str, list[int]]]:
+    """What stands in each row when the workbook is written: (word, its ids where formulas can't find them)."""
+    trace = plan.trace
+    if trace.merges is None:
+        ids = iter(trace.token_ids)
+        return [("", row) for row in iter(lambda: list(islice(ids, plan.longest_word)), [])]
+    encode = plan.model.tokenizer.encode
+    shown = ((word, unspell(word).decode(errors="replace")) for word in trace.merges.words)
+    return [(original, [] if is_printable(word) else encode(original)) for word, original in shown]
+
+
+def words_area(plan: Plan) -> Area:
+    """The cells into which words are typed."""
+    return Area(WORDS, FIRST_ROW, WORD, plan.max_tokens, 1)
+
+
+def names(plan: Plan) -> Names:
+    """The names that the words' formulas use, and their own."""
+    words = words_area(plan)
+    return {
+        "words": words.address(),
+        "word_messages": Area(WORDS, words.row, MESSAGE, words.rows, 1).address(),
+        "words_beyond": Area(WORDS, words.row + words.rows, WORD, BEYOND, 1).address(),
+        "prompt_message": MESSAGE_CELL.address(),
+        N_WORDS: COUNT_CELL.address(),
+        "printable": text(PRINTABLE),
+        "kinds": text("".join(map(kind, PRINTABLE))),
+        "contractions": "{" + ",".join(map(text, CONTRACTIONS)) + "}",
+        "char_numbers": "{" + ",".join(map(str, range(1, plan.longest_word + 1))) + "}",
+    }
+
+
+def write_words(book: Book, plan: Plan, heading: str) -> None:
+    """The tab into which words are typed, with what is wrong with them."""
+    longest, n_vocab, area = plan.longest_word, plan.model.config.n_vocab, words_area(plan)
+    sheet = book.add_tab(WORDS, heading)
+    for column, width in ((0, 10), (WORD, 18), (READ_AS, 18), (MESSAGE, 60)):
+        sheet.set_column(column, column, width)
+    sheet.set_column(IDS, IDS + longest - 1, 7)
+    sheet.freeze_panes(area.row, READ_AS)
+    heads = {0: "word", WORD: "type here", READ_AS: "read as", MESSAGE: "message", IDS: "or its token ids, one a cell"}
+    for column in range(IDS + longest + 2):
+        book.text(WORDS, area.row - 1, column, heads.get(column, ""), "table head")
+    book.text(WORDS, area.row - 1, IDS + longest, "begins at", "table head")
+    book.text(WORDS, area.row - 1, IDS + longest + 1, "kind: l, d, o, s", "table head")
+    book.text(WORDS, 1, 0, "message", "key")
+    book.formula(WORDS, MESSAGE_CELL.row, WORD, prompt_message(plan.max_tokens), "", "note line")
+    typed = typed_words(plan)
+    book.text(WORDS, COUNT_CELL.row, 0, "words", "key")
+    readings = Area(WORDS, area.row, READ_AS, area.rows, 1).range()
+    book.formula(WORDS, COUNT_CELL.row, WORD, f'=SUMPRODUCT(--({readings}<>""))', len(typed), "value")
+    for number in range(area.rows):
+        line = WordRow(area, number, longest)
+        word, ids = typed[number] if number < len(typed) else ("", [])
+        book.number(WORDS, line.row, 0, number + 1, "position")
+        if word:
+            book.text(WORDS, line.row, WORD, word, "input")
+        else:
+            sheet.write_blank(line.row, WORD, None, book.format("input"))
+        read_as = f'=IF(COUNTA({line.ids})>0,"(token ids)",SUBSTITUTE({line.word}," ","·"))'
+        book.formula(WORDS, line.row, READ_AS, read_as, "(token ids)" if ids else word.replace(" ", "·"), "live text")
+        book.formula(WORDS, line.row, MESSAGE, line.message_formula(n_vocab), "", "note line")
+        for i in range(longest):
+            if i < len(ids):
+                book.number(WORDS, line.row, IDS + i, ids[i], "input number")
+            else:
+                sheet.write_blank(line.row, IDS + i, None, book.format("input number"))
+        begins = 2 if word[:1] == " " and len(word) > 1 else 1
+        book.formula(WORDS, line.row, IDS + longest, line.body_formula(), begins, "key")
+        shown = kind(word[begins - 1]) if word and is_printable(word) else ""
+        book.formula(WORDS, line.row, IDS + longest + 1, line.kind_formula(), shown, "key")
+
+
+def prompt_message(max_tokens: int) -> str:
+    """What is wrong with the words, in one line; empty where nothing is."""
+    first = 'MATCH(1,--(word_messages<>""),0)'
+    beyond = f'"This sheet holds {max_tokens} words and there are more: dump the whole prompt with --max-tokens"'
+    unknown = '"A piece of a word is not in id_to_tokens"'
+    many = (
+        f'"The prompt has "&COUNT(merged_ids)&" tokens and this sheet holds {max_tokens}: '
+        'dump it again with --max-tokens "&COUNT(merged_ids)'
+    )
+    return (
+        f'{{=IF(SUM(--(word_messages<>""))>0,"Word "&{first}&": "&INDEX(word_messages,{first}),'
+        f"IF(COUNTA(words_beyond)>0,{beyond},IF(SUM(--ISERROR(merged_ids))>0,{unknown},"
+        f'IF(COUNT(merged_ids)>{max_tokens},{many},""))))}}'
+    )

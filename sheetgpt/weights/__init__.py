@@ -1,0 +1,1 @@
+"""The folder of CSVs that holds a model: reading, writing, checking."""

@@ -1,0 +1,92 @@
+"""How far a tab of a workbook reaches, told before it is read: calamine makes room for every cell up to the last one.
+
+A number typed far out by mistake would take tens of gigabytes. The file tells where its last cell stands (.xlsx: the
+element `dimension`; .xlsb: a record); where an .xlsx doesn't, or names a cell far out, its cells are asked.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO
+from xml.etree import ElementTree as ET
+from zipfile import ZipFile
+
+from sheetgpt.errors import DumpError
+from sheetgpt.workbook.places import cell, column_number
+from sheetgpt.workbook.reading.names import BUNDLE_SHEET, records, wide_text, workbook_part
+
+MOST_CELLS = 100_000_000  # as many as calamine takes of an .ods; GPT-2 XL's token embeddings are 80 million
+FAR_OUT = "delete the rows and columns beyond the stages, where something stands by mistake"
+HEAD_BYTES = 1 << 16
+STRETCH = 1 << 20
+DIMENSION = re.compile(rb'<(?:\w+:)?dimension [^>]*?ref="(?:[A-Z]+\d+:)?([A-Z]+)(\d+)"')
+FILLED_CELL = re.compile(rb'<(?:\w+:)?c r="([A-Z]+)(\d+)"[^>/]*>')
+LONGEST_CELL = 200  # bytes of a cell's opening tag
+SHEET_EXTENT = 148  # a record of an .xlsb's sheets, [MS-XLSB] 2.4.802
+RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+
+
+def require_room(path: Path, tab: str) -> None:
+    """Raises DumpError where the tab's last cell stands too far out. Says nothing of what it can't tell."""
+    try:
+        with ZipFile(path) as archive, archive.open(sheet_part(archive, tab)) as part:
+            rows, columns = reach(part)
+    except Exception:  # noqa: BLE001 - it is no .xlsx or .xlsb, or damaged in any way: calamine says what is wrong
+        return
+    if rows * columns > MOST_CELLS:
+        raise DumpError(
+            f"{path}, tab {tab!r} reaches to cell {cell(rows - 1, columns - 1)}, {rows * columns:,} cells: "
+            f"{FAR_OUT}, and save it again"
+        )
+
+
+def sheet_part(archive: ZipFile, tab: str) -> str:
+    """The part of the file that holds a tab's cells. Raises KeyError where there is none."""
+    book = workbook_part(archive)
+    place = PurePosixPath(book)
+    relations = ET.fromstring(archive.read(f"{place.parent}/_rels/{place.name}.rels"))  # noqa: S314 - see `names`
+    targets = {relation.get("Id"): relation.get("Target", "") for relation in relations}
+    target = targets[dict(sheet_relations(book, archive.read(book)))[tab]]
+    return target.removeprefix("/") if target.startswith("/") else str(place.parent / target)
+
+
+def sheet_relations(book: str, content: bytes) -> Iterator[tuple[str, str]]:
+    """(each tab's name, the id of the relation that leads to its part)."""
+    if book.endswith(".bin"):
+        for kind, record in records(content):
+            if kind == BUNDLE_SHEET:
+                relation, at = wide_text(record, 8)
+                yield wide_text(record, at)[0], relation
+    else:
+        for element in ET.fromstring(content).iter():  # noqa: S314 - see `names`
+            if element.tag.endswith("}sheet"):
+                yield element.get("name", ""), element.get(RELATION, "")
+
+
+def reach(part: IO[bytes]) -> tuple[int, int]:
+    """(rows, columns) up to a sheet's last cell."""
+    head = part.read(HEAD_BYTES)
+    if not head.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"<"):
+        extents = (record for kind, record in records(head) if kind == SHEET_EXTENT)
+        _, last_row, _, last_column = struct.unpack("<4I", next(extents, bytes(16)))
+        return last_row + 1, last_column + 1
+    found = DIMENSION.search(head)
+    rows, columns = (int(found[2]), column_number(found[1].decode()) + 1) if found else (0, 0)
+    if 1 < rows * columns <= MOST_CELLS:  # some programs write A1, whatever they filled
+        return rows, columns
+    return reach_of_cells(head, part)
+
+
+def reach_of_cells(text: bytes, part: IO[bytes]) -> tuple[int, int]:
+    """The same by the filled cells themselves: some programs write a dimension as large as a sheet can be."""
+    rows, letters = 0, b""
+    while text:
+        for found in FILLED_CELL.finditer(text):
+            rows = max(rows, int(found[2]))
+            letters = max(letters, found[1], key=lambda name: (len(name), name))
+        chunk = part.read(STRETCH)
+        text = text[-LONGEST_CELL:] + chunk if chunk else b""
+    return rows, column_number(letters.decode()) + 1 if letters else 0
