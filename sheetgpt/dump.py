@@ -1,4 +1,4 @@
-"""A run as a folder of CSVs: one file a stage, labelled, and `manifest.json`. Workbooks are `workbook`'s business.
+"""A run as a folder of CSVs: one file a stage, labelled, and `manifest.json`. Workbooks belong in `sheets`.
 
 `EXPORTS/NAME/STAGE.csv` has a header row of column labels and a first column of row labels. The folder is written
 under a temporary name and renamed, so a run that is interrupted leaves what stood there before.
@@ -15,17 +15,18 @@ import shutil
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from sheetgpt import decimals
 from sheetgpt.errors import DumpError
-from sheetgpt.run import frames
+from sheetgpt.models import heads
+from sheetgpt.models.step import Role
+from sheetgpt.run.frames import AxisLabels
+from sheetgpt.run.trace import Trace
 from sheetgpt.weights.folder import folder_name
-
-if TYPE_CHECKING:
-    from sheetgpt.run.trace import Trace
 
 MANIFEST = "manifest.json"
 SLUG_LENGTH = 40
@@ -41,16 +42,16 @@ def slug(text: str) -> str:
     return words[:SLUG_LENGTH].strip("-") or "run"
 
 
-def stage_matrix(trace: Trace, name: str, head_layout: str = "heads") -> tuple[np.ndarray, frames.Axis, frames.Axis]:
+def stage_matrix(trace: Trace, name: str, head_layout: str = heads.HEADS) -> tuple[np.ndarray, AxisLabels, AxisLabels]:
     """A matrix stage as dumps show it: (matrix, row labels, column labels), heads as `head_layout` says.
 
     Raises StageError where the reference's head layout can't hold the run.
     """
     rows, columns = trace.axes(name)
     matrix = trace.array(name)
-    if head_layout == "reference" and trace.step(name).columns == "heads x keys":
-        matrix = frames.to_reference_heads(matrix, trace.config.n_head, trace.config.head_size)
-        columns = frames.Axis(("dimension",), (range(matrix.shape[1]),))
+    if head_layout == heads.REFERENCE and trace.step(name).by_head:
+        matrix = heads.padded(matrix, trace.config.n_head, trace.config.head_size)
+        columns = AxisLabels(("dimension",), (range(matrix.shape[1]),))
     return matrix, rows, columns
 
 
@@ -68,7 +69,7 @@ def read_manifest(folder: Path) -> dict:
     return about
 
 
-def manifest(trace: Trace, head_layout: str = "heads") -> dict:
+def manifest(trace: Trace, head_layout: str = heads.HEADS) -> dict:
     """What a dump says of itself: prompt, tokens, constants, dtype, version, stages in order with shapes and titles."""
     return {
         "sheetgpt": version("sheetgpt"),
@@ -78,7 +79,7 @@ def manifest(trace: Trace, head_layout: str = "heads") -> dict:
             for position, (i, token) in enumerate(zip(trace.token_ids, trace.tokens, strict=True))
         ],
         "predicted_token": dict(
-            zip(("logit", "id", "token"), (row[1] for row in trace.text_table("predicted_token")), strict=True)
+            zip(("logit", "id", "token"), (row[1] for row in trace.prediction_table()), strict=True)
         ),
         "constants": dict(trace.config.rows()),
         "dtype": str(trace.dtype),
@@ -92,8 +93,8 @@ def manifest(trace: Trace, head_layout: str = "heads") -> dict:
     }
 
 
-def stage_shape(trace: Trace, name: str, head_layout: str = "heads") -> tuple[int, int]:
-    if trace.step(name).rows == "text":
+def stage_shape(trace: Trace, name: str, head_layout: str = heads.HEADS) -> tuple[int, int]:
+    if trace.step(name).is_text:
         table = trace.text_table(name)
         return len(table), max(map(len, table))
     return stage_matrix(trace, name, head_layout)[0].shape
@@ -105,13 +106,13 @@ class LabelTexts:
     def __init__(self):
         self._made: dict[tuple, bytes | list[bytes]] = {}
 
-    def header(self, columns: frames.Axis) -> bytes:
+    def header(self, columns: AxisLabels) -> bytes:
         return self._once("header", columns, lambda: csv_bytes([["", *columns.flat()]]))
 
-    def rows(self, rows: frames.Axis) -> list[bytes]:
+    def rows(self, rows: AxisLabels) -> list[bytes]:
         return self._once("rows", rows, lambda: csv_bytes([label] for label in rows.flat()).splitlines())
 
-    def _once(self, what: str, axis: frames.Axis, make):
+    def _once(self, what: str, axis: AxisLabels, make):
         key = (what, axis.names, len(axis), axis.levels[0][0])  # subtle: enough within one run, where tokens are fixed
         if key not in self._made:
             self._made[key] = make()
@@ -120,7 +121,7 @@ class LabelTexts:
 
 def stage_csv(trace: Trace, name: str, head_layout: str, labels: LabelTexts) -> bytes:
     """One stage as the content of its file."""
-    if trace.step(name).rows == "text":
+    if trace.step(name).is_text:
         table = trace.text_table(name)
         header = ["", *range(max(map(len, table)))]
         return csv_bytes(
@@ -137,7 +138,7 @@ def csv_bytes(rows) -> bytes:
     return text.getvalue().encode()
 
 
-def write_folder(trace: Trace, folder: Path, *, head_layout: str = "heads") -> Path:
+def write_folder(trace: Trace, folder: Path, *, head_layout: str = heads.HEADS) -> Path:
     """Write every stage and the manifest, all or nothing; a dump that stood there is replaced."""
     about = json.dumps(manifest(trace, head_layout), ensure_ascii=False, indent=1) + "\n"
     with replacing_folder(folder) as temporary:

@@ -1,11 +1,27 @@
-"""What can be wrong with the input, each as one sentence that ends with the way out.
+"""What can be wrong with the input: where, what, and the way out. The sentence that a person reads is made from these.
 
 The command line prints the sentence and exits with 2; nothing here knows of click.
 """
 
+from __future__ import annotations
+
+from collections.abc import Collection
+
 
 class SheetGPTError(Exception):
-    """Something is wrong with what the user gave; the message is one line and says what to do."""
+    """Something is wrong with what the user gave; the message is one line and says what to do.
+
+    >>> str(SheetGPTError("is torn", where="wte.csv, row 3", remedy="get it again"))
+    'wte.csv, row 3 is torn: get it again'
+    """
+
+    def __init__(self, what: str, *, where: object = "", remedy: str = ""):
+        super().__init__(what)
+        self.where, self.what, self.remedy = str(where), what, remedy
+
+    def __str__(self) -> str:
+        sentence = f"{self.where} {self.what}" if self.where else self.what
+        return f"{sentence}: {self.remedy}" if self.remedy else sentence
 
 
 class WeightsError(SheetGPTError):
@@ -28,8 +44,24 @@ class StageError(SheetGPTError):
     """A stage's name, shape or cell address does not exist in this model or run."""
 
 
+class UnknownStageError(StageError, KeyError):
+    """No such stage: a StageError for the command line, a KeyError for whoever treats a trace as a mapping."""
+
+    __str__ = StageError.__str__
+
+    def __init__(self, name: object, known: Collection[str]):
+        from difflib import get_close_matches
+
+        like = get_close_matches(str(name), list(known), n=3) or list(known)[:3]
+        super().__init__(f"no stage is called {name!r}; did you mean {', '.join(like)}?")
+
+
 class ConvertError(SheetGPTError):
     """A checkpoint is not GPT-2, is damaged, or is not safe to read."""
+
+
+class TrainingError(SheetGPTError):
+    """Training can't begin or go on: an empty corpus, a checkpoint of another model, a loss that is not a number."""
 
 
 class DumpError(SheetGPTError):

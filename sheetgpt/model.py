@@ -1,32 +1,32 @@
 """A model: constants, tokenizer and weights from one CSV folder, and what it can do with a prompt.
 
-`load_model(folder).run(prompt)` is the whole pipeline in Python. Reading files is `weights`' and `bpe`'s business.
+`load_model(folder).run(prompt)` is the whole pipeline in Python. Reading files belongs in `weights` and `bpe`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sheetgpt.bpe import MergeTrace, Tokenizer
+from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE
 from sheetgpt.errors import PromptError
-from sheetgpt.models import gpt2 as steps
-from sheetgpt.models import ladder
-from sheetgpt.models.config import ATTENDING, Config
-from sheetgpt.models.sizes import Setting
+from sheetgpt.generate import decode
+from sheetgpt.generate.sample import Sampling
+from sheetgpt.models import kinds
+from sheetgpt.models.config import Config
+from sheetgpt.models.sizes import Sizes
+from sheetgpt.models.step import Role, Steps
 from sheetgpt.run import edit, frames
-from sheetgpt.run import trace as forward
+from sheetgpt.run.forward import NO_OVERRIDES, Matrices, forward
+from sheetgpt.run.trace import Trace
 from sheetgpt.weights.folder import EMBEDDED, Weights, load_weights, named_folder
 
-if TYPE_CHECKING:
-    from sheetgpt.generate.decode import Generated
-
-TOKEN_FILES = ("vocab_bpe.csv", "bpe_token_ids.csv")
+TOKEN_FILES = (MERGES_FILE, TOKENS_FILE)
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,18 @@ class Model:
         return self.weights.config
 
     @cached_property
-    def steps(self) -> list[steps.Step]:
+    def steps(self) -> Steps:
         """The model's stages, in order."""
-        return ladder.model_steps(self.config, untied=self.weights.untied)
+        return kinds.model_steps(self.config, untied=self.weights.untied)
 
     def run(
         self,
         prompt: str | None = None,
         *,
         token_ids: Sequence[int] | None = None,
-        overrides: Mapping[str, np.ndarray] = forward.NO_OVERRIDES,
-        base: forward.Trace | None = None,
-    ) -> forward.Trace:
+        overrides: Matrices = NO_OVERRIDES,
+        base: Trace | None = None,
+    ) -> Trace:
         """Every stage of a prompt (or of token ids).
 
         overrides: matrices [rows, columns] that replace a stage or a weight by name (`final_tokens`: the token ids).
@@ -61,30 +61,41 @@ class Model:
         StageError where an override has no stage's name, or another shape.
         """
         merges, ids = self.encode(prompt, token_ids)
+        tokens = self.steps.name(Role.TOKENS)
         if overrides:
-            overrides = edit.checked(overrides, Setting(self.config, len(ids), untied=self.weights.untied))
-        if edit.TOKENS in overrides:
-            merges, ids = self.encode(None, overrides[edit.TOKENS].tolist())
+            overrides = edit.checked(overrides, Sizes(self.config, len(ids), untied=self.weights.untied))
+        if tokens in overrides:
+            merges, ids = self.encode(None, overrides[tokens].tolist())
             base = None  # every stage depends on the ids
-        given = {"final_tokens": np.asarray(ids), "positions": np.arange(len(ids))}
-        arrays = forward.forward(
+        arrays = forward(
             self.steps,
             self.weights,
-            given,
+            self.steps.inputs(ids),
             dtype=self.weights.dtype,
             overrides=overrides,
-            base=base.arrays if base else forward.NO_OVERRIDES,
+            base=base.arrays if base else NO_OVERRIDES,
         )
-        return forward.Trace(
+        return Trace(
             config=self.config,
             steps=self.steps,
             arrays=arrays,
             labels=frames.Labels([self.token(i) for i in ids], self.config.n_head, self.vocabulary),
             prompt=prompt,
             merges=merges,
-            weights_folder=self.weights.folder,
+            weights=self.weights,
+            tokenizer=self.tokenizer,
             overridden=tuple(overrides),
         )
+
+    def rerun(self, before: Trace, overrides: Mapping[str, np.ndarray], base: Trace) -> Trace:
+        """The prompt of `before` with overrides; what they don't reach is taken from `base`."""
+        changed_ids = self.steps.name(Role.TOKENS) in overrides
+        ids = before.token_ids if before.prompt is None else None
+        return self.run(before.prompt, token_ids=ids, overrides=overrides, base=None if changed_ids else base)
+
+    def run_edited(self, before: Trace, edits: Iterable[edit.Edit]) -> Trace:
+        """The run that follows from these edits of a run."""
+        return edit.run_edited(before, edits, lambda overrides, base: self.rerun(before, overrides, base))
 
     def generate(
         self,
@@ -99,15 +110,12 @@ class Model:
         greedy: bool = False,
         stop_at_eos: bool = True,
         slide: bool = True,
-    ) -> Iterator[Generated]:
+    ) -> Iterator[decode.Generated]:
         """Up to n new tokens, each as soon as it is made; greedy where no sampling option is given.
 
-        What the options mean is told in `sample.Sampling` and `decode.generate`. Raises PromptError at once, not at
+        What the options mean stands in `sample.Sampling` and `decode.generate`. Raises PromptError at once, not at
         the first token, where an option or the prompt doesn't fit.
         """
-        from sheetgpt.generate import decode
-        from sheetgpt.generate.sample import Sampling
-
         sampling = Sampling.of(temperature, top_k, top_p, seed, greedy=greedy)
         _, ids = self.encode(prompt, token_ids)
         return decode.generate(self, ids, n, sampling, stop_at_eos=stop_at_eos, slide=slide)
@@ -150,11 +158,11 @@ class Model:
 
     def room(self, wanted: int) -> int:
         """How many tokens a run can hold: n_ctx, or as many as wanted where positions don't end with a table."""
-        return self.config.n_ctx if self.config.learned_positions else max(wanted, self.config.n_ctx)
+        return self.config.n_ctx if kinds.has_last_position(self.config) else max(wanted, self.config.n_ctx)
 
     def length_notice(self, n_tokens: int) -> str | None:
         """What to say of a run that is longer than the model was trained for."""
-        if n_tokens <= self.config.n_ctx or self.config.model not in ATTENDING:
+        if n_tokens <= self.config.n_ctx or not kinds.kind_of(self.config).attends:
             return None
         return (
             f"{n_tokens} tokens are more than the {self.config.n_ctx} that the model was trained with: "

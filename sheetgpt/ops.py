@@ -22,6 +22,7 @@ LAYER_NORM_EPSILON = 1e-5
 LAYER_NORM_EPSILON_TEXT = "0.00001"  # the same, as a spreadsheet's user would type it
 POSITION_BASE = 10000  # of the angles by which sinusoidal and rotary positions turn
 MASKED = -1e10  # added to the scores that look ahead; exp(MASKED) is exactly 0 in float32 and float64
+MASKED_TEXT = "-1e10"  # the same, as a person writes it
 GELU_CUBIC = 0.044715
 GELU_SLOPE = sqrt(2 / pi)
 

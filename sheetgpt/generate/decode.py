@@ -1,8 +1,8 @@
 """The cached decoder: the same list of steps as the forward run, fed one new row a token.
 
 A step's operation says in `all_rows` which inputs a new row needs whole; for exactly these, rows are appended to a
-cache. Everything else works row by row, so nothing here knows of keys, values or blocks. Choosing the token is
-`sample`'s business; nothing is labelled here.
+cache. Everything else works row by row, so nothing here knows of keys, values or blocks. Choosing the token belongs in
+`sample`; nothing is labelled here.
 """
 
 from __future__ import annotations
@@ -10,25 +10,40 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import DTypeLike
 
+from sheetgpt.bpe import Tokenizer
 from sheetgpt.errors import PromptError
 from sheetgpt.generate.sample import Pick, Sampler, Sampling
-from sheetgpt.models.gpt2 import Step, matrix_steps
-
-if TYPE_CHECKING:
-    from sheetgpt.model import Model
-
+from sheetgpt.models.config import Config
+from sheetgpt.models.step import Role, Step, Steps
+from sheetgpt.weights.folder import Weights
 
 FIRST_ROWS = 64  # that a cache has room for at first
+
+
+class LanguageModel(Protocol):
+    """What generating asks of a model (`model.Model` is one)."""
+
+    @property
+    def config(self) -> Config: ...
+    @property
+    def steps(self) -> Steps: ...
+    @property
+    def weights(self) -> Weights: ...
+    @property
+    def tokenizer(self) -> Tokenizer | None: ...
+    def room(self, wanted: int) -> int: ...
+    def token(self, token_id: int) -> str: ...
 
 
 class Rows:
     """Rows that are appended one after the other, in memory that doubles when it is full."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.length = 0
         self._memory: np.ndarray | None = None
 
@@ -50,9 +65,10 @@ class Decoder:
     `feed` gives the same logits as an uncached run of all tokens fed so far, up to rounding.
     """
 
-    def __init__(self, steps: list[Step], weights: Mapping[str, np.ndarray], dtype):
+    def __init__(self, steps: Steps, weights: Mapping[str, np.ndarray], dtype: DTypeLike):
         self.dtype = np.dtype(dtype)
-        self.steps = leading_to(matrix_steps(steps), "logits")
+        self.all_steps, self.logits = steps, steps.name(Role.LOGITS)
+        self.steps = leading_to(list(steps.computed), self.logits)
         made = {step.name for step in self.steps}
         inputs = {name for step in self.steps for name in step.inputs} - made
         self._weights = {name: weights[name] for name in inputs if name in weights}
@@ -73,11 +89,9 @@ class Decoder:
 
     def feed_rows(self, ids: Sequence[int]) -> np.ndarray:  # [new tokens] -> [n_vocab, new tokens]
         """The same after each of them, by steps that predict after every token; else after the last."""
-        new, whole = dict(self._weights), {}
-        given = {
-            "final_tokens": np.asarray(ids),
-            "positions": np.arange(self.length, self.length + len(ids)),
-        }
+        new: dict[str, np.ndarray] = dict(self._weights)
+        whole: dict[str, np.ndarray] = {}
+        given = self.all_steps.inputs(ids, np.arange(self.length, self.length + len(ids)))
         for name, rows in given.items():
             self._keep(name, rows, new, whole)
         for step, done_with in zip(self.steps, self._done_with, strict=True):
@@ -87,9 +101,9 @@ class Decoder:
             for name in done_with:  # so that a long prompt takes the memory of a few stages, not of all
                 del new[name]
         self.length += len(ids)
-        return new["logits"]
+        return new[self.logits]
 
-    def _keep(self, name: str, rows: np.ndarray, new: dict, whole: dict) -> None:
+    def _keep(self, name: str, rows: np.ndarray, new: dict[str, np.ndarray], whole: dict[str, np.ndarray]) -> None:
         new[name] = rows
         if name in self._rows:
             whole[name] = self._rows[name].append(rows)
@@ -140,7 +154,7 @@ class Generated:
 
 
 def generate(
-    model: Model,
+    model: LanguageModel,
     prompt_ids: Sequence[int],
     n: int,
     sampling: Sampling,
@@ -158,7 +172,9 @@ def generate(
     return _generate(model, list(prompt_ids), n, Sampler(sampling), end_id, slide)
 
 
-def _generate(model, window: list[int], n: int, sampler: Sampler, end_id: int | None, slide: bool):
+def _generate(
+    model: LanguageModel, window: list[int], n: int, sampler: Sampler, end_id: int | None, slide: bool
+) -> Iterator[Generated]:
     decoder, room = Decoder(model.steps, model.weights, model.weights.dtype), model.room(len(window) + n)
     characters = codecs.getincrementaldecoder("utf-8")("replace")
     start = 0
@@ -193,7 +209,7 @@ def check(n: int, prompt_length: int, n_ctx: int) -> None:
         )
 
 
-def bytes_of(model: Model, token_id: int) -> bytes:
+def bytes_of(model: LanguageModel, token_id: int) -> bytes:
     """What a token stands for; `#id` where the model has no table, or the table ends before."""
     if model.tokenizer is not None and token_id < model.tokenizer.n_vocab:
         return model.tokenizer.decode_bytes([token_id])

@@ -1,7 +1,7 @@
 """A generation on record: its tokens, why it ended, how each token was picked, as data and as a folder of CSVs.
 
 `EXPORTS/NAME/pick_0001.csv` is the table of the first new token, and so on; `manifest.json` tells the whole generation.
-Picking is `sample`'s business, decoding `decode`'s, the workbook `workbook.picks`'.
+Picking belongs in `sample`, decoding in `decode`, the workbook in `workbook`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
+from sheetgpt.dump import MANIFEST, csv_bytes, replacing_folder
+from sheetgpt.generate.decode import Generated, LanguageModel
 from sheetgpt.generate.sample import COLUMNS, PickTable, Sampling
 from sheetgpt.weights.folder import folder_name
-
-if TYPE_CHECKING:
-    from sheetgpt.generate.decode import Generated
-    from sheetgpt.model import Model
 
 GENERATOR = "PCG64, upper 53 bits"  # of the random numbers
 ENDS = ("n", "end of text", "context", "interrupted")  # why a generation ended
@@ -28,13 +26,13 @@ ENDS = ("n", "end of text", "context", "interrupted")  # why a generation ended
 class Record:
     """A generation as far as it went."""
 
-    model: Model
+    model: LanguageModel
     prompt: str | None
     prompt_ids: Sequence[int]
     n: int
     sampling: Sampling
     keep_tables: bool = False  # they are needed for dumps only
-    tokens: list[dict] = field(default_factory=list)
+    tokens: list[dict[str, Any]] = field(default_factory=list)
     tables: list[PickTable] = field(default_factory=list)
     interrupted: bool = False  # by Ctrl-C, which whoever follows the tokens notes here
     slides: int = 0
@@ -65,7 +63,7 @@ class Record:
             return "end of text"
         return "n" if len(self.tokens) == self.n else "context"
 
-    def as_data(self) -> dict:
+    def as_data(self) -> dict[str, Any]:
         sampling = self.sampling
         return {
             "sheetgpt": version("sheetgpt"),
@@ -101,8 +99,6 @@ def pick_title(record: Record, number: int) -> str:
 
 def write_folder(record: Record, folder: Path) -> Path:
     """Write every pick's table and the manifest, all or nothing. The record must have kept its tables."""
-    from sheetgpt.dump import MANIFEST, csv_bytes, replacing_folder
-
     stages = []
     with replacing_folder(folder) as temporary:
         for number, table in enumerate(record.tables, start=1):

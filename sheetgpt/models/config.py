@@ -1,6 +1,6 @@
 """The constants of a model: the numbers that fix every shape, and `constants.csv`, which holds them.
 
-Here: the constants, their checks, reading and writing `constants.csv`. Reading weights is `weights`' business.
+Here: the constants, their checks, reading and writing `constants.csv`. Reading weights belongs in `weights`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,14 @@ from sheetgpt.errors import WeightsError
 REFERENCE_HEAD_SIZE = 64  # the reference workbook fixes it; its weight folder says nothing of heads
 TEXTS = ("position", "model")  # constants that are words, and have a default
 CONSTANTS_FILE = "constants.csv"
-MODELS = ("die", "softmax", "bigram", "mlp", "attention", "gpt2")  # the ladder, from the plainest model
-ATTENDING = ("attention", "gpt2")  # those in which a token's position matters
+MODELS = {  # from the plainest model; and the module that holds it
+    "die": "sheetgpt.models.ladder",
+    "softmax": "sheetgpt.models.ladder",
+    "bigram": "sheetgpt.models.ladder",
+    "mlp": "sheetgpt.models.ladder",
+    "attention": "sheetgpt.models.ladder",
+    "gpt2": "sheetgpt.models.gpt2",
+}
 POSITIONS = ("learned", "sinusoidal", "rotary")
 
 
@@ -54,11 +60,6 @@ class Config:
             raise WeightsError(
                 f"rotary positions turn pairs, and n_embd / n_head is {self.head_size}: choose an even head size"
             )
-
-    @property
-    def learned_positions(self) -> bool:
-        """Do positions end with the table, at n_ctx? Else a longer context can be read, if less well."""
-        return self.position == "learned" and self.model in ATTENDING
 
     @property
     def head_size(self) -> int:

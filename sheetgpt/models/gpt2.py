@@ -1,79 +1,69 @@
-"""GPT-2 as one list of steps: each has a name, a title, an operation, and its inputs by name.
+"""GPT-2: its list of steps, and its weights.
 
 Everything else reads this list: the forward run, the cached decoder, the backward pass, the workbook with and without
 live formulas, `--set`, `diff`, the documentation. Names are the reference's; inside a block they carry its number.
-Running the list is `forward`'s business, where a stage stands in a workbook is `workbook.layout`'s.
+Smaller models are in `ladder`; which list a model has is decided in `kinds`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from sheetgpt import ops
 from sheetgpt.models.config import Config
+from sheetgpt.models.kinds import Defaults, Kind
+from sheetgpt.models.step import POSITIONS, TARGETS, Axis, Part, Role, Step, Use, Weight
 
-TOKEN_STAGES = ("separated_into_words", "prompt_to_tokens", "final_tokens")  # made by `bpe`, not by matrices
-INPUTS = ("final_tokens", "positions")  # what a run is given: token ids [..., T] and their positions [T]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One stage of the pipeline and how it is made.
-
-    rows and columns name what the matrix's two axes count: `frames` makes their labels.
-    """
-
-    name: str
-    title: str
-    op: ops.Op
-    inputs: tuple[str, ...]
-    words: str  # the formula as a person would say it
-    rows: str = "tokens"  # "tokens" | "last token" | "vocabulary" | "text"
-    columns: str = "dimensions"  # "dimensions" | "keys" | "heads x keys" | "logit" | "text"
-    block: int | None = None
+FIRST_DEVIATION = 0.02  # of every matrix before training, as OpenAI drew them
+MLP_WIDTH = 4  # times n_embd
+WTE, WPE, LM_HEAD = "model_wte", "model_wpe", "model_lm_head"
+NORMALISED = f"({{}} - mean) / sqrt(variance + {ops.LAYER_NORM_EPSILON_TEXT})"
+GELU = f"0.5 x (1 + tanh(sqrt(2 / pi) (x + {ops.GELU_CUBIC} x^3))), x = {{}}"
 
 
-def gpt2(config: Config, *, untied: bool = False, every_row: bool = False) -> list[Step]:
+def steps(config: Config, *, untied: bool = False, every_row: bool = False) -> list[Step]:
     """The steps of a GPT-2 with these constants, in order.
 
     untied: the language head has a matrix of its own (`model_lm_head`) instead of the token embeddings.
     every_row: predict after every token, as training does, instead of only after the last.
     """
-    last_block_output = f"block_{config.n_layer - 1}_step_16"
-    steps = embedding_steps(config.position)
-    block_input = "position_embeddings"
+    made, block_input = embedding_steps(config.position), "position_embeddings"
     for block in range(config.n_layer):
-        steps += block_steps(config, block, block_input)
-        block_input = f"block_{block}_step_16"
-    return steps + head_steps(last_block_output, "model_lm_head" if untied else "model_wte", every_row=every_row)
+        made += block_steps(config, block, block_input)
+        block_input = made[-1].name
+    return made + head_steps(block_input, LM_HEAD if untied else WTE, every_row=every_row)
 
 
-def position_steps(position: str) -> list[Step]:
-    """How a token's row learns where it stands; rotary positions come later, in every block."""
-    name, title = "position_embeddings", "token + position embeddings"
-    if position == "sinusoidal":
-        words = "sine and cosine of position / 10000^(pair of dimensions / n_embd)"
-        inputs = ("token_embeddings", "positions")
-        table = Step("position_table", "position table: sines and cosines", ops.Sinusoids(), inputs, words)
-        inputs = ("token_embeddings", "position_table")
-        return [table, Step(name, title, ops.Add(), inputs, "token_embeddings + position_table")]
-    if position == "rotary":
-        words = "token_embeddings (positions turn queries and keys in each block)"
-        return [Step(name, "token embeddings", ops.Copy(), ("token_embeddings",), words)]
-    words = "token_embeddings + row (position) of wpe"
-    return [Step(name, title, ops.AddRows(), ("token_embeddings", "model_wpe", "positions"), words)]
+# ------------------------------------------------------------------------------------------------ embeddings
 
 
-def embedding_steps(position: str = "learned") -> list[Step]:
-    text, given = {"rows": "text", "columns": "text"}, ops.Given()
+def token_steps() -> list[Step]:
+    """From the prompt to token ids."""
+    text: dict[str, Any] = {"rows": Axis.TEXT, "columns": Axis.TEXT}
+    given = ops.Given()
     return [
-        Step("separated_into_words", "words", given, ("prompt",), "the prompt, cut by GPT-2's pattern", **text),
+        Step(
+            "separated_into_words",
+            "words",
+            given,
+            ("prompt",),
+            "the prompt, cut by GPT-2's pattern",
+            part=Part.WORDS,
+            role=Role.WORDS,
+            **text,
+        ),
         Step(
             "prompt_to_tokens",
             "merges, pass by pass",
             given,
             ("separated_into_words", "vocab_bpe"),
             "in each word the pair with the best score merges first",
+            part=Part.WORDS,
+            role=Role.MERGES,
             **text,
         ),
         Step(
@@ -82,146 +72,314 @@ def embedding_steps(position: str = "learned") -> list[Step]:
             given,
             ("prompt_to_tokens", "bpe_token_ids"),
             "each remaining piece is a token; its row in the token table is its id",
+            part=Part.EMBEDDINGS,
+            role=Role.TOKENS,
             **text,
         ),
-        Step(
-            "token_embeddings",
-            "token embeddings",
-            ops.TakeRows(),
-            ("model_wte", "final_tokens"),
-            "row (token id) of wte",
-        ),
-        *position_steps(position),
-        Step(
-            "triangle_matrix",
-            "causal mask",
-            ops.CausalMask(),
-            ("positions", "positions"),
-            "0 where a token may look, -1e10 where it would look ahead",
-            columns="keys",
-        ),
     ]
+
+
+def embedded(name: str, title: str, op: ops.Op, inputs: tuple[str, ...], words: str, **axes: Axis) -> Step:
+    return Step(name, title, op, inputs, words, part=Part.EMBEDDINGS, **axes)
+
+
+def token_embeddings() -> Step:
+    return embedded(
+        "token_embeddings", "token embeddings", ops.TakeRows(), (WTE, "final_tokens"), "row (token id) of wte"
+    )
+
+
+def position_steps(position: str) -> list[Step]:
+    """How a token's row learns where it stands; rotary positions come later, in every block."""
+    name, title = "position_embeddings", "token + position embeddings"
+    if position == "sinusoidal":
+        words = f"sine and cosine of position / {ops.POSITION_BASE}^(pair of dimensions / n_embd)"
+        inputs = ("token_embeddings", POSITIONS)
+        table = embedded("position_table", "position table: sines and cosines", ops.Sinusoids(), inputs, words)
+        inputs = ("token_embeddings", "position_table")
+        return [table, embedded(name, title, ops.Add(), inputs, "token_embeddings + position_table")]
+    if position == "rotary":
+        words = "token_embeddings (positions turn queries and keys in each block)"
+        return [embedded(name, "token embeddings", ops.Copy(), ("token_embeddings",), words)]
+    words = "token_embeddings + row (position) of wpe"
+    return [embedded(name, title, ops.AddRows(), ("token_embeddings", WPE, POSITIONS), words)]
+
+
+def causal_mask() -> Step:
+    words = f"0 where a token may look, {ops.MASKED_TEXT} where it would look ahead"
+    return embedded(
+        "triangle_matrix", "causal mask", ops.CausalMask(), (POSITIONS, POSITIONS), words, columns=Axis.KEYS
+    )
+
+
+def embedding_steps(position: str = "learned") -> list[Step]:
+    return [*token_steps(), token_embeddings(), *position_steps(position), causal_mask()]
+
+
+# ------------------------------------------------------------------------------------------------ blocks
+
+
+class Block:
+    """Makes the steps of one block: their names, numbers and weights."""
+
+    def __init__(self, block: int, n_head: int):
+        self.block, self.n_head = block, n_head
+
+    def name(self, step: int | str) -> str:
+        return f"block_{self.block}_step_{step}"
+
+    def weights(self, *parts: str) -> tuple[str, ...]:
+        return tuple(f"model_h{self.block}_{part}" for part in parts)
+
+    def step(
+        self,
+        number: int,
+        title: str,
+        op: ops.Op,
+        inputs: Sequence[str],
+        words: str,
+        columns: Axis = Axis.DIMENSIONS,
+        *,
+        suffix: str = "",
+    ) -> Step:
+        name = self.name(f"{number}{suffix}")
+        place: dict[str, Any] = {"part": Part.BLOCK, "block": self.block, "number": number}
+        return Step(name, title, op, tuple(inputs), words, columns=columns, **place)
+
+    def split(self, of: int) -> list[Step]:
+        """Queries, keys and values: the thirds of a step's columns."""
+        found = []
+        for third, (ordinal, what) in enumerate((("first", "queries"), ("second", "keys"), ("last", "values"))):
+            words, op = f"{ordinal} third of step {of}'s columns", ops.Columns(third, 3)
+            found.append(
+                self.step(5, what, op, (self.name(of),), words, Axis.HEADS_BY_DIMENSIONS, suffix=f"_{what}")
+            )
+        return found
+
+    def rotated(self) -> list[Step]:
+        """Queries and keys turned by their positions."""
+        words = f"each pair of a head's columns turned by position / {ops.POSITION_BASE}^(pair / head size)"
+        return [
+            self.step(
+                5,
+                f"{what}, rotated",
+                ops.Rotate(self.n_head),
+                (self.name(f"5_{what}"), POSITIONS),
+                words,
+                Axis.HEADS_BY_DIMENSIONS,
+                suffix=f"_{what}_rotated",
+            )
+            for what in ("queries", "keys")
+        ]
+
+    def attention(self, position: str) -> list[Step]:
+        """Scores, weights, and the values that they mix."""
+        turned = "_rotated" if position == "rotary" else ""
+        queries, keys, values = (self.name(f"5_{what}") for what in (f"queries{turned}", f"keys{turned}", "values"))
+        scores = "head by head: queries @ keys^T / sqrt(head size) + mask"
+        mix = (self.name(7), values)
+        return [
+            *(self.rotated() if turned else []),
+            self.step(
+                6,
+                "attention scores",
+                ops.AttentionScores(self.n_head),
+                (queries, keys, "triangle_matrix"),
+                scores,
+                Axis.HEADS_BY_KEYS,
+            ),
+            self.step(
+                7,
+                "attention weights",
+                ops.Softmax(self.n_head),
+                (self.name(6),),
+                "head by head: softmax of each row",
+                Axis.HEADS_BY_KEYS,
+            ),
+            self.step(
+                8,
+                "attended values",
+                ops.AttentionMix(self.n_head),
+                mix,
+                "head by head: step 7 @ values",
+                Axis.HEADS_BY_DIMENSIONS,
+            ),
+        ]
+
+    def linear(self, number: int, title: str, of: int, weight: str) -> Step:
+        inputs = (self.name(of), *self.weights(f"{weight}_w", f"{weight}_b"))
+        return self.step(number, title, ops.Linear(), inputs, f"step {of} @ w + b")
+
+    def norm(self, number: int, which: int, of: int) -> list[Step]:
+        """A layer norm in two steps."""
+        title = f"layer norm {which}"
+        gain_bias = (self.name(number), *self.weights(f"ln_{which}_g", f"ln_{which}_b"))
+        words = NORMALISED.format(f"step {of}")
+        return [
+            self.step(number, f"{title}: normalise", ops.Normalize(), (self.name(of),), words),
+            self.step(number + 1, f"{title}: gain, bias", ops.ScaleShift(), gain_bias, f"step {number} * gain + bias"),
+        ]
+
+    def residual(self, number: int, title: str, made: int, before: int) -> Step:
+        inputs = (self.name(made), self.name(before))
+        return self.step(number, title, ops.Add(), inputs, f"step {made} + step {before}")
 
 
 def block_steps(config: Config, block: int, block_input: str) -> list[Step]:
     """The sixteen steps of one transformer block: attention (1 to 10), then the MLP (11 to 16)."""
-    heads = config.n_head
-
-    def name(step: int | str) -> str:
-        return f"block_{block}_step_{step}"
-
-    def weights(*parts: str) -> tuple[str, ...]:
-        return tuple(f"model_h{block}_{part}" for part in parts)
-
-    def step(number: int | str, title: str, op: ops.Op, inputs: tuple[str, ...], words: str, **axes: str) -> Step:
-        return Step(name(number), title, op, inputs, words, block=block, **axes)
-
-    def from_step(number: int | str, *parts: str) -> tuple[str, ...]:
-        return (name(number), *weights(*parts))
-
-    by_head = {"columns": "heads x keys"}
-    q, k, v = name("5_queries"), name("5_keys"), name("5_values")
-    rotated = []
-    if config.position == "rotary":
-        words = "each pair of a head's columns turned by position / 10000^(pair / head size)"
-        rotated = [
-            step(f"5_{what}_rotated", f"{what}, rotated", ops.Rotate(heads), (name(f"5_{what}"), "positions"), words)
-            for what in ("queries", "keys")
-        ]
-        q, k = name("5_queries_rotated"), name("5_keys_rotated")
+    b = Block(block, config.n_head)
     return [
-        step(1, "block input", ops.Copy(), (block_input,), f"{block_input}"),
-        step(2, "layer norm 1: normalise", ops.Normalize(), (name(1),), "(step 1 - mean) / sqrt(variance + 0.00001)"),
-        step(3, "layer norm 1: gain, bias", ops.ScaleShift(), from_step(2, "ln_1_g", "ln_1_b"), "step 2 * gain + bias"),
-        step(
-            4, "queries, keys, values", ops.Linear(), from_step(3, "attn_c_attn_w", "attn_c_attn_b"), "step 3 @ w + b"
-        ),
-        step("5_queries", "queries", ops.Columns(0, 3), (name(4),), "first third of step 4's columns"),
-        step("5_keys", "keys", ops.Columns(1, 3), (name(4),), "second third of step 4's columns"),
-        step("5_values", "values", ops.Columns(2, 3), (name(4),), "last third of step 4's columns"),
-        *rotated,
-        step(
-            6,
-            "attention scores",
-            ops.AttentionScores(heads),
-            (q, k, "triangle_matrix"),
-            "head by head: queries @ keys^T / sqrt(head size) + mask",
-            **by_head,
-        ),
-        step(7, "attention weights", ops.Softmax(heads), (name(6),), "head by head: softmax of each row", **by_head),
-        step(8, "attended values", ops.AttentionMix(heads), (name(7), v), "head by head: step 7 @ values"),
-        step(
-            9,
-            "attention output",
-            ops.Linear(),
-            from_step(8, "attn_c_proj_w", "attn_c_proj_b"),
-            "step 8 @ w + b",
-        ),
-        step(10, "residual after attention", ops.Add(), (name(9), name(1)), "step 9 + step 1"),
-        step(
-            11, "layer norm 2: normalise", ops.Normalize(), (name(10),), "(step 10 - mean) / sqrt(variance + 0.00001)"
-        ),
-        step(
-            12, "layer norm 2: gain, bias", ops.ScaleShift(), from_step(11, "ln_2_g", "ln_2_b"), "step 11 * gain + bias"
-        ),
-        step(13, "MLP: hidden layer", ops.Linear(), from_step(12, "mlp_c_fc_w", "mlp_c_fc_b"), "step 12 @ w + b"),
-        step(
-            14,
-            "MLP: GELU",
-            ops.Gelu(),
-            (name(13),),
-            "0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), x = step 13",
-        ),
-        step(15, "MLP: output", ops.Linear(), from_step(14, "mlp_c_proj_w", "mlp_c_proj_b"), "step 14 @ w + b"),
-        step(16, "residual after MLP", ops.Add(), (name(15), name(10)), "step 15 + step 10"),
+        b.step(1, "block input", ops.Copy(), (block_input,), block_input),
+        *b.norm(2, 1, of=1),
+        b.linear(4, "queries, keys, values", 3, "attn_c_attn"),
+        *b.split(4),
+        *b.attention(config.position),
+        b.linear(9, "attention output", 8, "attn_c_proj"),
+        b.residual(10, "residual after attention", 9, 1),
+        *b.norm(11, 2, of=10),
+        b.linear(13, "MLP: hidden layer", 12, "mlp_c_fc"),
+        b.step(14, "MLP: GELU", ops.Gelu(), (b.name(13),), GELU.format("step 13")),
+        b.linear(15, "MLP: output", 14, "mlp_c_proj"),
+        b.residual(16, "residual after MLP", 15, 10),
     ]
+
+
+# ------------------------------------------------------------------------------------------------ the language head
+
+
+def last_row(stage: str, *, every_row: bool) -> Step:
+    op, rows = (ops.Copy(), Axis.TOKENS) if every_row else (ops.LastRow(), Axis.LAST_TOKEN)
+    return Step("last_hidden_state", "last hidden state", op, (stage,), f"last row of {stage}", rows)
+
+
+def logits(op: ops.Op, inputs: tuple[str, ...], words: str, *, every_row: bool) -> Step:
+    columns = Axis.TOKENS if every_row else Axis.LOGIT
+    return Step("logits", "logits", op, inputs, words, Axis.VOCABULARY, columns, Part.LOGITS, role=Role.LOGITS)
+
+
+def scored(table: str, stage: str, *, every_row: bool) -> Step:
+    """The logits: every row of a table times the stage."""
+    words = f"{table.removeprefix('model_')} @ {stage}^T"
+    return logits(ops.ScoreTokens(), (table, stage), words, every_row=every_row)
+
+
+def predicted_token() -> Step:
+    words = "the greatest logit, its token id, its token"
+    return Step(
+        "predicted_token",
+        "predicted token",
+        ops.BestToken(),
+        ("logits",),
+        words,
+        Axis.TEXT,
+        Axis.TEXT,
+        role=Role.PREDICTION,
+    )
 
 
 def head_steps(block_output: str, embeddings: str, *, every_row: bool) -> list[Step]:
-    rows = {"rows": "tokens" if every_row else "last token"}
-    last = ops.Copy() if every_row else ops.LastRow()
-    gain_bias = ("last_layernorm", "model_ln_f_g", "model_ln_f_b")
-    column = {"rows": "vocabulary", "columns": "logit"}
-    steps = [
-        Step("last_hidden_state", "last hidden state", last, (block_output,), f"last row of {block_output}", **rows),
-        Step(
-            "last_layernorm",
-            "final layer norm: normalise",
-            ops.Normalize(),
-            ("last_hidden_state",),
-            "(last_hidden_state - mean) / sqrt(variance + 0.00001)",
-            **rows,
-        ),
-        Step(
-            "predicted_embedding",
-            "final layer norm: gain, bias",
-            ops.ScaleShift(),
-            gain_bias,
-            "last_layernorm * gain + bias",
-            **rows,
-        ),
-        Step(
-            "logits",
-            "logits",
-            ops.ScoreTokens(),
-            (embeddings, "predicted_embedding"),
-            f"{embeddings.removeprefix('model_')} @ predicted_embedding^T",
-            **column,
-        ),
-    ]
-    if not every_row:
-        best = "the greatest logit, its token id, its token"
-        text = {"rows": "text", "columns": "text"}
-        steps.append(Step("predicted_token", "predicted token", ops.BestToken(), ("logits",), best, **text))
-    return steps
+    rows = Axis.TOKENS if every_row else Axis.LAST_TOKEN
+    words = NORMALISED.format("last_hidden_state")
+    normal = Step(
+        "last_layernorm", "final layer norm: normalise", ops.Normalize(), ("last_hidden_state",), words, rows
+    )
+    scaled = Step(
+        "predicted_embedding",
+        "final layer norm: gain, bias",
+        ops.ScaleShift(),
+        ("last_layernorm", "model_ln_f_g", "model_ln_f_b"),
+        "last_layernorm * gain + bias",
+        rows,
+    )
+    head = [last_row(block_output, every_row=every_row), normal, scaled]
+    head.append(scored(embeddings, "predicted_embedding", every_row=every_row))
+    return head if every_row else [*head, predicted_token()]
 
 
-def with_penalties(steps: list[Step]) -> list[Step]:
-    """The steps of a model that predicts after every token, and the penalty of each prediction (`targets` given)."""
-    words = "-ln(probability of the token that came)"
-    return [*steps, Step("penalties", "penalties", ops.LogLoss(), ("logits", "targets"), words, "text", "tokens")]
+def penalties(op: ops.Op, stage: str, words: str) -> Step:
+    """How wrong each prediction was (`targets` given)."""
+    place: dict[str, Any] = {"part": Part.LOSS, "role": Role.PENALTIES}
+    return Step("penalties", "penalties", op, (stage, TARGETS), words, Axis.PENALTY, Axis.TOKENS, **place)
 
 
-def matrix_steps(steps: list[Step]) -> list[Step]:
-    """Those that are computed from matrices: all but words, merges and tokens."""
-    return [step for step in steps if not isinstance(step.op, ops.Given)]
+def training_steps(made: Sequence[Step]) -> list[Step]:
+    """The steps of a model that predicts after every token, up to each prediction's penalty."""
+    (scores,) = (step.name for step in made if step.role is Role.LOGITS)
+    return [*made, penalties(ops.LogLoss(), scores, "-ln(probability of the token that came)")]
+
+
+# ------------------------------------------------------------------------------------------------ weights
+
+
+def table(n: int, d: int, rows: Axis, part: Part = Part.EMBEDDINGS) -> Weight:
+    """A row for each token or position."""
+    return Weight((n, d), Use.TABLE, rows, part)
+
+
+def position_table(config: Config) -> dict[str, Weight]:
+    """wpe, where positions are learned."""
+    if config.position != "learned":
+        return {}
+    return {WPE: table(config.n_ctx, config.n_embd, Axis.POSITIONS)}
+
+
+def linear(name: str, n_in: int, n_out: int, *, to_residual: bool = False, **place: Any) -> dict[str, Weight]:
+    """A matrix [in, out] and its bias."""
+    return {
+        f"{name}_w": Weight((n_in, n_out), Use.LINEAR, to_residual=to_residual, **place),
+        f"{name}_b": Weight((1, n_out), Use.BIAS, **place),
+    }
+
+
+def gain_bias(name: str, d: int, **place: Any) -> dict[str, Weight]:
+    return {f"{name}_g": Weight((1, d), Use.GAIN, **place), f"{name}_b": Weight((1, d), Use.BIAS, **place)}
+
+
+def block_weights(block: int, d: int) -> dict[str, Weight]:
+    h, place = f"model_h{block}_", {"part": Part.BLOCK, "block": block}
+    return {
+        **gain_bias(f"{h}ln_1", d, **place),
+        **linear(f"{h}attn_c_attn", d, 3 * d, **place),
+        **linear(f"{h}attn_c_proj", d, d, to_residual=True, **place),
+        **gain_bias(f"{h}ln_2", d, **place),
+        **linear(f"{h}mlp_c_fc", d, MLP_WIDTH * d, **place),
+        **linear(f"{h}mlp_c_proj", MLP_WIDTH * d, d, to_residual=True, **place),
+    }
+
+
+def weights(config: Config, *, untied: bool = False) -> dict[str, Weight]:
+    """Every matrix by name, in the files' order.
+
+    >>> [(name, weight.shape) for name, weight in list(weights(Config(1, 1, 4, 8, 16)).items())[:3]]
+    [('model_wte', (16, 4)), ('model_wpe', (8, 4)), ('model_h0_ln_1_g', (1, 4))]
+    """
+    d = config.n_embd
+    made = {WTE: table(config.n_vocab, d, Axis.VOCABULARY), **position_table(config)}
+    for block in range(config.n_layer):
+        made |= block_weights(block, d)
+    made |= gain_bias("model_ln_f", d)
+    return made | ({LM_HEAD: table(config.n_vocab, d, Axis.VOCABULARY, Part.HEAD)} if untied else {})
+
+
+def first_weight(
+    weight: Weight, config: Config, rng: np.random.Generator, deviation: float = FIRST_DEVIATION
+) -> np.ndarray:
+    """A weight before training: gains 1, biases 0, the rest drawn (what writes to the residual: less)."""
+    if weight.use is Use.GAIN:
+        return np.ones(weight.shape, np.float32)
+    if weight.use is Use.BIAS:
+        return np.zeros(weight.shape, np.float32)
+    spread = deviation / math.sqrt(2 * config.n_layer) if weight.to_residual else deviation
+    return (spread * rng.standard_normal(weight.shape)).astype(np.float32)
+
+
+KINDS = (
+    Kind(
+        "gpt2",
+        steps,
+        weights,
+        training_steps,
+        first_weight,
+        Defaults(2, 4, 64, 64, 2000, 32, 3e-3, 1e-4, 100, 0.1),
+    ),
+)

@@ -1,25 +1,22 @@
 """The same list in reverse: the gradient of every stage and every weight, by name.
 
 An operation returns its own derivatives only; the chain rule is the one loop here. The loss and the update of the
-weights are `train`'s business.
+weights belong in `training`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sheetgpt.models.gpt2 import Step, matrix_steps
+from sheetgpt.models.step import Step
+
+Matrices = Mapping[str, np.ndarray]
 
 
 def backward(
-    steps: list[Step],
-    values: Mapping[str, np.ndarray],
-    weights: Mapping[str, np.ndarray],
-    seeds: Mapping[str, np.ndarray],
-    *,
-    keep_stages: bool = True,
+    steps: Sequence[Step], values: Matrices, weights: Matrices, seeds: Matrices, *, keep_stages: bool = True
 ) -> dict[str, np.ndarray]:
     """The gradient of each stage and weight on which a seeded stage depends, under its name, in reverse order.
 
@@ -29,8 +26,8 @@ def backward(
     """
     gradients = dict(seeds)
     owned: set[str] = set()  # sums that this loop made itself: only those may be added to in place
-    for step in reversed(matrix_steps(steps)):
-        if step.name not in gradients:
+    for step in reversed(steps):
+        if step.is_given or step.name not in gradients:
             continue
         d_out = gradients[step.name] if keep_stages else gradients.pop(step.name)
         inputs = [values[name] if name in values else weights[name] for name in step.inputs]

@@ -1,58 +1,31 @@
-"""The forward run: steps, weights and token ids in, every stage's matrix out, and the Trace that shows them as frames.
+"""A run, stage by stage: a mapping from names to labelled DataFrames. Computing belongs in `forward`, labels in `frames`.
 
-Here: computing, overriding, resuming. Labels are `frames`', files are `dump`'s and `workbook`'s.
+Only `to_csv` and `to_excel` reach down to the rooms that write files, when they are called.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sheetgpt.bpe import MergeTrace
-from sheetgpt.errors import StageError
+from sheetgpt.bpe import MergeTrace, Tokenizer
+from sheetgpt.errors import UnknownStageError
+from sheetgpt.models import heads
 from sheetgpt.models.config import Config
-from sheetgpt.models.gpt2 import Step, matrix_steps
+from sheetgpt.models.sizes import Sizes
+from sheetgpt.models.step import Role, Step, Steps
 from sheetgpt.run import frames
+from sheetgpt.weights.folder import Weights
 
-NO_OVERRIDES: Mapping[str, np.ndarray] = {}
-HEAD_LAYOUTS = ("heads", "reference")
+if TYPE_CHECKING:
+    import pandas as pd
 
-
-def forward(
-    steps: list[Step],
-    weights: Mapping[str, np.ndarray],
-    given: Mapping[str, np.ndarray],
-    *,
-    dtype: np.dtype | str = np.float64,
-    overrides: Mapping[str, np.ndarray] = NO_OVERRIDES,
-    base: Mapping[str, np.ndarray] = NO_OVERRIDES,
-) -> dict[str, np.ndarray]:
-    """Every stage's matrix by name, in order, each read-only and of `dtype`.
-
-    given: the run's inputs, token ids [..., T] and positions [T] (`steps.INPUTS`).
-    overrides: matrices that replace a stage or a weight.
-    base: the stages of a run without the overrides; what doesn't depend on an override is taken from it.
-    """
-    values = dict(given)
-    changed = set(overrides)
-    for step in matrix_steps(steps):
-        if step.name in overrides:
-            value = overrides[step.name]
-        elif step.name in base and not changed.intersection(step.inputs):
-            value = base[step.name]
-        else:
-            inputs = [
-                values[name] if name in values else overrides.get(name, weights.get(name)) for name in step.inputs
-            ]
-            value = step.op.value(*inputs)
-            changed.add(step.name)
-        matrix = np.asarray(value, dtype).view()
-        matrix.flags.writeable = False
-        values[step.name] = matrix
-    return values
+NO_NAMES: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,25 +40,25 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Trace(Mapping):
+class Trace(Mapping[str, "pd.DataFrame"]):
     """One run, stage by stage: a mapping from a stage's name to its labelled DataFrame, in the order of the data.
 
     `trace.array(name)` is the matrix without labels; frames are made when asked for and share it.
     """
 
     config: Config
-    steps: list[Step]
-    arrays: Mapping[str, np.ndarray]  # `final_tokens` holds the token ids [T]
+    steps: Steps
+    arrays: Mapping[str, np.ndarray]  # of the tokens' stage: the ids [T]
     labels: frames.Labels
     prompt: str | None = None
     merges: MergeTrace | None = None  # of the prompt; None where the run began with token ids
-    weights_folder: Path | None = None
-    overridden: tuple[str, ...] = ()
-    _by_name: dict[str, Step] = field(init=False, repr=False)
+    weights: Weights | None = None  # the model's own, as they are without overrides
+    tokenizer: Tokenizer | None = None
+    overridden: tuple[str, ...] = NO_NAMES
 
-    def __post_init__(self):
-        shown = {step.name: step for step in self.steps if step.name in self.arrays or self.merges is not None}
-        object.__setattr__(self, "_by_name", shown)
+    @cached_property
+    def _by_name(self) -> dict[str, Step]:
+        return {step.name: step for step in self.steps if step.name in self.arrays or self.merges is not None}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._by_name)
@@ -96,71 +69,90 @@ class Trace(Mapping):
     def __contains__(self, name: object) -> bool:
         return name in self._by_name
 
-    def __getitem__(self, name: str):
-        step = self.step(name)
-        if step.rows == "text":
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        if self.step(name).is_text:
             return self._text_frame(name)
-        matrix = self.array(name)
-        return frames.to_frame(matrix, *self.axes(name))
+        return frames.to_frame(self.array(name), *self.axes(name))
 
     def step(self, name: str) -> Step:
         """The step of that name. Raises StageError (a KeyError too) that lists names like it."""
         try:
             return self._by_name[name]
         except KeyError:
-            raise unknown_stage(name, self._by_name) from None
+            raise UnknownStageError(name, self._by_name) from None
 
     def array(self, name: str) -> np.ndarray:
         """The stage's matrix [rows, columns] without labels, read-only; `final_tokens` as ids [T]."""
         self.step(name)
         return self.arrays[name]
 
-    def axes(self, name: str) -> tuple[frames.Axis, frames.Axis]:
+    def axes(self, name: str) -> tuple[frames.AxisLabels, frames.AxisLabels]:
         """The labels of a matrix stage: (rows, columns)."""
         step, (rows, columns) = self.step(name), self.array(name).shape
         return self.labels.rows(step, rows), self.labels.columns(step, columns)
 
+    def role(self, role: Role) -> np.ndarray:
+        """The array of the stage that has this role."""
+        return self.arrays[self.steps.name(role)]
+
     @property
     def dtype(self) -> np.dtype:
-        return self.arrays["logits"].dtype
+        return self.role(Role.LOGITS).dtype
 
     @property
     def token_ids(self) -> list[int]:
-        return self.arrays["final_tokens"].tolist()
+        return self.role(Role.TOKENS).tolist()
 
     @property
     def tokens(self) -> list[str]:
         return list(self.labels.tokens)
 
-    def text_table(self, name: str) -> list[list]:
+    @cached_property
+    def sizes(self) -> Sizes:
+        """The sizes of every stage of this run."""
+        untied = self.weights is not None and self.weights.untied
+        return Sizes(self.config, len(self.token_ids), self.tokens, untied)
+
+    @property
+    def weights_folder(self) -> Path | None:
+        return self.weights.folder if self.weights is not None else None
+
+    # -------------------------------------------------------------------------------------------- texts
+
+    def text_table(self, name: str) -> list[list[Any]]:
         """A stage of words, merges or tokens as the reference lays it out, row by row."""
-        if name == "separated_into_words":
-            return [self.merges.words]
-        if name == "prompt_to_tokens":
-            return self.merges.table()
-        if name == "final_tokens":
+        role = self.step(name).role
+        if role is Role.TOKENS:
             return [self.tokens, self.token_ids]
-        best, token_id = self.arrays["predicted_token"][:, 0]
+        if role is Role.PREDICTION:
+            return self.prediction_table()
+        assert self.merges is not None  # noqa: S101 - else the stage would not be there
+        return [self.merges.words] if role is Role.WORDS else self.merges.table()
+
+    def prediction_table(self) -> list[list[Any]]:
+        best, token_id = self.role(Role.PREDICTION)[:, 0]
         token = self.labels.vocabulary()[int(token_id)]
         return [["Maximum logit value:", float(best)], ["Token ID:", int(token_id)], ["Predicted Token:", token]]
 
-    def text_labels(self, name: str, count: int) -> Sequence:
+    def text_labels(self, name: str, count: int) -> Sequence[Any]:
         """The row labels of a text stage's table, which has `count` rows."""
-        return ["Tokens", "Token IDs"] if name == "final_tokens" else range(count)
+        return ["Tokens", "Token IDs"] if self.step(name).role is Role.TOKENS else range(count)
 
-    def _text_frame(self, name: str):
+    def _text_frame(self, name: str) -> pd.DataFrame:
         import pandas as pd
 
         table = self.text_table(name)
         return pd.DataFrame(table, dtype=object, index=self.text_labels(name, len(table)))
 
+    # -------------------------------------------------------------------------------------------- the answer
+
     @property
     def predicted_token(self) -> str:
-        return self.text_table("predicted_token")[2][1]
+        return self.prediction_table()[2][1]
 
     def predictions(self, count: int = 10) -> list[Prediction]:
         """The most probable next tokens; of equals, the smaller id first."""
-        logits = self.arrays["logits"][:, -1].astype(np.float64)
+        logits = self.role(Role.LOGITS)[:, -1].astype(np.float64)
         weights = np.exp(logits - logits.max())
         probabilities = weights / weights.sum()
         best = np.argsort(-logits, kind="stable")[:count].tolist()
@@ -170,27 +162,32 @@ class Trace(Mapping):
             for rank, i in enumerate(best, start=1)
         ]
 
-    def to_csv(self, folder: str | Path, *, head_layout: str = "heads") -> Path:
+    # -------------------------------------------------------------------------------------------- files
+
+    def to_csv(self, folder: str | Path, *, head_layout: str = heads.HEADS) -> Path:
         """Write `FOLDER/STAGE.csv` for every stage and `FOLDER/manifest.json`. Returns the folder."""
         from sheetgpt.dump import write_folder
 
         return write_folder(self, Path(folder), head_layout=head_layout)
 
-    def to_excel(self, path: str | Path, *, head_layout: str = "heads") -> Path:
-        """Write the workbook. Returns its path."""
+    def to_excel(
+        self,
+        path: str | Path,
+        *,
+        formulas: bool = False,
+        head_layout: str = heads.HEADS,
+        max_tokens: int | None = None,
+        blocks: range | None = None,
+    ) -> Path:
+        """Write the workbook. Returns its path. Raises DumpError where it can't be, or can't be written.
+
+        formulas: every stage a live formula, the weights on tabs; max_tokens: with room for so many tokens;
+        blocks: only these blocks.
+        """
+        if formulas:
+            from sheetgpt.sheets.live.write import write_live_workbook
+
+            return write_live_workbook(self, Path(path), max_tokens=max_tokens, blocks=blocks)
         from sheetgpt.sheets.values import write_workbook
 
         return write_workbook(self, Path(path), head_layout=head_layout)
-
-
-class UnknownStageError(StageError, KeyError):
-    """No such stage: a StageError for the command line, a KeyError for whoever treats a trace as a mapping."""
-
-    __str__ = StageError.__str__
-
-
-def unknown_stage(name: str, known) -> UnknownStageError:
-    from difflib import get_close_matches
-
-    like = get_close_matches(str(name), list(known), n=3) or list(known)[:3]
-    return UnknownStageError(f"no stage is called {name!r}; did you mean {', '.join(like)}?")

@@ -1,12 +1,11 @@
 """The folder of CSV matrices: which files there are, reading them (through the cache) and writing them.
 
-Here: names and shapes, the constants of a folder that has none, and every complaint about files that lack, are torn
-or misshapen. Numbers are `decimals`' business, copies `cache`'s, published checkpoints `convert`'s, tokens `bpe`'s.
+Here: the constants of a folder that has none, and every complaint about files that are missing, torn or misshapen.
+What a model's matrices are belongs in `models`, numbers and copies in `files`, published checkpoints in `convert`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -19,11 +18,11 @@ import numpy as np
 from sheetgpt import decimals
 from sheetgpt.cache import Cache
 from sheetgpt.errors import WeightsError
-from sheetgpt.models import ladder
 from sheetgpt.models.config import CONSTANTS_FILE, REFERENCE_HEAD_SIZE, Config
+from sheetgpt.models.gpt2 import LM_HEAD, WPE, WTE
+from sheetgpt.models.kinds import known_names, matrix_shapes
 from sheetgpt.unfinished import UNFINISHED, Journal, unfinished, write_file
 
-WTE, WPE, LM_HEAD = "model_wte", "model_wpe", "model_lm_head"
 EMBEDDED = "embedded"  # the name of the model that ships with sheetgpt
 DTYPES = ("float32", "float64")
 READERS = 2  # CSVs read at once: one is parsed while another is read from and written to the disk
@@ -73,30 +72,6 @@ def named_folder(name: str | Path) -> Path:
     """The folder that `folder_name` has named."""
     folder = Path(name)
     return embedded_folder() if str(name) == EMBEDDED and not folder.is_dir() else folder
-
-
-def matrix_shapes(config: Config, untied: bool = False) -> dict[str, tuple[int, int]]:
-    """The name of every matrix -> its (rows, columns), in the files' order.
-
-    >>> list(matrix_shapes(Config(1, 1, 4, 8, 16)).items())[:3]
-    [('model_wte', (16, 4)), ('model_wpe', (8, 4)), ('model_h0_ln_1_g', (1, 4))]
-    """
-    if config.model != "gpt2":
-        return ladder.matrix_shapes(config)
-    d = config.n_embd
-    shapes = {WTE: (config.n_vocab, d)}
-    if config.position == "learned":
-        shapes[WPE] = (config.n_ctx, d)
-    for i in range(config.n_layer):
-        h = f"model_h{i}_"
-        shapes |= {h + "ln_1_g": (1, d), h + "ln_1_b": (1, d)}
-        shapes |= {h + "attn_c_attn_w": (d, 3 * d), h + "attn_c_attn_b": (1, 3 * d)}
-        shapes |= {h + "attn_c_proj_w": (d, d), h + "attn_c_proj_b": (1, d)}
-        shapes |= {h + "ln_2_g": (1, d), h + "ln_2_b": (1, d)}
-        shapes |= {h + "mlp_c_fc_w": (d, 4 * d), h + "mlp_c_fc_b": (1, 4 * d)}
-        shapes |= {h + "mlp_c_proj_w": (4 * d, d), h + "mlp_c_proj_b": (1, d)}
-    shapes |= {"model_ln_f_g": (1, d), "model_ln_f_b": (1, d)}
-    return shapes | ({LM_HEAD: (config.n_vocab, d)} if untied else {})
 
 
 def read_config(folder: Path) -> Config:
@@ -213,18 +188,19 @@ def _inferred_config(folder: Path) -> Config:
 
 
 def infer_config(where: Path, names: Collection[str], shape: Callable[[str], tuple[int, int]]) -> Config:
-    """The constants told by the matrices there are and the shapes of two of them, as the reference has it."""
-    lacking = [name for name in (WTE, WPE) if name not in names]
-    blocks = [int(found[1]) for found in (re.match(r"model_h(\d+)_", name) for name in names) if found]
-    if lacking or not blocks:
-        raise WeightsError(f"{where} lacks {(lacking or ['model_h0_ln_1_g'])[0]}.csv: {AGAIN}")
+    """The constants inferred from the matrices there are and the shapes of two of them, as the reference has it."""
+    missing = [name for name in (WTE, WPE) if name not in names]
+    known = known_names(names)
+    in_blocks = any(known.weights[name].block is not None for name in names if name in known.weights)
+    if missing or not in_blocks:
+        raise WeightsError(f"{where} lacks {(missing or ['model_h0_ln_1_g'])[0]}.csv: {AGAIN}")
     n_vocab, n_embd = shape(WTE)
     if n_embd % REFERENCE_HEAD_SIZE:
         raise WeightsError(
             f"{where} has no {CONSTANTS_FILE}, and its n_embd {n_embd} is no multiple of {REFERENCE_HEAD_SIZE}, "
             f"the reference's head size: write {CONSTANTS_FILE} with n_layer, n_head, n_embd, n_ctx and n_vocab"
         )
-    return Config(max(blocks) + 1, n_embd // REFERENCE_HEAD_SIZE, n_embd, shape(WPE)[0], n_vocab)
+    return Config(known.count_blocks(names), n_embd // REFERENCE_HEAD_SIZE, n_embd, shape(WPE)[0], n_vocab)
 
 
 @contextmanager

@@ -1,0 +1,151 @@
+"""What a model is by its name: its steps, its weights, how it learns. A model is one file that holds its `KINDS`.
+
+`config.MODELS` says which file. Here too what readers ask of any model: the lists that follow from its constants, and
+which names belong to a stage or weight of ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import import_module
+from typing import Protocol
+
+import numpy as np
+
+from sheetgpt.models.config import MODELS, POSITIONS, Config
+from sheetgpt.models.step import Step, Steps, Weight
+
+Shape = tuple[int, int]
+MOST_BLOCKS = 1000  # that a stage's name is believed to count
+
+
+class StepsOf(Protocol):
+    """A model's steps from its constants. untied, every_row: as in `model_steps`."""
+
+    def __call__(self, config: Config, *, untied: bool = ..., every_row: bool = ...) -> list[Step]: ...
+
+
+class WeightsOf(Protocol):
+    """A model's weights from its constants, in the files' order."""
+
+    def __call__(self, config: Config, *, untied: bool = ...) -> dict[str, Weight]: ...
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """The constants and settings with which a model is trained unless others are given."""
+
+    n_layer: int = 1
+    n_head: int = 1
+    n_embd: int = 1
+    n_ctx: int = 32
+    steps: int = 1000
+    batch: int = 32
+    learning_rate: float = 0.01
+    min_learning_rate: float = 1e-4
+    warmup: int = 0
+    weight_decay: float = 0.0
+    optimizer: str = "adamw"
+    gradient: str = "backprop"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A model by its name."""
+
+    name: str
+    steps: StepsOf
+    weights: WeightsOf
+    training_steps: Callable[[Sequence[Step]], list[Step]]  # of those that predict after every token
+    first_weight: Callable[[Weight, Config, np.random.Generator], np.ndarray]
+    defaults: Defaults
+    attends: bool = True  # a token's position matters to it, and its context ends
+    plain_shares: bool = False  # its weights are parts of a sum: they stay above 0, and nudging each is shown
+
+
+def kind(name: str) -> Kind:
+    """The model of that name."""
+    found: Sequence[Kind] = import_module(MODELS[name]).KINDS
+    return next(one for one in found if one.name == name)
+
+
+def kind_of(config: Config) -> Kind:
+    return kind(config.model)
+
+
+def model_steps(config: Config, *, untied: bool = False, every_row: bool = False) -> Steps:
+    """The steps of the model that the constants name, in order.
+
+    untied: the language head has a matrix of its own.
+    every_row: predict after every token, as training does, instead of only after the last.
+    """
+    return Steps(kind_of(config).steps(config, untied=untied, every_row=every_row))
+
+
+def training_steps(config: Config, *, untied: bool = False) -> Steps:
+    """The steps of a model that predicts after every token, up to each prediction's penalty (`targets` given)."""
+    found = kind_of(config)
+    return Steps(found.training_steps(found.steps(config, untied=untied, every_row=True)))
+
+
+def weights_of(config: Config, *, untied: bool = False) -> dict[str, Weight]:
+    """What each weight matrix is, by name, in the files' order."""
+    return kind_of(config).weights(config, untied=untied)
+
+
+def matrix_shapes(config: Config, untied: bool = False) -> dict[str, Shape]:
+    """The name of every matrix -> its (rows, columns), in the files' order.
+
+    >>> list(matrix_shapes(Config(1, 1, 4, 8, 16)).items())[:2]
+    [('model_wte', (16, 4)), ('model_wpe', (8, 4))]
+    """
+    return {name: weight.shape for name, weight in weights_of(config, untied=untied).items()}
+
+
+def has_last_position(config: Config) -> bool:
+    """Do positions end with the table, at n_ctx? Else a longer context can be read, if less well."""
+    return config.position == "learned" and kind_of(config).attends
+
+
+# ------------------------------------------------------------------------------------------------ names of any model
+
+
+@dataclass(frozen=True)
+class Known:
+    """The stages and weights of every model of ours with so many blocks: what each name stands for."""
+
+    stages: dict[str, Step]
+    weights: dict[str, Weight]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.stages or name in self.weights
+
+    def among(self, names: Iterable[str]) -> list[str]:
+        return [name for name in names if name in self]
+
+    def count_blocks(self, names: Iterable[str]) -> int:
+        """The number of blocks that these names tell of, at least 1."""
+        found = (self.stages.get(name) or self.weights.get(name) for name in names)
+        return 1 + max((one.block for one in found if one is not None and one.block is not None), default=0)
+
+
+def known_names(names: Collection[str]) -> Known:
+    """What names stand for that may be those of stages and weights. GPT-2's come first where models share one."""
+    numbers = [int(number) for name in names for number in re.findall(r"\d{1,6}", name)]
+    return _known(min(MOST_BLOCKS, 1 + max(numbers, default=0)))
+
+
+@cache
+def _known(n_layer: int) -> Known:
+    stages: dict[str, Step] = {}
+    weights: dict[str, Weight] = {}
+    small = Config(n_layer, 1, 2, 1, 1)
+    for model in reversed(MODELS):
+        for position in POSITIONS:
+            config = replace(small, model=model, position=position)
+            weights |= weights_of(config, untied=True)
+            stages |= {step.name: step for step in model_steps(config)}
+    return Known(stages, weights)
