@@ -50,6 +50,17 @@ class Op:
     piece: ClassVar[str] = "matrix"  # what a formula fills: "matrix", "row", "column", "head", "cell" ("cells": a list)
     all_rows: ClassVar[tuple[int, ...]] = ()  # inputs that a single new row needs whole: a decoder caches them
 
+    masked: ClassVar[bool] = False
+    shares: ClassVar[bool] = False
+
+    @property
+    def groups(self) -> int:
+        return getattr(self, "n_head", 1)
+
+    def shape(self, *shapes):
+        made = [np.zeros(s, int) if len(s) == 1 else np.ones(s) for s in shapes]
+        return self.value(*made).shape
+
     def value(self, *inputs: np.ndarray) -> np.ndarray:
         raise NotImplementedError
 
@@ -74,6 +85,14 @@ def row_means(x: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:  # [...
 def row_maxima(x: np.ndarray) -> np.ndarray:  # [..., n] -> [..., 1]
     """The maximum of each row, by its place: numpy finds that in half the time."""
     return np.take_along_axis(x, x.argmax(-1, keepdims=True), -1)
+
+
+MASKED_BELOW = -1e9  # -1e10, a type's minimum, -inf: whatever number a port masks with
+
+
+def masked_cells(numbers: np.ndarray) -> np.ndarray:  # [rows, columns] -> bool of that shape
+    """Cells that hold any port's mark of "may not look": about -1e10, the type's minimum, -inf, or nothing."""
+    return np.isnan(numbers) | (numbers <= MASKED_BELOW)
 
 
 def column_sums(x: np.ndarray) -> np.ndarray:  # [m, n] -> [1, n]
@@ -176,6 +195,7 @@ class CausalMask(Op):
     """0 where a token may look (itself and before), -1e10 where it would look ahead."""
 
     all_rows = (1,)
+    masked = True
 
     def value(self, positions, keys):  # [Tq], [Tk] -> [Tq, Tk]
         return np.where(keys[None, :] > positions[:, None], MASKED, 0.0)
@@ -381,6 +401,7 @@ class AttentionScores(Op):
     n_head: int
     all_rows = (1,)
     piece = "head"
+    masked = True
 
     def scale(self, width: int) -> float:
         return sqrt(width // self.n_head)
@@ -409,6 +430,7 @@ class Softmax(Op):
 
     groups: int = 1
     piece = "cell"
+    shares = True
 
     def value(self, x):  # [..., T, groups n] -> [..., T, groups n]
         grouped = x.reshape(*x.shape[:-1], self.groups, -1)
@@ -570,6 +592,7 @@ class Shares(Op):
     """Each column divided by its sum: weights to probabilities, plainly."""
 
     piece = "column"
+    shares = True
 
     def value(self, x):  # [..., n_vocab, R] -> [..., n_vocab, R]
         return x / x.sum(-2, keepdims=True)
@@ -586,6 +609,7 @@ class SoftmaxColumns(Op):
     """Each column's exponentials divided by their sum: scores to probabilities."""
 
     piece = "column"
+    shares = True
 
     def value(self, x):  # [..., n_vocab, R] -> [..., n_vocab, R]
         powers = np.exp(x - x.max(-2, keepdims=True))
