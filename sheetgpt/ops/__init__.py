@@ -1,0 +1,112 @@
+"""The operations that models are made of, by topic; every operation whole in one place, its views side by side.
+
+`base` says what the views are. No operation changes its inputs, and a result that is a view of an input (`Copy`,
+`Columns`) says so by being one. Which operation follows which belongs in `steps` and `ladder`, labels in
+`frames`, running in `forward` and `backward`.
+"""
+
+from sheetgpt.ops.activation import GELU_CUBIC, GELU_SLOPE, Gelu, Relu
+from sheetgpt.ops.attention import (
+    MASKED,
+    MASKED_BELOW,
+    AttentionMix,
+    AttentionScores,
+    CausalMask,
+    Softmax,
+    masked_cells,
+    matmul_heads,
+    row_maxima,
+    split_heads,
+)
+from sheetgpt.ops.base import (
+    Array,
+    Box,
+    Formulas,
+    Given,
+    GradientReference,
+    Gradients,
+    InputFormulas,
+    Op,
+    Piece,
+    Reference,
+    Shape,
+    column_sums,
+    rows_of,
+)
+from sheetgpt.ops.embedding import POSITION_BASE, AddRows, Rotate, Sinusoids, TakeRows, add_at_rows, angles
+from sheetgpt.ops.head import BestToken, LastRow, ScoreTokens
+from sheetgpt.ops.ladder import Log, Shares, SoftmaxColumns, Spread, Turn, Window
+from sheetgpt.ops.linear import Add, Columns, Copy, Linear, Project
+from sheetgpt.ops.loss import LogLoss, Missed, Penalty, Surprise, spread_at_targets
+from sheetgpt.ops.norm import (
+    LAYER_NORM_EPSILON,
+    LAYER_NORM_EPSILON_TEXT,
+    Normalize,
+    NormalizeRms,
+    ScaleShift,
+    root_mean_square,
+    row_means,
+)
+
+__all__ = [
+    "GELU_CUBIC",
+    "GELU_SLOPE",
+    "LAYER_NORM_EPSILON",
+    "LAYER_NORM_EPSILON_TEXT",
+    "MASKED",
+    "MASKED_BELOW",
+    "POSITION_BASE",
+    "Add",
+    "AddRows",
+    "Array",
+    "AttentionMix",
+    "AttentionScores",
+    "BestToken",
+    "Box",
+    "CausalMask",
+    "Columns",
+    "Copy",
+    "Formulas",
+    "Gelu",
+    "Given",
+    "GradientReference",
+    "Gradients",
+    "InputFormulas",
+    "LastRow",
+    "Linear",
+    "Log",
+    "LogLoss",
+    "Missed",
+    "Normalize",
+    "NormalizeRms",
+    "Op",
+    "Penalty",
+    "Piece",
+    "Project",
+    "Reference",
+    "Relu",
+    "Rotate",
+    "ScaleShift",
+    "ScoreTokens",
+    "Shape",
+    "Shares",
+    "Sinusoids",
+    "Softmax",
+    "SoftmaxColumns",
+    "Spread",
+    "Surprise",
+    "TakeRows",
+    "Turn",
+    "Window",
+    "add_at_rows",
+    "angles",
+    "column_sums",
+    "masked_cells",
+    "matmul_heads",
+    "root_mean_square",
+    "row_maxima",
+    "row_means",
+    "rows_of",
+    "split_heads",
+    "spread_at_targets",
+]
