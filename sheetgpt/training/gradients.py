@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from sheetgpt.errors import SheetGPTError
 from sheetgpt.models.gpt2 import Step
 from sheetgpt.run.backward import backward
 from sheetgpt.run.trace import forward
+from sheetgpt.ops import Penalty
 from sheetgpt.training import scalar
 
 METHODS = ("backprop", "numeric", "value")
@@ -41,6 +43,11 @@ class Loss:
         counts = targets[..., None, :] >= 0
         given = {"final_tokens": ids, "positions": np.arange(ids.shape[-1]), "targets": targets}
         return cls(steps, given, counts / counts.sum())
+
+    @property
+    def penalty(self) -> Penalty:
+        """The operation that makes the penalties."""
+        return cast("Penalty", self.steps[-1].op)
 
     def values(self, weights: Matrices) -> dict[str, np.ndarray]:
         return forward(self.steps, weights, self.given)

@@ -129,9 +129,9 @@ class Training:
 
     def loss_table(self, step: OneStep) -> list[LossRow]:
         penalties = step.stages["penalties"][0]
-        is_missed = self.model.config.model == "die"
+        probability = self.loss.penalty.probability
         return [
-            LossRow(position, context, coming, 1 - penalty if is_missed else math.exp(-penalty), penalty, share)
+            LossRow(position, context, coming, probability(penalty), penalty, share)
             for position, (context, coming, penalty, share) in enumerate(
                 zip(self.example.context, self.example.coming, penalties.tolist(), self.example.share, strict=True)
             )

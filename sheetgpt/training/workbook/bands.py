@@ -2,7 +2,7 @@
 
 A small model's step is one band of rows on the tab `training`, the next step's band under it; with formulas,
 everything follows from the word that is typed in. A larger model's one step stands on tabs, matrix under matrix, as
-values. What the formulas say is `ops`' and `gradient_formulas`' business; the numbers come from `train_step`.
+values. What the formulas say stands in `ops`; the numbers come from `training.step`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from sheetgpt.errors import DumpError
+from sheetgpt.ops import Box
 from sheetgpt.training.optimizers import is_decayed
 from sheetgpt.training.step import NUDGE_SHOWN, OneStep, Training
 from sheetgpt.training.workbook.tabs import LOSS, Cells, Labels, OnTabs, TrainingBook
 from sheetgpt.workbook import style
 from sheetgpt.workbook.cells import Numbers
-from sheetgpt.workbook.gradient_formulas import GRADIENTS, Matrix, gradient_formulas
 from sheetgpt.workbook.places import LABEL_COLUMNS, Area, cell
-from sheetgpt.workbook.references import Box, Names, Source, formulas
+from sheetgpt.workbook.references import GradientInput, Names, Source, formulas
 
 TRAINING, VOCABULARY, POSITIONS = "training", "vocabulary", "positions"
 WIDEST_BAND = 6000  # columns; a model whose step is wider stands on tabs
@@ -37,9 +37,8 @@ def is_small(training: Training) -> bool:
 
 
 def can_be_live(training: Training) -> bool:
-    """Is the model small enough, and has every operation its gradient as a formula?"""
-    ops = [step.op for step in training.loss.steps if step.name in training.steps[0].stages]
-    return is_small(training) and all(type(op) in GRADIENTS for op in ops)
+    """Can its gradients be formulas? Those of a step that fits into one band."""
+    return is_small(training)
 
 
 def write_training(training: Training, path: Path, *, live: bool = False) -> Path:
@@ -238,13 +237,13 @@ class _InBands(TrainingBook):
         """The formulas of every matrix of a step."""
         found: dict[str, Cells] = {}
         if previous:  # the weights are those after the step before
-            found |= {name: {(0, 0, *matrix.shape): f"{self.name_in(previous, f'new_{name}')}"}
+            found |= {name: {(0, 0, *matrix.shape): previous[f"new_{name}"].name}
                       for name, matrix in step.weights.items()}  # fmt: skip
         for one in self.training.loss.steps:
             if one.name in step.stages:
                 sources = [self.sources[name] for name in one.inputs]
                 out = self.sources[one.name].area
-                found[one.name] = {piece.box: text for piece, text, _ in formulas(one.op, out, sources, self.names)}
+                found[one.name] = {slot.box: text for slot, text, _ in formulas(one.op, out, sources, self.names)}
         found["d_penalties"] = {(0, 0, 1, len(self.example.ids)): "share"}
         found |= self.backward_formulas()
         for name in step.weights:
@@ -253,11 +252,8 @@ class _InBands(TrainingBook):
             found |= self.nudge_formulas(step, prefix)
         return found
 
-    def name_in(self, sources: dict[str, Source], name: str) -> str:
-        return str(Matrix(sources[name], TRAINING, self.names))
-
-    def matrix(self, name: str) -> Matrix:
-        return Matrix(self.sources[name], TRAINING, self.names)
+    def matrix(self, name: str) -> GradientInput:
+        return GradientInput(self.sources[name], TRAINING)
 
     def backward_formulas(self) -> dict[str, Cells]:
         found: dict[str, Cells] = {}
@@ -265,7 +261,7 @@ class _InBands(TrainingBook):
             if f"d_{one.name}" not in self.sources:
                 continue
             inputs = [self.matrix(name) for name in one.inputs]
-            given = gradient_formulas(one.op, self.matrix(f"d_{one.name}"), self.matrix(one.name), *inputs)
+            given = one.op.gradient_formula(self.matrix(f"d_{one.name}"), self.matrix(one.name), *inputs)
             for name, cells in zip(one.inputs, given, strict=True):
                 if cells:
                     summed(found.setdefault(f"d_{name}", {}), cells)
@@ -280,8 +276,8 @@ class _InBands(TrainingBook):
             return {f"new_{name}": {box: f"{kept}-learning_rate*{d}"}}
         mean, square = f"(1-beta1)*{d}", f"(1-beta2)*{d}^2"
         if previous:
-            mean = f"beta1*{self.name_in(previous, f'mean_{name}')}+{mean}"
-            square = f"beta2*{self.name_in(previous, f'square_{name}')}+{square}"
+            mean = f"beta1*{previous[f'mean_{name}'].name}+{mean}"
+            square = f"beta2*{previous[f'square_{name}'].name}+{square}"
         t = step.number
         moved = f"({self.matrix(f'mean_{name}')}/(1-beta1^{t}))"
         spread = f"(SQRT({self.matrix(f'square_{name}')}/(1-beta2^{t}))+epsilon)"
@@ -311,7 +307,6 @@ class _InBands(TrainingBook):
         for column, text in enumerate(("position", "context", "target", "probability", "penalty", "share")):
             book.text(LOSS, 2, column, text, "table head")
         penalties, count = self.first_penalties, len(self.example.ids)
-        is_die = self.training.model.config.model == "die"
         rows = self.training.loss_table(first)
         for k in range(count if self.live else len(rows)):
             at, used = 3 + k, k < len(rows)
@@ -319,7 +314,7 @@ class _InBands(TrainingBook):
             values.append(rows[k].share if used else 0.0)
             areas = [self.given[name].part(column=k, columns=1).address() for name in ("context", "coming", "share")]
             penalty = penalties.part(column=k, columns=1).address()
-            probability = f"1-{penalty}" if is_die else f"EXP(-{penalty})"
+            probability = self.training.loss.penalty.probability_formula(penalty)
             texts = [str(k), areas[0], areas[1], probability, penalty]
             for column, (text, value) in enumerate(zip(texts, values, strict=False)):
                 self.put_live(at, column, f'IF({areas[2]}=0,"",{text})', value)

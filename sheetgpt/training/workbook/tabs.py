@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from sheetgpt.errors import DumpError
+from sheetgpt.ops import Box
 from sheetgpt.models.gpt2 import Step
 from sheetgpt.training.step import NUDGE_SHOWN, OneStep, Training, readable
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers, Table
 from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, MAX_COLUMNS, Area, tab_of, weight_tab
-from sheetgpt.workbook.references import Box
 
 LOSS, CHECK, GRAPH = "loss", "gradient_check", "value_graph"
 
