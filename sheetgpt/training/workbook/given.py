@@ -137,9 +137,8 @@ class Given:
             case Row.CONTEXT:
                 return f'IF({k}>LEN({WORD}),"",{before})' if k else self.end()
             case Row.ID:
-                return (
-                    f'IF({before}="",{self.end_id},{self.here(Row.TARGET, k - 1).range()})' if k else f"{self.end_id}"
-                )
+                target = self.here(Row.TARGET, k - 1).range() if k else ""
+                return f'IF({before}="",{self.end_id},{target})' if k else f"{self.end_id}"
             case Row.POSITION:
                 return f"{k}"
 

@@ -23,9 +23,8 @@ def matrix_names(areas: Mapping[str, Sequence[Area]]) -> list[str]:
     >>> matrix_names({"word": [word], "loss": [loss], "model_wte": [wte], "positions": [positions]})
     ['model_wte']
     """
-    return sorted(
-        (name for name, parts in areas.items() if holds_matrix(parts[0])), key=lambda name: order(areas[name])
-    )
+    names = [name for name, parts in areas.items() if holds_matrix(parts[0])]
+    return sorted(names, key=lambda name: order(areas[name]))
 
 
 def holds_matrix(area: Area) -> bool:
