@@ -8,7 +8,7 @@ import pytest
 from models import ODD_HEADS, ONE_BLOCK, SMALL, random_ids, write_random_model
 from sheetgpt import load_model
 from sheetgpt.errors import PromptError, StageError
-from sheetgpt.run.frames import from_reference_heads
+from sheetgpt.models import heads
 
 REFERENCE_TOLERANCE = 1e-11
 
@@ -31,8 +31,8 @@ def test_every_stage_equals_the_references_within_1e_11(reference):
     for name, matrix in expected.items():
         ours = trace.array(name)
         theirs = matrix
-        if trace.step(name).columns == "heads x keys":
-            theirs = from_reference_heads(matrix, trace.config.n_head)
+        if trace.step(name).by_head:
+            theirs = heads.unpadded(matrix, trace.config.n_head)
         masked = theirs < -1e9
         np.testing.assert_array_equal(ours < -1e9, masked, err_msg=name)
         np.testing.assert_allclose(ours[~masked], theirs[~masked], rtol=0, atol=REFERENCE_TOLERANCE, err_msg=name)
@@ -63,7 +63,7 @@ def test_a_trace_gives_every_stage_in_order_as_a_labelled_frame(reference):
 def test_a_frame_shares_the_matrix_and_neither_can_be_changed(small):
     trace = small.run(token_ids=[1, 2, 3])
     for name in trace:
-        if trace.step(name).rows != "text":
+        if not trace.step(name).is_text:
             assert np.shares_memory(trace[name].to_numpy(), trace.array(name)), name
             assert not trace.array(name).flags.writeable
 
