@@ -13,7 +13,7 @@ from command_line import sheetgpt
 from sheetgpt import load_model
 from sheetgpt.training.loss import measure
 
-PAGE = Path(__file__).parents[1] / "docs" / "learn.md"
+PAGE = Path(__file__).parents[2] / "docs" / "learn.md"
 
 
 def commands() -> list[str]:

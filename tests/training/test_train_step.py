@@ -14,13 +14,14 @@ from sheetgpt import load_model
 from sheetgpt.bpe import write_tables
 from sheetgpt.errors import DumpError, SheetGPTError
 from sheetgpt.models.config import Config
+from sheetgpt.training.example import example
 from sheetgpt.training.optimizers import Settings
-from sheetgpt.training.step import example, train_steps
-from sheetgpt.training.train import initial_weights
-from sheetgpt.training.workbook.bands import write_training
+from sheetgpt.training.step import train_steps
+from sheetgpt.training.trainer import initial_weights
+from sheetgpt.training.workbook.write import write_training
 from sheetgpt.weights.folder import write_weights
 from sheetgpt.workbook.reading.names import defined_names
-from test_ladder import DIE, VOCABULARY
+from models import DIE, VOCABULARY
 from workbooks import set_cell
 
 LIVE = ("die", "softmax", "bigram", "mlp", "attention", "gpt2")
