@@ -10,6 +10,7 @@ import openpyxl
 import pytest
 
 from command_line import sheetgpt
+from models import DIE, VOCABULARY
 from sheetgpt import load_model
 from sheetgpt.bpe import write_tables
 from sheetgpt.errors import DumpError, SheetGPTError
@@ -21,7 +22,6 @@ from sheetgpt.training.trainer import initial_weights
 from sheetgpt.training.workbook.write import write_training
 from sheetgpt.weights.folder import write_weights
 from sheetgpt.workbook.reading.names import defined_names
-from models import DIE, VOCABULARY
 from workbooks import set_cell
 
 LIVE = ("die", "softmax", "bigram", "mlp", "attention", "gpt2")
