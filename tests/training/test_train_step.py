@@ -22,6 +22,7 @@ from sheetgpt.training.trainer import initial_weights
 from sheetgpt.training.workbook.write import write_training
 from sheetgpt.weights.folder import write_weights
 from sheetgpt.workbook.reading.names import defined_names
+from training_books import assert_shows
 from workbooks import set_cell
 
 LIVE = ("die", "softmax", "bigram", "mlp", "attention", "gpt2")
@@ -43,29 +44,6 @@ def trained(folder, model: str, text: str = "ann", *, room: int = 0, **settings)
     loaded = write_model(folder, model)
     options = {"optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 0.0} | settings
     return train_steps(loaded, example(loaded, text, room=room), Settings(**{"steps": 1} | options), text)
-
-
-def numbers(path) -> dict[str, np.ndarray]:
-    """Every named area of a workbook that holds numbers only, as matrices."""
-    book, found = openpyxl.load_workbook(path, data_only=True), {}
-    for name, (area, *_) in defined_names(path).items():
-        rows = book[area.tab].iter_rows(
-            area.row + 1, area.row + area.rows, area.column + 1, area.column + area.columns, values_only=True
-        )
-        cells = [list(row) for row in rows]
-        if all(isinstance(value, int | float) for row in cells for value in row):
-            found[name] = np.array(cells, float)
-    return found
-
-
-def assert_shows(path, training) -> None:
-    """The workbook's named matrices are the training's, within 1e-9."""
-    shown = numbers(path)
-    for step in training.steps:
-        prefix = "" if step.number == 1 else f"step_{step.number}_"
-        for name, matrix in step.matrices.items():
-            np.testing.assert_allclose(shown[prefix + name], matrix, rtol=1e-9, atol=1e-9, err_msg=prefix + name)
-        assert shown[f"{prefix}loss"] == pytest.approx(step.loss, abs=1e-9)
 
 
 # ------------------------------------------------------------------------------------------------ numbers
