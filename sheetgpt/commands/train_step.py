@@ -49,13 +49,13 @@ def command(text, weights, token_ids, steps, dump_xlsx, formulas, dump_csv, expo
     from sheetgpt.training.example import example
     from sheetgpt.training.optimizers import Settings
     from sheetgpt.training.step import train_steps
-    from sheetgpt.training.workbook.write import can_be_live
+    from sheetgpt.training.workbook.write import is_small
 
     model = load_model(weights)
     options["optimizer"] = options["optimizer"] or kind_of(model.config).defaults.optimizer
     settings = Settings(steps=steps, **options)
     training = train_steps(model, example(model, text, token_ids, room=live_room(formulas)), settings, text)
-    if formulas and not can_be_live(training):
+    if formulas and not is_small(training):
         show.notice("This model is too large for gradients as formulas: they are dumped as values.")
         formulas, dump_xlsx = False, True
         training = train_steps(model, example(model, text, token_ids), settings, text)

@@ -17,11 +17,11 @@ from sheetgpt.bpe.words import spell
 from sheetgpt.diff.sides.side import Matrix, Source, is_blank, number_in
 from sheetgpt.errors import DumpError
 from sheetgpt.models.sizes import TEXT_STAGES, Setting, tell_setting
+from sheetgpt.ops import masked_cells
 
 if TYPE_CHECKING:
     from sheetgpt.diff.diagnosis import Diagnosis
 
-MASKED_BELOW = -1e9  # -1e10, a type's minimum, -inf: whatever number a port masks with
 EQUAL, DIFFERENT, NOT_COMPARED = "equal", "different", "missing"
 
 
@@ -205,11 +205,6 @@ class Comparison:
 def is_masked(name: str) -> bool:
     """May cells of this stage be masked?"""
     return name == "triangle_matrix" or name.endswith("_step_6")
-
-
-def masked_cells(numbers: np.ndarray) -> np.ndarray:  # [rows, columns] -> bool of that shape
-    """Cells that hold any port's mark of "may not look": about -1e10, the type's minimum, -inf, or nothing."""
-    return np.isnan(numbers) | (numbers <= MASKED_BELOW)
 
 
 def compare(

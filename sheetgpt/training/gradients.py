@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
 from sheetgpt.errors import SheetGPTError
 from sheetgpt.models.step import Role, Steps
+from sheetgpt.ops import Penalty
 from sheetgpt.run.backward import backward
 from sheetgpt.run.forward import forward
 from sheetgpt.training import scalar
@@ -45,6 +47,11 @@ class Loss:
     def penalties(self) -> str:
         """The name of the stage whose sum, each cell times its share, is the loss."""
         return self.steps.name(Role.PENALTIES)
+
+    @property
+    def penalty(self) -> Penalty:
+        """The operation that makes the penalties."""
+        return cast("Penalty", self.steps.of(Role.PENALTIES).op)
 
     def values(self, weights: Matrices) -> dict[str, np.ndarray]:
         return forward(self.steps, weights, self.given)

@@ -17,7 +17,6 @@ from sheetgpt.errors import TrainingError
 from sheetgpt.model import Model
 from sheetgpt.models.kinds import kind_of, training_steps, weights_of
 from sheetgpt.models.step import TARGETS, Step, Weight
-from sheetgpt.ops import Op
 from sheetgpt.training import optimizers, scalar
 from sheetgpt.training.example import Example
 from sheetgpt.training.gradients import Check, Loss, gradient_check
@@ -91,10 +90,10 @@ class Training:
 
     def loss_table(self, step: OneStep) -> list[LossRow]:
         seen, penalties = self.example, step.stages[self.loss.penalties][0].tolist()
-        op = self.loss.steps[self.loss.penalties].op
+        probability = self.loss.penalty.probability
         rows = zip(seen.context, seen.coming, penalties, seen.share, strict=True)
         return [
-            LossRow(position, context, coming, probability(op, penalty), penalty, share)
+            LossRow(position, context, coming, probability(penalty), penalty, share)
             for position, (context, coming, penalty, share) in enumerate(rows)
             if share
         ]
@@ -111,10 +110,6 @@ class Training:
     def value_graph(self) -> list[scalar.Node]:
         """The graph of Values of the first step, where gradients come from it; else empty."""
         return self.loss.graph(self.steps[0].weights)[0] if self.settings.gradient == "value" else []
-
-
-def probability(op: Op, penalty: float) -> float:
-    return 1 - penalty if type(op).__name__ == "Missed" else math.exp(-penalty)
 
 
 def constant_rate(settings: Settings) -> Settings:

@@ -22,6 +22,7 @@ SIZES = {
     "bigram": Config(1, 1, 1, 8, 6, model="bigram"),
     "mlp": Config(1, 1, 2, 3, 6, model="mlp"),
     "attention": Config(1, 1, 4, 8, 6, model="attention"),
+    "microgpt": Config(1, 2, 4, 8, 6, model="microgpt"),
     "gpt2": Config(1, 2, 4, 8, 6),
 }
 every_rung = pytest.mark.parametrize("model", MODELS)

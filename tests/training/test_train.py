@@ -163,7 +163,8 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(names, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("model", "most"), [("die", 0.937), ("softmax", 2.45), ("bigram", 1.6), ("mlp", 0.6), ("attention", 0.6)]
+    ("model", "most"),
+    [("die", 0.937), ("softmax", 2.45), ("bigram", 1.6), ("mlp", 0.6), ("attention", 0.6), ("microgpt", 0.6)],
 )
 def test_every_rung_learns_names_in_seconds_and_its_model_runs(model, most, names, tmp_path):
     dest = tmp_path / model

@@ -25,15 +25,16 @@ from sheetgpt.workbook.reading.names import defined_names
 from training_books import assert_shows
 from workbooks import set_cell
 
-LIVE = ("die", "softmax", "bigram", "mlp", "attention", "gpt2")
+LIVE = ("die", "softmax", "bigram", "mlp", "attention", "microgpt", "gpt2", "gpt2 sinusoidal", "gpt2 rotary")
 every_live = pytest.mark.parametrize("model", LIVE)
 
 
 def write_model(folder, model: str, seed: int = 1):
-    """A rung whose tokens are the letters `a i l e n .`, the die with the golden weights."""
+    """A rung whose tokens are the letters `a i l e n .`, the die with the golden weights; `gpt2 rotary` is one too."""
+    model, _, position = model.partition(" ")
     config = Config(1, 1, 1 if model != "mlp" else 2, 8 if model != "mlp" else 3, 6, model=model)
-    if model in {"attention", "gpt2"}:
-        config = Config(1, 2, 4, 8, 6, model=model)
+    if model in {"attention", "microgpt", "gpt2"}:
+        config = Config(1, 2, 4, 8, 6, model=model, position=position or "learned")
     weights = DIE if model == "die" else initial_weights(config, np.random.default_rng(seed))
     write_weights(folder, config, {name: np.asarray(matrix, np.float32) for name, matrix in weights.items()})
     write_tables(folder, [], list(VOCABULARY))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sheetgpt.models.gpt2 import Step, matrix_steps
+from sheetgpt.ops import Piece
 from sheetgpt.sheets.live import index as live_index
 from sheetgpt.sheets.live import merges as live_merges
 from sheetgpt.sheets.live import words as live_words
@@ -147,7 +148,7 @@ class Writer:
             self.write_matrix(place)
 
     def formulas_of(self, place: Place) -> list:
-        """(piece, formula, inputs) of a stage."""
+        """(slot, formula, inputs) of a stage."""
         step, out = place.step, place.area
         if step.name == "predicted_token":
             out = out.part(rows=2, column=1)
@@ -161,9 +162,8 @@ class Writer:
             self.book.put(Numbers(area.part(rows=self.count), matrix), "input matrix")
             self.blank(area.part(row=self.count), "input matrix")
         else:
-            texts = {
-                piece.box: guarded(step, formula, inputs, place) for piece, formula, inputs in self.formulas_of(place)
-            }
+            found = self.formulas_of(place)
+            texts = {slot.box: guarded(step, formula, inputs, place) for slot, formula, inputs in found}
             self.book.put(Formulas(area, self.cached(step, area), texts), "live number")
         if step.name == "logits":
             self.label_logits(area)
@@ -303,11 +303,11 @@ def guarded(step: Step, formula: str, inputs: Sequence[Input], place: Place) -> 
     """A formula that leaves cells empty where there is no token."""
     if step.rows != "tokens":
         return f'IF({N_TOKENS}=0,"",{formula})'
-    piece, by_key = inputs[0].piece, step.columns in ("keys", "heads x keys")
-    label = cell(place.area.row + piece.box[0], 0)  # the row's position
-    if piece.kind == "row":
+    slot, by_key = inputs[0].slot, step.columns in ("keys", "heads x keys")
+    label = cell(place.area.row + slot.box[0], 0)  # the row's position
+    if slot.piece == Piece.ROW:
         return f'IF({label}="","",{formula})'
-    if piece.kind == "cell":
+    if slot.piece == Piece.CELL:
         return f'IF({inputs[0].cell if by_key else label}="","",{formula})'
     used = "used*TRANSPOSE(used)" if by_key else "used"
     return f'IF({used},{formula},"")'

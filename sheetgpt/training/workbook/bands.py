@@ -162,14 +162,10 @@ class Bands(TrainingBook):
                 values = [k, one.context, one.target, one.probability, one.penalty, one.share]
             context, coming, share = (self.given.here(row, k).address() for row in (Row.CONTEXT, Row.COMING, Row.SHARE))
             penalty = self.penalties[0].part(column=k, columns=1).address()
-            texts = [str(k), context, coming, self.probability_formula(penalty), penalty]
+            texts = [str(k), context, coming, self.training.loss.penalty.probability_formula(penalty), penalty]
             for column, (text, value) in enumerate(zip(texts, values, strict=False)):
                 self.put_live(LOSS_ROW + k, column, f'IF({share}=0,"",{text})', value)
             self.put_live(LOSS_ROW + k, len(texts), share, values[-1])
-
-    def probability_formula(self, penalty: str) -> str:
-        op = self.training.loss.steps[self.training.loss.penalties].op
-        return f"1-{penalty}" if type(op).__name__ == "Missed" else f"EXP(-{penalty})"
 
     def put_live(self, row: int, column: int, formula: str, value: str | float) -> None:
         kind = "exact" if isinstance(value, float) else "plain"

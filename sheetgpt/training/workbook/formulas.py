@@ -9,25 +9,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sheetgpt.models.step import TARGETS
-from sheetgpt.ops import Op
+from sheetgpt.ops import Box
 from sheetgpt.training.matrices import What, in_step
 from sheetgpt.training.step import OneStep, Training
 from sheetgpt.training.workbook.given import SHARE
 from sheetgpt.training.workbook.layout import TRAINING
 from sheetgpt.training.workbook.shared import Cells
-from sheetgpt.workbook.gradient_formulas import GRADIENTS, Formulas, Matrix, gradient_formulas
-from sheetgpt.workbook.references import Box, Names, Source, formulas
+from sheetgpt.workbook.references import GradientInput, Names, Source, formulas
 
 Sources = Mapping[str, Source]
-
-
-def has_gradient_formula(op: Op) -> bool:
-    return type(op) in GRADIENTS
-
-
-def gradients_of(op: Op, d_out: Matrix, out: Matrix, inputs: list[Matrix]) -> list[Formulas | None]:
-    """For each input the formulas of its gradient."""
-    return gradient_formulas(op, d_out, out, *inputs)
 
 
 @dataclass(frozen=True)
@@ -62,7 +52,7 @@ class StepFormulas:
         found: dict[str, Cells] = {}
         for one in self.training.loss.steps.computed:
             sources, out = [self.sources[name] for name in one.inputs], self.sources[one.name].area
-            found[one.name] = {piece.box: text for piece, text, _ in formulas(one.op, out, sources, self.names)}
+            found[one.name] = {slot.box: text for slot, text, _ in formulas(one.op, out, sources, self.names)}
         return found
 
     def backward(self) -> dict[str, Cells]:
@@ -72,7 +62,7 @@ class StepFormulas:
                 continue
             inputs = [self.matrix(What.STAGE, name) for name in one.inputs]
             d_out, out = self.matrix(What.GRADIENT, one.name), self.matrix(What.STAGE, one.name)
-            for name, cells in zip(one.inputs, gradients_of(one.op, d_out, out, inputs), strict=True):
+            for name, cells in zip(one.inputs, one.op.gradient_formula(d_out, out, *inputs), strict=True):
                 if cells:
                     add(found.setdefault(What.GRADIENT.name_of(name), {}), cells)
         return {**found}
@@ -111,8 +101,8 @@ class StepFormulas:
             found[What.NUDGED_SLOPE][box] = f"({nudged.cell(row, 0)}-{loss})/nudge"
         return {what.name_of(name): cells for what, cells in found.items()}
 
-    def matrix(self, what: What, of: str) -> Matrix:
-        return Matrix(self.sources[what.name_of(of)], TRAINING, self.names)
+    def matrix(self, what: What, of: str) -> GradientInput:
+        return GradientInput(self.sources[what.name_of(of)], TRAINING)
 
 
 def add(found: dict[Box, str], cells: Iterable[tuple[Box, str]]) -> None:

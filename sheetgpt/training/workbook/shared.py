@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from sheetgpt.models.step import Axis
+from sheetgpt.ops import Box
 from sheetgpt.training.example import readable
 from sheetgpt.training.matrices import StepMatrix, What
 from sheetgpt.training.step import Training
@@ -20,7 +21,6 @@ from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers, Table
 from sheetgpt.workbook.places import INDEX, Area
-from sheetgpt.workbook.references import Box
 
 SIGNED = (What.GRADIENT, What.MEAN, What.SQUARE, What.NUDGED_SLOPE)  # shown as gradients are
 PARAMETERS = (What.WEIGHT, What.NEW, What.TARGET_SHARE, What.NUDGED_LOSS, What.NUDGED_SLOPE)  # shown as weights are

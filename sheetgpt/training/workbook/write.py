@@ -7,7 +7,6 @@ from pathlib import Path
 from sheetgpt.errors import DumpError
 from sheetgpt.training.step import Training
 from sheetgpt.training.workbook.bands import Bands
-from sheetgpt.training.workbook.formulas import has_gradient_formula
 from sheetgpt.training.workbook.tabs import OnTabs
 
 WIDEST_BAND = 6000  # columns; a model whose step is wider stands on tabs
@@ -20,14 +19,9 @@ def is_small(training: Training) -> bool:
     return width <= WIDEST_BAND
 
 
-def can_be_live(training: Training) -> bool:
-    """Is the model small enough, and has every operation its gradient as a formula?"""
-    return is_small(training) and all(has_gradient_formula(step.op) for step in training.loss.steps.computed)
-
-
 def write_training(training: Training, path: Path, *, live: bool = False) -> Path:
     """Write the workbook. Returns its path. Raises DumpError where it would be too large, or formulas can't be."""
-    if live and not can_be_live(training):
+    if live and not is_small(training):
         raise DumpError("this model is too large for gradients as formulas", remedy="dump it without --formulas")
     if live and training.settings.gradient != "backprop":
         raise DumpError("formulas are those of backprop", remedy="leave --gradient out")

@@ -1,12 +1,15 @@
-"""Laws over every operation: the gradient is the slope, inputs stay untouched, batches are rows of single runs."""
+"""Laws over every operation: the gradient is the slope, shapes are the values', inputs stay untouched, batches are rows
+of single runs, and arrays of scalar Values give the same.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from op_cases import CASES
+from op_cases import CASES, HEADS
 from sheetgpt import ops
+from sheetgpt.training.scalar import as_value, to_values
 
 BATCHES = [(), (2,), (2, 3)]
 SAME_FOR_ALL = (ops.CausalMask, ops.Sinusoids)  # for a whole batch
@@ -21,8 +24,15 @@ def read_only(arrays):
 
 
 def test_every_operation_has_a_case():
-    defined = {op for op in ops.Op.__subclasses__() if op.__module__ == ops.__name__}
-    assert {type(case.op) for case in CASES} == defined - {ops.Given}
+    defined = {one for one in vars(ops).values() if isinstance(one, type) and issubclass(one, ops.Op)}
+    assert {type(case.op) for case in CASES} == defined - {ops.Op, ops.Given, ops.Penalty}
+
+
+@every_op
+@pytest.mark.parametrize("batch", BATCHES, ids=str)
+def test_shape_is_the_values_shape(case, batch):
+    inputs = case.draw(np.random.default_rng(11), batch)
+    assert case.op.shape(*(x.shape for x in inputs)) == case.op.value(*inputs).shape
 
 
 @every_op
@@ -82,21 +92,39 @@ def test_float32_in_is_float32_out(case):
         assert gradient is None or gradient.dtype == np.float32
 
 
-def test_attention_ignores_masked_keys_exactly():
-    rng = np.random.default_rng(1)
-    scores = rng.standard_normal((4, 8))
-    mask = np.tile(ops.CausalMask().value(np.arange(4), np.arange(4)), 2)
-    weights = ops.Softmax(2).value(scores + mask)
-    assert (weights[mask == ops.MASKED] == 0).all()
-    np.testing.assert_allclose(weights.reshape(4, 2, 4).sum(-1), 1)
+@every_op
+def test_arrays_of_values_give_the_same_value_and_gradient(case):
+    rng = np.random.default_rng(13)
+    inputs = case.draw(rng, ())
+    leaves = [to_values(x) if x.dtype.kind == "f" else x for x in inputs]
+    out, made = case.op.value(*inputs), case.op.value(*leaves)
+    numbers = np.frompyfunc(lambda one: as_value(one).data, 1, 1)(made).astype(float)
+    np.testing.assert_allclose(numbers, out, rtol=1e-12, atol=1e-12)
+    upstream = rng.standard_normal(out.shape)
+    as_value((made * upstream).sum()).backward()
+    for leaf, gradient in zip(leaves, case.op.gradient(upstream, out, *inputs), strict=True):
+        if gradient is not None:
+            found = np.frompyfunc(lambda one: one.gradient, 1, 1)(leaf).astype(float)
+            np.testing.assert_allclose(found, gradient, rtol=1e-9, atol=1e-12)
 
 
-def test_softmax_is_unmoved_by_a_shift_and_does_not_overflow():
-    x = np.array([[1000.0, 1001.0, 999.0]])
-    np.testing.assert_allclose(ops.Softmax().value(x), ops.Softmax().value(x - 1000))
+@pytest.mark.parametrize("case", [case for case in CASES if case.op.shares], ids=str)
+@pytest.mark.parametrize("batch", BATCHES, ids=str)
+def test_shares_add_up_to_1(case, batch):
+    out = case.op.value(*case.draw(np.random.default_rng(17), batch))
+    if case.op.piece == ops.Piece.COLUMN:
+        sums = out.sum(-2)
+    else:
+        sums = out.reshape(*out.shape[:-1], case.op.groups, -1).sum(-1)
+    np.testing.assert_allclose(sums, 1, rtol=1e-12)
 
 
-def test_normalised_rows_have_mean_0_and_population_variance_1():
-    rows = ops.Normalize().value(np.random.default_rng(2).normal(3, 5, (6, 40)))
-    np.testing.assert_allclose(rows.mean(-1), 0, atol=1e-12)
-    np.testing.assert_allclose(rows.var(-1), 1, rtol=1e-5)
+def test_who_adds_up_to_1_and_who_may_be_masked():
+    assert {type(case.op) for case in CASES if case.op.shares} == {ops.Softmax, ops.Shares, ops.SoftmaxColumns}
+    assert {type(case.op) for case in CASES if case.op.masked} == {ops.CausalMask, ops.AttentionScores}
+
+
+@every_op
+def test_only_operations_that_say_so_have_groups(case):
+    by_head = (ops.Rotate, ops.AttentionScores, ops.Softmax, ops.AttentionMix)
+    assert case.op.groups == (HEADS if isinstance(case.op, by_head) else 1)
