@@ -18,7 +18,13 @@ SMOOTH_OVER = 20  # steps whose time tells the speed
 @click.command()
 @click.argument("corpus", type=click.Path(path_type=Path))
 @click.argument("dest", type=click.Path(path_type=Path))
-@click.option("--model", type=click.Choice(MODELS), default="gpt2", show_default=True, help="A rung of the ladder.")
+@click.option(
+    "--model",
+    type=click.Choice(MODELS),
+    default="gpt2",
+    show_default=True,
+    help="A rung of the ladder, the plainest first; microgpt is Andrej Karpathy's smallest GPT.",
+)
 @click.option(
     "--tokens",
     type=click.Choice(["bpe", "chars"]),
