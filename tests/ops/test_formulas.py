@@ -5,6 +5,7 @@ LibreOffice in one go.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import openpyxl
@@ -12,9 +13,11 @@ import pytest
 
 from op_cases import CASES, Case
 from sheetgpt import ops
+from sheetgpt.models.config import MODELS, POSITIONS, Config
+from sheetgpt.models.kinds import model_steps, training_steps
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers
-from sheetgpt.workbook.layout import Area
+from sheetgpt.workbook.places import Area
 from sheetgpt.workbook.references import GradientInput, Names, Source, formulas, slots
 
 WRONG = -12345.0  # every cached value: only recalculation gives the right ones
@@ -185,12 +188,12 @@ def test_every_cell_has_one_formula_and_every_cell_of_a_gradient_one_at_most(cas
             assert (count == 1).all() or (isinstance(case.op, ops.Columns) and count.max() == 1)
 
 
-def test_every_operation_of_the_pipeline_has_a_formula_in_the_law():
-    from sheetgpt.config import Config
-    from sheetgpt.steps import gpt2, matrix_steps
-
+def test_every_operation_of_every_model_is_in_the_laws():
     covered = {type(case.op) for case in CASES}
-    assert {type(step.op) for step in matrix_steps(gpt2(Config(1, 1, 4, 4, 4)))} <= covered
+    for model, position in product(MODELS, POSITIONS):
+        config = Config(1, 1, 4, 4, 4, position, model)
+        steps = [*model_steps(config).computed, *training_steps(config).computed]
+        assert {type(step.op) for step in steps} <= covered, model
 
 
 def test_constants_of_the_formulas_are_those_of_the_values():

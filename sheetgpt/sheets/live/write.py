@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sheetgpt.models.gpt2 import Step, matrix_steps
+from sheetgpt.ops import Piece
 from sheetgpt.sheets.live import index as live_index
 from sheetgpt.sheets.live import merges as live_merges
 from sheetgpt.sheets.live import words as live_words
 from sheetgpt.sheets.live.plan import Plan, plan
 from sheetgpt.sheets.values import HEADINGS, block_heading, highlight
 from sheetgpt.workbook import style
-from sheetgpt.ops import Piece
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers
 from sheetgpt.workbook.places import (

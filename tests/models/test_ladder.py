@@ -7,21 +7,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models import DIE, VOCABULARY
 from sheetgpt import load_model
 from sheetgpt.errors import SheetGPTError
 from sheetgpt.generate.sample import pick_index
 from sheetgpt.models.config import MODELS, Config
-from sheetgpt.models.ladder import model_steps, training_steps
+from sheetgpt.models.kinds import matrix_shapes, model_steps, training_steps
 from sheetgpt.training.gradients import Loss, gradient_check
-from sheetgpt.weights.folder import matrix_shapes, write_weights
+from sheetgpt.weights.folder import write_weights
 
-RUNGS = MODELS[:-1]
 SIZES = {
     "die": Config(1, 1, 1, 8, 6, model="die"),
     "softmax": Config(1, 1, 1, 8, 6, model="softmax"),
     "bigram": Config(1, 1, 1, 8, 6, model="bigram"),
     "mlp": Config(1, 1, 2, 3, 6, model="mlp"),
     "attention": Config(1, 1, 4, 8, 6, model="attention"),
+    "microgpt": Config(1, 2, 4, 8, 6, model="microgpt"),
     "gpt2": Config(1, 2, 4, 8, 6),
 }
 every_rung = pytest.mark.parametrize("model", MODELS)
@@ -35,9 +36,6 @@ def drawn(config: Config, seed: int) -> dict[str, np.ndarray]:
 
 
 # ------------------------------------------------------------------------------------------------ golden numbers
-
-VOCABULARY = "ailen."
-DIE = {"model_logits": np.array([0.62, 0.45, 0.85, 0.67, 0.17, 0.53])[:, None]}
 
 
 def ann() -> Loss:

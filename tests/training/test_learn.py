@@ -13,7 +13,7 @@ from command_line import sheetgpt
 from sheetgpt import load_model
 from sheetgpt.training.loss import measure
 
-PAGE = Path(__file__).parents[1] / "docs" / "learn.md"
+PAGE = Path(__file__).parents[2] / "docs" / "learn.md"
 
 
 def commands() -> list[str]:
@@ -45,7 +45,7 @@ def test_the_walk_can_be_walked(tmp_path):
         assert program == "sheetgpt"
         done = sheetgpt(*arguments, cwd=tmp_path, PYTHONPATH=str(PAGE.parents[1]), PYTHONWARNINGS="error")
         assert done.code == 0, (command, done.err)
-    assert set(stated()) == {"die", "softmax", "bigram", "mlp", "attention", "gpt2"}
+    assert set(stated()) == {"die", "softmax", "bigram", "mlp", "attention", "microgpt", "gpt2"}
     for name, (count, loss) in stated().items():
         model = load_model(tmp_path / name)
         assert sum(matrix.size for matrix in model.weights.values()) == count

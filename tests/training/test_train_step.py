@@ -10,20 +10,22 @@ import openpyxl
 import pytest
 
 from command_line import sheetgpt
+from models import DIE, VOCABULARY
 from sheetgpt import load_model
 from sheetgpt.bpe import write_tables
 from sheetgpt.errors import DumpError, SheetGPTError
 from sheetgpt.models.config import Config
+from sheetgpt.training.example import example
 from sheetgpt.training.optimizers import Settings
-from sheetgpt.training.step import example, train_steps
-from sheetgpt.training.train import initial_weights
-from sheetgpt.training.workbook.bands import write_training
+from sheetgpt.training.step import train_steps
+from sheetgpt.training.trainer import initial_weights
+from sheetgpt.training.workbook.write import write_training
 from sheetgpt.weights.folder import write_weights
 from sheetgpt.workbook.reading.names import defined_names
-from test_ladder import DIE, VOCABULARY
+from training_books import assert_shows
 from workbooks import set_cell
 
-LIVE = ("die", "softmax", "bigram", "mlp", "attention", "gpt2", "gpt2 sinusoidal", "gpt2 rotary")
+LIVE = ("die", "softmax", "bigram", "mlp", "attention", "microgpt", "gpt2", "gpt2 sinusoidal", "gpt2 rotary")
 every_live = pytest.mark.parametrize("model", LIVE)
 
 
@@ -31,7 +33,7 @@ def write_model(folder, model: str, seed: int = 1):
     """A rung whose tokens are the letters `a i l e n .`, the die with the golden weights; `gpt2 rotary` is one too."""
     model, _, position = model.partition(" ")
     config = Config(1, 1, 1 if model != "mlp" else 2, 8 if model != "mlp" else 3, 6, model=model)
-    if model in {"attention", "gpt2"}:
+    if model in {"attention", "microgpt", "gpt2"}:
         config = Config(1, 2, 4, 8, 6, model=model, position=position or "learned")
     weights = DIE if model == "die" else initial_weights(config, np.random.default_rng(seed))
     write_weights(folder, config, {name: np.asarray(matrix, np.float32) for name, matrix in weights.items()})
@@ -43,29 +45,6 @@ def trained(folder, model: str, text: str = "ann", *, room: int = 0, **settings)
     loaded = write_model(folder, model)
     options = {"optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 0.0} | settings
     return train_steps(loaded, example(loaded, text, room=room), Settings(**{"steps": 1} | options), text)
-
-
-def numbers(path) -> dict[str, np.ndarray]:
-    """Every named area of a workbook that holds numbers only, as matrices."""
-    book, found = openpyxl.load_workbook(path, data_only=True), {}
-    for name, (area, *_) in defined_names(path).items():
-        rows = book[area.tab].iter_rows(
-            area.row + 1, area.row + area.rows, area.column + 1, area.column + area.columns, values_only=True
-        )
-        cells = [list(row) for row in rows]
-        if all(isinstance(value, int | float) for row in cells for value in row):
-            found[name] = np.array(cells, float)
-    return found
-
-
-def assert_shows(path, training) -> None:
-    """The workbook's named matrices are the training's, within 1e-9."""
-    shown = numbers(path)
-    for step in training.steps:
-        prefix = "" if step.number == 1 else f"step_{step.number}_"
-        for name, matrix in step.matrices.items():
-            np.testing.assert_allclose(shown[prefix + name], matrix, rtol=1e-9, atol=1e-9, err_msg=prefix + name)
-        assert shown[f"{prefix}loss"] == pytest.approx(step.loss, abs=1e-9)
 
 
 # ------------------------------------------------------------------------------------------------ numbers

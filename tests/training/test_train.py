@@ -17,12 +17,13 @@ import pytest
 from command_line import sheetgpt
 from conftest import require
 from sheetgpt import load_model
-from sheetgpt.errors import SheetGPTError
+from sheetgpt.errors import SheetGPTError, TrainingError
 from sheetgpt.models.config import Config
-from sheetgpt.training import train
+from sheetgpt.training import checkpoint, train
 from sheetgpt.training.documents import Corpus, Documents, character_tables, split
 from sheetgpt.training.loss import measure
-from sheetgpt.training.optimizers import Settings, State, TrainingError, clip, update
+from sheetgpt.training.optimizers import Settings, State, clip, update
+from sheetgpt.training.trainer import Trainer
 
 NAMES = "emma\nolivia\nava\nisabella\nsophia\nmia\namelia\nharper\nevelyn\nabigail\nemily\nella\n"
 TINY = Config(2, 2, 16, 12, 30)
@@ -35,21 +36,21 @@ def names(tmp_path):
     return file
 
 
-def tiny_trainer(config: Config = TINY, **settings) -> train.Trainer:
+def tiny_trainer(config: Config = TINY, **settings) -> Trainer:
     rng = np.random.default_rng(0)
     documents = [rng.integers(0, config.n_vocab - 1, 20).tolist() for _ in range(40)]
     corpus = Corpus(documents, config.n_vocab - 1, config.n_ctx)
-    return train.Trainer(config, corpus, Settings(**{"steps": 12, "batch": 24, "warmup": 3} | settings))
+    return Trainer(config, corpus, Settings(**{"steps": 12, "batch": 24, "warmup": 3} | settings))
 
 
-def weights_of(trainer: train.Trainer) -> np.ndarray:
+def weights_of(trainer: Trainer) -> np.ndarray:
     return trainer.state.vector.copy()
 
 
 # ------------------------------------------------------------------------------------------------ PyTorch
 
 
-def torch_losses(trainer: train.Trainer, batches) -> list[float]:
+def torch_losses(trainer: Trainer, batches) -> list[float]:
     """The losses of the same training in PyTorch: the model, AdamW, clipping and schedule written without sheetgpt."""
     torch = require("torch", "oracle")
     config, settings, functional = trainer.config, trainer.settings, torch.nn.functional
@@ -93,7 +94,7 @@ def torch_losses(trainer: train.Trainer, batches) -> list[float]:
 def test_200_steps_have_pytorchs_loss_at_every_step():
     trainer = tiny_trainer(steps=200)
     rng = np.random.default_rng()
-    drawing = train.Trainer(TINY, trainer.corpus, trainer.settings)  # draws the same batches
+    drawing = Trainer(TINY, trainer.corpus, trainer.settings)  # draws the same batches
     rng.bit_generator.state = drawing.rng.bit_generator.state
     batches = [trainer.corpus.windows(24, rng) for _ in range(200)]
     expected = torch_losses(drawing, batches)
@@ -111,13 +112,13 @@ def test_a_training_resumed_from_its_checkpoint_ends_with_the_same_bits(tmp_path
     first = tiny_trainer()
     for record in first.run():
         if record.step == 5:
-            first.save(tmp_path / "checkpoint.npz")
+            checkpoint.save(first, tmp_path / "checkpoint.npz")
             break
     second = tiny_trainer()
-    second.resume(tmp_path / "checkpoint.npz")
+    checkpoint.resume(second, tmp_path / "checkpoint.npz")
     assert [record.loss for record in second.run()] == losses[5:]
     np.testing.assert_array_equal(weights_of(second), weights_of(whole))
-    np.testing.assert_array_equal([r.loss for r in second.records], losses)
+    np.testing.assert_array_equal([r.loss for r in second.log], losses)
 
 
 def test_how_many_cores_there_are_changes_nothing(monkeypatch):
@@ -162,7 +163,8 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(names, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("model", "most"), [("die", 0.937), ("softmax", 2.45), ("bigram", 1.6), ("mlp", 0.6), ("attention", 0.6)]
+    ("model", "most"),
+    [("die", 0.937), ("softmax", 2.45), ("bigram", 1.6), ("mlp", 0.6), ("attention", 0.6), ("microgpt", 0.6)],
 )
 def test_every_rung_learns_names_in_seconds_and_its_model_runs(model, most, names, tmp_path):
     dest = tmp_path / model
@@ -189,8 +191,8 @@ def test_the_other_gradients_train_the_same_model(model, gradient, names, tmp_pa
     losses = {}
     for method in ("backprop", gradient):
         settings = Settings(steps=3, batch=2, learning_rate=0.1, warmup=0, gradient=method)
-        shape = train.Shape(1, 1, 2, 2, model=model, tokens="chars")
-        trainer = train.prepare(names, tmp_path / method, shape, settings)
+        new = train.NewModel(1, 1, 2, 2, model=model, tokens="chars")
+        trainer = train.prepare(names, tmp_path / method, new, settings)
         losses[method] = [record.loss for record in trainer.run()]
     np.testing.assert_allclose(losses[gradient], losses["backprop"], rtol=1e-4)
 
@@ -237,8 +239,8 @@ def test_documents_begin_after_an_end_token_and_end_with_one():
 def test_characters_of_several_bytes_are_one_token(tmp_path):
     file = tmp_path / "names.txt"
     file.write_text("zoë\nбоб\n.x\n", encoding="utf-8")
-    shape = train.Shape(1, 1, 1, 8, model="bigram", tokens="chars")
-    train.prepare(file, tmp_path / "m", shape, Settings(steps=1, batch=1))
+    new = train.NewModel(1, 1, 1, 8, model="bigram", tokens="chars")
+    train.prepare(file, tmp_path / "m", new, Settings(steps=1, batch=1))
     from sheetgpt.bpe import Tokenizer
 
     tokenizer = Tokenizer.read(tmp_path / "m")
@@ -292,15 +294,15 @@ def test_bad_input_is_one_line(names, tmp_path):
 def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     trainer = tiny_trainer(steps=2)
     list(trainer.run())
-    trainer.save(tmp_path / "checkpoint.npz")
+    checkpoint.save(trainer, tmp_path / "checkpoint.npz")
     with pytest.raises(TrainingError, match="another settings"):
-        tiny_trainer(steps=3).resume(tmp_path / "checkpoint.npz")
-    other = train.Trainer(TINY, Corpus([[1, 2, 3]] * 40, 29, TINY.n_ctx), trainer.settings)
+        checkpoint.resume(tiny_trainer(steps=3), tmp_path / "checkpoint.npz")
+    other = Trainer(TINY, Corpus([[1, 2, 3]] * 40, 29, TINY.n_ctx), trainer.settings)
     with pytest.raises(TrainingError, match="another corpus"):
-        other.resume(tmp_path / "checkpoint.npz")
+        checkpoint.resume(other, tmp_path / "checkpoint.npz")
     (tmp_path / "checkpoint.npz").write_bytes(b"torn")
     with pytest.raises(TrainingError, match="not a whole checkpoint"):
-        tiny_trainer().resume(tmp_path / "checkpoint.npz")
+        checkpoint.resume(tiny_trainer(), tmp_path / "checkpoint.npz")
 
 
 def test_a_finished_model_is_not_overwritten(names, tmp_path):

@@ -10,7 +10,7 @@ from command_line import sheetgpt
 from sheetgpt.bpe import Tokenizer, learn
 from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE
 from sheetgpt.cli import main
-from sheetgpt.commands import train_bpe
+from sheetgpt.commands import progress
 
 TEXT = "Mike is quick. He moves quickly. Anna is slow. She moves slowly.\n"
 
@@ -65,12 +65,11 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path, capsys):
     assert Tokenizer.read(tmp_path / "table").tokens == learn(TEXT, 270)[1]
 
 
-def test_progress_is_shown_on_a_terminal_and_changes_nothing(capsys, monkeypatch):
-    monkeypatch.setattr(train_bpe.sys.stderr, "isatty", lambda: True, raising=False)
-    assert train_bpe.learn_with_progress(TEXT, 270) == learn(TEXT, 270)
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert "Merging" in printed.err
+def test_progress_is_shown_on_a_terminal_and_changes_nothing(corpus, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
+    main(["train-bpe", str(corpus), str(tmp_path / "table"), "--vocab-size", "270"])
+    assert Tokenizer.read(tmp_path / "table").tokens == learn(TEXT, 270)[1]
+    assert "Merging" in capsys.readouterr().err
 
 
 def test_a_table_that_is_there_is_replaced_only_by_force(corpus, tmp_path, capsys):

@@ -73,7 +73,7 @@ def test_probability_penalty_and_rank_are_those_of_the_runs(tmp_path):
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 1000])
-@pytest.mark.parametrize("name", ["gpt2", "mlp", "attention", "bigram", "softmax", "rotary"])
+@pytest.mark.parametrize("name", ["gpt2", "microgpt", "mlp", "attention", "bigram", "softmax", "rotary"])
 def test_it_makes_no_difference_how_many_predictions_are_held_at_once(rows, name, tmp_path, monkeypatch):
     change = {"position": name} if name == "rotary" else {"model": name}
     config = replace(ONE_BLOCK, n_ctx=9, **change)

@@ -13,10 +13,10 @@ from models import ODD_HEADS, SMALL, random_ids, random_matrices, write_random_m
 from sheetgpt import load_model, ops
 from sheetgpt.errors import SheetGPTError, WeightsError
 from sheetgpt.generate.decode import Decoder
-from sheetgpt.models import gpt2 as steps
 from sheetgpt.models.config import Config
+from sheetgpt.models.kinds import model_steps, training_steps
 from sheetgpt.run.backward import backward
-from sheetgpt.run.trace import forward
+from sheetgpt.run.forward import forward
 
 SINUSOIDAL = dataclasses.replace(ODD_HEADS, position="sinusoidal")
 ROTARY = dataclasses.replace(SMALL, position="rotary")
@@ -73,9 +73,8 @@ def test_logits_and_gradients_equal_an_independent_torch_model(config):
     matrices, ids = random_matrices(config), random_ids(config, config.n_ctx)
     logits, loss, gradients = torch_model(config, matrices, ids)
     weights = {name: matrix.astype(float) for name, matrix in matrices.items()}
-    model = steps.with_penalties(steps.gpt2(config, every_row=True))
-    given = {"final_tokens": np.array(ids[:-1]), "positions": np.arange(len(ids) - 1), "targets": np.array(ids[1:])}
-    values = forward(model, weights, given)
+    model = training_steps(config)
+    values = forward(model, weights, model.inputs(ids[:-1], targets=np.array(ids[1:])))
     penalties = values["penalties"]
     found = backward(model, values, weights, {"penalties": np.full_like(penalties, 1 / penalties.size)})
     np.testing.assert_allclose(values["logits"].T, logits, atol=1e-5)
@@ -112,11 +111,11 @@ def test_there_is_no_position_file_and_a_longer_context_is_read_with_a_notice(co
 
 
 def test_stages_say_where_positions_enter():
-    names = [step.name for step in steps.gpt2(ROTARY)]
+    names = [step.name for step in model_steps(ROTARY)]
     at = names.index("block_0_step_5_values")
     assert names[at + 1 : at + 4] == ["block_0_step_5_queries_rotated", "block_0_step_5_keys_rotated", "block_0_step_6"]
-    assert "position_table" in [step.name for step in steps.gpt2(SINUSOIDAL)]
-    assert not any("rotated" in step.name for step in steps.gpt2(SINUSOIDAL))
+    assert "position_table" in [step.name for step in model_steps(SINUSOIDAL)]
+    assert not any("rotated" in step.name for step in model_steps(SINUSOIDAL))
 
 
 def test_rotation_keeps_lengths_and_depends_on_distance_only():

@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 
 from models import ODD_HEADS, ONE_BLOCK, SMALL, random_matrices
-from sheetgpt.models import gpt2 as steps
+from sheetgpt.models.kinds import training_steps
 from sheetgpt.run.backward import backward
-from sheetgpt.run.trace import forward
+from sheetgpt.run.forward import forward
 
 
 def run(config, weights, ids, targets):
     """(mean penalty, gradient of every stage and weight) of a batch."""
-    model = steps.with_penalties(steps.gpt2(config, every_row=True))
-    given = {"final_tokens": ids, "positions": np.arange(ids.shape[-1]), "targets": targets}
-    values = forward(model, weights, given)
+    model = training_steps(config)
+    values = forward(model, weights, model.inputs(ids, targets=targets))
     penalties = values["penalties"]
     seeds = {"penalties": np.full_like(penalties, 1 / penalties.size)}
     return penalties.mean(), backward(model, values, weights, seeds), values
@@ -54,7 +53,7 @@ def test_every_float_stage_and_every_weight_has_a_gradient_of_its_own_shape(case
 
 def test_dropping_the_stages_gradients_changes_no_weights_gradient(case):
     config, weights, ids, targets = case
-    model = steps.with_penalties(steps.gpt2(config, every_row=True))
+    model = training_steps(config)
     _loss, gradients, values = run(config, weights, ids, targets)
     seeds = {"penalties": np.full_like(values["penalties"], 1 / values["penalties"].size)}
     lean = backward(model, values, weights, seeds, keep_stages=False)
