@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sheetgpt import ops
 from sheetgpt.ops import GELU_CUBIC, LAYER_NORM_EPSILON_TEXT
-from sheetgpt.workbook.places import Area
+from sheetgpt.workbook.grid import Area
 from sheetgpt.workbook.references import Box, Names, Source
 
 Formulas = Iterator[tuple[Box, str]]  # (row, column, rows, columns) that one formula fills, and the formula

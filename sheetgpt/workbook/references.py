@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sheetgpt.ops import Op
-from sheetgpt.workbook.places import Area
+from sheetgpt.workbook.grid import Area
 
 N_TOKENS, N_WORDS = "n_tokens", "n_words"  # names of the cells that count what is in use
 Names = dict[str, str]  # a defined name -> what it points to
