@@ -117,6 +117,13 @@ class Book:
         form = self.format(fmt, text=False)
         self.sheets[tab].write_array_formula(row, column, row, column, formula, form, value)
 
+    def blank(self, area: Area, fmt: str) -> None:
+        """Empty cells that look like others of their kind."""
+        sheet, form = self.sheets[area.tab], self.format(fmt)
+        for row in range(area.row, area.row + area.rows):
+            for column in range(area.column, area.column + area.columns):
+                sheet.write_blank(row, column, None, form)
+
     def put(self, rectangle: Rectangle, fmt: str) -> None:
         """Cells that `save` fills in; until then blank cells mark where its rows begin."""
         area, sheet, form = rectangle.area, self.sheets[rectangle.area.tab], self.format(fmt)
@@ -174,4 +181,3 @@ def require_short(text: str, tab: str, row: int, column: int) -> None:
             where=f"a text for cell {cell(row, column)} of tab {tab}",
             remedy="use --dump-csv",
         )
-

@@ -1,4 +1,4 @@
-"""The grid of a sheet: its limits, addresses of cells, and rectangles of cells. Counted from 0 here, from A1 in addresses.
+"""The grid of a sheet: its limits, addresses, and rectangles of cells. Counted from 0 here, from A1 in addresses.
 
 What lies where belongs in `places`.
 """

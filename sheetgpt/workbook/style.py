@@ -7,7 +7,6 @@ from typing import Any
 
 from xlsxwriter import Workbook
 
-
 INK, MUTED, LINE, HEAD_FILL, ACCENT, LINK = "#1F2933", "#7B8794", "#D9DFE5", "#F4F6F8", "#2F7F86", "#2B6CB0"
 INPUT_FILL, PARAMETER_FILL, STAGE_FILL = "#FFF3D1", "#E9F0E4", "#EDF2F9"  # the live workbook's three kinds of cells
 WARNING = "#B4501E"

@@ -154,7 +154,7 @@ def silent_panics() -> Iterator[None]:
 
 def read_tab(sheet: CalamineSheet) -> Tab:
     """A calamine sheet as one array; a row at a time, so that only the array grows."""
-    assert sheet.start is not None  # noqa: S101 - it has cells
+    assert sheet.start is not None  # it has cells
     left = sheet.start[1]  # rows come from the first one on, columns from the first filled one
     numbers = np.full((sheet.total_height + 1, left + sheet.width), np.nan)
     others: dict[tuple[int, int], object] = {}
