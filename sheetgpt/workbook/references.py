@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sheetgpt.ops import Box, Op, Piece
-from sheetgpt.workbook.places import Area
+from sheetgpt.workbook.grid import Area
 
 N_TOKENS, N_WORDS = "n_tokens", "n_words"  # names of the cells that count what is in use
 Names = dict[str, str]  # a defined name -> what it points to

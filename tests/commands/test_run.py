@@ -14,7 +14,7 @@ from command_line import sheetgpt
 from models import SMALL, write_random_model
 from sheetgpt import load_model
 from sheetgpt.commands import run
-from sheetgpt.run.frames import from_reference_heads
+from sheetgpt.models.heads import unpadded
 
 PROMPT = "Mike is quick. He moves"
 
@@ -82,7 +82,7 @@ def test_a_csv_dump_holds_every_stage_exactly_and_says_what_it_is(small, tmp_pat
     assert about["constants"] == dict(SMALL.rows())
     assert about["weights"] == str(small)
     for stage in about["stages"]:
-        if trace.step(stage["name"]).rows != "text":
+        if not trace.step(stage["name"]).is_text:
             matrix = numbers(tmp_path / "d" / f"{stage['name']}.csv")
             np.testing.assert_array_equal(matrix, trace.array(stage["name"]))
             assert list(matrix.shape) == stage["shape"]
@@ -94,7 +94,7 @@ def test_the_references_head_layout_is_written_where_it_fits(small, tmp_path):
     trace = load_model(small).run(token_ids=[1, 2, 3])
     padded = numbers(tmp_path / "d" / "block_1_step_7.csv")
     assert padded.shape == (3, SMALL.n_embd)
-    np.testing.assert_array_equal(from_reference_heads(padded, SMALL.n_head), trace.array("block_1_step_7"))
+    np.testing.assert_array_equal(unpadded(padded, SMALL.n_head), trace.array("block_1_step_7"))
 
 
 def test_more_tokens_than_the_head_size_are_refused_in_the_references_layout_and_nothing_is_left(small, tmp_path):

@@ -20,9 +20,10 @@ from sheetgpt.bpe import learn, write_tables
 from sheetgpt.dump import stage_matrix
 from sheetgpt.errors import DumpError, StageError
 from sheetgpt.model import load_model
-from sheetgpt.models import gpt2 as steps
 from sheetgpt.models.config import Config
+from sheetgpt.models.kinds import model_steps
 from sheetgpt.weights.folder import write_weights
+from sheetgpt.sheets import shared
 from sheetgpt.workbook import book, cells
 from sheetgpt.workbook import places as layout
 
@@ -82,7 +83,7 @@ def assert_equals_trace(path: Path, trace, head_layout: str = "heads") -> None:
     found = openpyxl.load_workbook(path)
     assert [name for name in trace if name not in found.defined_names] == []
     for name in trace:
-        if trace.step(name).rows != "text":
+        if not trace.step(name).is_text:
             matrix = stage_matrix(trace, name, head_layout)[0]
             np.testing.assert_array_equal(np.array(by_name(path, name, found), matrix.dtype), matrix, err_msg=name)
 
@@ -142,10 +143,10 @@ def test_calamine_reads_the_same_numbers(trace, file):
 
 
 def dump_stages(trace):
-    from sheetgpt.sheets.values import stage_shape, text_table
+    from sheetgpt.sheets.values import stage_panel, text_table
 
-    texts = {name: text_table(trace, name) for name in trace if trace.step(name).rows == "text"}
-    return [stage_shape(trace, name, texts, "heads") for name in trace]
+    texts = {name: text_table(trace, name) for name in trace if trace.step(name).is_text}
+    return [stage_panel(trace, name, texts, "heads") for name in trace]
 
 
 def test_rows_are_labelled_by_position_and_token_and_columns_by_head_and_key(trace, file):
@@ -288,17 +289,20 @@ def test_an_unwritable_folder_is_told_in_one_line(trace, tmp_path):
 def test_no_two_stages_share_a_cell_and_none_lies_outside_a_sheet(shapes, together):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(layout, "MAX_COLUMNS", 24)
-        chain = steps.gpt2(Config(1, 1, 4, 4, 4))
-        stages = [layout.Stage(step, *shape, together) for step, shape in zip(chain, shapes, strict=False)]
+        steps = model_steps(Config(1, 1, 4, 4, 4))
+        stages = [
+            shared.panel(step, rows, columns, header_rows=header_rows, together=together)
+            for step, (rows, columns, header_rows) in zip(steps, shapes, strict=False)
+        ]
         places = layout.lay_out(stages)
     taken = set()
     for stage in stages:
-        place = places[stage.step.name]
+        place = places[stage.name]
         assert place.shape == (stage.rows, stage.columns)
         own = {(place.tab, place.title_row + i, "title") for i in range(layout.TITLE_ROWS)}
         for area in place.areas:
             assert area.column + area.columns <= 24
-            own |= {(area.tab, row, "header") for row in range(area.row - place.header_rows, area.row)}
+            own |= {(area.tab, row, "header") for row in range(area.row - place.panel.header_rows, area.row)}
             own |= {(area.tab, row, "row") for row in range(area.row, area.row + area.rows)}
         lines = {(tab, row) for tab, row, _ in own}
         assert len(lines) == len(own)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -14,7 +14,8 @@ from sheetgpt.errors import PromptError
 from sheetgpt.generate.decode import Decoder, kept_after_slide, leading_to
 from sheetgpt.model import Model
 from sheetgpt.models.config import Config
-from sheetgpt.models.gpt2 import Step, gpt2, matrix_steps
+from sheetgpt.models.kinds import model_steps
+from sheetgpt.models.step import Step, Steps
 from sheetgpt.weights.folder import Weights
 
 CONFIGS = [SMALL, ONE_BLOCK, ODD_HEADS, WIDE_HEADS, Config(n_layer=1, n_head=2, n_embd=4, n_ctx=2, n_vocab=5)]
@@ -145,7 +146,7 @@ def test_generation_is_lazy_and_the_same_each_time():
 
 
 def test_only_what_the_operations_need_whole_is_cached():
-    decoder = Decoder(gpt2(SMALL), random_matrices(SMALL), "float32")
+    decoder = Decoder(model_steps(SMALL), random_matrices(SMALL), "float32")
     per_block = {f"block_{i}_step_5_{part}" for i in range(SMALL.n_layer) for part in ("keys", "values")}
     assert decoder.cached == {"positions"} | per_block
     assert decoder.steps[-1].name == "logits"
@@ -161,28 +162,28 @@ class Turn(ops.Op):
 
 def test_a_step_list_with_another_step_before_the_scores_decodes_like_its_forward_run():
     steps = []
-    for step in gpt2(SMALL):
-        if step.name.endswith("step_6"):
+    for step in model_steps(SMALL):
+        if step.number == 6:
             queries, keys, mask = step.inputs
             steps.append(Step(f"{keys}_turned", "turned keys", Turn(), (keys, "positions"), "keys, turned"))
-            steps.append(Step(step.name, step.title, step.op, (queries, f"{keys}_turned", mask), step.words))
+            steps.append(replace(step, inputs=(queries, f"{keys}_turned", mask)))
         else:
             steps.append(step)
-    from sheetgpt.run.trace import forward
+    from sheetgpt.run.forward import forward
 
     weights, ids = random_matrices(SMALL), random_ids(SMALL, 12)
-    decoder = Decoder(steps, weights, "float64")
+    decoder = Decoder(Steps(steps), weights, "float64")
     assert "block_0_step_5_keys_turned" in decoder.cached
     assert "block_0_step_5_keys" not in decoder.cached
     decoder.feed(ids[:4])
     for length in range(5, 13):
         logits = decoder.feed(ids[length - 1 : length])
-        run = forward(steps, weights, {"final_tokens": np.array(ids[:length]), "positions": np.arange(length)})
+        run = forward(steps, weights, Steps(steps).inputs(ids[:length]))
         np.testing.assert_allclose(logits, run["logits"][:, 0], rtol=0, atol=1e-5)
 
 
 def test_only_the_steps_that_lead_to_a_stage_are_computed():
-    steps = matrix_steps(gpt2(SMALL))
+    steps = list(model_steps(SMALL).computed)
     assert [step.name for step in leading_to(steps, "token_embeddings")] == ["token_embeddings"]
     assert leading_to(steps, "logits") == steps[:-1]
 

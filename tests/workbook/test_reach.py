@@ -1,6 +1,7 @@
 """A number typed far out by mistake costs one line, not all memory; what only looks far out is read."""
 
 import re
+import struct
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
@@ -11,9 +12,9 @@ from hypothesis import strategies as st
 from openpyxl.styles import Font
 
 from sheetgpt.errors import DumpError
-from sheetgpt.workbook.places import MAX_COLUMNS, MAX_ROWS, cell
-from sheetgpt.workbook.reading import reach as extent
-from sheetgpt.workbook.reading.book import Workbook
+from sheetgpt.workbook.grid import MAX_COLUMNS, MAX_ROWS, cell
+from sheetgpt.workbook.reading import reach
+from sheetgpt.workbook.reading.open import Workbook
 from workbooks import write_xlsb
 
 TAB = "block 0 & 'more'"
@@ -97,17 +98,17 @@ def test_parts_are_found_by_whole_paths_too(book, tmp_path):
     path = save(book, tmp_path / "b.xlsx")
     with ZipFile(path) as archive:
         assert b'Target="/xl/worksheets/sheet2.xml"' in archive.read("xl/_rels/workbook.xml.rels")
-        assert extent.sheet_part(archive, TAB) == "xl/worksheets/sheet2.xml"
+        assert reach.sheet_part(archive, TAB) == "xl/worksheets/sheet2.xml"
     rewritten(path, lambda name, content: content.replace(b'"/xl/', b'"') if "workbook.xml.rels" in name else content)
     with ZipFile(path) as archive:
-        assert extent.sheet_part(archive, TAB) == "xl/worksheets/sheet2.xml"
+        assert reach.sheet_part(archive, TAB) == "xl/worksheets/sheet2.xml"
 
 
 def test_an_xlsb_tells_its_reach_in_a_record(tmp_path):
     path = write_xlsb(tmp_path / "b.xlsb", {"first": [[1]], TAB: CELLS}, {})
     require_read(path)
-    far = extent.struct.pack("<4I", 0, 59_999, 0, MAX_COLUMNS - 1)
-    near = extent.struct.pack("<4I", 0, 1, 0, 2)
+    far = struct.pack("<4I", 0, 59_999, 0, MAX_COLUMNS - 1)
+    near = struct.pack("<4I", 0, 1, 0, 2)
     rewritten(path, lambda name, content: content.replace(near, far) if "sheet2" in name else content)
     require_refused(path, "XFD60000")
 
@@ -126,7 +127,7 @@ def test_an_ods_is_refused_by_calamine_itself(book, tmp_path, soffice):
 def test_what_is_no_such_file_is_left_to_others(tmp_path, content):
     path = tmp_path / "b.xlsx"
     path.write_bytes(content)
-    extent.require_room(path, TAB)
+    reach.require_room(path, TAB)
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -136,7 +137,7 @@ def test_damage_is_left_to_others_too(book, tmp_path, seed):
     for at in draw.integers(0, len(whole), 3):
         whole[at] ^= 1 << int(draw.integers(0, 8))
     (tmp_path / "b.xlsx").write_bytes(whole)
-    extent.require_room(tmp_path / "b.xlsx", TAB)
+    reach.require_room(tmp_path / "b.xlsx", TAB)
 
 
 @settings(max_examples=50, deadline=None)
@@ -157,5 +158,5 @@ def test_the_reach_is_that_of_the_filled_cells_whatever_the_stretches(filled, st
     places = [place for place, value in filled.items() if value]
     expected = tuple(max(numbers) + 1 for numbers in zip(*places, strict=True)) if places else (0, 0)
     with pytest.MonkeyPatch.context() as patch, path.open("rb") as part:
-        patch.setattr(extent, "STRETCH", stretch)
-        assert extent.reach_of_cells(part.read(stretch), part) == expected
+        patch.setattr(reach, "STRETCH", stretch)
+        assert reach.reach_of_cells(part.read(stretch), part) == expected

@@ -21,8 +21,6 @@ from models import ODD_HEADS, ONE_BLOCK, SMALL, random_ids, write_random_model
 from sheetgpt import ops
 from sheetgpt.bpe import learn, write_tables
 from sheetgpt.bpe.words import cut
-from sheetgpt.diff.compare import diff
-from sheetgpt.diff.sides.side import RunSource, open_source
 from sheetgpt.errors import DumpError
 from sheetgpt.model import load_model
 from sheetgpt.models.config import Config
@@ -31,9 +29,9 @@ from sheetgpt.sheets.live.plan import parse_blocks, plan
 from sheetgpt.sheets.live.words import WordRow, names
 from sheetgpt.sheets.live.write import write_live_workbook
 from sheetgpt.workbook.book import Book
-from sheetgpt.workbook.places import Area
-from sheetgpt.workbook.reading.book import Workbook
-from sheetgpt.workbook.reading.names import excel_areas, live_names
+from sheetgpt.workbook.grid import Area
+from sheetgpt.workbook.reading.names import areas_of, name_texts
+from sheetgpt.workbook.reading.open import Workbook
 
 PROMPT = "Mike is quick. He moves"
 LONGEST = "Anna is slow. She moves slowly. Mike is quick. He moves quickly"  # as many tokens as its layout holds
@@ -68,7 +66,7 @@ def differences(path: Path, trace, stages=None) -> dict[str, object]:
     """The stages of a workbook that aren't the trace's: name -> the largest difference, or the wrong shape."""
     found, wrong = Workbook(path), {}
     for name in stages or trace:
-        if trace.step(name).rows == "text":
+        if trace.step(name).is_text:
             continue
         cells, matrix = stage(found, name), trace.array(name)
         if cells.shape != matrix.shape:
@@ -95,7 +93,7 @@ def predicted(path: Path) -> str:
 def place(book, name: str) -> Area:
     """The whole area of a stage, with the room for more tokens."""
     text = book.defined_names[name].attr_text
-    return excel_areas(re.search(r"INDEX\(([^,]+)", text)[1] if "INDEX" in text else text)[0]
+    return areas_of(re.search(r"INDEX\(([^,]+)", text)[1] if "INDEX" in text else text)[0]
 
 
 def write_cell(book, area: Area, row: int, column: int, value) -> None:
@@ -216,7 +214,7 @@ def recalculated(model, tiny, tmp_path_factory, recalculate):
             if case.tiny:
                 patch.setattr(live_plan, "LONGEST_WORD", TINY_WORD)
                 patch.setattr(live_plan, "FEWEST_TOKENS", TINY_ROOM)
-            write_live_workbook(ours, trace, path, max_tokens=max_tokens)
+            write_live_workbook(trace, path, max_tokens=max_tokens)
         if case.edit:
             book = openpyxl.load_workbook(path)
             case.edit(book)
@@ -312,7 +310,7 @@ def test_models_of_other_shapes_and_positions_and_single_blocks_are_live_too(tmp
         write_random_model(tmp_path / name, config, **options)
         model = load_model(tmp_path / name)
         expected[name] = model.run(token_ids=random_ids(config, 5))
-        path = write_live_workbook(model, expected[name], tmp_path / f"{name}.xlsx", max_tokens=7, blocks=blocks)
+        path = write_live_workbook(expected[name], tmp_path / f"{name}.xlsx", max_tokens=7, blocks=blocks)
         spoil(path)
     paths = recalculate(*(tmp_path / f"{name}.xlsx" for name in variants))
     for (name, (_, _, blocks)), path in zip(variants.items(), paths, strict=True):
@@ -339,7 +337,7 @@ def test_one_broken_operation_breaks_the_whole_model_from_its_first_stage_on(mod
         with monkeypatch.context() as patch:
             formula = op.formula
             patch.setattr(op, "formula", lambda *a, f=formula, r=right, w=wrong: f(*a).replace(r, w))
-            write_live_workbook(model, trace, tmp_path / f"{name}.xlsx")
+            write_live_workbook(trace, tmp_path / f"{name}.xlsx")
     for name, path in zip(MISTAKES, recalculate(*(tmp_path / f"{name}.xlsx" for name in MISTAKES)), strict=True):
         wrong = differences(path, trace)
         assert next(iter(wrong)) == first[name]
@@ -367,7 +365,7 @@ def word_lists(count: int) -> list[list[str]]:
 @pytest.mark.office
 def test_the_words_tab_accepts_exactly_the_words_that_gpt2_would_cut(model, tmp_path, recalculate):
     lists, longest, room = word_lists(240), 12, 9
-    book, needed = Book("words"), names(plan(model, model.run(PROMPT)))
+    book, needed = Book("words"), names(plan(model.run(PROMPT)))
     book.add_tab("words")
     for name in ("printable", "kinds", "contractions", "char_numbers"):
         book.define(name, needed[name])
@@ -392,7 +390,7 @@ def test_the_words_tab_accepts_exactly_the_words_that_gpt2_would_cut(model, tmp_
 
 @pytest.fixture(scope="module")
 def file(model, tmp_path_factory):
-    return write_live_workbook(model, model.run(PROMPT), tmp_path_factory.mktemp("file") / "live.xlsx")
+    return write_live_workbook(model.run(PROMPT), tmp_path_factory.mktemp("file") / "live.xlsx")
 
 
 def test_cached_values_are_the_run_s_own_so_that_readers_that_do_not_calculate_see_them(model, file):
@@ -439,7 +437,8 @@ def test_every_formula_is_an_array_formula_as_changes_would_stop_at_plain_ones_i
 def test_every_stage_and_every_weight_has_its_name(model, file):
     found = set(openpyxl.load_workbook(file).defined_names)
     assert set(model.run(PROMPT)) | set(model.weights) | {"words", "tokens", "token_ids", "positions"} <= found
-    assert "block_0_step_7" in live_names(file)
+    scores = dict(name_texts(file))["block_0_step_7"]
+    assert [area.columns for area in areas_of(scores, {"n_tokens": 2})] == [2] * model.config.n_head
 
 
 def test_the_first_tab_says_in_five_lines_how_to_play(file):
@@ -452,7 +451,7 @@ def test_the_first_tab_says_in_five_lines_how_to_play(file):
 
 
 def test_the_same_run_gives_the_same_bytes(model, file, tmp_path):
-    assert write_live_workbook(model, model.run(PROMPT), tmp_path / "x.xlsx").read_bytes() == file.read_bytes()
+    assert write_live_workbook(model.run(PROMPT), tmp_path / "x.xlsx").read_bytes() == file.read_bytes()
 
 
 def test_our_own_diff_reads_it(model, file, tmp_path):
@@ -482,11 +481,14 @@ STRANGE = [
 def strange(tiny, tmp_path_factory):
     """A live workbook of each strange prompt."""
     folder = tmp_path_factory.mktemp("strange")
-    return [write_live_workbook(tiny, tiny.run(text), folder / f"{i}.xlsx") for i, text in enumerate(STRANGE)]
+    return [write_live_workbook(tiny.run(text), folder / f"{i}.xlsx") for i, text in enumerate(STRANGE)]
 
 
 def require_equal(model, prompt: str, path: Path) -> None:
     """The workbook has the run's own words, merges, tokens and numbers; merges where formulas can follow the words."""
+    from sheetgpt.diff.compare import diff
+    from sheetgpt.diff.sides.side import RunSource, open_source
+
     report = diff(RunSource(model.run(prompt)), open_source(str(path)))
     assert report.equal, report.first
     lacking = {stage.stage for stage in report.missing if not stage.stage.startswith("model_")}
@@ -515,18 +517,18 @@ def test_they_are_words_for_libreoffice_too(tiny, strange, tmp_path, recalculate
 def test_a_layout_that_cannot_be_is_refused_in_one_line(model, tmp_path, monkeypatch):
     trace = model.run(PROMPT)
     with pytest.raises(DumpError, match="--max-tokens 5: choose 6, the tokens of the prompt"):
-        plan(model, trace, max_tokens=5)
+        plan(trace, max_tokens=5)
     with pytest.raises(DumpError, match="to 64, the model's context"):
-        plan(model, trace, max_tokens=65)
+        plan(trace, max_tokens=65)
     write_random_model(tmp_path, replace(ONE_BLOCK, model="bigram"))
     bigram = load_model(tmp_path)
     with pytest.raises(DumpError, match="a bigram has no blocks"):
-        plan(bigram, bigram.run(token_ids=[1]), blocks=range(1))
+        plan(bigram.run(token_ids=[1]), blocks=range(1))
     with pytest.raises(DumpError, match="without --set"):
-        plan(model, model.run(PROMPT, overrides={"block_0_step_9": trace.array("block_0_step_9")}))
+        plan(model.run(PROMPT, overrides={"block_0_step_9": trace.array("block_0_step_9")}))
     monkeypatch.setattr(live_plan, "MOST_CELLS", 1000)
     with pytest.raises(DumpError, match="choose some blocks, such as --blocks 0"):
-        plan(model, trace)
+        plan(trace)
 
 
 @pytest.mark.parametrize("text", ["", "x", "2", "1-0", "-1", "0-2", "0-1-2"])
@@ -536,4 +538,4 @@ def test_blocks_that_are_none_are_refused(text):
 
 
 def test_the_size_is_told_before(model):
-    assert str(plan(model, model.run(PROMPT)).size).startswith("live workbook for up to 12 tokens: 1")
+    assert str(plan(model.run(PROMPT)).size).startswith("live workbook for up to 12 tokens: 1")
