@@ -149,3 +149,15 @@ def _known(n_layer: int) -> Known:
             weights |= weights_of(config, untied=True)
             stages |= {step.name: step for step in model_steps(config)}
     return Known(stages, weights)
+
+
+def likeliest(names: Collection[str]) -> tuple[str, str]:
+    """The model and the kind of positions whose stages and weights hold most of these names; of equals GPT-2's."""
+    small = Config(known_names(names).count_blocks(names), 1, 2, 1, 1)
+    found = [replace(small, model=model, position=position) for model in reversed(MODELS) for position in POSITIONS]
+    best = max(found, key=lambda config: len(names_of(config) & set(names)))
+    return best.model, best.position
+
+
+def names_of(config: Config) -> set[str]:
+    return {*model_steps(config).by_name, *weights_of(config, untied=True)}
