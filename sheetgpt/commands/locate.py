@@ -32,7 +32,7 @@ def command(run, workbook, output, weights, tabs, first, dtype, as_json):
       sheetgpt diff "run:Mike is quick. He moves" reference.xlsb --map MAP.csv
     """
     from sheetgpt.diff.locate import locate, map_rows
-    from sheetgpt.diff.sides.side import open_source
+    from sheetgpt.diff.sides import open_side
     from sheetgpt.workbook.reading.book import Workbook, write_map
 
     def progress(tab: str) -> None:
@@ -40,7 +40,7 @@ def command(run, workbook, output, weights, tabs, first, dtype, as_json):
             click.echo(f"\r\x1b[Klooking in {tab} ", err=True, nl=False)
 
     found = locate(
-        open_source(run, weights=weights, dtype=dtype), Workbook(workbook), tabs=tabs, first=first, progress=progress
+        open_side(run, weights=weights, dtype=dtype), Workbook(workbook), tabs=tabs, first=first, progress=progress
     )
     if sys.stderr.isatty():
         click.echo("\r\x1b[K", err=True, nl=False)
