@@ -135,7 +135,10 @@ class Known:
 def known_names(names: Collection[str]) -> Known:
     """What names stand for that may be those of stages and weights. GPT-2's come first where models share one."""
     numbers = [int(number) for name in names for number in re.findall(r"\d{1,6}", name)]
-    return _known(min(MOST_BLOCKS, 1 + max(numbers, default=0)))
+    n_layer = min(MOST_BLOCKS, 1 + max(numbers, default=0))
+    while _known(n_layer).count_blocks(names) == n_layer < MOST_BLOCKS:  # names need not hold their block's number
+        n_layer += 1
+    return _known(n_layer)
 
 
 @cache
