@@ -11,7 +11,7 @@ import models
 from sheetgpt.diff.compare import diff
 from sheetgpt.diff.mistakes import MISTAKES, known_mistakes
 from sheetgpt.diff.recomputation import rounded
-from sheetgpt.diff.sides import RunSide
+from sheetgpt.diff.sides import FolderSide, RunSide
 from sheetgpt.model import Model, load_model
 from sheetgpt.models.sizes import Sizes
 from sheetgpt.run.forward import forward
@@ -189,3 +189,13 @@ def test_without_weights_stages_that_need_none_are_still_diagnosed(model, good):
     port = run_with(model, [mistake.change(step, SIZES.steps) or step for step in model.steps], good)
     report = diff(RunSide(good), RunSide(port), weights={})
     assert report.diagnosis.mistakes == ("exact (erf) GELU",)
+
+
+def test_a_language_head_of_its_own_is_recomputed_with_its_own_matrix(tmp_path):
+    models.write_random_model(tmp_path / "weights", CONFIG, untied=True)
+    good = load_model(tmp_path / "weights").run(token_ids=IDS)
+    logits = good.array("logits") - np.log(np.exp(good.array("logits")).sum())
+    port = replace(good, arrays={**good.arrays, "logits": logits})
+    sides = (FolderSide(trace.to_csv(tmp_path / str(number))) for number, trace in enumerate((good, port)))
+    report = diff(*sides)
+    assert report.diagnosis.mistakes == ("log-probabilities instead of logits",)
