@@ -24,8 +24,8 @@ IDS = list(range(500, 5500, 500))
 DIFF = """
 import sys
 from sheetgpt.diff.compare import diff
-from sheetgpt.diff.sides.side import open_source
-found = diff(open_source(sys.argv[1]), open_source(sys.argv[2]), why=False)
+from sheetgpt.diff.sides import open_side
+found = diff(open_side(sys.argv[1]), open_side(sys.argv[2]), why=False)
 assert found.equal, found.first
 """
 READ = """

@@ -32,10 +32,10 @@ def command(run, workbook, output, weights, tabs, first, dtype, as_json):
       sheetgpt diff "run:Mike is quick. He moves" reference.xlsb --map MAP.csv
     """
     from sheetgpt.diff.locate import locate, map_rows
-    from sheetgpt.diff.sides.side import open_source
+    from sheetgpt.diff.sides import open_side
     from sheetgpt.workbook.reading.book import Workbook, write_map
 
-    side, book = open_source(run, weights=weights, dtype=dtype), Workbook(workbook)
+    side, book = open_side(run, weights=weights, dtype=dtype), Workbook(workbook)
     searched = tabs or book.tabs
     with progress("Looking") as advance:
         found = locate(

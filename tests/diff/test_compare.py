@@ -18,12 +18,12 @@ import models
 from command_line import sheetgpt
 from sheetgpt.cli import main
 from sheetgpt.commands.diff import as_text, command
-from sheetgpt.diff.compare import TOLERANCES, Tolerance, compare, diff
-from sheetgpt.diff.sides.side import FolderSource, NpzSource, RunSource, open_source
-from sheetgpt.diff.sides.workbook import WorkbookSource
+from sheetgpt.diff.compare import diff
+from sheetgpt.diff.matrices import TOLERANCES, Tolerance, compare
+from sheetgpt.diff.sides import ArraysSide, FolderSide, RunSide, WorkbookSide, open_side
+from sheetgpt.diff.sides.inferred import precision_of, sizes_of
 from sheetgpt.errors import DumpError
 from sheetgpt.model import load_model
-from sheetgpt.models.sizes import TEXT_STAGES
 from sheetgpt.workbook.places import cell
 from workbooks import areas_of, contents, set_cell, write_xlsb
 
@@ -46,7 +46,8 @@ def dumps(trace, tmp_path_factory):
     return folder
 
 
-MATRICES = [name for name in load_model().run(PROMPT) if name not in TEXT_STAGES]
+RUN = load_model().run(PROMPT)
+MATRICES = [name for name in RUN if not RUN.step(name).is_text]
 
 
 def spot(trace, name: str, seed: int = 0) -> tuple[int, int]:
@@ -70,7 +71,7 @@ def excel_address(areas, name, row, column):
 @pytest.mark.parametrize("left", ["dump", "dump.xlsx", "dump.npz"])
 @pytest.mark.parametrize("right", ["dump", "dump.xlsx", "dump.npz"])
 def test_a_run_is_equal_to_itself_in_every_format_bit_by_bit(left, right, dumps):
-    report = diff(open_source(str(dumps / left)), open_source(str(dumps / right)), atol=0, rtol=0)
+    report = diff(open_side(str(dumps / left)), open_side(str(dumps / right)), atol=0, rtol=0)
     assert report.equal, report.first
     assert not [stage for stage in report.missing if "npz" not in left + right]
 
@@ -78,7 +79,7 @@ def test_a_run_is_equal_to_itself_in_every_format_bit_by_bit(left, right, dumps)
 @pytest.mark.parametrize("writer", ["to_csv", "to_excel"])
 def test_the_references_head_layout_compares_with_ours(writer, trace, dumps, tmp_path):
     padded = getattr(trace, writer)(tmp_path / ("r.xlsx" if writer == "to_excel" else "r"), head_layout="reference")
-    assert diff(open_source(str(dumps / "dump")), open_source(str(padded)), atol=0, rtol=0).equal
+    assert diff(open_side(str(dumps / "dump")), open_side(str(padded)), atol=0, rtol=0).equal
 
 
 def test_heads_as_an_axis_of_their_own_compare_with_ours(trace, tmp_path):
@@ -88,13 +89,13 @@ def test_heads_as_an_axis_of_their_own_compare_with_ours(trace, tmp_path):
         arrays[name] = arrays[name].reshape(t, n_head, t).swapaxes(0, 1)[None]
     arrays["logits"] = arrays["logits"][:, 0]
     np.savez(tmp_path / "port.npz", **{name: array[None] for name, array in arrays.items()})
-    assert diff(RunSource(trace), NpzSource(tmp_path / "port.npz"), atol=0, rtol=0).equal
+    assert diff(RunSide(trace), ArraysSide(tmp_path / "port.npz"), atol=0, rtol=0).equal
 
 
 def test_the_references_own_run_is_equal_to_ours(reference_run, shared):
     folder, _, tokens = reference_run
-    run = open_source(f"run:{tokens['prompt']}", weights=folder)
-    report = diff(run, NpzSource(shared / "reference_run" / "expected.npz"), atol=1e-11, rtol=0, weights=folder)
+    run = open_side(f"run:{tokens['prompt']}", weights=folder)
+    report = diff(run, ArraysSide(shared / "reference_run" / "expected.npz"), atol=1e-11, rtol=0, weights=folder)
     assert report.equal, (report.first, report.diagnosis)
     assert len(report.stages) - len(report.missing) >= 40
 
@@ -104,8 +105,8 @@ def test_a_changed_cell_of_the_references_heads_is_found_in_its_own_layout(refer
     changed = {name: array.copy() for name, array in expected.items()}
     changed["block_1_step_7"][8, 64 * 5 + 3] += CHANGE
     np.savez(tmp_path / "changed.npz", **changed)
-    run = open_source(f"run:{tokens['prompt']}", weights=folder)
-    report = diff(run, NpzSource(tmp_path / "changed.npz"), weights=folder)
+    run = open_side(f"run:{tokens['prompt']}", weights=folder)
+    report = diff(run, ArraysSide(tmp_path / "changed.npz"), weights=folder)
     assert report.first.stage == "block_1_step_7"
     assert report.first.worst.right_place == "block_1_step_7[8,323]"
     assert report.first.worst.column.startswith("head 5, key 3")
@@ -121,7 +122,7 @@ def test_a_single_changed_cell_is_found_in_csv_and_npz(name, trace, dumps, tmp_p
     matrix = trace.array(name).copy()
     matrix[row, column] += CHANGE
     np.savez(tmp_path / "changed.npz", **{**trace.arrays, name: matrix})
-    report = diff(FolderSource(dumps / "dump"), NpzSource(tmp_path / "changed.npz"))
+    report = diff(FolderSide(dumps / "dump"), ArraysSide(tmp_path / "changed.npz"))
     assert report.first.stage == name
     assert [stage.stage for stage in report.stages if stage.verdict == "different"] == [name]
     assert report.first.cells_out == 1
@@ -149,7 +150,7 @@ def tampered(trace, dumps, tmp_path_factory):
 
 
 def assert_found(left, path, trace, addresses):
-    report = diff(left, WorkbookSource(path))
+    report = diff(left, WorkbookSide(path))
     assert report.first.stage == MATRICES[0]
     for name in MATRICES:
         row, column = spot(trace, name, seed=1)
@@ -160,13 +161,13 @@ def assert_found(left, path, trace, addresses):
 
 
 def test_changed_cells_are_found_in_an_xlsx_saved_by_openpyxl(tampered, trace, dumps):
-    assert_found(FolderSource(dumps / "dump"), tampered[0], trace, tampered[1])
+    assert_found(FolderSide(dumps / "dump"), tampered[0], trace, tampered[1])
 
 
 def test_changed_cells_are_found_in_an_xlsb(tampered, trace, dumps, tmp_path):
     path = write_xlsb(tmp_path / "t.xlsb", contents(tampered[0]), areas_of(tampered[0]))
     assert areas_of(path) == areas_of(tampered[0])
-    assert_found(FolderSource(dumps / "dump"), path, trace, tampered[1])
+    assert_found(FolderSide(dumps / "dump"), path, trace, tampered[1])
 
 
 @pytest.mark.office
@@ -174,14 +175,14 @@ def test_changed_cells_are_found_in_an_xlsb(tampered, trace, dumps, tmp_path):
 def test_changed_cells_are_found_in_a_workbook_saved_by_libreoffice(suffix, tampered, trace, dumps, tmp_path, soffice):
     path = soffice(suffix, tampered[0], tmp_path)
     assert areas_of(path) == areas_of(tampered[0])
-    assert_found(FolderSource(dumps / "dump"), path, trace, tampered[1])
+    assert_found(FolderSide(dumps / "dump"), path, trace, tampered[1])
 
 
 @pytest.mark.office
 @pytest.mark.parametrize("suffix", ["xlsx", "ods"])
 def test_a_workbook_saved_by_libreoffice_is_equal_and_still_says_what_it_is(suffix, dumps, tmp_path, soffice):
-    saved = WorkbookSource(soffice(suffix, dumps / "dump.xlsx", tmp_path))
-    ours = WorkbookSource(dumps / "dump.xlsx")
+    saved = WorkbookSide(soffice(suffix, dumps / "dump.xlsx", tmp_path))
+    ours = WorkbookSide(dumps / "dump.xlsx")
     assert diff(ours, saved, atol=1e-13, rtol=1e-13).equal
     assert saved.about == ours.about
     assert saved.about["dtype"] == "float64"
@@ -193,13 +194,13 @@ def test_a_text_where_a_number_belongs_is_shown_as_it_stands(trace, dumps, tmp_p
     path.write_bytes((dumps / "dump.xlsx").read_bytes())
     address = excel_address(areas_of(path), "block_0_step_9", 2, 3)
     set_cell(path, address, "a lot")
-    report = diff(RunSource(trace), WorkbookSource(path))
+    report = diff(RunSide(trace), WorkbookSide(path))
     assert report.first.stage == "block_0_step_9"
     assert (report.first.worst.right_place, report.first.worst.right) == (address, "a lot")
 
 
 def test_other_tokens_are_the_first_thing_said(dumps):
-    report = diff(FolderSource(dumps / "dump"), open_source("run:Mike is quick. He runs"))
+    report = diff(FolderSide(dumps / "dump"), open_side("run:Mike is quick. He runs"))
     assert report.first.stage == "separated_into_words"
     assert report.diagnosis.cause == "tokens"
     assert report.first.worst.left == " moves"
@@ -213,7 +214,7 @@ def test_a_logit_that_overtakes_within_the_tolerance_is_a_difference(trace):
     overtaken = close.array("logits").copy()
     overtaken[second] = logits.max() + 1e-5
     right = replace(trace, arrays={**trace.arrays, "logits": overtaken})
-    report = diff(RunSource(close), RunSource(right), atol=1e-2, rtol=0)
+    report = diff(RunSide(close), RunSide(right), atol=1e-2, rtol=0)
     assert report.first.stage == "logits"
     assert "best token" in report.first.note
 
@@ -226,7 +227,7 @@ def test_a_logit_that_overtakes_within_the_tolerance_is_a_difference(trace):
 def test_masked_is_masked_whatever_number_a_port_puts_there(name, mark, trace):
     matrix = trace.array(name).copy()
     matrix[matrix < -1e9] = mark
-    report = diff(RunSource(trace), RunSource(replace(trace, arrays={**trace.arrays, name: matrix})))
+    report = diff(RunSide(trace), RunSide(replace(trace, arrays={**trace.arrays, name: matrix})))
     assert report.equal
     assert all(stage.largest_difference == 0 for stage in report.stages if stage.stage == name)
 
@@ -237,7 +238,7 @@ def test_a_cell_that_only_one_side_masks_is_a_difference(name, trace):
     matrix[0, 1] = 0.0
     port = replace(trace, arrays={**trace.arrays, name: matrix})
     for sides in ((trace, port), (port, trace)):
-        report = diff(*map(RunSource, sides))
+        report = diff(*map(RunSide, sides))
         assert report.first.stage == name
         assert report.first.worst.row.startswith("position 0")
 
@@ -256,10 +257,10 @@ def test_a_cell_is_equal_exactly_when_the_tolerance_says_so(left, right, atol, r
 
 def test_the_tolerance_is_that_of_the_coarser_side(trace):
     single = load_model(dtype="float32").run(PROMPT)
-    assert diff(RunSource(trace), RunSource(trace)).tolerance == TOLERANCES["float64"]
-    assert diff(RunSource(trace), RunSource(single)).tolerance == TOLERANCES["float32"]
-    assert diff(RunSource(single), RunSource(trace)).tolerance == TOLERANCES["float32"]
-    assert diff(RunSource(trace), RunSource(trace), rtol=0.5).tolerance == Tolerance(TOLERANCES["float64"].atol, 0.5)
+    assert diff(RunSide(trace), RunSide(trace)).tolerance == TOLERANCES["float64"]
+    assert diff(RunSide(trace), RunSide(single)).tolerance == TOLERANCES["float32"]
+    assert diff(RunSide(single), RunSide(trace)).tolerance == TOLERANCES["float32"]
+    assert diff(RunSide(trace), RunSide(trace), rtol=0.5).tolerance == Tolerance(TOLERANCES["float64"].atol, 0.5)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
@@ -267,13 +268,15 @@ def test_the_precision_of_a_dump_that_does_not_tell_is_seen_in_its_numbers(dtype
     np.savez(
         tmp_path / "port.npz", **{name: array.astype(dtype) for name, array in trace.arrays.items() if "5" in name}
     )
-    assert NpzSource(tmp_path / "port.npz").dtype == dtype
+    side = ArraysSide(tmp_path / "port.npz")
+    assert precision_of(side, sizes_of([side])) == dtype
 
 
 def test_float32_written_as_decimals_is_still_seen_as_float32(tmp_path):
     load_model(dtype="float32").run(PROMPT).to_csv(tmp_path / "dump")
     (tmp_path / "dump" / "manifest.json").unlink()
-    assert FolderSource(tmp_path / "dump").dtype == "float32"
+    side = FolderSide(tmp_path / "dump")
+    assert precision_of(side, sizes_of([side])) == "float32"
 
 
 # ------------------------------------------------------------------------------------------------ what sides tell
@@ -284,20 +287,20 @@ def test_a_bare_npz_is_understood_from_its_names_and_shapes(config, tmp_path):
     models.write_random_model(tmp_path / "w", config)
     trace = load_model(tmp_path / "w").run(token_ids=models.random_ids(config, 7))
     np.savez(tmp_path / "bare.npz", **{name: array for name, array in trace.arrays.items() if array.ndim == 2})
-    report = diff(NpzSource(tmp_path / "bare.npz"), NpzSource(tmp_path / "bare.npz"))
+    report = diff(ArraysSide(tmp_path / "bare.npz"), ArraysSide(tmp_path / "bare.npz"))
     assert report.equal
-    assert not set(report.missing) - {stage for stage in report.stages if stage.stage in TEXT_STAGES}
+    assert {stage.stage for stage in report.missing} <= {name for name in RUN if RUN.step(name).is_text}
 
 
 def test_a_folder_of_bare_numbers_without_labels_is_read(trace, dumps, tmp_path):
     for name in MATRICES:
         np.savetxt(tmp_path / f"{name}.csv", trace.array(name), delimiter=",", fmt="%.17g")
-    report = diff(FolderSource(dumps / "dump"), FolderSource(tmp_path), atol=0, rtol=0)
+    report = diff(FolderSide(dumps / "dump"), FolderSide(tmp_path), atol=0, rtol=0)
     assert report.equal
     matrix = trace.array("block_0_step_4").copy()
     matrix[3, 2] = 5
     np.savetxt(tmp_path / "block_0_step_4.csv", matrix, delimiter=",", fmt="%.17g")
-    report = diff(FolderSource(dumps / "dump"), FolderSource(tmp_path))
+    report = diff(FolderSide(dumps / "dump"), FolderSide(tmp_path))
     assert report.first.worst.right_place == "block_0_step_4.csv!C4"
 
 
@@ -306,7 +309,7 @@ def test_two_weight_folders_are_compared_before_any_stage(tmp_path):
     models.write_random_model(tmp_path / "b", models.SMALL)
     matrices["model_h0_mlp_c_fc_w"][2, 3] += CHANGE
     np.savetxt(tmp_path / "b" / "model_h0_mlp_c_fc_w.csv", matrices["model_h0_mlp_c_fc_w"], delimiter=",", fmt="%.17g")
-    report = diff(FolderSource(tmp_path / "a"), FolderSource(tmp_path / "b"))
+    report = diff(FolderSide(tmp_path / "a"), FolderSide(tmp_path / "b"))
     assert report.first.stage == "model_h0_mlp_c_fc_w"
     assert report.first.worst.right_place == "model_h0_mlp_c_fc_w.csv!D3"
 
@@ -321,7 +324,7 @@ def test_the_first_of_several_changes_is_named_first(seed, trace):
         row, column = spot(trace, MATRICES[index], seed)
         arrays[MATRICES[index]] = arrays[MATRICES[index]].copy()
         arrays[MATRICES[index]][row, column] += CHANGE
-    report = diff(RunSource(trace), RunSource(replace(trace, arrays=arrays)), why=False)
+    report = diff(RunSide(trace), RunSide(replace(trace, arrays=arrays)), why=False)
     assert [stage.stage for stage in report.stages if stage.verdict == "different"] == [MATRICES[i] for i in chosen]
     assert report.first.stage == MATRICES[chosen[0]]
 
@@ -354,12 +357,12 @@ MAP = [("block_0_step_9", "Block 0's", "E10:BP15", "no"), ("block_0_step_10", "B
 
 
 def test_a_map_tells_where_stages_stand_and_which_are_transposed(foreign, trace, tmp_path):
-    side = WorkbookSource(foreign, write_map(tmp_path / "map.csv", MAP))
-    report = diff(RunSource(trace), side)
+    side = WorkbookSide(foreign, write_map(tmp_path / "map.csv", MAP))
+    report = diff(RunSide(trace), side)
     assert report.equal
     assert len(report.stages) - len(report.missing) == 2
     changed = replace(trace, arrays={**trace.arrays, "block_0_step_10": trace.array("block_0_step_10") + np.eye(6, 64)})
-    report = diff(RunSource(changed), side)
+    report = diff(RunSide(changed), side)
     assert report.first.worst.right_place.startswith("'Block 0''s'!")
 
 
@@ -378,16 +381,16 @@ def test_a_map_tells_where_stages_stand_and_which_are_transposed(foreign, trace,
 def test_a_wrong_map_is_refused_in_one_line(row, says, foreign, trace, tmp_path):
     path = write_map(tmp_path / "map.csv", [row])
     with pytest.raises(DumpError) as error:
-        diff(RunSource(trace), WorkbookSource(foreign, path))
+        diff(RunSide(trace), WorkbookSide(foreign, path))
     assert says in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_a_map_with_a_stage_twice_or_without_columns_is_refused(foreign, tmp_path):
     with pytest.raises(DumpError, match="row 3: block_0_step_9 stands there twice"):
-        WorkbookSource(foreign, write_map(tmp_path / "map.csv", [MAP[0], MAP[0]]))
+        WorkbookSide(foreign, write_map(tmp_path / "map.csv", [MAP[0], MAP[0]]))
     with pytest.raises(DumpError, match="no column 'range'"):
-        WorkbookSource(foreign, write_map(tmp_path / "map.csv", [], ("stage", "sheet", "where")))
+        WorkbookSide(foreign, write_map(tmp_path / "map.csv", [], ("stage", "sheet", "where")))
 
 
 # ------------------------------------------------------------------------------------------------ bad input
@@ -411,13 +414,13 @@ def test_a_torn_workbook_is_one_line(keep, dumps, tmp_path):
     whole = (dumps / "dump.xlsx").read_bytes()
     (tmp_path / "torn.xlsx").write_bytes(whole[: int(keep * len(whole))])
     with pytest.raises(DumpError):
-        WorkbookSource(tmp_path / "torn.xlsx")
+        WorkbookSide(tmp_path / "torn.xlsx")
 
 
 def test_a_password_protected_workbook_is_called_that(tmp_path):
     (tmp_path / "secret.xlsx").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 4096)
     with pytest.raises(DumpError, match=r"secret\.xlsx is protected by a password: save it without one"):
-        WorkbookSource(tmp_path / "secret.xlsx")
+        WorkbookSide(tmp_path / "secret.xlsx")
 
 
 @pytest.mark.parametrize(
@@ -430,7 +433,7 @@ def test_a_password_protected_workbook_is_called_that(tmp_path):
     ],
 )
 def test_a_side_that_is_none_is_one_line(sides, says, capsys, monkeypatch):
-    monkeypatch.chdir(Path(__file__).parents[1])
+    monkeypatch.chdir(Path(__file__).parents[2])
     with pytest.raises(SystemExit) as end:
         main(["diff", *sides])
     assert end.value.code == 2
@@ -439,7 +442,7 @@ def test_a_side_that_is_none_is_one_line(sides, says, capsys, monkeypatch):
 
 def test_a_workbook_without_names_is_sent_to_locate(foreign):
     with pytest.raises(DumpError, match="sheetgpt locate RUN"):
-        WorkbookSource(foreign)
+        WorkbookSide(foreign)
 
 
 # ------------------------------------------------------------------------------------------------ the command
@@ -477,7 +480,7 @@ def test_missing_stages_are_said_and_fail_only_when_strict(trace, dumps, tmp_pat
 
 def test_the_first_line_names_the_first_divergent_stage_and_why(trace):
     matrix = trace.array("block_0_step_14") * 1.01
-    report = diff(RunSource(trace), RunSource(replace(trace, arrays={**trace.arrays, "block_0_step_14": matrix})))
+    report = diff(RunSide(trace), RunSide(replace(trace, arrays={**trace.arrays, "block_0_step_14": matrix})))
     first_line = as_text(report).splitlines()[0]
     assert first_line.startswith("block_0_step_14 (MLP: GELU) diverges first; no known mistake reproduces it")
 

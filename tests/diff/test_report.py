@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from sheetgpt.commands.diff import command
 from sheetgpt.diff.compare import diff
 from sheetgpt.diff.report import rectangles, write_report
-from sheetgpt.diff.sides.side import RunSource
+from sheetgpt.diff.sides import RunSide
 from sheetgpt.model import load_model
 
 PROMPT = "Mike is quick. He moves"
@@ -27,7 +27,7 @@ def trace():
 
 
 def report_of(left, right, path):
-    sides = RunSource(left), RunSource(right)
+    sides = RunSide(left), RunSide(right)
     write_report(diff(*sides, why=False), *sides, path, "the first line")
     return openpyxl.load_workbook(path)
 

@@ -9,30 +9,30 @@ import pytest
 
 import models
 from sheetgpt.diff.compare import diff
-from sheetgpt.diff.diagnosis import rounded
 from sheetgpt.diff.mistakes import MISTAKES, known_mistakes
-from sheetgpt.diff.sides.side import RunSource
+from sheetgpt.diff.recomputation import rounded
+from sheetgpt.diff.sides import FolderSide, RunSide
 from sheetgpt.model import Model, load_model
-from sheetgpt.models.sizes import Setting
-from sheetgpt.run import trace as forward
+from sheetgpt.models.sizes import Sizes
+from sheetgpt.run.forward import forward
 from sheetgpt.weights.folder import Weights
 
 CONFIG = models.SMALL
 IDS = [3, 1, 4, 1, 5, 9, 2]
-SETTING = Setting(CONFIG, len(IDS))
+SIZES = Sizes(CONFIG, len(IDS))
 
 
 def possible(mistake, step) -> bool:
     """Only square weights can be transposed without anybody noticing."""
-    shape = SETTING.shapes.get(step.inputs[1], (0, 0)) if mistake.name == "weight transposed" else (0, 0)
+    shape = SIZES.shapes.get(step.inputs[1], (0, 0)) if mistake.name == "weight transposed" else (0, 0)
     return shape[0] == shape[1]
 
 
 CASES = [
     pytest.param(number, step.name, id=f"{number} {mistake.name} {step.name}")
-    for number, mistake in enumerate(known_mistakes(SETTING))
-    for step in SETTING.steps.values()
-    if step.block in (None, 1) and mistake.change(step, SETTING) and possible(mistake, step)
+    for number, mistake in enumerate(known_mistakes(SIZES))
+    for step in SIZES.steps
+    if step.block in (None, 1) and mistake.change(step, SIZES.steps) and possible(mistake, step)
 ]
 
 
@@ -49,22 +49,21 @@ def good(model):
 
 def run_with(model, steps, good, dtype="float64"):
     """A port's run: the same prompt through other steps."""
-    given = {"final_tokens": np.asarray(IDS), "positions": np.arange(len(IDS))}
     weights = {name: model.weights[name].astype(dtype) for name in model.weights}
-    return replace(good, arrays=forward.forward(steps, weights, given, dtype=dtype))
+    return replace(good, arrays=forward(steps, weights, model.steps.inputs(IDS), dtype=dtype))
 
 
 def inject(mistake, stage, model):
-    return [(step.name == stage and mistake.change(step, SETTING)) or step for step in model.steps]
+    return [(step.name == stage and mistake.change(step, SIZES.steps)) or step for step in model.steps]
 
 
 def compare(model, good, port, **options):
-    return diff(RunSource(good, model.weights), RunSource(port), weights=model.weights, **options)
+    return diff(RunSide(good, model.weights), RunSide(port), weights=model.weights, **options)
 
 
 @pytest.mark.parametrize(("number", "stage"), CASES)
 def test_an_injected_mistake_is_found_and_named(number, stage, model, good):
-    mistake = known_mistakes(SETTING)[number]
+    mistake = known_mistakes(SIZES)[number]
     port = run_with(model, inject(mistake, stage, model), good)
     report = compare(model, good, port)
     assert report.first.stage == stage
@@ -76,13 +75,13 @@ def test_an_injected_mistake_is_found_and_named(number, stage, model, good):
 
 
 def test_every_mistake_of_the_list_is_injected_somewhere():
-    injected = {known_mistakes(SETTING)[case.values[0]].name for case in CASES}
+    injected = {known_mistakes(SIZES)[case.values[0]].name for case in CASES}
     assert {mistake.name for mistake in MISTAKES} <= injected
 
 
 @pytest.mark.parametrize(("number", "stage"), [case for case in CASES if "epsilon" not in case.id][::7])
 def test_a_mistake_in_a_float32_port_is_named_too(number, stage, model, good):
-    mistake = known_mistakes(SETTING)[number]
+    mistake = known_mistakes(SIZES)[number]
     report = compare(model, good, run_with(model, inject(mistake, stage, model), good, "float32"), atol=1e-5, rtol=1e-5)
     assert report.diagnosis.stage == stage
     assert mistake.name in report.diagnosis.mistakes
@@ -111,7 +110,7 @@ def test_a_run_rounded_to_float16_at_each_step_is_called_float16_rounding(model,
         def value(self, *inputs):
             return rounded(self.op.value(*inputs), "float16")
 
-    steps = [replace(step, op=Rounding(step.op)) if step.rows != "text" else step for step in model.steps]
+    steps = [replace(step, op=Rounding(step.op)) if not step.is_text else step for step in model.steps]
     port = run_with(model, steps, good, "float32")
     report = compare(model, good, port, atol=1e-4, rtol=1e-4)
     assert report.diagnosis.cause == "rounding"
@@ -120,7 +119,7 @@ def test_a_run_rounded_to_float16_at_each_step_is_called_float16_rounding(model,
 
 def test_a_mistake_within_the_tolerance_is_found_behind_the_first_divergent_stage(model, good):
     mistake = next(m for m in MISTAKES if m.name == "epsilon 1e-6")
-    steps = [mistake.change(step, SETTING) or step for step in model.steps]
+    steps = [mistake.change(step, SIZES.steps) or step for step in model.steps]
     port = run_with(model, steps, good)
     first_difference = np.abs(port.array("block_0_step_2") - good.array("block_0_step_2")).max()
     report = compare(model, good, port, atol=2 * first_difference, rtol=0)
@@ -143,7 +142,7 @@ def test_where_left_is_the_one_that_is_wrong_it_is_said(model, good):
     matrix = good.array("block_1_step_9").copy()
     matrix[2, 3] += 0.25
     edited = replace(good, arrays={**good.arrays, "block_1_step_9": matrix})
-    report = diff(RunSource(edited), RunSource(good), weights=model.weights)
+    report = diff(RunSide(edited), RunSide(good), weights=model.weights)
     assert report.diagnosis.cause == "inputs"
 
 
@@ -155,10 +154,10 @@ def test_something_that_no_known_mistake_makes_is_called_unknown(model, good):
 
 def test_a_mistake_is_found_where_the_port_dumped_the_ends_of_blocks_only(model, good):
     mistake = next(m for m in MISTAKES if m.name == "exact (erf) GELU")
-    port = run_with(model, [mistake.change(step, SETTING) or step for step in model.steps], good)
-    source = RunSource(port)
+    port = run_with(model, [mistake.change(step, SIZES.steps) or step for step in model.steps], good)
+    source = RunSide(port)
     source.names = [name for name in source.names if name.endswith(("embeddings", "_step_16", "logits"))]
-    report = diff(RunSource(good, model.weights), source, weights=model.weights)
+    report = diff(RunSide(good, model.weights), source, weights=model.weights)
     assert report.first.stage == "block_0_step_16"
     assert report.diagnosis.mistakes == ("exact (erf) GELU",)
 
@@ -176,12 +175,10 @@ def test_a_mistake_after_other_masks_is_named(masked, model, good):
 def test_the_embedded_model_with_the_exact_gelu_is_diagnosed_in_one_sentence():
     model = load_model()
     good = model.run("Mike is quick. He moves")
-    setting = Setting(model.config, len(good.token_ids))
     mistake = next(m for m in MISTAKES if m.name == "exact (erf) GELU")
-    steps = [mistake.change(step, setting) or step for step in model.steps]
-    given = {name: good.arrays[name] for name in ("final_tokens",)} | {"positions": np.arange(len(good.token_ids))}
-    port = replace(good, arrays=forward.forward(steps, model.weights, given))
-    report = diff(RunSource(good, model.weights), RunSource(port), weights=model.weights)
+    steps = [mistake.change(step, model.steps) or step for step in model.steps]
+    port = replace(good, arrays=forward(steps, model.weights, model.steps.inputs(good.token_ids)))
+    report = diff(RunSide(good, model.weights), RunSide(port), weights=model.weights)
     assert report.first.stage == "block_0_step_14"
     assert report.diagnosis.mistakes == ("exact (erf) GELU",)
     assert report.diagnosis.sentence.startswith("exact (erf) GELU reproduces it ")
@@ -189,6 +186,16 @@ def test_the_embedded_model_with_the_exact_gelu_is_diagnosed_in_one_sentence():
 
 def test_without_weights_stages_that_need_none_are_still_diagnosed(model, good):
     mistake = next(m for m in MISTAKES if m.name == "exact (erf) GELU")
-    port = run_with(model, [mistake.change(step, SETTING) or step for step in model.steps], good)
-    report = diff(RunSource(good), RunSource(port), weights={})
+    port = run_with(model, [mistake.change(step, SIZES.steps) or step for step in model.steps], good)
+    report = diff(RunSide(good), RunSide(port), weights={})
     assert report.diagnosis.mistakes == ("exact (erf) GELU",)
+
+
+def test_a_language_head_of_its_own_is_recomputed_with_its_own_matrix(tmp_path):
+    models.write_random_model(tmp_path / "weights", CONFIG, untied=True)
+    good = load_model(tmp_path / "weights").run(token_ids=IDS)
+    logits = good.array("logits") - np.log(np.exp(good.array("logits")).sum())
+    port = replace(good, arrays={**good.arrays, "logits": logits})
+    sides = (FolderSide(trace.to_csv(tmp_path / str(number))) for number, trace in enumerate((good, port)))
+    report = diff(*sides)
+    assert report.diagnosis.mistakes == ("log-probabilities instead of logits",)

@@ -16,12 +16,13 @@ from sheetgpt.cli import main
 from sheetgpt.commands.run import command
 from sheetgpt.errors import PromptError, SheetGPTError, StageError
 from sheetgpt.model import load_model
-from sheetgpt.models.gpt2 import gpt2, matrix_steps
+from sheetgpt.models.kinds import model_steps
 from sheetgpt.run import edit
 
 PROMPT = "Mike is quick. He moves"
-MATRICES = [step.name for step in matrix_steps(gpt2(models.SMALL)) if step.rows != "text"]
-BY_HEAD = [name for name in MATRICES if name.endswith(("_step_6", "_step_7"))]
+STEPS = model_steps(models.SMALL)
+MATRICES = [step.name for step in STEPS if not step.is_text]
+BY_HEAD = [step.name for step in STEPS if step.by_head]
 IDS = [3, 1, 4, 1, 5, 9, 2]
 
 
@@ -38,8 +39,7 @@ def trace(model):
 
 
 def set_cells(model, trace, *texts):
-    setting = edit.setting_of(model, trace)
-    return edit.run_edited(model, trace, [edit.parse(text, setting) for text in texts])
+    return model.run_edited(trace, [edit.parse(text, trace.sizes) for text in texts])
 
 
 def assert_same(left, right, names=MATRICES):
@@ -146,7 +146,7 @@ def test_a_dumped_csv_set_as_its_own_stage_changes_no_bit(name, layout, tmp_path
     trace.to_csv(tmp_path / "dump", head_layout=layout)
     after = set_cells(model, trace, f"{name}={tmp_path / 'dump' / name}.csv")
     for stage in after:
-        assert stage in edit.TEXT_STAGES or np.array_equal(after.array(stage), trace.array(stage))
+        assert trace.step(stage).is_text or np.array_equal(after.array(stage), trace.array(stage))
 
 
 def test_travel_names_the_largest_change_of_each_part(model, trace):

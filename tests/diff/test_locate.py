@@ -17,12 +17,10 @@ from sheetgpt.cli import main
 from sheetgpt.commands.locate import command
 from sheetgpt.diff.compare import diff
 from sheetgpt.diff.locate import Pattern, locate, map_rows, search_tab
-from sheetgpt.diff.sides.side import NpzSource, RunSource
-from sheetgpt.diff.sides.workbook import WorkbookSource
+from sheetgpt.diff.sides import ArraysSide, RunSide, WorkbookSide
 from sheetgpt.errors import DumpError
 from sheetgpt.model import load_model
-from sheetgpt.models.sizes import TEXT_STAGES
-from sheetgpt.run.frames import to_reference_heads
+from sheetgpt.models.heads import padded, under_each_other
 from sheetgpt.workbook.places import Area, cell
 from sheetgpt.workbook.reading.book import Tab, Workbook, write_map
 from workbooks import contents, write_xlsb
@@ -37,7 +35,7 @@ def trace():
 
 @pytest.fixture(scope="module")
 def run(trace):
-    return RunSource(trace)
+    return RunSide(trace)
 
 
 def put(sheet, row, column, matrix):
@@ -83,12 +81,12 @@ def scrambled(trace, path, seed):
     """Every matrix stage somewhere: tabs, offsets, transposition, labels or none, other numbers around."""
     rng = np.random.default_rng(seed)
     sheets, rows = Sheets(path), {}
-    names = [name for name in trace if name not in TEXT_STAGES]
+    names = [name for name in trace if not trace.step(name).is_text]
     for name in names:
         tab = f"tab {rng.integers(4)}"
         matrix, turned = trace.array(name), bool(rng.integers(2))
         if name.endswith("_step_7"):
-            matrix = to_reference_heads(matrix, trace.config.n_head, trace.config.head_size)
+            matrix = padded(matrix, trace.config.n_head, trace.config.head_size)
         row, column = rows.get(tab, 0) + int(rng.integers(1, 6)), int(rng.integers(0, 9))
         if rng.integers(2) and column > 0:
             sheets.put(
@@ -118,7 +116,7 @@ def test_every_stage_is_found_exactly_where_a_scrambled_workbook_holds_it(seed, 
             assert places(found)[name] == sheets.places[name], name
     assert {places(found)[name] for name in twins} == {sheets.places[name] for name in twins}
     write_map(tmp_path / "map.csv", map_rows(found))
-    report = diff(run, WorkbookSource(sheets.path, tmp_path / "map.csv"), atol=1e-13, rtol=1e-13)
+    report = diff(run, WorkbookSide(sheets.path, tmp_path / "map.csv"), atol=1e-13, rtol=1e-13)
     assert report.equal
     assert len(report.stages) - len(report.missing) == len(names)
 
@@ -141,21 +139,21 @@ def test_our_own_workbook_is_found_where_its_names_say(trace, run, tmp_path):
 @pytest.mark.parametrize("layout", ["ours", "padded", "padded, gaps blank", "stacked"])
 @pytest.mark.parametrize("transposed", [False, True])
 def test_heads_are_found_in_every_layout(layout, transposed, trace, run, tmp_path):
-    heads, size, t = trace.config.n_head, trace.config.head_size, len(trace.token_ids)
+    heads, size = trace.config.n_head, trace.config.head_size
     sheets = Sheets(tmp_path / "h.xlsx")
     for number, name in enumerate(["block_0_step_7", "block_1_step_6"]):
         matrix = trace.array(name)
         if layout.startswith("padded"):
-            matrix = to_reference_heads(matrix, heads, size)
+            matrix = padded(matrix, heads, size)
             if "blank" in layout:
                 matrix = np.where(matrix == 0, np.nan, matrix)
         elif layout == "stacked":
-            matrix = matrix.reshape(t, heads, t).swapaxes(0, 1).reshape(-1, t)
+            matrix = under_each_other(matrix, heads)
         sheets.put(name, "heads", 3, 2 + 90 * number, matrix, transposed=transposed)
     found = locate(run, sheets.close())
     assert places(found) == sheets.places
     write_map(tmp_path / "map.csv", map_rows(found))
-    assert diff(run, WorkbookSource(sheets.path, tmp_path / "map.csv"), rtol=0).equal
+    assert diff(run, WorkbookSide(sheets.path, tmp_path / "map.csv"), rtol=0).equal
 
 
 @pytest.mark.parametrize("mark", [-1e10, -1e9 - 1, np.finfo(np.float32).min, np.nan])
@@ -244,7 +242,7 @@ def test_what_is_not_there_is_not_found(trace, run, tmp_path):
 
 def test_a_float32_run_is_found_nearly_in_a_float64_workbook(trace, tmp_path):
     sheets, _ = scrambled(trace, tmp_path / "foreign.xlsx", 3)
-    single = RunSource(load_model(dtype="float32").run(PROMPT))
+    single = RunSide(load_model(dtype="float32").run(PROMPT))
     found = locate(single, sheets.close(), first=True)
     assert all(found.values())
     assert found["block_1_step_14"].fit == "nearly"
@@ -307,7 +305,7 @@ def test_a_workbook_of_another_prompt_is_refused_in_one_line(trace, tmp_path, ca
     load_model().run("Anna was calm. She speaks").to_excel(tmp_path / "other.xlsx")
     np.savez(tmp_path / "run.npz", block_0_step_9=np.random.default_rng(0).standard_normal((6, 64)))
     with pytest.raises(DumpError, match="holds no stage of"):
-        locate(NpzSource(tmp_path / "run.npz"), Workbook(tmp_path / "other.xlsx"))
+        locate(ArraysSide(tmp_path / "run.npz"), Workbook(tmp_path / "other.xlsx"))
     with pytest.raises(SystemExit) as end:
         main(["locate", f"run:{PROMPT}", str(tmp_path / "nowhere.xlsx")])
     assert end.value.code == 2
