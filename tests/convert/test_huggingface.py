@@ -15,6 +15,7 @@ from checkpoints import (
     write_csvs,
     write_huggingface,
     write_settings,
+    write_shards,
     write_token_files,
 )
 from conftest import require
@@ -46,17 +47,6 @@ def fault(source):
 @pytest.mark.parametrize("prefix", ["transformer.", ""])
 def test_a_folder_is_converted_with_or_without_the_prefix(tmp_path, expected, prefix):
     assert converted(write_huggingface(tmp_path / "hf", MATRICES, prefix), tmp_path / "csv") == expected
-
-
-def write_shards(folder, tensors, count=3):
-    names = [f"model-{i + 1:05}-of-{count:05}.safetensors" for i in range(count)]
-    weight_map = {}
-    for i, name in enumerate(names):
-        part = dict(list(tensors.items())[i::count])
-        save_file(part, folder / name)
-        weight_map |= dict.fromkeys(part, name)
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
-    return folder
 
 
 def test_a_model_in_several_files_is_converted(tmp_path, expected):

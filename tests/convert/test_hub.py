@@ -11,10 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from checkpoints import CONFIG, contents, write_csvs, write_huggingface
+from checkpoints import CONFIG, contents, write_csvs, write_huggingface, write_shards
 from conftest import require
 from models import random_matrices
-from test_convert_huggingface import write_shards
 
 MATRICES = random_matrices(CONFIG)
 MODEL = "someone/small"
