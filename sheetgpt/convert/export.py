@@ -22,7 +22,7 @@ from sheetgpt.errors import ConvertError
 from sheetgpt.models.config import Config
 from sheetgpt.ops import LAYER_NORM_EPSILON
 from sheetgpt.unfinished import unfinished, write_file
-from sheetgpt.weights.folder import LM_HEAD, Progress, matrix_shapes, read_config, require_files, require_shape, told
+from sheetgpt.weights.folder import LM_HEAD, Progress, matrix_shapes, read_config, require_files, require_shape, weights_errors
 
 POSITIONS = {
     "rotary": "turns queries and keys by their position",
@@ -49,7 +49,7 @@ def to_safetensors(
 
     Raises ConvertError where Hugging Face's GPT-2 can't be this model, or DEST holds one already, unless `force`.
     """
-    with told(folder):
+    with weights_errors(folder):
         config = read_config(folder)
         untied = (folder / f"{LM_HEAD}.csv").exists()
         shapes = matrix_shapes(config, untied)
