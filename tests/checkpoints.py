@@ -18,7 +18,7 @@ from models import random_matrices
 from sheetgpt.bpe import write_tables
 from sheetgpt.bpe.words import ALPHABET
 from sheetgpt.convert import open_source, write
-from sheetgpt.convert.checkpoint import LINEAR, their_name
+from sheetgpt.convert.names import GGUF, HUGGINGFACE, their_names
 from sheetgpt.errors import SheetGPTError
 from sheetgpt.models.config import Config
 from sheetgpt.weights.folder import LM_HEAD, write_weights
@@ -26,6 +26,8 @@ from sheetgpt.weights.folder import LM_HEAD, write_weights
 CONFIG = Config(n_layer=2, n_head=3, n_embd=12, n_ctx=16, n_vocab=262)
 MERGES = [("h", "e"), ("Ġ", "t"), ("Ġt", "he"), ("Ċ", "Ċ"), ("é", "Ġ")]
 TOKENS = [*(letter.replace(" ", "Ġ") for letter in ALPHABET), *(a + b for a, b in MERGES), "<|endoftext|>"]
+LINEAR = ("_attn_w", "_proj_w", "_fc_w")  # the ends of names whose matrices PyTorch's Linear stores as [out, in]
+VECTORS = ("_b", "_g")  # and of those that others hold as vectors
 SETTINGS = {
     "model_type": "gpt2",
     "n_layer": 2,
@@ -57,10 +59,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def huggingface_tensors(matrices: dict[str, np.ndarray], prefix: str = "transformer.") -> dict[str, np.ndarray]:
     """By Hugging Face's names, biases as vectors."""
-    tensors = {}
+    tensors, names = {}, their_names(HUGGINGFACE, CONFIG.n_layer)
     for name, matrix in matrices.items():
-        theirs = their_name(name, 0, "h.{}.")
-        vector = name.endswith(("_b", "_g"))
+        theirs = names[name]
+        vector = name.endswith(VECTORS)
         tensors[theirs if name == LM_HEAD else prefix + theirs] = matrix[0] if vector else matrix
     return tensors
 
@@ -253,14 +255,15 @@ def gguf(folder, matrices=MATRICES, kind="F32", **settings):
     writer.add_token_list(TOKENS)
     writer.add_token_types([1] * 261 + [3])
     writer.add_token_merges([f"{a} {b}" for a, b in MERGES])
+    names = their_names(GGUF, CONFIG.n_layer)
     for name, matrix in (matrices | {"model_lm_head": matrices["model_wte"]}).items():
         stored = np.ascontiguousarray(matrix.T) if name.endswith(LINEAR) else matrix
-        stored = stored[0] if name.endswith(("_b", "_g")) else stored
+        stored = stored[0] if name.endswith(VECTORS) else stored
         if kind == "BF16":
             stored = library.quants.quantize(stored, library.GGMLQuantizationType.BF16)
-            writer.add_tensor(their_name(name, 1, "blk.{}."), stored, raw_dtype=library.GGMLQuantizationType.BF16)
+            writer.add_tensor(names[name], stored, raw_dtype=library.GGMLQuantizationType.BF16)
         else:
-            writer.add_tensor(their_name(name, 1, "blk.{}."), stored)
+            writer.add_tensor(names[name], stored)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -38,11 +38,11 @@ def test_a_zip_that_unpacks_to_far_more_than_it_is_is_refused(tmp_path, monkeypa
 def test_files_in_a_zip_are_named_when_they_lack_or_are_wrong(tmp_path):
     files = contents(write_csvs(tmp_path / "model", MATRICES))
     without = [item for item in files.items() if item[0] != "model_h1_ln_2_b.csv"]
-    assert fault(zip_of(tmp_path, without)) == "SOURCE lacks model_h1_ln_2_b.csv: get it again"
+    assert fault(zip_of(tmp_path, without)) == "SOURCE has no model_h1_ln_2_b.csv: get it again"
     twice = [*files.items(), ("other/model_wpe.csv", b"1\n")]
     assert fault(zip_of(tmp_path, twice)) == "SOURCE holds model_wpe.csv twice: get it from a better source"
     without = [item for item in files.items() if item[0] != "vocab_bpe.csv"]
-    assert fault(zip_of(tmp_path, without)) == "SOURCE lacks vocab_bpe.csv: get it again"
+    assert fault(zip_of(tmp_path, without)) == "SOURCE has no vocab_bpe.csv: get it again"
     wrong = files | {"model_wpe.csv": b"1,2\n"}
     assert write_fault(zip_of(tmp_path, wrong.items()), tmp_path / "csv") == (
         "SOURCE/model_wpe.csv is 1 x 2, not 16 x 12: get it again"
@@ -71,7 +71,7 @@ def test_the_references_zip_has_no_constants_and_gets_them(tmp_path):
     checkpoint = open_source(str(zip_of(tmp_path, excel.items())))
     assert checkpoint.remarks == [
         "no token files: the model runs by --token-ids",
-        "no constants.csv: told by the shapes, 2 heads of 64 as the reference has them",
+        "no constants.csv: inferred from the shapes, 2 heads of 64 as the reference has them",
     ]
     write(checkpoint, tmp_path / "csv")
     assert contents(tmp_path / "csv") == expected

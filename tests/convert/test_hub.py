@@ -226,7 +226,7 @@ def test_a_wrong_checksum_is_refused_and_the_next_call_gets_the_file_anew(hub, c
         ("model.safetensors", "has neither model.safetensors nor pytorch_model.bin"),
         (
             "model-00002-of-00003.safetensors",
-            "lacks model-00002-of-00003.safetensors, which its index names",
+            "has no model-00002-of-00003.safetensors, which its index names",
         ),
     ],
 )

@@ -162,7 +162,7 @@ def test_settings_that_change_nothing_are_accepted(tmp_path, expected, changes):
 @pytest.mark.parametrize(
     ("name", "tensor", "message"),
     [
-        ("transformer.h.1.ln_2.bias", None, "SOURCE lacks h.1.ln_2.bias: it is torn, or its configuration belongs to"),
+        ("transformer.h.1.ln_2.bias", None, "SOURCE has no h.1.ln_2.bias: it is torn, or its configuration belongs to"),
         ("transformer.wpe.weight", np.zeros((15, 12), "f4"), "SOURCE: wpe.weight is 15 x 12, not 16 x 12: its config"),
         ("transformer.h.2.ln_1.bias", np.zeros(12, "f4"), "SOURCE holds 'h.2.ln_1.bias', which GPT-2 does not have"),
         ("score.weight", np.zeros((2, 12), "f4"), "SOURCE holds 'score.weight', which GPT-2 does not have: this model"),

@@ -20,11 +20,11 @@ def npz_of(tmp_path, **arrays):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_wte": None}, "SOURCE lacks the matrix model_wte: an npz holds a model's matrices by our names"),
+        ({"model_wte": None}, "SOURCE has no matrix model_wte: an npz holds a model's matrices by our names"),
         ({"n_head": None}, "SOURCE does not tell how many heads its n_embd of 12 is split into: give --n-head N"),
         (
             {"model_h0_ln_1_g": None},
-            "SOURCE lacks model_h0_ln_1_g: it is torn, or its configuration",
+            "SOURCE has no model_h0_ln_1_g: it is torn, or its configuration",
         ),
         ({"model_wpe": np.zeros((16, 12), int)}, "SOURCE: model_wpe.npy holds int64, not float16, float32, float64"),
         ({"model_wpe": np.zeros((16, 12), object)}, "SOURCE: model_wpe.npy "),

@@ -89,7 +89,7 @@ def test_a_settings_class_is_never_its_own(tmp_path):
     """Names of settings classes give an object that does nothing, whatever module they name."""
     code = b"\x80\x02cos\nNamespace\n)\x81}X\x06\x00\x00\x00n_headK\x05sb."
     loaded = pickled.load(torch_zip(tmp_path / "m.pt", code))
-    assert type(loaded) is pickled.Record
+    assert type(loaded) is pickled.Attributes
     assert loaded.n_head == 5
 
 

@@ -1,6 +1,8 @@
 """One random model in every form that `convert-weights` reads: all give the same files."""
 
+import io
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,8 @@ from checkpoints import (
 )
 from models import SMALL, random_matrices
 from sheetgpt.convert import open_source, write
+from sheetgpt.convert.pickled import LEGACY_START
+from sheetgpt.convert.sources import SOURCES, source_of
 from sheetgpt.weights.folder import write_weights
 
 WITHOUT_TORCH = [safetensors_folder, openai, openai_index, gguf, npz, packed_npz, csv_folder, csv_zip, flat_csv_zip]
@@ -79,6 +83,53 @@ def test_gguf_of_half_precision_is_read_exactly(kind, tmp_path):
         stored = exact
     write(open_source(str(gguf(tmp_path / "source", stored, kind))), tmp_path / "csv")
     assert contents(tmp_path / "csv") == contents(write_csvs(tmp_path / "expected", exact))
+
+
+def zip_with(name: str) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr(name, "x")
+    return data.getvalue()
+
+
+GGUF, TORCH, HF, CSVS, OPENAI, NPZ = (source.what for source in SOURCES)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "beside", "what"),
+    [
+        ("model.gguf", b"GGUF", (), GGUF),
+        ("model.safetensors", b"GGUF", ("config.json",), GGUF),
+        ("ckpt.pt", b"GGUF" + zip_with("a/data.pkl"), (), GGUF),
+        ("any", LEGACY_START, (), TORCH),
+        ("any", LEGACY_START + zip_with("model_wte.csv"), (), TORCH),
+        ("any", zip_with("a/data.pkl"), ("config.json",), TORCH),
+        ("pytorch_model.bin", zip_with("a/data.pkl"), (), TORCH),
+        ("pytorch_model.bin", zip_with("a/data.pkl"), ("config.json",), HF),
+        ("pytorch_model.bin", LEGACY_START, ("config.json",), HF),
+        ("pytorch_model.bin", zip_with("model_wte.csv"), ("config.json",), CSVS),
+        ("model.safetensors", b"", (), HF),
+        ("model.safetensors", LEGACY_START, ("config.json",), TORCH),
+        ("model.safetensors", zip_with("x"), ("config.json",), NPZ),
+        ("any", zip_with("a/b/model_wte.csv"), (), CSVS),
+        ("model.index", b"hello", (), OPENAI),
+        ("model.index", zip_with("x"), (), NPZ),
+        ("m.npz", zip_with("model_wte.npy"), (), NPZ),
+        ("", b"", ("ckpt.pt", "config.json", "model_wte.csv"), TORCH),
+        ("", b"", ("model.pt", "config.json"), TORCH),
+        ("", b"", ("config.json", "model_wte.csv", "model.index"), HF),
+        ("", b"", ("model_wte.csv", "model.index"), CSVS),
+        ("", b"", ("model.index", "model.safetensors"), OPENAI),
+    ],
+)
+def test_content_decides_before_a_name_and_the_order_of_the_sources_decides_the_rest(
+    tmp_path, name, data, beside, what
+):
+    for other in beside:
+        (tmp_path / other).write_bytes(b"x")
+    if name:
+        (tmp_path / name).write_bytes(data)
+    assert source_of(tmp_path / name).what == what
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"PK\x03\x04", b"PK\x05\x06" + bytes(18)])
