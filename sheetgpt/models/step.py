@@ -197,3 +197,6 @@ class Weight:
     def is_vector(self) -> bool:
         """One row, a vector elsewhere; weight decay leaves it alone."""
         return self.use in (Use.BIAS, Use.GAIN)
+
+
+Weights = Mapping[str, Weight]
