@@ -16,7 +16,7 @@ from sheetgpt import load_model
 from sheetgpt.errors import PromptError
 from sheetgpt.training import loss
 from sheetgpt.training.loss import measure, windows
-from test_huggingface import huggingface_model
+from transformers_model import huggingface_model
 
 
 @pytest.mark.oracle

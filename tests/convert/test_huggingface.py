@@ -15,6 +15,7 @@ from checkpoints import (
     write_csvs,
     write_huggingface,
     write_settings,
+    write_shards,
     write_token_files,
 )
 from conftest import require
@@ -46,17 +47,6 @@ def fault(source):
 @pytest.mark.parametrize("prefix", ["transformer.", ""])
 def test_a_folder_is_converted_with_or_without_the_prefix(tmp_path, expected, prefix):
     assert converted(write_huggingface(tmp_path / "hf", MATRICES, prefix), tmp_path / "csv") == expected
-
-
-def write_shards(folder, tensors, count=3):
-    names = [f"model-{i + 1:05}-of-{count:05}.safetensors" for i in range(count)]
-    weight_map = {}
-    for i, name in enumerate(names):
-        part = dict(list(tensors.items())[i::count])
-        save_file(part, folder / name)
-        weight_map |= dict.fromkeys(part, name)
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
-    return folder
 
 
 def test_a_model_in_several_files_is_converted(tmp_path, expected):
@@ -172,7 +162,7 @@ def test_settings_that_change_nothing_are_accepted(tmp_path, expected, changes):
 @pytest.mark.parametrize(
     ("name", "tensor", "message"),
     [
-        ("transformer.h.1.ln_2.bias", None, "SOURCE lacks h.1.ln_2.bias: it is torn, or its configuration belongs to"),
+        ("transformer.h.1.ln_2.bias", None, "SOURCE has no h.1.ln_2.bias: it is torn, or its configuration belongs to"),
         ("transformer.wpe.weight", np.zeros((15, 12), "f4"), "SOURCE: wpe.weight is 15 x 12, not 16 x 12: its config"),
         ("transformer.h.2.ln_1.bias", np.zeros(12, "f4"), "SOURCE holds 'h.2.ln_1.bias', which GPT-2 does not have"),
         ("score.weight", np.zeros((2, 12), "f4"), "SOURCE holds 'score.weight', which GPT-2 does not have: this model"),

@@ -220,7 +220,7 @@ def test_merges_of_equal_score_have_no_order_to_export(tmp_path):
 
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path):
-    assert "lacks model_wte.csv" in sheetgpt("convert-weights", tmp_path, tmp_path / "hf", "--to", "safetensors").error
+    assert "has no model_wte.csv" in sheetgpt("convert-weights", tmp_path, tmp_path / "hf", "--to", "safetensors").error
 
 
 @pytest.mark.oracle

@@ -15,6 +15,7 @@ from sheetgpt.cache import FOLDER
 from sheetgpt.errors import WeightsError
 from sheetgpt.models.config import Config
 from sheetgpt.unfinished import UNFINISHED, unfinished
+from sheetgpt.weights import embedded
 from sheetgpt.weights import folder as weights
 from sheetgpt.weights.folder import Weights, load_weights, matrix_shapes, read_config, write_weights
 
@@ -103,7 +104,7 @@ def test_without_constants_it_is_read_as_the_reference_reads_it(tmp_path):
     (tmp_path / "constants.csv").unlink()
     assert read_config(tmp_path) == config
     load_weights(tmp_path)
-    assert read_config(tmp_path) == config  # now told by the cache
+    assert read_config(tmp_path) == config  # now inferred from the cache
 
 
 def test_without_constants_the_big_files_are_not_parsed(tmp_path, monkeypatch):
@@ -226,7 +227,7 @@ HEADER = ",".join(map(str, range(12))) + "\n"
         (
             "constants",
             lambda text: text.replace("n_layer,2", "n_layer,4"),
-            " lacks model_h2_ln_1_g.csv and 23 more: ",
+            " has no model_h2_ln_1_g.csv and 23 more: ",
         ),
         (
             "constants",
@@ -244,13 +245,13 @@ def test_what_is_wrong_is_told_with_the_way_out(folder, name, change, message):
 def test_a_missing_matrix_is_named(folder):
     (folder / "model_h1_attn_c_proj_b.csv").unlink()
     assert fault(folder) == (
-        " lacks model_h1_attn_c_proj_b.csv: get or convert the model again, or correct constants.csv"
+        " has no model_h1_attn_c_proj_b.csv: get or convert the model again, or correct constants.csv"
     )
 
 
 def test_folders_that_hold_no_model_are_refused(tmp_path):
     assert fault(tmp_path / "none") == " is no folder: name the folder that holds model_wte.csv"
-    assert fault(tmp_path) == " lacks model_wte.csv, so it holds no model: name another folder"
+    assert fault(tmp_path) == " has no model_wte.csv, so it holds no model: name another folder"
     (tmp_path / "config.json").write_text("{}")
     assert "is a Hugging Face folder: first `sheetgpt convert-weights" in fault(tmp_path)
 
@@ -258,10 +259,10 @@ def test_folders_that_hold_no_model_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda folder: (folder / "model_wpe.csv").unlink(), " lacks model_wpe.csv: get"),
+        (lambda folder: (folder / "model_wpe.csv").unlink(), " has no model_wpe.csv: get"),
         (
             lambda folder: [path.unlink() for path in folder.glob("model_h*")],
-            " lacks model_h0_ln_1_g.csv: get",
+            " has no model_h0_ln_1_g.csv: get",
         ),
         (
             lambda _: None,
@@ -284,7 +285,7 @@ def test_a_block_that_is_missing_without_constants_is_named(tmp_path):
     write_weights(tmp_path, config, random_matrices(config))
     for path in [tmp_path / "constants.csv", *tmp_path.glob("model_h1_*")]:
         path.unlink()
-    assert fault(tmp_path).startswith(" lacks model_h1_ln_1_g.csv and 11 more: ")
+    assert fault(tmp_path).startswith(" has no model_h1_ln_1_g.csv and 11 more: ")
 
 
 def test_what_the_system_refuses_is_one_line(folder):
@@ -443,7 +444,7 @@ with unfinished(Path(sys.argv[1]), "s") as journal:
 
 def test_a_killed_write_leaves_no_folder_that_looks_whole(tmp_path, request):
     folder = tmp_path / "m"
-    done = subprocess.run([sys.executable, "-c", KILLED, "8", folder, str(request.path.parent)], check=False)
+    done = subprocess.run([sys.executable, "-c", KILLED, "8", folder, str(request.path.parents[1])], check=False)
     assert done.returncode == -9
     assert " is unfinished, " in fault(folder)
     matrices = random_matrices(SMALL)
@@ -463,7 +464,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
 def test_the_embedded_folder_is_beside_or_in_the_package(tmp_path, monkeypatch):
     package = tmp_path / "sheetgpt"
     package.mkdir()
-    monkeypatch.setattr(weights, "__file__", str(package / "weights.py"))
+    monkeypatch.setattr(embedded, "__file__", str(package / "weights" / "embedded.py"))
     with pytest.raises(WeightsError, match="the model that ships with sheetgpt is not installed"):
         weights.embedded_folder()
     (tmp_path / "weights_csv").mkdir()

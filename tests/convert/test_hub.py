@@ -11,10 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from checkpoints import CONFIG, contents, write_csvs, write_huggingface
+from checkpoints import CONFIG, contents, write_csvs, write_huggingface, write_shards
 from conftest import require
 from models import random_matrices
-from test_convert_huggingface import write_shards
 
 MATRICES = random_matrices(CONFIG)
 MODEL = "someone/small"
@@ -227,7 +226,7 @@ def test_a_wrong_checksum_is_refused_and_the_next_call_gets_the_file_anew(hub, c
         ("model.safetensors", "has neither model.safetensors nor pytorch_model.bin"),
         (
             "model-00002-of-00003.safetensors",
-            "lacks model-00002-of-00003.safetensors, which its index names",
+            "has no model-00002-of-00003.safetensors, which its index names",
         ),
     ],
 )

@@ -81,7 +81,7 @@ def test_a_token_with_a_line_break_is_not_written_and_the_old_tables_stay(folder
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(TokenizerError, match=r"can't write to .*file/below: Not a directory; choose another folder$"):
+    with pytest.raises(TokenizerError, match=r"can't write to .*file/below: Not a directory: choose another folder$"):
         write_tables(tmp_path / "file" / "below", [], ["a"])
 
 
@@ -182,7 +182,7 @@ def test_a_file_that_is_not_utf8_is_told_by_line(folder, name):
     data = (folder / name).read_bytes().split(b"\n")
     data[4] = b"\xe9" + data[4]
     (folder / name).write_bytes(b"\n".join(data))
-    assert refusal(folder) == f"{name}, line 5: not UTF-8; save it as CSV UTF-8"
+    assert refusal(folder) == f"{name}, line 5: not UTF-8: save it as CSV UTF-8"
 
 
 def test_a_header_over_the_tokens_is_told(folder):
@@ -198,7 +198,7 @@ def test_a_missing_header_over_the_merges_is_told(folder):
     path = folder / MERGES_FILE
     path.write_text(path.read_text(encoding="utf-8").partition("\n")[2], encoding="utf-8")
     assert refusal(folder) == (
-        "vocab_bpe.csv, line 1: a merge where a header belongs; put `left,right,rank,score` above it"
+        "vocab_bpe.csv, line 1: a merge where a header belongs: put `left,right,rank,score` above it"
     )
 
 
@@ -253,7 +253,7 @@ def test_a_row_that_is_not_a_merge_is_told_by_line(folder, cells):
 def test_a_merge_of_what_nothing_made_is_told_by_line(folder):
     change(folder / MERGES_FILE, 4, "th", "q", 2, 80.5)
     assert refusal(folder).startswith(
-        "vocab_bpe.csv, line 4: 'th' is no letter of GPT-2's byte alphabet, and no merge makes it; convert"
+        "vocab_bpe.csv, line 4: 'th' is no letter of GPT-2's byte alphabet, and no merge makes it: convert"
     )
 
 
@@ -274,7 +274,7 @@ def test_a_merge_that_stands_there_twice_is_told(folder):
     left, right = rows[4][:2]
     change(folder / MERGES_FILE, len(rows), left, right, 7, 0)
     assert refusal(folder).startswith(
-        f"vocab_bpe.csv, line {len(rows)}: the merge of line 5 again: {left!r}, {right!r};"
+        f"vocab_bpe.csv, line {len(rows)}: the merge of line 5 again: {left!r}, {right!r}: "
     )
 
 
@@ -301,7 +301,7 @@ def test_a_token_that_a_spreadsheet_program_changed_is_told_with_what_was_there(
     change(folder / TOKENS_FILE, line, cell, line - 1)
     assert refusal(folder) == (
         f"bpe_token_ids.csv, line {line}: {cell!r} is {kind} that a spreadsheet made of a token "
-        f"(line {line} should be {token!r}); convert or export the table again, and don't save token files with a "
+        f"(line {line} should be {token!r}): convert or export the table again, and don't save token files with a "
         "spreadsheet program"
     )
 
@@ -311,7 +311,7 @@ def test_a_changed_token_that_became_another_is_told_with_both_lines(folder):
     change(folder / TOKENS_FILE, zeros, "0", zeros - 1)
     message = refusal(folder)
     assert message.startswith(f"bpe_token_ids.csv, line {zeros}: '0' stands in lines {zero} and {zeros} ")
-    assert f"(line {zeros} should be '00'); convert" in message
+    assert f"(line {zeros} should be '00'): convert" in message
 
 
 def test_an_error_value_in_place_of_a_special_token_is_told(folder):
@@ -324,7 +324,7 @@ def test_changed_cells_among_the_merges_are_told(folder):
     line = next(i for i, row in enumerate(rows_of(folder / MERGES_FILE), 1) if row[0] == " t")
     change(folder / MERGES_FILE, line, "1-Jan", "9", 5, 70.5)
     assert refusal(folder).startswith(
-        f"vocab_bpe.csv, line {line}: '1-Jan' is a date that a spreadsheet made of a token;"
+        f"vocab_bpe.csv, line {line}: '1-Jan' is a date that a spreadsheet made of a token: "
     )
 
 

@@ -14,7 +14,8 @@ from sheetgpt.errors import WeightsError
 from sheetgpt.models.config import Config
 from sheetgpt.training.documents import character_tables
 from sheetgpt.unfinished import UNFINISHED
-from sheetgpt.weights.check import check, significant_digits
+from sheetgpt.weights.check import check
+from sheetgpt.weights.figures import significant_digits
 from sheetgpt.weights.folder import write_weights
 
 MATRICES = random_matrices(CONFIG)
@@ -102,7 +103,7 @@ AGAIN = "get or convert the model again"
         (lambda d: rewrite(d / "model_wpe.csv", lambda _: b""), "model_wpe.csv: holds no numbers"),
         (
             lambda d: (d / "constants.csv").write_text("n_layer,2\n"),
-            "constants.csv: lacks n_head, n_embd, n_ctx, n_vocab",
+            "constants.csv: has no n_head, n_embd, n_ctx, n_vocab",
         ),
         (
             lambda d: (d / "constants.csv").write_text("n_layers,2\n"),
@@ -112,7 +113,7 @@ AGAIN = "get or convert the model again"
         (lambda d: (d / "vocab_bpe.csv").unlink(), "vocab_bpe.csv: is missing"),
         (
             lambda d: rewrite(d / "bpe_token_ids.csv", lambda t: t.replace(b"he,", b"eh,")),
-            "bpe_token_ids.csv: lacks 2 tok",
+            "bpe_token_ids.csv: has no row for 2 tok",
         ),
         (
             lambda d: rewrite(d / "bpe_token_ids.csv", lambda t: t + b"more,262\n"),
@@ -281,7 +282,7 @@ def test_no_folder_is_an_error_and_an_empty_one_is_wrong(tmp_path):
     assert sheetgpt("check", tmp_path / "none").code == 2
     done = sheetgpt("check", tmp_path)
     assert done.code == 1
-    assert "constants.csv: the folder lacks model_wte.csv, so it holds no model" in done.out
+    assert "constants.csv: the folder has no model_wte.csv, so it holds no model" in done.out
 
 
 def test_the_model_that_ships_is_whole_and_sane():
