@@ -31,7 +31,7 @@ assert found.equal, found.first
 READ = """
 import sys
 from pathlib import Path
-from sheetgpt.workbook.reading.book import Workbook
+from sheetgpt.workbook.reading.open import Workbook
 book = Workbook(Path(sys.argv[1]))
 for tab in book.tabs if len(sys.argv) == 2 else sys.argv[2:]:
     book.tab(tab)
@@ -70,7 +70,7 @@ def large_workbook(path: Path) -> Path:
     """About 200 MB: tabs of 768 x 2304 doubles."""
     from sheetgpt.workbook.book import Book
     from sheetgpt.workbook.cells import Numbers
-    from sheetgpt.workbook.places import Area
+    from sheetgpt.workbook.grid import Area
 
     rng, book = np.random.default_rng(0), Book("large")
     for tab in range(11):

@@ -31,7 +31,7 @@ _HOMES = {  # imported when they are asked for: numpy would otherwise slow `shee
     "Trace": "sheetgpt.run.trace",
     "load_model": "sheetgpt.model",
 }
-__all__ = ["SheetGPTError", *_HOMES]
+__all__ = ["Config", "Model", "SheetGPTError", "Step", "Tokenizer", "Trace", "load_model"]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,14 +15,14 @@ import openpyxl
 import pytest
 
 from models import write_random_model
-from strange_model import NAME, strange
 from sheetgpt import load_model
 from sheetgpt.cli import cli
 from sheetgpt.models import kinds
 from sheetgpt.models.config import MODELS, Config
 from sheetgpt.models.step import Role
 from sheetgpt.weights.folder import embedded_folder
-from sheetgpt.workbook.reading.book import Workbook
+from sheetgpt.workbook.reading.open import Workbook
+from strange_model import NAME, strange
 
 PROMPT = "Mike is quick. He moves"
 CONFIG = Config(n_layer=2, n_head=2, n_embd=8, n_ctx=16, n_vocab=592)

@@ -33,7 +33,8 @@ def command(run, workbook, output, weights, tabs, first, dtype, as_json):
     """
     from sheetgpt.diff.locate import locate, map_rows
     from sheetgpt.diff.sides import open_side
-    from sheetgpt.workbook.reading.book import Workbook, write_map
+    from sheetgpt.workbook.reading.maps import write_map
+    from sheetgpt.workbook.reading.open import Workbook
 
     side, book = open_side(run, weights=weights, dtype=dtype), Workbook(workbook)
     searched = tabs or book.tabs

@@ -43,7 +43,10 @@ class Sizes:
     def shapes(self) -> dict[str, Shape]:
         """The shape of every weight and every stage that is a matrix, by name."""
         found: dict[str, tuple[int, ...]] = {name: weight.shape for name, weight in self.weights.items()}
-        given: dict[str, tuple[int, ...]] = {self.steps.name(Role.TOKENS): (self.n_tokens,), POSITIONS: (self.n_tokens,)}
+        given: dict[str, tuple[int, ...]] = {
+            self.steps.name(Role.TOKENS): (self.n_tokens,),
+            POSITIONS: (self.n_tokens,),
+        }
         for step in self.steps.computed:
             found[step.name] = step.op.shape(*((given.get(name) or found[name]) for name in step.inputs))
         return {name: (shape[0], shape[1]) for name, shape in found.items() if not self.is_text(name)}

@@ -24,7 +24,7 @@ from sheetgpt.diff.sides import ArraysSide, FolderSide, RunSide, WorkbookSide, o
 from sheetgpt.diff.sides.inferred import precision_of, sizes_of
 from sheetgpt.errors import DumpError
 from sheetgpt.model import load_model
-from sheetgpt.workbook.places import cell
+from sheetgpt.workbook.grid import cell
 from workbooks import areas_of, contents, set_cell, write_xlsb
 
 PROMPT = "Mike is quick. He moves"

@@ -21,8 +21,9 @@ from sheetgpt.diff.sides import ArraysSide, RunSide, WorkbookSide
 from sheetgpt.errors import DumpError
 from sheetgpt.model import load_model
 from sheetgpt.models.heads import padded, under_each_other
-from sheetgpt.workbook.places import Area, cell
-from sheetgpt.workbook.reading.book import Tab, Workbook, write_map
+from sheetgpt.workbook.grid import Area, cell
+from sheetgpt.workbook.reading.maps import write_map
+from sheetgpt.workbook.reading.open import Tab, Workbook
 from workbooks import contents, write_xlsb
 
 PROMPT = "Mike is quick. He moves"

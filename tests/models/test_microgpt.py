@@ -20,7 +20,7 @@ from sheetgpt.run.forward import forward
 from sheetgpt.training.example import example
 from sheetgpt.training.optimizers import Settings
 from sheetgpt.training.step import train_steps
-from sheetgpt.workbook.reading.book import Workbook
+from sheetgpt.workbook.reading.open import Workbook
 from training_books import assert_shows
 
 NAMES = "anna\nann\nella\nelena\nlena\nlina\nnina\nnela\nalina\nliane\nina\neliana\nlea\n"

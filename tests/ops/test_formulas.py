@@ -17,7 +17,7 @@ from sheetgpt.models.config import MODELS, POSITIONS, Config
 from sheetgpt.models.kinds import model_steps, training_steps
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers
-from sheetgpt.workbook.places import Area
+from sheetgpt.workbook.grid import Area
 from sheetgpt.workbook.references import GradientInput, Names, Source, formulas, slots
 
 WRONG = -12345.0  # every cached value: only recalculation gives the right ones

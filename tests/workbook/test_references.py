@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sheetgpt import ops
-from sheetgpt.workbook.places import Area
+from sheetgpt.workbook.grid import Area
 from sheetgpt.workbook.references import Input, Names, Slot, Source, formulas, names_used
 
 QUERIES = Source("queries", Area("b", 0, 2, 3, 4), "rows")

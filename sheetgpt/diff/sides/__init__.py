@@ -10,7 +10,7 @@ from sheetgpt.diff.sides.run import RunSide
 from sheetgpt.diff.sides.side import Held, Options, Side
 from sheetgpt.diff.sides.workbook import WorkbookSide
 from sheetgpt.errors import DumpError
-from sheetgpt.workbook.reading.book import SUFFIXES
+from sheetgpt.workbook.reading.open import SUFFIXES
 
 __all__ = ["KINDS", "ArraysSide", "FolderSide", "Held", "RunSide", "Side", "WorkbookSide", "open_side"]
 

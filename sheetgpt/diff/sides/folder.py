@@ -14,7 +14,7 @@ from sheetgpt.dump import read_manifest
 from sheetgpt.errors import DumpError
 from sheetgpt.files.labelled import read_cells, read_numbers
 from sheetgpt.models.sizes import Shape
-from sheetgpt.workbook.places import cell
+from sheetgpt.workbook.grid import cell
 
 
 class FolderSide(Side):

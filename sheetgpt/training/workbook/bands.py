@@ -16,7 +16,8 @@ from sheetgpt.training.workbook.given import Given, Row
 from sheetgpt.training.workbook.layout import BAND_HEAD, BANDS_ROW, LOSS, SETTINGS_ROW, TRAINING
 from sheetgpt.training.workbook.shared import Cells, LabelCells, TrainingBook
 from sheetgpt.workbook import style
-from sheetgpt.workbook.places import LABEL_COLUMNS, Area, cell
+from sheetgpt.workbook.grid import Area, cell
+from sheetgpt.workbook.places import LABEL_COLUMNS
 from sheetgpt.workbook.references import Names, Source
 
 MOST_FORMULAS = 200_000

@@ -16,7 +16,8 @@ from sheetgpt.training.workbook import layout
 from sheetgpt.training.workbook.layout import GIVEN_ROW, TRAINING, VOCABULARY
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Numbers
-from sheetgpt.workbook.places import LABEL_COLUMNS, Area
+from sheetgpt.workbook.grid import Area
+from sheetgpt.workbook.places import LABEL_COLUMNS
 from sheetgpt.workbook.references import Names, Source
 
 SHARE = "share"  # of the loss; a name in the workbook, as the following are

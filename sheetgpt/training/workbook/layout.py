@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sheetgpt.workbook.places import LABEL_COLUMNS, Area
+from sheetgpt.workbook.grid import Area
+from sheetgpt.workbook.places import LABEL_COLUMNS
 
 TRAINING, VOCABULARY, POSITIONS = "training", "vocabulary", "positions"  # of a small model's step, with its formulas
 LOSS, CHECK, GRAPH = "loss", "gradient_check", "value_graph"

@@ -20,7 +20,8 @@ from sheetgpt.training.workbook.layout import CHECK, GRAPH
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers, Table
-from sheetgpt.workbook.places import INDEX, Area
+from sheetgpt.workbook.grid import Area
+from sheetgpt.workbook.places import INDEX
 
 SIGNED = (What.GRADIENT, What.MEAN, What.SQUARE, What.NUDGED_SLOPE)  # shown as gradients are
 PARAMETERS = (What.WEIGHT, What.NEW, What.TARGET_SHARE, What.NUDGED_LOSS, What.NUDGED_SLOPE)  # shown as weights are

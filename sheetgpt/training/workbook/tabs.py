@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from sheetgpt.errors import DumpError
+from sheetgpt.models.step import Weight
+from sheetgpt.sheets.shared import tab_look, tab_of, weight_tab
 from sheetgpt.training.matrices import StepMatrix
 from sheetgpt.training.step import OneStep
 from sheetgpt.training.workbook.layout import LOSS
 from sheetgpt.training.workbook.shared import TrainingBook
-from sheetgpt.workbook.places import LABEL_COLUMNS, MAX_COLUMNS, Area, tab_of, weight_tab
+from sheetgpt.workbook.grid import MAX_COLUMNS, Area
+from sheetgpt.workbook.places import LABEL_COLUMNS
 
 
 class OnTabs(TrainingBook):
@@ -29,7 +32,10 @@ class OnTabs(TrainingBook):
         return path
 
     def write_tab(self, tab: str, matrices: list[StepMatrix]) -> None:
-        self.book.add_tab(tab, tab.replace("_", " "), max(matrix.numbers.shape[1] for matrix in matrices) + 2)
+        width = max(matrix.numbers.shape[1] for matrix in matrices) + LABEL_COLUMNS
+        first = matrices[0]
+        look = tab_look(first.step) if first.step and not first.is_gradient else {}
+        self.book.add_tab(tab, tab.replace("_", " "), width, **look)
         row = 2
         for matrix in matrices:
             rows, columns = matrix.numbers.shape
@@ -48,7 +54,7 @@ class OnTabs(TrainingBook):
 
 def tab(matrix: StepMatrix) -> str:
     """The tab of a matrix: its stage's, its stage's for gradients, or its weight's."""
-    if matrix.step:
-        found = tab_of(matrix.step)
+    if not isinstance(matrix.about, Weight):
+        found = tab_of(matrix.about)
         return f"d_{found}" if matrix.is_gradient else found
-    return weight_tab(matrix.of)
+    return weight_tab(matrix.of, matrix.about)
