@@ -1,4 +1,4 @@
-"""`sheetgpt loss`: how well a model foretells a text, token by token."""
+"""`sheetgpt loss`: how well a model predicts a text, token by token."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ MODELS = {  # from the plainest model; and the module that holds it
     "bigram": "sheetgpt.models.ladder",
     "mlp": "sheetgpt.models.ladder",
     "attention": "sheetgpt.models.ladder",
-    # "microgpt": "sheetgpt.models.microgpt",
+    "microgpt": "sheetgpt.models.microgpt",
     "gpt2": "sheetgpt.models.gpt2",
 }
 POSITIONS = ("learned", "sinusoidal", "rotary")
