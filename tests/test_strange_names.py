@@ -17,6 +17,7 @@ import pytest
 from models import write_random_model
 from sheetgpt import load_model
 from sheetgpt.cli import cli
+from sheetgpt.fixtures import arrays as fixtures
 from sheetgpt.models import kinds
 from sheetgpt.models.config import MODELS, Config
 from sheetgpt.models.step import Role
@@ -194,6 +195,16 @@ def test_training_gives_the_same_weights(folders, tmp_path):
     plain, other = (load_model(tmp_path / model) for model in ("gpt2", NAME))
     for name, matrix in plain.weights.items():
         np.testing.assert_array_equal(matrix, other.weights[name], err_msg=name)
+
+
+def test_fixtures_in_our_names_hold_the_same_arrays(folders, tmp_path):
+    plain, other = (
+        fixtures.read(fixtures.make(load_model(folder), PROMPT).save(tmp_path / f"{number}.npz"))
+        for number, folder in enumerate(folders)
+    )
+    assert list(other) == [strange(name) for name in plain]
+    for name, array in plain.items():
+        np.testing.assert_array_equal(array, other[strange(name)], err_msg=name)
 
 
 def test_the_stage_of_each_role_is_found(traces):

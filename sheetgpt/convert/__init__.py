@@ -61,7 +61,7 @@ def open_source(source: str, *, revision: str | None = None, n_head: int | None 
 
 
 def write(checkpoint: Checkpoint, folder: Path, *, force: bool = False, progress: Progress | None = None) -> None:
-    """Write the CSV folder; where the same was interrupted before, go on. `progress` is told of numbers.
+    """Write the CSV folder; where the same was interrupted before, go on. `progress` counts numbers.
 
     Raises ConvertError where the folder holds another model, unless `force`.
     """

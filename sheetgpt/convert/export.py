@@ -49,7 +49,7 @@ class Written:
 def to_safetensors(
     folder: Path, dest: Path, *, tokenizer: bool = True, force: bool = False, progress: Progress | None = None
 ) -> Written:
-    """Write the model. `progress` is told of numbers.
+    """Write the model. `progress` counts numbers.
 
     Raises ConvertError where Hugging Face's GPT-2 can't be this model, or DEST holds one already, unless `force`.
     """

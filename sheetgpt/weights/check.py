@@ -61,7 +61,7 @@ class Report:
 
 
 def check(folder: Path, *, progress: Progress | None = None) -> Report:
-    """Look at every file of a folder; `progress` is told of bytes. Raises WeightsError where there is no folder."""
+    """Look at every file of a folder; `progress` counts bytes. Raises WeightsError where there is no folder."""
     if not folder.is_dir():
         raise WeightsError("is no folder", where=folder, remedy="name the folder that holds the model's CSVs")
     report = Report(folder)

@@ -78,7 +78,7 @@ class Weights(Mapping[str, np.ndarray]):
 
 
 def load_weights(folder: str | Path, dtype: str = "float64", *, progress: Progress | None = None) -> Weights:
-    """Every matrix of a folder; `progress` is told of bytes where CSVs must be read because the cache has no copy.
+    """Every matrix of a folder; `progress` counts bytes where CSVs must be read because the cache has no copy.
 
     float64: the CSV's decimals as doubles, as a spreadsheet has them; float32: as PyTorch has them.
     """

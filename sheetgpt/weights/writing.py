@@ -27,7 +27,7 @@ def write_weights(
     progress: Progress | None = None,
     journal: Journal | None = None,
 ) -> None:
-    """Write the CSVs and `constants.csv`, one matrix at a time; `progress` is told of numbers.
+    """Write the CSVs and `constants.csv`, one matrix at a time; `progress` counts numbers.
 
     Until all is written the folder says that it is unfinished. Matrices that another model left there are removed.
     With a journal that an interrupted call began, the files it finished are kept, and a mapping isn't asked for them.
@@ -67,7 +67,7 @@ def _one_by_one(
 
 
 def write_matrix(path: Path, matrix: np.ndarray, progress: Callable[[int], object] | None = None) -> None:
-    """One CSV, in bounded memory; `progress` is told of numbers."""
+    """One CSV, in bounded memory; `progress` counts numbers."""
 
     def blocks() -> Iterator[bytes]:
         for block in decimals.to_text(matrix):
