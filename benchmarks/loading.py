@@ -63,7 +63,7 @@ def main(rounds: int) -> None:
 
 def forget(folder: Path) -> None:
     """Take the cache away."""
-    from sheetgpt.cache import FOLDER
+    from sheetgpt.files.cache import FOLDER
 
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
 

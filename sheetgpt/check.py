@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from sheetgpt import decimals
 from sheetgpt.bpe import END_OF_TEXT, Tokenizer
 from sheetgpt.bpe.tables import MANGLED, MERGES_FILE, TOKENS_FILE, kind_of_mangling, read_tables
 from sheetgpt.bpe.words import ALPHABET
 from sheetgpt.config import CONSTANTS_FILE, Config
 from sheetgpt.errors import SheetGPTError, WeightsError
-from sheetgpt.unfinished import UNFINISHED
+from sheetgpt.files import decimals
+from sheetgpt.files.journal import UNFINISHED
 from sheetgpt.weights import LM_HEAD, Progress, matrix_shapes, read_config, require_shape
 
 AGAIN = "get or convert the model again"

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sheetgpt import decimals, frames
+from sheetgpt import frames
 from sheetgpt.errors import DumpError
+from sheetgpt.files import decimals
 from sheetgpt.weights import folder_name
 
 if TYPE_CHECKING:

@@ -16,11 +16,12 @@ from threading import Lock
 
 import numpy as np
 
-from sheetgpt import decimals, ladder
-from sheetgpt.cache import Cache
+from sheetgpt import ladder
 from sheetgpt.config import CONSTANTS_FILE, REFERENCE_HEAD_SIZE, Config
 from sheetgpt.errors import WeightsError
-from sheetgpt.unfinished import UNFINISHED, Journal, unfinished, write_file
+from sheetgpt.files import decimals
+from sheetgpt.files.cache import Cache
+from sheetgpt.files.journal import UNFINISHED, Journal, unfinished, write_file
 
 WTE, WPE, LM_HEAD = "model_wte", "model_wpe", "model_lm_head"
 EMBEDDED = "embedded"  # the name of the model that ships with sheetgpt

@@ -13,8 +13,8 @@ from sheetgpt.bpe import write_tables
 from sheetgpt.check import check, significant_digits
 from sheetgpt.config import Config
 from sheetgpt.errors import WeightsError
+from sheetgpt.files.journal import UNFINISHED
 from sheetgpt.training.documents import character_tables
-from sheetgpt.unfinished import UNFINISHED
 from sheetgpt.weights import write_weights
 
 MATRICES = random_matrices(CONFIG)
@@ -66,7 +66,7 @@ def test_zeros_and_outlier_channels_are_counted(tmp_path):
 
 
 def test_blocks_make_no_difference(folder, monkeypatch):
-    from sheetgpt import decimals
+    from sheetgpt.files import decimals
 
     whole = check(folder)
     monkeypatch.setattr(decimals, "BLOCK_BYTES", 300)

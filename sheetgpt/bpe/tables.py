@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sheetgpt.bpe.words import ALPHABET
 from sheetgpt.errors import TokenizerError, WeightsError
-from sheetgpt.unfinished import TEMPORARY
+from sheetgpt.files.journal import TEMPORARY
 
 MERGES_FILE = "vocab_bpe.csv"
 TOKENS_FILE = "bpe_token_ids.csv"

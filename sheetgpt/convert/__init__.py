@@ -16,7 +16,7 @@ from sheetgpt.convert.checkpoint import Checkpoint
 from sheetgpt.convert.gguf import MAGIC as GGUF_MAGIC
 from sheetgpt.convert.pickled import LEGACY_START
 from sheetgpt.errors import ConvertError
-from sheetgpt.unfinished import UNFINISHED, read_journal, unfinished
+from sheetgpt.files.journal import UNFINISHED, read_journal, unfinished
 from sheetgpt.weights import WTE, Progress
 
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")

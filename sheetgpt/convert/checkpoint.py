@@ -18,7 +18,7 @@ import numpy as np
 
 from sheetgpt.config import Config
 from sheetgpt.errors import ConvertError
-from sheetgpt.unfinished import Journal
+from sheetgpt.files.journal import Journal
 from sheetgpt.weights import LM_HEAD, WTE, Progress, matrix_shapes, write_weights
 
 STORED_AS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from sheetgpt import decimals
 from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE
 from sheetgpt.config import CONSTANTS_FILE, Config
 from sheetgpt.convert.checkpoint import Checkpoint, origin_of
 from sheetgpt.errors import ConvertError
-from sheetgpt.unfinished import Journal, write_file
+from sheetgpt.files import decimals
+from sheetgpt.files.journal import Journal, write_file
 from sheetgpt.weights import (
     LM_HEAD,
     Progress,

@@ -15,13 +15,13 @@ import numpy as np
 
 from sheetgpt.bpe import END_OF_TEXT
 from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE, read_tables
-from sheetgpt.cache import Cache
 from sheetgpt.config import Config
 from sheetgpt.convert.checkpoint import their_name
 from sheetgpt.convert.huggingface import BLOCK, CONFIG, SAFETENSORS
 from sheetgpt.errors import ConvertError
+from sheetgpt.files.cache import Cache
+from sheetgpt.files.journal import unfinished, write_file
 from sheetgpt.ops import LAYER_NORM_EPSILON
-from sheetgpt.unfinished import unfinished, write_file
 from sheetgpt.weights import LM_HEAD, Progress, matrix_shapes, read_config, require_files, require_shape, told
 
 POSITIONS = {

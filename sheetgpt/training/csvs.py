@@ -8,8 +8,8 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from sheetgpt import decimals
 from sheetgpt.dump import MANIFEST, csv_bytes, replacing_folder
+from sheetgpt.files import decimals
 from sheetgpt.training.step import Training
 
 

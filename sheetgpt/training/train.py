@@ -30,10 +30,10 @@ from sheetgpt import ladder
 from sheetgpt.backward import backward
 from sheetgpt.bpe import Tokenizer, learn, write_tables
 from sheetgpt.config import CONSTANTS_FILE, Config
-from sheetgpt.decimals import keep_freed_memory
+from sheetgpt.files.decimals import keep_freed_memory
+from sheetgpt.files.text import read_corpus
 from sheetgpt.forward import forward
 from sheetgpt.model import TOKEN_FILES, Model
-from sheetgpt.text import read_corpus
 from sheetgpt.training import optimizer
 from sheetgpt.training.documents import Corpus, Documents, character_tables, end_token, split
 from sheetgpt.training.gradients import Loss

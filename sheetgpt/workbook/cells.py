@@ -19,7 +19,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import numpy as np
 
-from sheetgpt import decimals
+from sheetgpt.files import decimals
 from sheetgpt.workbook.layout import Area, cell, column_letters, column_number
 
 COMPRESSION = 1  # of 1 to 9: higher levels take up to four times as long for a file a tenth smaller

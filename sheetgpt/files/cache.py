@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sheetgpt import decimals
 from sheetgpt.errors import WeightsError
+from sheetgpt.files import decimals
 
 if TYPE_CHECKING:
     from collections.abc import Callable

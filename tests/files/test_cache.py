@@ -9,10 +9,10 @@ import time
 import numpy as np
 import pytest
 
-from sheetgpt import cache as cache_module
-from sheetgpt import decimals
-from sheetgpt.cache import FOLDER, HEADER_BYTES, Cache, user_folder
 from sheetgpt.errors import WeightsError
+from sheetgpt.files import cache as cache_module
+from sheetgpt.files import decimals
+from sheetgpt.files.cache import FOLDER, HEADER_BYTES, Cache, user_folder
 
 OLD = 10 * cache_module.TICK_NS
 
@@ -271,7 +271,7 @@ def test_a_full_disk_costs_the_copy_and_nothing_else(csv, room, monkeypatch):
 READ_AND_SUM = """
 import sys
 from pathlib import Path
-from sheetgpt.cache import Cache
+from sheetgpt.files.cache import Cache
 csv = Path(sys.argv[1])
 cache = Cache(csv.parent, "float64")
 got = cache.get(csv)
@@ -293,7 +293,7 @@ def test_processes_that_fill_the_cache_at_once_do_not_hurt_each_other(csv):
 
 KILLED_WHILE_WRITING = """
 import os, sys
-from sheetgpt import cache, decimals
+from sheetgpt.files import cache, decimals
 parse = decimals.read_blocks
 def killed(*arguments):
     for number, block in enumerate(parse(*arguments)):

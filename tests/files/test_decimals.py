@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from sheetgpt import decimals
-from sheetgpt.decimals import count_shape, read_matrix, to_lines, to_text
 from sheetgpt.errors import WeightsError
+from sheetgpt.files import decimals
+from sheetgpt.files.decimals import count_shape, read_matrix, to_lines, to_text
 
 MATRIX = np.float32([[0.1, -2, 1e-7], [3.5, 1e10, -0.0]])
 PLAIN = "0.1,-2,0.0000001\n3.5,1e10,-0\n"

@@ -1,0 +1,1 @@
+"""Files: written whole or not at all, numbers as decimals, binary copies, texts."""
