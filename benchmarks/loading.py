@@ -30,7 +30,7 @@ def main(rounds: int) -> None:
 
     from sheetgpt.weights import load_weights
 
-    harness.print_machine("pysimdjson", "polars", "pandas")
+    harness.print_machine("pysimdjson", "orjson", "polars", "pandas")
     folder = models.csv_folder()
     files = sorted(folder.glob("model_*.csv"))
 

@@ -288,7 +288,7 @@ def write_matrix(path: Path, matrix: np.ndarray, progress: Callable[[int], objec
         for block in decimals.to_text(matrix):
             yield block
             if progress:
-                progress(block.count(b",") + block.count(b"\n"))
+                progress(block.count(b"\n") * matrix.shape[1])
 
     try:
         write_file(path, blocks())

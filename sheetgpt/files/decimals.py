@@ -1,42 +1,38 @@
 """A matrix as lines of decimals and back: the shortest decimals that give back the same number, bit for bit.
 
-Polars formats: a matrix goes through it as one long column, so many small, wide matrices cost no more than their
-numbers. simdjson parses; polars where simdjson is unsure. Here too: how spreadsheet programs change such a file on
-saving it.
+orjson formats, taking a row of numbers for JSON; `parse` parses. Here too: how spreadsheet programs change such a file
+on saving it, and what is wrong with one that does not hold a matrix.
 What the numbers mean, which files there are and which shapes they should have is left to others.
 """
 
 from __future__ import annotations
 
-import os
 import re
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain, islice
+from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from sheetgpt.errors import WeightsError
+from sheetgpt.files.parse import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-BLOCK_NUMBERS = 1 << 19  # numbers formatted at a time: about 6 MB of text
-BLOCK_BYTES = 1 << 19  # bytes of text parsed at a time: fits the processor's cache with its numbers
+    from numpy.typing import DTypeLike
+
+# numbers formatted and bytes parsed at a time: both fit the processor's cache, with what is made of them
+BLOCK_NUMBERS = 1 << 16
+BLOCK_BYTES = 1 << 19
 LONGEST_ROW = 1 << 26  # bytes
-MAX_WORKERS = 4
-AHEAD = 2  # blocks that wait for each worker
+LONG_ROW = 64  # numbers; shorter rows are cut out of one text
 KEPT_BYTES = (1 << 25) - (1 << 16)  # a little less than the most that glibc's thresholds rise to
 TAIL_BYTES = 1 << 18  # where blank lines at a file's end are looked for
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 NEWLINE = ord("\n")
-INTEGER_MINUS_ZERO = re.compile(rb"-0+(?![.0-9eE])")
-BITS_BELOW_FLOAT32 = np.uint64((1 << 29) - 1)  # of a double's mantissa
-BETWEEN_FLOATS = np.uint64(1 << 28)
 NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 NOT_FINITE = re.compile(rb"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
@@ -56,28 +52,39 @@ def to_text(matrix: np.ndarray, separator: bytes = b",", *, allow_nonfinite: boo
         yield b"\n".join(block) + b"\n"
 
 
-def _formatted(matrix, separator: bytes, allow_nonfinite: bool) -> Iterator[list[bytes]]:
-    import polars as pl
-
+def _formatted(matrix: np.ndarray, separator: bytes, allow_nonfinite: bool) -> Iterator[list[bytes]]:
     numbers = np.asarray(matrix)
     if numbers.ndim != 2 or numbers.dtype not in (np.float32, np.float64):
         raise TypeError(f"expected a float32 or float64 matrix, not {numbers.dtype} with {numbers.ndim} axes")
     step = max(1, BLOCK_NUMBERS // max(1, numbers.shape[1]))
+    keep_freed_memory()
+    for start in range(0, len(numbers), step):
+        block = np.require(numbers[start : start + step], requirements=("C_CONTIGUOUS", "ALIGNED"))
+        lines = _json_lines(block)
+        if not np.isfinite(block).all():
+            if not allow_nonfinite:
+                row, column = np.argwhere(~np.isfinite(block))[0]
+                found = block[row, column]
+                raise ValueError(f"row {start + row + 1}, column {column + 1} is {found}, which is no number")
+            lines = [_without_nulls(*pair) for pair in zip(lines, block, strict=True)]
+        yield lines if separator == b"," else [line.replace(b",", separator) for line in lines]
 
-    def lines(start: int) -> list[bytes]:
-        block = np.ascontiguousarray(numbers[start : start + step])
-        if not allow_nonfinite and not np.isfinite(block).all():
-            row, column = np.argwhere(~np.isfinite(block))[0]
-            raise ValueError(f"row {start + row + 1}, column {column + 1} is {block[row, column]}, which is no number")
-        if not block.shape[1]:
-            return [b""] * len(block)
-        texts = pl.Series(block.reshape(-1)).cast(pl.String).reshape(block.shape).arr.join(separator.decode())
-        return [line.encode() for line in texts.to_list()]
 
-    yield from _ahead(lines, range(0, len(numbers), step))
+def _json_lines(block: np.ndarray) -> list[bytes]:
+    """The rows as JSON has them, `null` for what is not finite: all at once where they are short, else one by one."""
+    from orjson import OPT_SERIALIZE_NUMPY, dumps
+
+    if block.shape[1] < LONG_ROW:
+        return dumps(block, option=OPT_SERIALIZE_NUMPY)[2:-2].split(b"],[")
+    return [dumps(row, option=OPT_SERIALIZE_NUMPY)[1:-1] for row in block]
 
 
-def read_matrix(path: Path, dtype) -> np.ndarray:
+def _without_nulls(line: bytes, row: np.ndarray) -> bytes:
+    names = [b"NaN" if np.isnan(number) else b"%f" % number for number in row[~np.isfinite(row)]]
+    return b"".join(chain(*zip_longest(line.split(b"null"), names, fillvalue=b"")))
+
+
+def read_matrix(path: Path, dtype: DTypeLike) -> np.ndarray:
     """The numbers in a file of decimals, [rows, columns] in C order. Raises WeightsError naming row and column.
 
     float32 is parsed as float32: parsing a double first and rounding it would move one number in some hundred million.
@@ -87,29 +94,28 @@ def read_matrix(path: Path, dtype) -> np.ndarray:
 
 
 def read_blocks(
-    file: BinaryIO, name: str, dtype, seen: Callable[[bytes], object] | None = None
+    file: BinaryIO, name: str, dtype: DTypeLike, seen: Callable[[bytes], object] | None = None
 ) -> Iterator[np.ndarray]:
     """Blocks of whole rows, [some rows, columns] each. `seen` is given every byte as it is read."""
     return (block for _, block in read_text(file, name, dtype, seen))
 
 
 def read_text(
-    file: BinaryIO, name: str, dtype, seen: Callable[[bytes], object] | None = None
+    file: BinaryIO, name: str, dtype: DTypeLike, seen: Callable[[bytes], object] | None = None
 ) -> Iterator[tuple[bytes, np.ndarray]]:
     """Blocks of whole rows: (their decimals as they stand, plainly separated; their numbers, [some rows, columns])."""
     kind = np.dtype(dtype)
-    layout = columns = None
-    rows, ended = 0, False
+    layout: Layout | None = None
+    columns, rows, ended = 0, 0, False
     keep_freed_memory()
     for chunk in _whole_lines(file):
         if seen:
             seen(chunk)
-        if layout is None:
-            layout = Layout.of(chunk)
-            columns = layout.columns(chunk)
+        layout = layout or Layout.of(chunk)
+        columns = columns or layout.columns(chunk)
         text = layout.plain(chunk)
         filled = _filled(text)
-        block = _parse(text, filled, columns, kind)
+        block = parse(text[:filled], columns, kind)
         if block is None or (ended and len(block)):
             raise WeightsError(f"{name}, {_fault(text, rows, columns, kind, ended)}")
         rows += len(block)
@@ -120,7 +126,7 @@ def read_text(
         raise WeightsError(f"{name} holds no numbers: the file is empty or torn; get or convert it again")
 
 
-def _filled(text) -> int:
+def _filled(text: bytes) -> int:
     """How many bytes of a text stand before the separators and line ends at its end."""
     filled = len(text)
     while filled and text[filled - 1] in b"\n,":
@@ -137,25 +143,6 @@ def count_shape(file: BinaryIO) -> tuple[int, int]:
         last = (last + chunk)[-TAIL_BYTES:]
     filled = last.rstrip(b"\r\n,;\t")  # lines at the end that hold separators only are no rows
     return (ends - last.count(b"\n", len(filled)) + 1 if filled else 0), columns
-
-
-def _ahead(function, items: Iterable) -> Iterator:
-    """function(item) for each item, in order; a few items at a time are worked on in threads."""
-    keep_freed_memory()
-    rest = iter(items)
-    first = list(islice(rest, 2))
-    if len(first) < 2:
-        yield from map(function, first)
-        return
-    workers = min(os.cpu_count() or 1, MAX_WORKERS)
-    with ThreadPoolExecutor(workers) as pool:
-        waiting = deque()
-        for item in chain(first, rest):
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > AHEAD * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 @cache
@@ -211,77 +198,6 @@ class Layout:
         if b" " in text:
             text = re.sub(rb" *([,\n]) *", rb"\1", text).strip(b" ")
         return text
-
-
-def _parse(text: bytes, length: int, columns: int, dtype: np.dtype) -> np.ndarray | None:
-    """The rows in text[:length], [rows, columns]; None where a row is too short or long, or not all finite numbers."""
-    if not length:
-        return np.empty((0, columns), dtype)
-    numbers = _parse_json(text[:length], columns)
-    if numbers is not None and dtype == np.float32:
-        numbers = _singles(numbers)
-    return _parse_any(text[:length], columns, dtype) if numbers is None else numbers
-
-
-def _parse_json(text: bytes, columns: int) -> np.ndarray | None:
-    """The rows as doubles, read as a JSON array of arrays; None where JSON refuses them or reads them otherwise.
-
-    simdjson reads a gigabyte a second. JSON has no `+1`, `.5`, `1.` and `01`, and `-0` is an integer, without its sign.
-    """
-    simdjson = _simdjson()
-    if simdjson is None or b"[" in text:
-        return None
-    try:
-        rows = simdjson.Parser().parse(b"".join((b"[[", text.replace(b"\n", b"],["), b"]]")))
-        if any(len(row) != columns for row in rows):
-            return None
-        numbers = np.frombuffer(rows.as_buffer(of_type="d"))
-    except (ValueError, TypeError, RuntimeError):
-        return None
-    if not numbers.all() and INTEGER_MINUS_ZERO.search(text):
-        return None
-    return numbers.reshape(-1, columns)
-
-
-@cache
-def _simdjson():
-    try:
-        import simdjson
-    except ImportError:  # there are no builds for the newest Pythons
-        return None
-    return simdjson
-
-
-def _singles(doubles: np.ndarray) -> np.ndarray | None:
-    """Doubles rounded to float32; None where that might differ from rounding their decimals.
-
-    Only a double that lies exactly between two floats may have been rounded towards it from either side.
-    """
-    bits = doubles.view(np.uint64)
-    if ((bits & BITS_BELOW_FLOAT32) == BETWEEN_FLOATS).any():
-        return None
-    with np.errstate(over="ignore", under="ignore"):
-        singles = doubles.astype(np.float32)
-    subnormal = np.abs(singles) <= np.finfo(np.float32).tiny  # or zero; there, floats lie further apart
-    return None if doubles[subnormal].any() or not np.isfinite(singles).all() else singles
-
-
-def _parse_any(text: bytes, columns: int, dtype: np.dtype) -> np.ndarray | None:
-    """As `_parse`, for all ways of writing a number: by polars, as one long column, at less than half the speed."""
-    import polars as pl
-
-    if any(line.count(b",") != columns - 1 for line in text.split(b"\n")):
-        return None
-    kind = pl.Float32 if dtype == np.float32 else pl.Float64
-    cells = text.replace(b",", b"\n")
-    try:
-        frame = pl.read_csv(cells, has_header=False, schema={"number": kind}, quote_char=None)
-    except pl.exceptions.PolarsError:
-        return None
-    numbers = frame["number"].to_numpy()
-    if len(numbers) % columns or numbers.dtype != dtype or not np.isfinite(numbers).all():
-        return None
-    return numbers.reshape(-1, columns)
 
 
 def _fault(text: bytes, rows: int, columns: int, dtype: np.dtype, ended: bool) -> str:
