@@ -9,9 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
-import shutil
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +19,7 @@ import numpy as np
 
 from sheetgpt import frames
 from sheetgpt.errors import DumpError
-from sheetgpt.files import decimals
+from sheetgpt.files import atomic, decimals
 from sheetgpt.weights import folder_name
 
 if TYPE_CHECKING:
@@ -156,14 +154,8 @@ def replacing_folder(folder: Path):
     """
     if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise DumpError(f"{folder} exists and is not a dump: choose another --name, or move it away")
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.replace(folder)
+        with atomic.replacing_folder(folder) as temporary:
+            yield temporary
     except OSError as error:
         raise DumpError(f"can't write {folder} ({error.strerror or error}): choose another --exports folder") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -20,8 +20,9 @@ from sheetgpt import ladder
 from sheetgpt.config import CONSTANTS_FILE, REFERENCE_HEAD_SIZE, Config
 from sheetgpt.errors import WeightsError
 from sheetgpt.files import decimals
+from sheetgpt.files.atomic import write_file
 from sheetgpt.files.cache import Cache
-from sheetgpt.files.journal import UNFINISHED, Journal, unfinished, write_file
+from sheetgpt.files.journal import UNFINISHED, Journal, unfinished
 
 WTE, WPE, LM_HEAD = "model_wte", "model_wpe", "model_lm_head"
 EMBEDDED = "embedded"  # the name of the model that ships with sheetgpt

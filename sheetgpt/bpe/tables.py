@@ -10,12 +10,12 @@ import csv
 import math
 import re
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from sheetgpt.bpe.words import ALPHABET
 from sheetgpt.errors import TokenizerError, WeightsError
-from sheetgpt.files.journal import TEMPORARY
+from sheetgpt.files.atomic import replacing
 
 MERGES_FILE = "vocab_bpe.csv"
 TOKENS_FILE = "bpe_token_ids.csv"
@@ -250,20 +250,14 @@ def write_tables(folder: Path, merges: list[Merge], tokens: list[str]) -> None:
         raise TokenizerError(f"the token {broken[0]!r} can't stand in {TOKENS_FILE}: it is empty or holds a line break")
     ranked = ([left, right, rank, len(merges) - rank] for rank, (left, right) in enumerate(merges))
     files = {MERGES_FILE: [HEADER, *ranked], TOKENS_FILE: [[token, i] for i, token in enumerate(tokens)]}
-    temporary = {name: folder / f".{name}{TEMPORARY}" for name in files}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, rows in files.items():
-            with temporary[name].open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file, lineterminator="\n").writerows(rows)
-        for name in files:
-            temporary[name].replace(folder / name)
+        with ExitStack() as written:
+            for name, rows in files.items():
+                temporary = written.enter_context(replacing(folder / name))
+                with temporary.open("w", newline="", encoding="utf-8") as file:
+                    csv.writer(file, lineterminator="\n").writerows(rows)
     except OSError as error:
         raise TokenizerError(f"can't write to {folder}: {error.strerror}; choose another folder") from None
-    finally:
-        for file in temporary.values():
-            with suppress(OSError):
-                file.unlink()
 
 
 def refuse_to_replace(folder: Path) -> None:

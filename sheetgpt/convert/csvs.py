@@ -20,7 +20,8 @@ from sheetgpt.config import CONSTANTS_FILE, Config
 from sheetgpt.convert.checkpoint import Checkpoint, origin_of
 from sheetgpt.errors import ConvertError
 from sheetgpt.files import decimals
-from sheetgpt.files.journal import Journal, write_file
+from sheetgpt.files.atomic import write_file
+from sheetgpt.files.journal import Journal
 from sheetgpt.weights import (
     LM_HEAD,
     Progress,

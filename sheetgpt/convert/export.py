@@ -19,8 +19,9 @@ from sheetgpt.config import Config
 from sheetgpt.convert.checkpoint import their_name
 from sheetgpt.convert.huggingface import BLOCK, CONFIG, SAFETENSORS
 from sheetgpt.errors import ConvertError
+from sheetgpt.files.atomic import write_file
 from sheetgpt.files.cache import Cache
-from sheetgpt.files.journal import unfinished, write_file
+from sheetgpt.files.journal import unfinished
 from sheetgpt.ops import LAYER_NORM_EPSILON
 from sheetgpt.weights import LM_HEAD, Progress, matrix_shapes, read_config, require_files, require_shape, told
 

@@ -11,7 +11,6 @@ import hashlib
 import json
 import mmap
 import os
-import secrets
 import struct
 import sys
 import time
@@ -25,6 +24,7 @@ import numpy as np
 
 from sheetgpt.errors import WeightsError
 from sheetgpt.files import decimals
+from sheetgpt.files.atomic import sweep, temporary_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,6 @@ MAP_FROM = 1 << 16
 # carries the same times twice, so times prove nothing until they are this old; until then the content's hash does.
 TICK_NS = 2_000_000_000
 CHANGE_TIME_IS_KEPT = os.name != "nt"  # on Windows st_ctime is the time of creation: there the hash is always asked
-LEFTOVER_SECONDS = 3600  # an unfinished copy this old belongs to a process that was killed
 ATTEMPTS = 3
 
 
@@ -167,7 +166,7 @@ class Cache:
         if not self._left_is_removed:
             self._left_is_removed = True
             for place in self.places:
-                _remove_leftovers(place)
+                sweep(place)
         for place in self.places:
             with suppress(OSError):
                 place.mkdir(parents=True, exist_ok=True)
@@ -183,7 +182,7 @@ class _Copy:
         self.kept: list[np.ndarray] = []
         self.file = None
         if path is not None:
-            self.temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+            self.temporary = temporary_path(path)
             self.file = self.temporary.open("x+b", buffering=0)
             self.file.seek(HEADER_BYTES)
 
@@ -274,10 +273,3 @@ def _is_proof(stamp: list[int], now: int) -> bool:
 def _digest(csv: Path) -> str:
     with csv.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-
-
-def _remove_leftovers(place: Path) -> None:
-    for left in place.glob(".*.tmp"):
-        with suppress(OSError):
-            if left.stat().st_mtime < time.time() - LEFTOVER_SECONDS:
-                left.unlink()

@@ -30,6 +30,7 @@ from sheetgpt import ladder
 from sheetgpt.backward import backward
 from sheetgpt.bpe import Tokenizer, learn, write_tables
 from sheetgpt.config import CONSTANTS_FILE, Config
+from sheetgpt.files.atomic import replacing
 from sheetgpt.files.decimals import keep_freed_memory
 from sheetgpt.files.text import read_corpus
 from sheetgpt.forward import forward
@@ -229,11 +230,9 @@ class Trainer:
             "rng": self.rng.bit_generator.state,
             "records": [list(asdict(record).values()) for record in self.records],
         }
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        with temporary.open("wb") as file:
-            vectors = {name: getattr(self.state, name) for name in SAVED}
+        vectors = {name: getattr(self.state, name) for name in SAVED}
+        with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, **vectors, about=np.array(json.dumps(about)))
-        temporary.replace(path)
 
     def resume(self, path: Path) -> None:
         """Take over the state of a checkpoint. Raises TrainingError where it belongs to another training."""

@@ -5,9 +5,7 @@ Both writers build on it. It knows how a tab, a stage's head and an index row lo
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -17,6 +15,7 @@ from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from sheetgpt.errors import DumpError
+from sheetgpt.files.atomic import replacing
 from sheetgpt.workbook import style
 from sheetgpt.workbook.cells import Counts, Rectangle, Table, fill
 from sheetgpt.workbook.layout import INDEX, LABEL_COLUMNS, MAX_TEXT, Area, Place, cell
@@ -142,18 +141,13 @@ class Book:
         """Write the file under a temporary name and rename it. Raises DumpError where that can't be done."""
         self.workbook.close()
         files = {name: f"xl/worksheets/sheet{number}.xml" for number, name in enumerate(self.sheets, start=1)}
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            fill(self._buffer, temporary, self._rectangles, files)
-            temporary.replace(path)
+            with replacing(path) as temporary:
+                fill(self._buffer, temporary, self._rectangles, files)
         except OSError as error:
             raise DumpError(
                 f"can't write {path} ({error.strerror or error}): close it where it is open, or choose another folder"
             ) from None
-        finally:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
 
 
 def require_short(text: str, tab: str, row: int, column: int) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from sheetgpt.errors import DumpError
+from sheetgpt.files.atomic import replacing
 from sheetgpt.workbook.extent import FAR_OUT, require_room
 from sheetgpt.workbook.layout import MAX_COLUMNS, MAX_ROWS, Area, cell
 from sheetgpt.workbook.names import defined_names, live_areas, live_names, parse_range
@@ -249,7 +250,7 @@ def map_row(row: Mapping[str, str | None], where: str, tabs: Sequence[str]) -> M
 
 def write_map(path: Path, rows: Sequence[Sequence]) -> None:
     """Write a map file: rows of (stage, sheet, range, transposed, whatever else stands in `columns`)."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
 
 

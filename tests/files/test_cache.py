@@ -215,7 +215,7 @@ def test_a_fault_in_the_csv_leaves_no_copy(csv):
         lambda data: data[: len(data) // 2],
         lambda _: b"",
         lambda data: data + b"x",
-        lambda data: data[:-500] + b"?" + data[-499:],
+        lambda data: data[:-500] + bytes([data[-500] ^ 1]) + data[-499:],
         lambda data: os.urandom(len(data)),
     ],
 )
@@ -312,10 +312,6 @@ def test_a_killed_process_leaves_nothing_that_is_read_and_its_leftovers_are_remo
     left = list((csv.parent / FOLDER).iterdir())
     assert [path.suffix for path in left] == [".tmp"]
     assert numbers(csv) == matrix.tolist()
-    long_ago = time.time() - 2 * cache_module.LEFTOVER_SECONDS
-    os.utime(left[0], (long_ago, long_ago))
-    csv.write_text("1\n")
-    assert numbers(csv) == [[1]]
     assert [path.name for path in (csv.parent / FOLDER).iterdir()] == ["m.float64.npy"]
 
 
