@@ -16,11 +16,11 @@ from pathlib import Path
 from sheetgpt.bpe.words import ALPHABET
 from sheetgpt.errors import TokenizerError, WeightsError
 from sheetgpt.files.atomic import replacing
+from sheetgpt.files.text import SEPARATORS
 
 MERGES_FILE = "vocab_bpe.csv"
 TOKENS_FILE = "bpe_token_ids.csv"
 HEADER = ["left", "right", "rank", "score"]
-SEPARATORS = ",;\t"
 WAY_OUT = "convert or export the table again, and don't save token files with a spreadsheet program"
 
 # What spreadsheet programs make of tokens. GPT-2's pattern never puts letters, digits and signs into one token.
@@ -53,9 +53,9 @@ def read_merges(path: Path) -> tuple[list[Merge], list[float]]:
     lines = read_lines(path)
     if not lines:
         raise TokenizerError(f"{path} is empty: {WAY_OUT}")
-    if separator_of(lines[:1], is_merge):
+    if fitting_separator(lines[:1], is_merge):
         raise TokenizerError(f"{path}, line 1: a merge where a header belongs; put `{','.join(HEADER)}` above it")
-    separator = separator_of(lines[1:2], is_merge)
+    separator = fitting_separator(lines[1:2], is_merge)
     rows = parse(path, lines, separator or ",")
     table: list[tuple[float, Merge, int]] = []
     for line, cells in enumerate(rows[1:], start=2):
@@ -111,8 +111,8 @@ def read_tokens(path: Path) -> list[str]:
     lines = read_lines(path)
     if not lines:
         raise TokenizerError(f"{path} is empty: {WAY_OUT}")
-    separator = separator_of(lines[:1], is_first_token)
-    if not separator and separator_of(lines[1:2], is_first_token):
+    separator = fitting_separator(lines[:1], is_first_token)
+    if not separator and fitting_separator(lines[1:2], is_first_token):
         raise TokenizerError(f"{path}, line 1: {lines[0]!r} is a header, and none may be: remove it (row number = id)")
     tokens = []
     for i, row in enumerate(parse(path, lines, separator or ",")):
@@ -196,8 +196,8 @@ def read_lines(path: Path) -> list[str]:
     return lines
 
 
-def separator_of(lines: list[str], fits: Callable[[list[str]], bool]) -> str | None:
-    """The separator by which the first line's cells fit."""
+def fitting_separator(lines: list[str], fits: Callable[[list[str]], bool]) -> str | None:
+    """The separator by which the first line's cells fit: tokens hold separators, too."""
     for separator in SEPARATORS:
         with suppress(csv.Error):  # told by `parse`
             if any(fits(without_empty_end(cells)) for cells in csv.reader(lines[:1], delimiter=separator)):

@@ -17,6 +17,7 @@ import numpy as np
 
 from sheetgpt.errors import WeightsError
 from sheetgpt.files.parse import parse
+from sheetgpt.files.text import separator_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -175,7 +176,7 @@ class Layout:
     @classmethod
     def of(cls, chunk: bytes) -> Layout:
         line = chunk[: chunk.find(b"\n") + 1 or None].rstrip(b"\r\n")
-        separator = next((mark for mark in (b";", b"\t") if mark in line), b",")
+        separator = separator_of(line.decode("latin-1")).encode()
         return cls(separator, len(line) - len(line.rstrip(separator)))
 
     def columns(self, chunk: bytes) -> int:

@@ -1,4 +1,7 @@
-"""Text from files and from standard input: UTF-8, character by character as it stands there."""
+"""Text from files and from standard input: UTF-8, character by character as it stands there.
+
+Here too: what separates the cells of a CSV that any program may have saved.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,16 @@ from pathlib import Path
 from sheetgpt.errors import TextError
 
 BYTE_ORDER_MARK = "\ufeff"
+SEPARATORS = ",;\t"
+
+
+def separator_of(first_line: str) -> str:
+    """What separates the cells of a CSV: the comma where it holds no other, as a comma may be a decimal one.
+
+    >>> separator_of("0,5;1,25"), separator_of("name,value"), separator_of("1")
+    (';', ',', ',')
+    """
+    return next((mark for mark in SEPARATORS[1:] if mark in first_line), SEPARATORS[0])
 
 
 def read_text(path: Path) -> str:

@@ -19,6 +19,7 @@ import numpy as np
 
 from sheetgpt.errors import DumpError
 from sheetgpt.files.atomic import replacing
+from sheetgpt.files.text import separator_of
 from sheetgpt.workbook.extent import FAR_OUT, require_room
 from sheetgpt.workbook.layout import MAX_COLUMNS, MAX_ROWS, Area, cell
 from sheetgpt.workbook.names import defined_names, live_areas, live_names, parse_range
@@ -220,7 +221,7 @@ def read_map(path: Path, tabs: Sequence[str]) -> dict[str, Mapped]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DumpError(f"{path} can't be read as a map ({one_line(error)}): `sheetgpt locate` writes one") from None
-    separator = ";" if ";" in text.partition("\n")[0] else ","
+    separator = separator_of(text.partition("\n")[0])
     reader = csv.DictReader(text.splitlines(), delimiter=separator)
     lacking = [name for name in MAP_COLUMNS[:3] if name not in (reader.fieldnames or [])]
     if lacking:
