@@ -240,6 +240,16 @@ def test_folders_do_not_share_a_place_in_the_users_cache(tmp_path):
     assert user_folder(tmp_path / "a") == user_folder(tmp_path / "b" / ".." / "a")
 
 
+def test_without_a_home_folder_it_works_without_the_users_cache(csv, readings, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    monkeypatch.chdir(csv.parent)
+    (csv.parent / FOLDER).write_text("")
+    assert numbers(csv) == numbers(csv) == ONE
+    assert len(readings) == 2
+    assert not list(csv.parent.glob("~*"))
+
+
 def test_where_nothing_can_be_written_it_works_without_copies(csv, tmp_path, readings):
     (csv.parent / FOLDER).write_text("")
     (tmp_path / "home").write_text("")
