@@ -11,9 +11,9 @@ from command_line import sheetgpt
 from models import random_matrices
 from sheetgpt.bpe import write_tables
 from sheetgpt.errors import WeightsError
+from sheetgpt.files.journal import UNFINISHED
 from sheetgpt.models.config import Config
 from sheetgpt.training.documents import character_tables
-from sheetgpt.unfinished import UNFINISHED
 from sheetgpt.weights.check import check
 from sheetgpt.weights.figures import significant_digits
 from sheetgpt.weights.folder import write_weights
@@ -67,7 +67,7 @@ def test_zeros_and_outlier_channels_are_counted(tmp_path):
 
 
 def test_blocks_make_no_difference(folder, monkeypatch):
-    from sheetgpt import decimals
+    from sheetgpt.files import decimals
 
     whole = check(folder)
     monkeypatch.setattr(decimals, "BLOCK_BYTES", 300)
