@@ -19,6 +19,7 @@ from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE
 from sheetgpt.convert.checkpoint import Checkpoint, origin_of
 from sheetgpt.convert.peek import names_in_zip
 from sheetgpt.errors import ConvertError
+from sheetgpt.files import decimals
 from sheetgpt.files.atomic import write_file
 from sheetgpt.files.journal import Journal
 from sheetgpt.models.config import CONSTANTS_FILE, Config
