@@ -142,7 +142,7 @@ class Trace(Mapping[str, "pd.DataFrame"]):
         import pandas as pd
 
         table = self.text_table(name)
-        return pd.DataFrame(table, dtype=object, index=self.text_labels(name, len(table)))
+        return pd.DataFrame(table, dtype=object, index=pd.Index(self.text_labels(name, len(table))))
 
     # -------------------------------------------------------------------------------------------- the answer
 

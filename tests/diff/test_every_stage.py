@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from sheetgpt.commands.diff import command
-from sheetgpt.diff.compare import diff
+from sheetgpt.diff import diff
 from sheetgpt.diff.sides import ArraysSide, FolderSide, RunSide
 from sheetgpt.dump import MANIFEST
 from sheetgpt.model import Model
