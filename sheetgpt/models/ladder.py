@@ -124,7 +124,7 @@ def mlp_weights(config: Config, *, untied: bool = False) -> dict[str, Weight]:  
 
 
 def attention_weights(config: Config, *, untied: bool = False) -> dict[str, Weight]:  # noqa: ARG001
-    d, place = config.n_embd, {"part": Part.BLOCK, "block": 0}
+    d, place = config.n_embd, dict[str, Any](part=Part.BLOCK, block=0)
     return {
         gpt2.WTE: gpt2.table(config.n_vocab, d, Axis.VOCABULARY),
         **gpt2.position_table(config),
