@@ -35,7 +35,7 @@ SETTINGS = {
 
 
 def main(size: str, rounds: int) -> None:
-    harness.print_machine("polars", "safetensors")
+    harness.print_machine("orjson", "polars", "safetensors")
     folder = models.made(f"gpt2_{size}_safetensors", lambda place: write_random(place, SIZES[size]))
     out, peer = models.FOLDER / f"converted_{size}", models.FOLDER / f"written_{size}.csv"
     convert = harness.process(sys.executable, "-m", "sheetgpt", "convert-weights", folder, out, "--force")

@@ -81,7 +81,7 @@ def large_workbook(path: Path) -> Path:
 
 
 def main(folder: Path) -> None:
-    print_machine("polars", "pandas", "openpyxl", "python-calamine")
+    print_machine("orjson", "pandas", "openpyxl", "python-calamine")
     double, single = traces(folder)
     left, right = double.to_csv(folder / "double"), single.to_csv(folder / "single")
     size = sum(file.stat().st_size for file in left.iterdir()) / 1e6

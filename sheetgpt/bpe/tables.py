@@ -10,17 +10,17 @@ import csv
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from sheetgpt.bpe.words import ALPHABET
 from sheetgpt.errors import TokenizerError, WeightsError
-from sheetgpt.unfinished import TEMPORARY
+from sheetgpt.files.atomic import replacing
+from sheetgpt.files.text import SEPARATORS
 
 MERGES_FILE = "vocab_bpe.csv"
 TOKENS_FILE = "bpe_token_ids.csv"
 HEADER = ["left", "right", "rank", "score"]
-SEPARATORS = ",;\t"
 WAY_OUT = "convert or export the table again, and don't save token files with a spreadsheet program"
 
 # What spreadsheet programs make of tokens. GPT-2's pattern never puts letters, digits and signs into one token.
@@ -53,10 +53,10 @@ def read_merges(path: Path) -> tuple[list[Merge], list[float]]:
     lines = read_lines(path)
     if not lines:
         raise TokenizerError("is empty", where=path, remedy=WAY_OUT)
-    if separator_of(lines[:1], is_merge):
+    if fitting_separator(lines[:1], is_merge):
         remedy = f"put `{','.join(HEADER)}` above it"
         raise TokenizerError("a merge where a header belongs", where=line_of(path, 1), remedy=remedy)
-    separator = separator_of(lines[1:2], is_merge)
+    separator = fitting_separator(lines[1:2], is_merge)
     rows = parse(path, lines, separator or ",")
     table: list[tuple[float, Merge, int]] = []
     for line, cells in enumerate(rows[1:], start=2):
@@ -111,8 +111,8 @@ def read_tokens(path: Path) -> list[str]:
     lines = read_lines(path)
     if not lines:
         raise TokenizerError("is empty", where=path, remedy=WAY_OUT)
-    separator = separator_of(lines[:1], is_first_token)
-    if not separator and separator_of(lines[1:2], is_first_token):
+    separator = fitting_separator(lines[:1], is_first_token)
+    if not separator and fitting_separator(lines[1:2], is_first_token):
         what = f"{lines[0]!r} is a header, and none may be"
         raise TokenizerError(what, where=line_of(path, 1), remedy="remove it (row number = id)")
     tokens = []
@@ -193,8 +193,8 @@ def read_lines(path: Path) -> list[str]:
     return lines
 
 
-def separator_of(lines: list[str], fits: Callable[[list[str]], bool]) -> str | None:
-    """The separator by which the first line's cells fit."""
+def fitting_separator(lines: list[str], fits: Callable[[list[str]], bool]) -> str | None:
+    """The separator by which the first line's cells fit: tokens hold separators, too."""
     for separator in SEPARATORS:
         with suppress(csv.Error):  # `parse` raises it
             if any(fits(without_empty_end(cells)) for cells in csv.reader(lines[:1], delimiter=separator)):
@@ -256,21 +256,15 @@ def write_tables(folder: Path, merges: list[Merge], tokens: list[str]) -> None:
         MERGES_FILE: [HEADER, *ranked],
         TOKENS_FILE: [[token, i] for i, token in enumerate(tokens)],
     }
-    temporary = {name: folder / f".{name}{TEMPORARY}" for name in files}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, rows in files.items():
-            with temporary[name].open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file, lineterminator="\n").writerows(rows)
-        for name in files:
-            temporary[name].replace(folder / name)
+        with ExitStack() as written:
+            for name, rows in files.items():
+                temporary = written.enter_context(replacing(folder / name))
+                with temporary.open("w", newline="", encoding="utf-8") as file:
+                    csv.writer(file, lineterminator="\n").writerows(rows)
     except OSError as error:
         what = f"can't write to {folder}: {error.strerror}"
         raise TokenizerError(what, remedy="choose another folder") from None
-    finally:
-        for path in temporary.values():
-            with suppress(OSError):
-                path.unlink()
 
 
 def refuse_to_replace(folder: Path) -> None:

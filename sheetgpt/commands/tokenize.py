@@ -49,7 +49,7 @@ def read_tokenizer(weights: str | None) -> Tokenizer:
 
 def standard_input() -> str:
     """All of standard input, byte for byte."""
-    from sheetgpt.text import decoded
+    from sheetgpt.files.text import decoded
 
     return decoded(sys.stdin.buffer.read(), "standard input")
 

@@ -27,7 +27,7 @@ def command(corpus, dest, vocab_size, force, as_json):
     from sheetgpt.bpe import Tokenizer, learn, write_tables
     from sheetgpt.bpe.learning import check_vocab_size
     from sheetgpt.bpe.tables import refuse_to_replace
-    from sheetgpt.text import read_corpus
+    from sheetgpt.files.text import read_corpus
 
     check_vocab_size(vocab_size)
     if not force:

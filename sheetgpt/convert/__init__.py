@@ -13,8 +13,8 @@ from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE, read_tables
 from sheetgpt.convert.checkpoint import Checkpoint
 from sheetgpt.convert.sources import CHOOSE, source_of
 from sheetgpt.errors import ConvertError
+from sheetgpt.files.journal import UNFINISHED, read_journal, unfinished
 from sheetgpt.models.config import CONSTANTS_FILE
-from sheetgpt.unfinished import UNFINISHED, read_journal, unfinished
 from sheetgpt.weights.folder import WTE, Progress
 
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")

@@ -17,10 +17,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from sheetgpt.errors import ConvertError
+from sheetgpt.files.journal import Journal
 from sheetgpt.models.config import Config
 from sheetgpt.models.kinds import Shape, weights_of
 from sheetgpt.models.step import Use, Weight
-from sheetgpt.unfinished import Journal
 from sheetgpt.weights.folder import LM_HEAD, WTE, Progress, matrix_shapes, write_weights
 
 STORED_AS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}

@@ -15,14 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from sheetgpt import decimals
 from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE
 from sheetgpt.convert.checkpoint import Checkpoint, origin_of
 from sheetgpt.convert.peek import names_in_zip
 from sheetgpt.errors import ConvertError
+from sheetgpt.files import decimals
+from sheetgpt.files.atomic import write_file
+from sheetgpt.files.journal import Journal
 from sheetgpt.models.config import CONSTANTS_FILE, Config
 from sheetgpt.models.kinds import Shape
-from sheetgpt.unfinished import Journal, write_file
 from sheetgpt.weights.folder import (
     LM_HEAD,
     WTE,

@@ -16,15 +16,16 @@ import numpy as np
 
 from sheetgpt.bpe import END_OF_TEXT
 from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE, read_tables
-from sheetgpt.cache import Cache
 from sheetgpt.convert.huggingface import CONFIG, MODEL_TYPE, SAFETENSORS
 from sheetgpt.convert.names import HUGGINGFACE, their_names
 from sheetgpt.errors import ConvertError
+from sheetgpt.files.atomic import write_file
+from sheetgpt.files.cache import Cache
+from sheetgpt.files.journal import unfinished
 from sheetgpt.models.config import Config
 from sheetgpt.models.kinds import Shape, matrix_shapes, weights_of
 from sheetgpt.models.step import Weight
 from sheetgpt.ops import LAYER_NORM_EPSILON
-from sheetgpt.unfinished import unfinished, write_file
 from sheetgpt.weights.folder import LM_HEAD, Progress, read_config, require_files, require_shape, weights_errors
 from sheetgpt.weights.progress import Counter
 

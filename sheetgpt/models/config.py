@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sheetgpt.errors import WeightsError
+from sheetgpt.files.text import separator_of
 
 REFERENCE_HEAD_SIZE = 64  # the reference workbook fixes it; its weight folder says nothing of heads
 TEXTS = ("position", "model")  # constants that are words, and have a default
@@ -71,7 +72,7 @@ class Config:
         known = {field.name: field for field in fields(cls)}
         values: dict[str, Any] = {}
         text = path.read_text(encoding="utf-8-sig")
-        separator = ";" if ";" in text.partition("\n")[0] else ","
+        separator = separator_of(text.partition("\n")[0])
         for number, row in enumerate(csv.reader(text.splitlines(), delimiter=separator), start=1):
             cells = [cell.strip() for cell in row if cell.strip()]
             if not cells or cells[:2] == ["name", "value"]:

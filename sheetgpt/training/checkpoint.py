@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from sheetgpt.errors import TrainingError
+from sheetgpt.files.atomic import replacing
 from sheetgpt.training.trainer import LogRow, Trainer
 
 FILE = "checkpoint.npz"
@@ -25,11 +25,9 @@ def save(trainer: Trainer, path: Path) -> None:
         "rng": trainer.rng.bit_generator.state,
         "records": [list(asdict(row).values()) for row in trainer.log],
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        vectors = {name: getattr(trainer.state, name) for name in SAVED}
+    vectors = {name: getattr(trainer.state, name) for name in SAVED}
+    with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **vectors, about=np.array(json.dumps(about)))
-    temporary.replace(path)
 
 
 def resume(trainer: Trainer, path: Path) -> None:

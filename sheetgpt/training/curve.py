@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sheetgpt.errors import TrainingError
+from sheetgpt.files.atomic import replacing
 
 if TYPE_CHECKING:
     from sheetgpt.training.trainer import LogRow
@@ -21,8 +22,7 @@ SMOOTH_OVER = 50  # steps of the curve's mean line, at most a tenth of all
 
 def write_log(log: Sequence[LogRow], path: Path) -> None:
     """One row a step; `held_out` is empty where the step didn't look at what was held out."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with _writing(path, temporary), temporary.open("w", newline="", encoding="utf-8") as file:
+    with _refusals(path), replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(COLUMNS)
         rows.writerows([getattr(row, name) for name in COLUMNS] for row in log)
@@ -54,25 +54,15 @@ def write_plot(log: Sequence[LogRow], path: Path) -> None:
     axes.set(xlabel="step", ylabel="loss (mean penalty of a token)")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with _writing(path, temporary):
+    with _refusals(path), replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
     plt.close(figure)
 
 
-class _writing:  # noqa: N801 - reads as a verb
-    """Puts the finished file in its place; what the system refuses is told as one line."""
-
-    def __init__(self, path: Path, temporary: Path) -> None:
-        self.path, self.temporary = path, temporary
-
-    def __enter__(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
-        if kind is None:
-            self.temporary.replace(self.path)
-            return
-        self.temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise TrainingError(f"can't write {self.path}: {error.strerror}; choose another file") from None
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    """As one line."""
+    try:
+        yield
+    except OSError as error:
+        raise TrainingError(f"can't write {path}: {error.strerror}; choose another file") from None

@@ -9,8 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from sheetgpt import decimals
 from sheetgpt.dump import MANIFEST, csv_bytes, replacing_folder
+from sheetgpt.files import decimals
 from sheetgpt.training.step import Training
 
 

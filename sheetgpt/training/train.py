@@ -15,10 +15,10 @@ from pathlib import Path
 
 from sheetgpt.bpe import Tokenizer, learn, write_tables
 from sheetgpt.errors import TrainingError
+from sheetgpt.files.text import read_corpus
 from sheetgpt.model import TOKEN_FILES
 from sheetgpt.models.config import CONSTANTS_FILE, Config
 from sheetgpt.models.kinds import has_last_position, weights_of
-from sheetgpt.text import read_corpus
 from sheetgpt.training import checkpoint
 from sheetgpt.training.documents import Corpus, Documents, character_tables, end_token, split
 from sheetgpt.training.optimizers import Settings

@@ -24,8 +24,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from sheetgpt.bpe import Tokenizer
-from sheetgpt.decimals import keep_freed_memory
 from sheetgpt.errors import TrainingError
+from sheetgpt.files.decimals import keep_freed_memory
 from sheetgpt.model import Model
 from sheetgpt.models.config import Config
 from sheetgpt.models.kinds import kind_of, training_steps, weights_of

@@ -14,14 +14,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sheetgpt import decimals
 from sheetgpt.bpe import END_OF_TEXT, Tokenizer
 from sheetgpt.bpe.tables import MANGLED, MERGES_FILE, TOKENS_FILE, kind_of_mangling, read_tables
 from sheetgpt.bpe.words import ALPHABET
 from sheetgpt.errors import CellError, SheetGPTError, WeightsError
+from sheetgpt.files import decimals
+from sheetgpt.files.journal import UNFINISHED
 from sheetgpt.models.config import CONSTANTS_FILE, Config
 from sheetgpt.models.kinds import Shape
-from sheetgpt.unfinished import UNFINISHED
 from sheetgpt.weights.figures import NO_SPREADSHEET, ODD, REWRITE, WRONG, Figures, Tally
 from sheetgpt.weights.folder import LM_HEAD, matrix_shapes, read_config
 from sheetgpt.weights.progress import Counter, Progress
@@ -114,7 +114,7 @@ def check_matrix(report: Report, path: Path, expected: Shape | None, advance: Ca
     except OSError as error:
         report.add(WRONG, path.name, f"cannot be read: {error.strerror}", "make it readable")
     except SheetGPTError as error:
-        report.findings.append(finding_of(with_fields(error, path), report.folder, path.name))
+        report.findings.append(finding_of(error, report.folder, path.name))
     if tally.rows:
         report.matrices.append(tally.figures())
         for remark in tally.remarks(traces_of_a_spreadsheet(start)):
@@ -167,19 +167,6 @@ def finding_of(error: SheetGPTError, folder: Path, file: str, remedy: str = AGAI
         what = f"{inside} holds {error.cell!r}, {kind} that a spreadsheet program made of a number"
         return Finding(WRONG, named, what, NO_SPREADSHEET)
     return Finding(WRONG, named.rstrip(":"), f"{inside} {error.what}".lstrip(), remedy)
-
-
-def with_fields(error: SheetGPTError, path: Path) -> SheetGPTError:
-    """The same with its fields, where `decimals` still says all in one sentence. Delete this when it no longer does."""
-    sentence = str(error).removeprefix(str(path))
-    parts = re.fullmatch(r"((?:, (?:rows?|column) \d[\d to]*(?=,| ))*) (.*): (.*)", sentence)
-    if error.where or parts is None:
-        return error
-    where, (place, what, remedy) = str(path), parts.groups()
-    cell = re.match(r"holds '(.*?)'", what)
-    if cell:
-        return CellError(what, cell=cell[1], where=where + place, remedy=remedy)
-    return WeightsError(what, where=where + place, remedy=remedy)
 
 
 def traces_of_a_spreadsheet(start: bytes) -> list[str]:

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from sheetgpt import decimals
-from sheetgpt.cache import Cache
 from sheetgpt.errors import WeightsError
+from sheetgpt.files import decimals
+from sheetgpt.files.cache import Cache
+from sheetgpt.files.journal import UNFINISHED
 from sheetgpt.models.config import CONSTANTS_FILE, Config
 from sheetgpt.models.gpt2 import LM_HEAD, WPE, WTE
 from sheetgpt.models.kinds import Shape, matrix_shapes
-from sheetgpt.unfinished import UNFINISHED
 from sheetgpt.weights.embedded import EMBEDDED, embedded_folder, folder_name, named_folder
 from sheetgpt.weights.progress import Counter, Progress
 from sheetgpt.weights.shapes import AGAIN, first_row, header_error, infer_config, is_header, require_shape

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from sheetgpt import decimals
 from sheetgpt.errors import WeightsError
+from sheetgpt.files import decimals
 from sheetgpt.models.config import CONSTANTS_FILE, REFERENCE_HEAD_SIZE, Config
 from sheetgpt.models.gpt2 import WPE, WTE
 from sheetgpt.models.kinds import Shape, known_names

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from sheetgpt import decimals
 from sheetgpt.errors import WeightsError
+from sheetgpt.files import decimals
+from sheetgpt.files.atomic import write_file
+from sheetgpt.files.journal import Journal, unfinished
 from sheetgpt.models.config import CONSTANTS_FILE, Config
 from sheetgpt.models.gpt2 import LM_HEAD
 from sheetgpt.models.kinds import Shape, matrix_shapes
-from sheetgpt.unfinished import Journal, unfinished, write_file
 from sheetgpt.weights.progress import Counter, Progress
 
 Named = tuple[str, Callable[[], np.ndarray]]  # a matrix by its name, had when it is asked for
@@ -73,7 +74,7 @@ def write_matrix(path: Path, matrix: np.ndarray, progress: Callable[[int], objec
         for block in decimals.to_text(matrix):
             yield block
             if progress:
-                progress(block.count(b",") + block.count(b"\n"))
+                progress(block.count(b"\n") * matrix.shape[1])
 
     try:
         write_file(path, blocks())

@@ -11,12 +11,13 @@ from checkpoints import CONFIG, TOKENS, contents, write_csvs, write_huggingface
 from command_line import KILLED_WHILE_WRITING, sheetgpt
 from conftest import require
 from models import random_ids, random_matrices
-from sheetgpt import decimals, load_model
+from sheetgpt import load_model
 from sheetgpt.convert import convert, open_source, write
 from sheetgpt.convert.export import to_safetensors
 from sheetgpt.errors import ConvertError, SheetGPTError
+from sheetgpt.files import decimals
+from sheetgpt.files.journal import UNFINISHED
 from sheetgpt.models.config import Config
-from sheetgpt.unfinished import UNFINISHED
 from sheetgpt.weights.folder import load_weights, write_weights
 
 MATRICES = random_matrices(CONFIG)

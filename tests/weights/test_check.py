@@ -14,9 +14,9 @@ from sheetgpt import load_model
 from sheetgpt.bpe import write_tables
 from sheetgpt.bpe.tables import WAY_OUT
 from sheetgpt.errors import SheetGPTError, WeightsError
+from sheetgpt.files.journal import UNFINISHED
 from sheetgpt.models.config import Config
 from sheetgpt.training.documents import character_tables
-from sheetgpt.unfinished import UNFINISHED
 from sheetgpt.weights.check import check
 from sheetgpt.weights.figures import significant_digits
 from sheetgpt.weights.folder import write_weights
@@ -70,7 +70,7 @@ def test_zeros_and_outlier_channels_are_counted(tmp_path):
 
 
 def test_blocks_make_no_difference(folder, monkeypatch):
-    from sheetgpt import decimals
+    from sheetgpt.files import decimals
 
     whole = check(folder)
     monkeypatch.setattr(decimals, "BLOCK_BYTES", 300)

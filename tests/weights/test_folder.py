@@ -10,11 +10,11 @@ import pytest
 
 from command_line import KILLED_WHILE_WRITING
 from models import ODD_HEADS, SMALL, random_matrices
-from sheetgpt import decimals
-from sheetgpt.cache import FOLDER
 from sheetgpt.errors import WeightsError
+from sheetgpt.files import decimals
+from sheetgpt.files.cache import FOLDER
+from sheetgpt.files.journal import UNFINISHED, unfinished
 from sheetgpt.models.config import Config
-from sheetgpt.unfinished import UNFINISHED, unfinished
 from sheetgpt.weights import embedded
 from sheetgpt.weights import folder as weights
 from sheetgpt.weights.folder import Weights, load_weights, matrix_shapes, read_config, write_weights
@@ -435,7 +435,7 @@ KILLED = f"""{KILLED_WHILE_WRITING}
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from models import SMALL, random_matrices
-from sheetgpt.unfinished import unfinished
+from sheetgpt.files.journal import unfinished
 from sheetgpt.weights.folder import write_weights
 with unfinished(Path(sys.argv[1]), "s") as journal:
     write_weights(Path(sys.argv[1]), SMALL, random_matrices(SMALL), journal=journal)

@@ -19,13 +19,21 @@ BAND_HEAD = 5  # rows over a band's matrices: the step and its loss, name, title
 def matrix_names(areas: Mapping[str, Sequence[Area]]) -> list[str]:
     """The names in a workbook that are matrices of its steps, in the order in which they stand there.
 
-    >>> word, loss, wte, positions = (Area(*at, 1, 1) for at in (
-    ...     ("training", 2, 2), ("training", 21, 1), ("training", 25, 2), ("positions", 2, 0)))
-    >>> matrix_names({"word": [word], "loss": [loss], "model_wte": [wte], "positions": [positions]})
-    ['model_wte']
+    >>> word, loss, scores, head, positions = (Area(*at) for at in (
+    ...     ("training", 2, 2, 1, 1), ("training", 21, 1, 1, 1), ("training", 25, 2, 4, 8), ("training", 25, 6, 4, 4),
+    ...     ("positions", 2, 0, 4, 1)))
+    >>> named = {"word": word, "loss": loss, "scores": scores, "scores_head_1": head, "positions": positions}
+    >>> matrix_names({name: [area] for name, area in named.items()})
+    ['scores']
     """
-    names = [name for name, parts in areas.items() if holds_matrix(parts[0])]
-    return sorted(names, key=lambda name: order(areas[name]))
+    found: list[str] = []
+    ends: dict[tuple[str, int], int] = {}  # of the rows in which matrices begin: the column after the last one
+    for name in sorted((name for name in areas if holds_matrix(areas[name][0])), key=lambda name: order(areas[name])):
+        area = areas[name][0]
+        if area.column >= ends.get((area.tab, area.row), 0):  # else a part of a matrix, such as a head's columns
+            ends[area.tab, area.row] = area.column + area.columns
+            found.append(name)
+    return found
 
 
 def holds_matrix(area: Area) -> bool:
@@ -34,7 +42,9 @@ def holds_matrix(area: Area) -> bool:
     return area.tab != TRAINING or (area.row >= BANDS_ROW + BAND_HEAD and area.column >= LABEL_COLUMNS)
 
 
-def order(areas: Sequence[Area]) -> tuple[int, str, int]:
-    """Band after band, each from left to right; on other tabs as the workbook has them."""
+def order(areas: Sequence[Area]) -> tuple[int, str, int, int]:
+    """Band after band, each from left to right, the whole before its parts; on other tabs as the workbook has them."""
     first = areas[0]
-    return first.row if first.tab == TRAINING else 0, first.tab, first.column
+    if first.tab != TRAINING:
+        return 0, first.tab, first.column, 0
+    return first.row, first.tab, first.column, -first.columns

@@ -6,14 +6,15 @@ What the files hold is left to others: to `weights`, which also refuses to read 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from sheetgpt.errors import WeightsError
+from sheetgpt.files.atomic import sweep
 
 UNFINISHED = "unfinished.jsonl"  # where the files come from, and which of them are whole
-TEMPORARY = ".unfinished"  # the end of a file's name while it is being written
 
 
 class Journal:
@@ -36,7 +37,7 @@ class Journal:
             file.write(json.dumps([path.name, _stamp(path)]) + "\n")
 
 
-def read_journal(folder: Path) -> list:
+def read_journal(folder: Path) -> list[Any]:
     """[source, (file, stamp), ...] of what was begun in a folder; [None] where nothing was."""
     entries = []
     with suppress(OSError, ValueError):  # none, or its last line was cut off
@@ -54,23 +55,13 @@ def unfinished(folder: Path, source: str = "") -> Iterator[Journal]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         journal = Journal(folder, source)
-        for left in folder.glob(f".*{TEMPORARY}"):
-            left.unlink()
+        sweep(folder)
         yield journal
         journal.path.unlink()
     except OSError as error:
-        raise WeightsError(f"{error.filename or folder} cannot be written: {error.strerror or error}") from None
-
-
-def write_file(path: Path, blocks: Iterable[bytes]) -> None:
-    """A file that appears when it is whole."""
-    temporary = path.with_name(f".{path.name}{TEMPORARY}")
-    try:
-        with temporary.open("wb") as file:
-            file.writelines(blocks)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise WeightsError(
+            "cannot be written", where=error.filename or folder, remedy=error.strerror or str(error)
+        ) from None
 
 
 def _stamp(path: Path) -> list[int]:

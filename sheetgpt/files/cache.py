@@ -11,23 +11,26 @@ import hashlib
 import json
 import mmap
 import os
-import secrets
 import struct
-import sys
 import time
 import zlib
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
+from platformdirs import user_cache_path
 
-from sheetgpt import decimals
 from sheetgpt.errors import WeightsError
+from sheetgpt.files import decimals
+from sheetgpt.files.atomic import sweep, temporary_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numpy.typing import DTypeLike
 
 FOLDER = ".sheetgpt_cache"
 HEADER_BYTES = 128  # of the .npy header, padded so that it can be written when the number of rows is known
@@ -40,8 +43,8 @@ MAP_FROM = 1 << 16
 # carries the same times twice, so times prove nothing until they are this old; until then the content's hash does.
 TICK_NS = 2_000_000_000
 CHANGE_TIME_IS_KEPT = os.name != "nt"  # on Windows st_ctime is the time of creation: there the hash is always asked
-LEFTOVER_SECONDS = 3600  # an unfinished copy this old belongs to a process that was killed
 ATTEMPTS = 3
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -79,19 +82,16 @@ def stamp_of(status: os.stat_result) -> list[int]:
 
 def user_folder(folder: Path) -> Path:
     """Where copies lie when `folder` cannot be written: one folder for each path."""
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    elif os.name == "nt":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "sheetgpt" / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]
+    base = user_cache_path("sheetgpt", appauthor=False, opinion=False)
+    if not base.is_absolute():
+        raise RuntimeError("no home folder")
+    return base / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]
 
 
 class Cache:
     """The copies of one weight folder's matrices in one type."""
 
-    def __init__(self, folder: Path, dtype):
+    def __init__(self, folder: Path, dtype: DTypeLike):
         self.dtype = np.dtype(dtype)
         self.places = [folder / FOLDER]
         with suppress(RuntimeError):  # no home folder
@@ -104,7 +104,7 @@ class Cache:
 
     def shape(self, csv: Path) -> tuple[int, int] | None:
         """The shape of a CSV, where a valid copy tells it."""
-        return self._look(csv, lambda _file, seal: tuple(seal.shape))
+        return self._look(csv, lambda _file, seal: (seal.shape[0], seal.shape[1]))
 
     def read(self, csv: Path, progress: Callable[[int], object] | None = None) -> np.ndarray:
         """The numbers of a CSV, read-only, [rows, columns], through a new copy if one can be written.
@@ -116,7 +116,7 @@ class Cache:
                 stamp = stamp_of(os.fstat(file.fileno()))
                 digest = None if _is_proof(stamp, time.time_ns()) else hashlib.blake2b(digest_size=16)
 
-                def seen(chunk: bytes, digest=digest) -> None:
+                def seen(chunk: bytes, digest: hashlib.blake2b | None = digest) -> None:
                     if digest:
                         digest.update(chunk)
                     if progress:
@@ -132,10 +132,12 @@ class Cache:
                     continue  # what was read may be torn
                 if fault:
                     raise fault
-                return copy.finished(stamp, digest and digest.hexdigest())
-        raise WeightsError(f"{csv} changes while it is being read: run again when the other program has finished")
+                return copy.finished(stamp, digest.hexdigest() if digest else None)
+        raise WeightsError(
+            "changes while it is being read", where=csv, remedy="run again when the other program has finished"
+        )
 
-    def _look(self, csv: Path, answer):
+    def _look(self, csv: Path, answer: Callable[[FileIO, Seal], Answer]) -> Answer | None:
         for place in self.places:
             with suppress(OSError, ValueError, TypeError), (place / self._name(csv)).open("rb", buffering=0) as file:
                 seal = _read_seal(file, self.dtype)
@@ -146,7 +148,7 @@ class Cache:
     def _name(self, csv: Path) -> str:
         return f"{csv.stem}.{self.dtype.name}.npy"
 
-    def _holds(self, seal: Seal, csv: Path, file) -> bool:
+    def _holds(self, seal: Seal, csv: Path, file: FileIO) -> bool:
         """Is the CSV still what the copy was made from?"""
         if stamp_of(csv.stat()) != seal.stamp:
             return False
@@ -156,7 +158,7 @@ class Cache:
         if _digest(csv) != seal.digest or stamp_of(csv.stat()) != seal.stamp:
             return False
         if _is_proof(seal.stamp, started):
-            with suppress(OSError), Path(file.name).open("r+b", buffering=0) as again:
+            with suppress(OSError), Path(str(file.name)).open("r+b", buffering=0) as again:
                 # subtle: another process may have put a new copy here, so only the file that was checked is sealed anew
                 if os.path.sameopenfile(file.fileno(), again.fileno()):
                     again.seek(HEADER_BYTES + seal.payload_bytes)
@@ -167,7 +169,7 @@ class Cache:
         if not self._left_is_removed:
             self._left_is_removed = True
             for place in self.places:
-                _remove_leftovers(place)
+                sweep(place)
         for place in self.places:
             with suppress(OSError):
                 place.mkdir(parents=True, exist_ok=True)
@@ -179,18 +181,18 @@ class _Copy:
     """A copy in the making: rows are written as they come, or kept in memory where the disk takes no more."""
 
     def __init__(self, path: Path | None, dtype: np.dtype):
-        self.path, self.dtype, self.shape = path, dtype, [0, 0]
+        self.dtype, self.shape = dtype, [0, 0]
         self.kept: list[np.ndarray] = []
-        self.file = None
+        self.file: FileIO | None = None
         if path is not None:
-            self.temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+            self.path, self.temporary = path, temporary_path(path)
             self.file = self.temporary.open("x+b", buffering=0)
             self.file.seek(HEADER_BYTES)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         if self.file is not None:
             self.file.close()
             with suppress(OSError):
@@ -201,7 +203,7 @@ class _Copy:
             try:
                 _write(self.file, block)
             except OSError:
-                self._keep()
+                self._keep(self.file)
         if self.file is None:
             self.kept.append(block)
         self.shape = [self.shape[0] + len(block), block.shape[1]]
@@ -217,23 +219,23 @@ class _Copy:
                 numbers = _array(self.file, seal)
                 self.temporary.replace(self.path)
             except OSError:
-                self._keep()
+                self._keep(self.file)
             else:
                 return numbers
         numbers = self.kept[0] if len(self.kept) == 1 else np.concatenate(self.kept)
         numbers.flags.writeable = False
         return numbers
 
-    def _keep(self) -> None:
+    def _keep(self, file: FileIO) -> None:
         """Take back what was written so far: the disk is full."""
-        self.file.seek(HEADER_BYTES)
+        file.seek(HEADER_BYTES)
         if self.shape[0]:
-            self.kept = [np.fromfile(self.file, self.dtype, self.shape[0] * self.shape[1]).reshape(self.shape)]
+            self.kept = [np.fromfile(file, self.dtype, self.shape[0] * self.shape[1]).reshape(self.shape)]
         self.__exit__()
         self.file = None
 
 
-def _write(file, data) -> None:
+def _write(file: FileIO, data: Any) -> None:
     rest = memoryview(data).cast("B")
     while rest:  # subtle: a nearly full disk takes a part and says so, without an error
         rest = rest[file.write(rest) :]
@@ -245,7 +247,7 @@ def _npy_header(dtype: np.dtype, shape: list[int]) -> bytes:
     return np.lib.format.magic(1, 0) + struct.pack("<H", length) + text.ljust(length - 1).encode() + b"\n"
 
 
-def _read_seal(file, dtype: np.dtype) -> Seal | None:
+def _read_seal(file: FileIO, dtype: np.dtype) -> Seal | None:
     size = os.fstat(file.fileno()).st_size
     file.seek(max(0, size - SEAL_BYTES))
     seal = Seal.unpack(file.read(SEAL_BYTES))
@@ -254,7 +256,7 @@ def _read_seal(file, dtype: np.dtype) -> Seal | None:
     return seal
 
 
-def _array(file, seal: Seal) -> np.ndarray:
+def _array(file: FileIO, seal: Seal) -> np.ndarray:
     """The numbers behind the header: read where they are few, mapped where they are many."""
     if seal.payload_bytes < MAP_FROM:
         file.seek(HEADER_BYTES)
@@ -274,10 +276,3 @@ def _is_proof(stamp: list[int], now: int) -> bool:
 def _digest(csv: Path) -> str:
     with csv.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-
-
-def _remove_leftovers(place: Path) -> None:
-    for left in place.glob(".*.tmp"):
-        with suppress(OSError):
-            if left.stat().st_mtime < time.time() - LEFTOVER_SECONDS:
-                left.unlink()

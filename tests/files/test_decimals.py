@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from sheetgpt import decimals
-from sheetgpt.decimals import count_shape, read_matrix, to_lines, to_text
 from sheetgpt.errors import WeightsError
+from sheetgpt.files import decimals, parse
+from sheetgpt.files.decimals import count_shape, read_matrix, to_lines, to_text
 
 MATRIX = np.float32([[0.1, -2, 1e-7], [3.5, 1e10, -0.0]])
 PLAIN = "0.1,-2,0.0000001\n3.5,1e10,-0\n"
@@ -37,13 +37,13 @@ def fault(tmp_path, text, dtype="float32"):
     return message.removeprefix(str(tmp_path / "m.csv"))
 
 
-@pytest.fixture(params=["simdjson", "polars"])
+@pytest.fixture(params=["simdjson", "orjson"])
 def parser(request, monkeypatch):
     """Both ways of parsing: on Pythons without simdjson there is only the second."""
-    if request.param == "polars":
-        monkeypatch.setattr(decimals, "_simdjson", lambda: None)
+    if request.param == "orjson":
+        monkeypatch.setattr(parse, "_json_parser", lambda: parse._by_orjson)
     else:
-        assert decimals._simdjson()
+        assert parse._json_parser() is parse._by_simdjson
 
 
 @pytest.mark.usefixtures("parser")
@@ -70,11 +70,53 @@ def test_no_decimal_could_be_shorter(dtype, bits):
     assert [digits(text) for text in ours] == [digits(str(number)) for number in numbers[0]]
 
 
+SPELLED = (
+    "0.0 -0.0 1.0 -2.0 0.1 0.0001 0.00001 1.5e-7 1e-7 12345.678 16777216.0 10000000000.0 1e+16 -1e+22 3.4e+38 1.5e-38"
+).split()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "more"),
+    [
+        (np.float32, "0.000001 0.00001234 1e+15 1.2345679e+17 3.4028235e+38 1e-45"),
+        (np.float64, "1e-6 0.00001234 1000000000000000.0 1.2345678901234568e+17 1.7976931348623157e+308 5e-324"),
+    ],
+)
+def test_a_number_is_always_spelled_the_same(dtype, more):
+    spelled = SPELLED + more.split()
+    for count in (1, len(spelled), 10 * len(spelled)):  # short rows and long ones are made in two ways
+        texts = (spelled * 10)[: len(spelled) * 10 // count * count]
+        matrix = np.array(texts, np.float64).astype(dtype).reshape(-1, count)
+        assert b",".join(to_lines(matrix)).decode().split(",") == texts
+
+
+@pytest.mark.parametrize("columns", [3, 300])
+def test_what_is_not_finite_is_written_where_it_stands(columns):
+    row = [1.5, np.inf, -np.inf, np.nan, -0.0, -np.nan] * (columns // 3)
+    lines = to_lines(np.array([row, [0.25] * len(row)]), b";", allow_nonfinite=True)
+    assert lines[0] == b";".join([b"1.5;inf;-inf;NaN;-0.0;NaN"] * (columns // 3))
+    assert lines[1] == b";".join([b"0.25"] * len(row))
+
+
+@pytest.mark.parametrize("columns", [2, 200])
+def test_a_matrix_may_lie_in_memory_as_it_likes(columns):
+    matrix = np.random.default_rng(3).standard_normal((2 * columns, 7)).astype(np.float32)
+    bytes_apart = np.frombuffer(b"x" + matrix.tobytes(), np.float32, matrix.size, 1).reshape(matrix.shape)
+    read_only = matrix.copy()
+    read_only.flags.writeable = False
+    for same in (np.asfortranarray(matrix), np.repeat(matrix, 2, axis=0)[::2], bytes_apart, read_only):
+        assert to_lines(same) == to_lines(matrix)
+        assert to_lines(same.T) == to_lines(matrix.T.copy())
+
+
 @pytest.mark.usefixtures("parser")
 def test_float32_is_parsed_as_float32_and_not_rounded_twice(tmp_path):
     just_below_the_middle = "1.00000017881393432617187499"
     assert np.float32(float(just_below_the_middle)) == np.float32(1.0000002)  # a tie, to even
     assert read(tmp_path, just_below_the_middle)[0, 0] == np.float32(1.0000001)
+    among_others = ",".join(["0.5", just_below_the_middle, "-" + just_below_the_middle, "1e-46", "8e-46", "+2."])
+    expected = np.float32([0.5, 1.0000001, -1.0000001, 0, 1e-45, 2])
+    assert read(tmp_path, among_others).tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize("shape", [(7, 1), (1, 5000), (5000, 3), (3, 0), (0, 3)])
