@@ -9,9 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -20,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from sheetgpt import decimals
 from sheetgpt.errors import DumpError
+from sheetgpt.files import atomic, decimals
 from sheetgpt.models import heads
 from sheetgpt.run.frames import AxisLabels
 from sheetgpt.run.trace import Trace
@@ -165,15 +163,9 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     """
     if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise DumpError("exists and is not a dump", where=folder, remedy="choose another --name, or move it away")
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.replace(folder)
+        with atomic.replacing_folder(folder) as temporary:
+            yield temporary
     except OSError as error:
         what = f"can't write {folder} ({error.strerror or error})"
         raise DumpError(what, remedy="choose another --exports folder") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,30 +1,32 @@
 """What a person edited in a dumped workbook, and the run that follows from it.
 
 A cell is an edit where it holds neither what the original run had there (so it is no stale value after an edit
-before it) nor what follows from the edits before it (so no formula computed it). Running on is `edit`'s, reading and
-writing workbooks `workbook`'s business.
+before it) nor what follows from the edits before it (so no formula computed it). Changing cells belongs in `run.edit`,
+reading workbooks in `diff.sides`, writing them in `sheets`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from sheetgpt.diff.compare import Tolerance, at, masked_cells, same_text, trimmed
-from sheetgpt.diff.sides.side import Matrix
-from sheetgpt.diff.sides.workbook import WorkbookSource
+from sheetgpt import ops
+from sheetgpt.diff.matrices import Tolerance
+from sheetgpt.diff.sides import WorkbookSide
+from sheetgpt.diff.texts import at, same_text, trimmed
 from sheetgpt.errors import DumpError, StageError
 from sheetgpt.model import Model, load_model
-from sheetgpt.models.sizes import TEXT_STAGES, Setting
-from sheetgpt.run.edit import TOKEN_IDS_ROW, TOKENS, Edit, current, edited, run_again, setting_of
+from sheetgpt.models.sizes import Sizes, unchanged
+from sheetgpt.models.step import Role, Steps
+from sheetgpt.run.edit import TOKEN_IDS_ROW, Edit, current, edited
 from sheetgpt.run.trace import Trace
 
 SAVED = Tolerance(1e-300, 1e-12)  # what saving a number in 15 digits moves
 COMPUTED = 1e-9  # relative to cell and stage: what a spreadsheet program's own sums move
-TYPED_TEXTS = ("separated_into_words", "final_tokens")
 
 
 @dataclass(frozen=True)
@@ -51,105 +53,124 @@ class Resumed:
 
 def resume(path: Path, weights: str | Path | None = None) -> Resumed:
     """Find the edits of a workbook of ours and run on from them. Raises DumpError or StageError in one line."""
-    book = WorkbookSource(path)
+    book = WorkbookSide(path)
     model, before = original_run(book, path, weights)
-    setting = setting_of(model, before)
-    book.check(setting)
+    book.check(before.sizes)
     if not book.is_live:
         refuse_texts(book, before)
     trace, changes = before, []
     overrides: dict[str, np.ndarray] = {}
-    for name in in_causal_order(book, setting):
-        side = book.read(name)
-        found = list(changes_of(name, book, side, setting, (before, trace), model))
+    for name in in_causal_order(book, before.sizes):
+        found = list(changes_of(name, book, before, trace))
         if found:
             edits = [Edit(name, change.at, change.after) for change in found]
-            overrides[name] = edited(current(name, trace, model), edits)
+            overrides[name] = edited(current(name, trace), edits)
             changes += found
-            trace = run_again(model, before, overrides, trace)
+            trace = model.rerun(before, overrides, trace)
     return Resumed(before, trace, changes)
 
 
-def original_run(book: WorkbookSource, path: Path, weights: str | Path | None) -> tuple[Model, Trace]:
+# ------------------------------------------------------------------------------------------------ the original run
+
+
+def original_run(book: WorkbookSide, path: Path, weights: str | Path | None) -> tuple[Model, Trace]:
     """The model and the run that the workbook says it was dumped from."""
-    changed = [name for name in book.about.get("overridden", []) if name.startswith("model_")]
+    changed = [name for name in book.about.get("overridden", []) if name in book.known.weights]
     if changed:
         raise DumpError(
-            f"{path} was dumped from a run with other weights ({changed[0]}): resume from a dump without --set"
+            f"was dumped from a run with other weights ({changed[0]})",
+            where=path,
+            remedy="resume from a dump without --set",
         )
     folder = weights or book.about.get("weights")
     if not folder:
-        raise DumpError(f"{path} doesn't say which weights it was run with: give --weights")
+        raise DumpError("doesn't say which weights it was run with", where=path, remedy="give --weights")
     model = load_model(folder, book.about.get("dtype", "float64"))
     if book.is_live or book.about.get("prompt") is None:
         return model, model.run(token_ids=book.token_ids if book.is_live else dumped_ids(book, model))
     return model, model.run(book.about["prompt"])
 
 
-def dumped_ids(book: WorkbookSource, model: Model) -> list[int]:
+def dumped_ids(book: WorkbookSide, model: Model) -> list[int]:
     """The token ids of the dump, though some may be edited: those whose embeddings stand in the workbook."""
-    table, ids = model.weights["model_wte"], list(book.token_ids)
-    if not book.has("token_embeddings"):
+    ids, found = list(book.token_ids), embeddings(model.steps)
+    if found is None or not book.has(found[0]):
         return ids
-    for position, row in enumerate(book.read("token_embeddings").numbers):
-        same = np.flatnonzero(np.isclose(table, row, rtol=1e-6, atol=0).all(axis=1))
-        if same.size and ids[position] not in same:
-            ids[position] = int(same[0])
+    stage, table = found[0], model.weights[found[1]]
+    for position, row in enumerate(book.read(stage).numbers):
+        same_row = np.flatnonzero(np.isclose(table, row, rtol=1e-6, atol=0).all(axis=1))
+        if same_row.size and ids[position] not in same_row:
+            ids[position] = int(same_row[0])
     return ids
 
 
-def in_causal_order(book: WorkbookSource, setting: Setting) -> list[str]:
+def embeddings(steps: Steps) -> tuple[str, str] | None:
+    """(the stage that holds a row for each token, the table that the rows are taken from); None where there is none."""
+    for step in steps.readers(steps.name(Role.TOKENS)):
+        if isinstance(step.op, ops.TakeRows):
+            return step.name, step.inputs[0]
+    return None
+
+
+# ------------------------------------------------------------------------------------------------ edits
+
+
+def in_causal_order(book: WorkbookSide, sizes: Sizes) -> list[str]:
     """The workbook's weights, token ids and stages."""
-    weights = [name for name in setting.shapes if name not in setting.steps]
-    stages = [name for name in setting.steps if name not in TEXT_STAGES or (name == TOKENS and not book.is_live)]
-    return [name for name in [*weights, *stages] if book.has(name)]
+    stages = [step.name for step in sizes.steps if not step.is_text or (step.role is Role.TOKENS and not book.is_live)]
+    return [name for name in [*sizes.weights, *stages] if book.has(name)]
 
 
-def refuse_texts(book: WorkbookSource, before: Trace) -> None:
+def refuse_texts(book: WorkbookSide, before: Trace) -> None:
     """Raises StageError where a word or a token's text was edited: they are made from the prompt."""
-    for name in TYPED_TEXTS:
+    for role in (Role.WORDS, Role.TOKENS):
+        name = before.steps.name(role)
         if not book.has(name) or name not in before:
             continue
         theirs, ours = trimmed(book.table(name)), trimmed(before.text_table(name))
-        rows = 1 if name == TOKENS else len(ours)
-        for row in range(rows):
+        for row in range(TOKEN_IDS_ROW if role is Role.TOKENS else len(ours)):
             for column in range(max(len(ours[row]), len(theirs[row]) if row < len(theirs) else 0)):
                 found, expected = at(theirs, row, column), at(ours, row, column)
                 if not same_text(found, expected, SAVED):
+                    tokens = before.steps.name(Role.TOKENS)
                     raise StageError(
-                        f"{book.read(name).place(row, column)} was edited from {expected!r} to {found!r}, and texts "
-                        f"can't be resumed: edit the ids of {TOKENS}, or run another prompt"
+                        f"was edited from {expected!r} to {found!r}, and texts can't be resumed",
+                        where=book.read(name).place(row, column),
+                        remedy=f"edit the ids of {tokens}, or run another prompt",
                     )
 
 
-def changes_of(
-    name: str, book: WorkbookSource, side: Matrix, setting: Setting, traces: tuple[Trace, Trace], model: Model
-) -> Iterator[Change]:
-    """The edited cells of one matrix. traces: the original run, and the one that follows from the edits so far."""
-    original, expected = (np.asarray(current(name, trace, model), np.float64) for trace in traces)
-    form = unchanged_form if name == TOKENS else lambda array: setting.fitted(name, array)
-    numbers = form(side.numbers).astype(traces[0].dtype).astype(np.float64)
-    origin = form(np.arange(side.numbers.size).reshape(side.numbers.shape))
-    edited_cells = ~(same(numbers, original, live=book.is_live) | same(numbers, expected, live=book.is_live))
-    if name == TOKENS:
-        edited_cells[:TOKEN_IDS_ROW] = False
-    for row, column in np.argwhere(edited_cells).tolist():
-        there = divmod(int(origin[row, column]), side.numbers.shape[1])
-        place, value = side.place(*there), float(numbers[row, column])
+def changes_of(name: str, book: WorkbookSide, before: Trace, after: Trace) -> Iterator[Change]:
+    """The edited cells of one matrix. before: the original run; after: what follows from the edits so far."""
+    held, sizes = book.read(name), before.sizes
+    is_tokens = name == before.steps.name(Role.TOKENS)
+    form = unchanged if is_tokens else sizes.forms(name)[book.shape(name)]
+    original, expected = (np.asarray(current(name, trace), np.float64) for trace in (before, after))
+    numbers = form(held.numbers).astype(before.dtype).astype(np.float64)
+    origin = form(np.arange(held.numbers.size).reshape(held.numbers.shape))
+    is_same = partial(same, numbers, live=book.is_live)
+    is_edited = ~(is_same(original) | is_same(expected))
+    if is_tokens:
+        is_edited[:TOKEN_IDS_ROW] = False
+    for row, column in np.argwhere(is_edited).tolist():
+        row_there, column_there = divmod(int(origin[row, column]), held.numbers.shape[1])
+        place, value = held.place(row_there, column_there), float(numbers[row, column])
         if not np.isfinite(value):
-            held = repr(side.others[there]) if there in side.others else "nothing" if np.isnan(value) else f"{value}"
-            raise StageError(f"{place} ({name}[{row},{column}]) holds {held}, no finite number: type a number")
-        labels = setting.row_label(name, row), setting.column_label(name, column)
+            text = held.others.get((row_there, column_there))
+            raise no_number(value if text is None else text, f"{place} ({name}[{row},{column}])")
+        labels = sizes.row_label(name, row), sizes.column_label(name, column)
         yield Change(place, name, (row, column), *labels, float(expected[row, column]), value)
 
 
-def unchanged_form(array: np.ndarray) -> np.ndarray:
-    return array
+def no_number(value: object, where: str) -> StageError:
+    """value: NaN where the cell is blank, an infinity, or what else stands there."""
+    shown = repr(value) if not isinstance(value, float) else "nothing" if np.isnan(value) else f"{value}"
+    return StageError(f"holds {shown}, no finite number", where=where, remedy="type a number")
 
 
 def same(numbers: np.ndarray, expected: np.ndarray, *, live: bool) -> np.ndarray:
     """Which cells hold what is expected, but for saving or, in a live workbook, for computing."""
-    masked = masked_cells(expected)
+    masked = ops.masked_cells(expected)
     if live:
         size = float(np.sqrt(np.mean(np.square(expected[~masked])))) if not masked.all() else 0.0
         allowed = COMPUTED * (np.abs(expected) + size)
@@ -157,4 +178,5 @@ def same(numbers: np.ndarray, expected: np.ndarray, *, live: bool) -> np.ndarray
         allowed = SAVED.allowed(expected)
     with np.errstate(invalid="ignore"):
         close = np.abs(numbers - expected) <= allowed
-    return close | (masked & masked_cells(numbers)) | (np.isnan(numbers) & (expected == 0))
+    found: np.ndarray = close | (masked & ops.masked_cells(numbers)) | (np.isnan(numbers) & (expected == 0))
+    return found

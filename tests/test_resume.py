@@ -16,17 +16,15 @@ from sheetgpt.cli import main
 from sheetgpt.commands.resume import command
 from sheetgpt.errors import DumpError, SheetGPTError, StageError
 from sheetgpt.model import load_model
-from sheetgpt.models.sizes import TEXT_STAGES
 from sheetgpt.resume import resume
 from sheetgpt.run import edit
-from sheetgpt.sheets.live.write import write_live_workbook
-from sheetgpt.workbook.places import cell
+from sheetgpt.workbook.grid import cell
 from workbooks import areas_of, set_cell
 
 PROMPT = "Mike is quick. He moves"
 MODEL = load_model()
 TRACE = MODEL.run(PROMPT)
-MATRICES = [name for name in TRACE if name not in TEXT_STAGES]
+MATRICES = [name for name in TRACE if not TRACE.step(name).is_text]
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +50,7 @@ def set_in(path, name, row, column, value):
 
 def assert_run(found, *assignments):
     """The resumed run is the one that --set makes of the same cells."""
-    setting = edit.setting_of(MODEL, TRACE)
-    expected = edit.run_edited(MODEL, TRACE, [edit.parse(text, setting) for text in assignments])
+    expected = MODEL.run_edited(TRACE, [edit.parse(text, TRACE.sizes) for text in assignments])
     for name in MATRICES:
         assert np.array_equal(found.after.array(name), expected.array(name)), name
 
@@ -152,14 +149,14 @@ def test_a_workbook_saved_by_libreoffice_is_resumed(suffix, edited, tmp_path, so
 
 
 def test_a_live_workbook_without_an_edit_says_so(tmp_path):
-    path = write_live_workbook(MODEL, TRACE, tmp_path / "live.xlsx")
+    path = TRACE.to_excel(tmp_path / "live.xlsx", formulas=True)
     assert resume(path).changes == []
 
 
 @pytest.mark.office
 @pytest.mark.parametrize("suffix", ["xlsx", "ods"])
 def test_in_a_live_workbook_what_formulas_computed_after_an_edit_is_no_edit(suffix, tmp_path, soffice):
-    path = write_live_workbook(MODEL, TRACE, tmp_path / "live.xlsx")
+    path = TRACE.to_excel(tmp_path / "live.xlsx", formulas=True)
     set_in(path, "model_h0_mlp_c_fc_w", 3, 5, 0.75)  # saved without cached values: LibreOffice computes all
     found = resume(soffice(suffix, path, tmp_path / "office"))
     assert [(change.stage, change.at) for change in found.changes] == [("model_h0_mlp_c_fc_w", (3, 5))]

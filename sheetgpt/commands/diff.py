@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -42,12 +42,12 @@ def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype
     """
     from sheetgpt.diff import training as training_diff
     from sheetgpt.diff.compare import diff
-    from sheetgpt.diff.sides.side import open_source
+    from sheetgpt.diff.sides import open_side
 
     if training_diff.is_training(left) or training_diff.is_training(right):
         raise SystemExit(show_training(training_diff.compare(left, right, atol, rtol), as_json=as_json))
     sides = [
-        open_source(text, weights=weights, dtype=dtype, map_file=map_file)
+        open_side(text, weights=weights, dtype=dtype, map_file=map_file)
         for text, map_file in ((left, left_map), (right, right_map))
     ]
     found = diff(*sides, atol=atol, rtol=rtol, strict=strict, weights=weights)
@@ -86,17 +86,19 @@ def show_training(found, *, as_json: bool) -> int:
     return 0 if first is None else 1
 
 
-def in_short(names: list[str]) -> str:
+def in_short(names: Iterable[tuple[str, str]]) -> str:
     """Names in a row; those that differ in the block's number only, as one with their count.
 
-    >>> in_short(["model_wte", "block_0_step_2", "block_0_step_6", "block_1_step_2"])
-    'model_wte, block_*_step_2 (2), block_0_step_6'
+    names: each with its form in any block.
+
+    >>> in_short([("logits", "logits"), ("block_0_step_2", "block_*_step_2"), ("block_1_step_2", "block_*_step_2")])
+    'logits, block_*_step_2 (2)'
     """
     groups: dict[str, list[str]] = {}
-    for name in names:
-        groups.setdefault(re.sub(r"^(block_|model_h)\d+", r"\1*", name), []).append(name)
+    for name, in_any_block in names:
+        groups.setdefault(in_any_block, []).append(name)
     return ", ".join(
-        group[0] if len(group) == 1 else f"{any_block} ({len(group)})" for any_block, group in groups.items()
+        group[0] if len(group) == 1 else f"{in_any_block} ({len(group)})" for in_any_block, group in groups.items()
     )
 
 
@@ -109,7 +111,7 @@ def as_text(found, report: Path | None = None) -> str:
         lines += ["", "The worst cell of each stage that differs:", show.table(CELLS, cells)]
     lines += [f"{stage.stage}: {stage.note}" for stage in compared if stage.note]
     for note in dict.fromkeys(stage.note for stage in found.missing):
-        names = [stage.stage for stage in found.missing if stage.note == note]
+        names = [(stage.stage, stage.in_any_block) for stage in found.missing if stage.note == note]
         lines += ["", f"Not compared, {note}: {in_short(names)}"]
     if report:
         lines += ["", f"Wrote {report}"]

@@ -1,7 +1,7 @@
 """Two runs side by side: every stage that both hold, in causal order, its verdict, its figures and its worst cell.
 
-Here: pairing, layouts, masks, tolerances; all of it data. Reading sides is `sources`', why a stage diverges is
-`diagnosis`', printing the command's business. The tolerances' reasons stand in docs/numbers.md.
+Here: pairing, layouts, and the report as data. Reading belongs in `sides`, single matrices and texts in `matrices` and
+`texts`, why a stage diverges in `diagnosis`, printing in the command.
 """
 
 from __future__ import annotations
@@ -9,57 +9,37 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sheetgpt.bpe.words import spell
-from sheetgpt.diff.sides.side import Matrix, Source, is_blank, number_in
+from sheetgpt.diff.matrices import Tolerance, compare, figures, finite, tolerance_for
+from sheetgpt.diff.sides import Held, Side
+from sheetgpt.diff.sides.inferred import precision_of, sizes_of
+from sheetgpt.diff.texts import Table, at, differing, extent, trimmed
 from sheetgpt.errors import DumpError
-from sheetgpt.models.sizes import TEXT_STAGES, Setting, tell_setting
+from sheetgpt.models.sizes import Sizes
+from sheetgpt.models.step import ANY_BLOCK, Role
 
 if TYPE_CHECKING:
     from sheetgpt.diff.diagnosis import Diagnosis
 
-MASKED_BELOW = -1e9  # -1e10, a type's minimum, -inf: whatever number a port masks with
 EQUAL, DIFFERENT, NOT_COMPARED = "equal", "different", "missing"
+WEIGHTS_TITLE = "weights"
+
+Weights = Mapping[str, np.ndarray] | str | Path | None  # matrices, a folder, or the folder that LEFT names
 
 
 @dataclass(frozen=True)
-class Tolerance:
-    """A cell is equal when |left - right| <= atol + rtol |right|."""
-
-    atol: float
-    rtol: float
-
-    def allowed(self, right: np.ndarray) -> np.ndarray:
-        return self.atol + self.rtol * np.abs(right)
-
-
-TOLERANCES = {  # by the coarser precision of the two sides
-    "float64": Tolerance(1e-9, 1e-9),
-    "float32": Tolerance(1e-4, 1e-3),
-    "float16": Tolerance(1e-2, 2e-2),
-}
-
-
-def tolerance_for(left: Source, right: Source, atol: float | None = None, rtol: float | None = None) -> Tolerance:
-    """What is asked for; the rest as the coarser of the two sides' precisions has it."""
-    coarser = max((left.dtype, right.dtype), key=lambda dtype: TOLERANCES.get(dtype, TOLERANCES["float64"]).rtol)
-    default = TOLERANCES.get(coarser, TOLERANCES["float64"])
-    return Tolerance(default.atol if atol is None else atol, default.rtol if rtol is None else rtol)
-
-
-@dataclass(frozen=True)
-class Cell:
+class WorstCell:
     """One cell on both sides, as a person finds it."""
 
     left_place: str
     right_place: str
     row: str
     column: str
-    left: float | str | None
-    right: float | str | None
+    left: object  # a number, a text, or None where it is blank
+    right: object
 
 
 @dataclass(frozen=True)
@@ -76,8 +56,9 @@ class StageDiff:
     cosine: float | None = None
     cells: int = 0
     cells_out: int = 0
-    worst: Cell | None = None
+    worst: WorstCell | None = None
     note: str = ""
+    in_any_block: str = ""  # its name with `*` for the block's number, for lists of names
 
 
 @dataclass(frozen=True)
@@ -105,13 +86,16 @@ class Report:
     def equal(self) -> bool:
         return self.first is None and not (self.strict and self.missing)
 
-    def as_data(self) -> dict:
+    def as_data(self) -> dict[str, Any]:
         """The report as JSON has it: no NaN and no infinities, which JSON doesn't know."""
         data = asdict(self) | {"first": self.first.stage if self.first else None, "equal": self.equal}
-        return plain(data)
+        for stage in data["stages"]:
+            del stage["in_any_block"]
+        found: dict[str, Any] = plain(data)
+        return found
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -126,203 +110,153 @@ def plain(value):
 class Comparison:
     """Two sides and what they share: compares one stage at a time."""
 
-    left: Source
-    right: Source
-    setting: Setting
+    left: Side
+    right: Side
+    sizes: Sizes
+    precision: tuple[str, str]
     tolerance: Tolerance
 
     @classmethod
-    def of(cls, left: Source, right: Source, tolerance: Tolerance | None = None, setting: Setting | None = None):
-        setting = setting or tell_setting((left, right))
+    def of(cls, left: Side, right: Side, *, atol: float | None = None, rtol: float | None = None) -> Comparison:
+        """Raises DumpError where a side can't be of the run that both show."""
+        sizes = sizes_of((left, right))
         for side in (left, right):
-            if hasattr(side, "check"):
-                side.check(setting)
-        return cls(left, right, setting, tolerance or tolerance_for(left, right))
+            side.check(sizes)
+        precision = precision_of(left, sizes), precision_of(right, sizes)
+        return cls(left, right, sizes, precision, tolerance_for(precision, atol, rtol))
+
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        return self.left, self.right
 
     def names(self) -> list[str]:
         """The stages of the model in causal order; before them the weights that either side holds as such."""
-        held = [name for name in self.setting.shapes if name.startswith("model_")]
-        weights = [name for name in held if name in self.left.names or name in self.right.names]
-        return weights + list(self.setting.steps)
+        weights = [name for name in self.sizes.weights if any(name in side.names for side in self.sides)]
+        return weights + list(self.sizes.steps.by_name)
 
     def stage(self, name: str) -> StageDiff:
-        step = self.setting.steps.get(name)
-        title = step.title if step else "weights"
-        lacking = [side.label for side in (self.left, self.right) if not side.has(name)]
-        if lacking:
-            return StageDiff(name, title, NOT_COMPARED, note=f"not in {' nor in '.join(lacking)}")
-        partial = self.left.lacks_in(name) or self.right.lacks_in(name)
-        if partial:
-            return StageDiff(name, title, NOT_COMPARED, note=partial)
-        if name in TEXT_STAGES:
-            return replace(compare_tables(self.left.table(name), self.right.table(name), self, name), title=title)
-        return replace(self._matrices(name), title=title)
+        """One stage's line."""
+        step = self.sizes.step(name)
+        title = step.title if step else WEIGHTS_TITLE
+        return replace(self._compared(name), title=title, in_any_block=self._in_any_block(name))
 
-    def fitted(self, name: str, side: Matrix) -> np.ndarray | None:
-        """A side's numbers of a stage in our layout; None where their shape fits no layout. A blank weight is 0."""
-        matrix = self.setting.fitted(name, side.numbers)
-        if matrix is not None and name.endswith("_step_7"):
-            return np.where(np.isnan(matrix), 0, matrix)
+    def _compared(self, name: str) -> StageDiff:
+        without = [side.label for side in self.sides if not side.has(name)]
+        note = f"not in {' nor in '.join(without)}" if without else self.left.gap(name) or self.right.gap(name)
+        if note:
+            return StageDiff(name, "", NOT_COMPARED, note=note)
+        return self._texts(name) if self.sizes.is_text(name) else self._matrices(name)
+
+    def _in_any_block(self, name: str) -> str:
+        step = self.sizes.step(name)
+        if step is not None:
+            return step.in_any_block
+        block = self.sizes.weights[name].block
+        return name if block is None else name.replace(str(block), ANY_BLOCK, 1)
+
+    # -------------------------------------------------------------------------------------------- matrices
+
+    def fitted(self, name: str, held: Held) -> np.ndarray | None:
+        """A side's numbers of a stage in our layout; None where their shape fits no layout."""
+        matrix, step = self.sizes.fitted(name, held.numbers), self.sizes.step(name)
+        if matrix is not None and step is not None and step.by_head and step.op.shares:
+            return np.where(np.isnan(matrix), 0, matrix)  # a blank share is 0
         return matrix
 
     def _matrices(self, name: str) -> StageDiff:
-        sides = [side.read(name) for side in (self.left, self.right)]
-        left, right = (self.fitted(name, side) for side in sides)
+        held = [side.read(name) for side in self.sides]
+        left, right = (self.fitted(name, one) for one in held)
         if left is None or right is None:
-            shapes = " and ".join("{} x {}".format(*side.numbers.shape) for side in sides)
+            shapes = " and ".join("{} x {}".format(*one.numbers.shape) for one in held)
             return StageDiff(name, "", DIFFERENT, note=f"the shapes don't fit: {shapes}")
-        masked = is_masked(name)
+        masked = self.sizes.is_masked(name)
         difference, out = compare(left, right, self.tolerance, masked=masked)
-        found = figures(left, right, difference, masked=masked)
-        if out.any():
-            found |= {"cells_out": int(out.sum()), "worst": self._worst(name, sides, (left, right), difference, out)}
-        verdict, note = (DIFFERENT if out.any() else EQUAL), ""
-        if name == "logits" and left.size and left.argmax() != right.argmax():
-            verdict, note = DIFFERENT, f"the best token is {left.argmax()} on the left, {right.argmax()} on the right"
-        return StageDiff(name, "", verdict, note=note, **found)
+        note = self._overtaken(name, left, right)
+        found = StageDiff(name, "", DIFFERENT if note or out.any() else EQUAL, note=note)
+        found = replace(found, **figures(left, right, difference, masked=masked), cells_out=int(out.sum()))
+        return replace(found, worst=self._worst(name, held, (left, right), difference, out)) if out.any() else found
 
-    def _worst(self, name, sides: Sequence[Matrix], matrices, difference, out) -> Cell:
+    def _overtaken(self, name: str, left: np.ndarray, right: np.ndarray) -> str:
+        """Another token is the best one: a difference within any tolerance."""
+        is_logits = name == self.sizes.steps.name(Role.LOGITS)
+        if not is_logits or not left.size or left.argmax() == right.argmax():
+            return ""
+        return f"the best token is {left.argmax()} on the left, {right.argmax()} on the right"
+
+    def _worst(
+        self,
+        name: str,
+        held: Sequence[Held],
+        matrices: tuple[np.ndarray, np.ndarray],
+        difference: np.ndarray,
+        out: np.ndarray,
+    ) -> WorstCell:
         """The cell that is furthest beyond what is allowed."""
         beyond = np.where(out, difference / np.maximum(self.tolerance.allowed(finite(matrices[1])), 1e-300), -1)
         row, column = divmod(int(np.argmax(beyond)), beyond.shape[1])
         places, values = [], []
-        for side, matrix in zip(sides, matrices, strict=True):
-            at = self.origin(name, side, row, column)
-            places.append(side.place(*at))
-            values.append(side.others.get(at, number_or_none(matrix[row, column])))
-        labels = self.setting.row_label(name, row), self.setting.column_label(name, column)
-        return Cell(*places, *labels, *values)
+        for one, matrix in zip(held, matrices, strict=True):
+            there = self.origin(name, one, row, column)
+            places.append(one.place(*there))
+            values.append(one.others.get(there, number_or_none(matrix[row, column])))
+        labels = self.sizes.row_label(name, row), self.sizes.column_label(name, column)
+        return WorstCell(places[0], places[1], *labels, values[0], values[1])
 
-    def origin(self, name: str, side: Matrix, row: int, column: int) -> tuple[int, int]:
+    def origin(self, name: str, held: Held, row: int, column: int) -> tuple[int, int]:
         """Where a cell of our layout stands in a side's own."""
-        rows, columns = side.numbers.shape
-        if (rows, columns) == self.setting.shapes[name]:
+        rows, columns = held.numbers.shape
+        if (rows, columns) == self.sizes.shapes[name]:
             return row, column
-        numbered = self.setting.fitted(name, np.arange(rows * columns).reshape(rows, columns))
-        return divmod(int(numbered[row, column]), columns)
+        numbered = self.sizes.forms(name)[rows, columns](np.arange(rows * columns).reshape(rows, columns))
+        row_there, column_there = divmod(int(numbered[row, column]), columns)
+        return row_there, column_there
+
+    # -------------------------------------------------------------------------------------------- texts
+
+    def _texts(self, name: str) -> StageDiff:
+        """Words, merges, tokens: texts must be the same; numbers must be equal within the tolerance."""
+        step = self.sizes.steps[name]
+        left, right = comparable(step.role, *(trimmed(side.table(name)) for side in self.sides))
+        out = differing(left, right, self.tolerance)
+        rows, columns = extent(left, right)
+        found = StageDiff(name, "", EQUAL, (rows, columns), cells=rows * columns, cells_out=len(out))
+        if not out:
+            return found
+        row, column = out[0]
+        places = [text_place(side, name, row, column) for side in self.sides]
+        cells = [at(table, row, column) for table in (left, right)]
+        worst = WorstCell(places[0], places[1], f"row {row}", f"column {column}", cells[0], cells[1])
+        return replace(found, verdict=DIFFERENT, worst=worst)
 
 
-def is_masked(name: str) -> bool:
-    """May cells of this stage be masked?"""
-    return name == "triangle_matrix" or name.endswith("_step_6")
+def comparable(role: Role | None, left: Table, right: Table) -> tuple[Table, Table]:
+    """Both tables, or what both have of them: a side may know of the tokens only the ids, of the prediction no text."""
+    if role is Role.TOKENS and 1 in (len(left), len(right)):
+        return left[-1:], right[-1:]
+    if role is Role.PREDICTION and 2 in (len(left), len(right)):
+        return [row[-1:] for row in left[:2]], [row[-1:] for row in right[:2]]
+    return left, right
 
 
-def masked_cells(numbers: np.ndarray) -> np.ndarray:  # [rows, columns] -> bool of that shape
-    """Cells that hold any port's mark of "may not look": about -1e10, the type's minimum, -inf, or nothing."""
-    return np.isnan(numbers) | (numbers <= MASKED_BELOW)
-
-
-def compare(
-    left: np.ndarray, right: np.ndarray, tolerance: Tolerance, *, masked: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
-    """(the absolute differences, which cells are out of tolerance); blank cells are equal to blank cells only."""
-    with np.errstate(invalid="ignore"):
-        difference = np.abs(left - right)
-    difference[left == right] = 0  # the same infinity on both sides
-    difference[np.isnan(left) & np.isnan(right)] = 0
-    difference[np.isnan(difference)] = np.inf
-    if masked:
-        in_left, in_right = masked_cells(left), masked_cells(right)
-        difference[in_left & in_right] = 0
-        difference[in_left ^ in_right] = np.inf
-    return difference, ~(difference <= tolerance.allowed(finite(right)))
-
-
-def finite(numbers: np.ndarray) -> np.ndarray:
-    return np.where(np.isfinite(numbers), numbers, 0)
-
-
-def figures(left: np.ndarray, right: np.ndarray, difference: np.ndarray, *, masked: bool) -> dict:
-    """Largest absolute and relative difference, root mean square of the differences, cosine, count, shape."""
-    counted = ~(masked_cells(left) | masked_cells(right)) if masked else np.ones(left.shape, bool)
-    counted |= np.isinf(difference)
-    a, b, d = finite(left[counted]), finite(right[counted]), difference[counted]
-    larger = np.maximum(np.abs(a), np.abs(b))
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        relative = np.where(d == 0, 0, d / larger)
-        length = float(np.sqrt(a @ a) * np.sqrt(b @ b))
-    return {
-        "shape": left.shape,
-        "cells": left.size,
-        "largest_difference": float(d.max(initial=0)),
-        "largest_relative": float(relative.max(initial=0)),
-        "rms": float(np.sqrt(np.mean(d * d))) if d.size else 0.0,
-        "cosine": min(1.0, float(a @ b) / length) if length else None,
-    }
-
-
-def number_or_none(number: float) -> float | None:
-    return None if np.isnan(number) else float(number)
-
-
-def compare_tables(left: list[list], right: list[list], comparison: Comparison, name: str) -> StageDiff:
-    """Words, merges, tokens: texts must be the same; numbers must be equal within the tolerance."""
-    left, right = trimmed(left), trimmed(right)
-    if name == "final_tokens" and 1 in (len(left), len(right)):  # a side that knows the ids only
-        left, right = left[-1:], right[-1:]
-    if name == "predicted_token" and 2 in (len(left), len(right)):  # a side that has the logit and the id only
-        left, right = ([row[-1:] for row in table[:2]] for table in (left, right))
-    rows, columns = max(len(left), len(right)), max(map(len, left + right), default=0)
-    out = [
-        (row, column)
-        for row in range(rows)
-        for column in range(columns)
-        if not same_text(at(left, row, column), at(right, row, column), comparison.tolerance)
-    ]
-    found = {"shape": (rows, columns), "cells": rows * columns, "cells_out": len(out)}
-    if not out:
-        return StageDiff(name, "", EQUAL, **found)
-    row, column = out[0]
-    cells = [at(table, row, column) for table in (left, right)]
-    places = [table_place(side, name, row, column) for side in (comparison.left, comparison.right)]
-    worst = Cell(*places, f"row {row}", f"column {column}", *cells)
-    return StageDiff(name, "", DIFFERENT, worst=worst, **found)
-
-
-def table_place(side: Source, name: str, row: int, column: int) -> str:
+def text_place(side: Side, name: str, row: int, column: int) -> str:
     try:
         return side.read(name).place(row, column)
     except (DumpError, AttributeError, KeyError):
         return f"{name}[{row},{column}]"
 
 
-def trimmed(table: list[list]) -> list[list]:
-    """Without blank cells at the ends of rows and blank rows at the end."""
-    rows = [row[: max((i + 1 for i, cell in enumerate(row) if not is_blank(cell)), default=0)] for row in table]
-    while rows and not rows[-1]:
-        rows.pop()
-    return rows
-
-
-def at(table: list[list], row: int, column: int):
-    return table[row][column] if row < len(table) and column < len(table[row]) else None
-
-
-def same_text(left, right, tolerance: Tolerance) -> bool:
-    if str(left) == str(right) or (isinstance(left, str) and isinstance(right, str) and same_letters(left, right)):
-        return True
-    if is_blank(left) or is_blank(right):
-        return is_blank(left) and is_blank(right)
-    a, b = number_in(left), number_in(right)
-    return abs(a - b) <= tolerance.atol + tolerance.rtol * abs(b)
-
-
-def same_letters(left: str, right: str) -> bool:
-    """Is one of two texts the other, spelled in GPT-2's letters? A live workbook holds words as they are typed."""
-    try:
-        return spell(left) == right or left == spell(right)
-    except UnicodeEncodeError:  # half a character
-        return False
+def number_or_none(number: float) -> float | None:
+    return None if np.isnan(number) else float(number)
 
 
 def diff(
-    left: Source,
-    right: Source,
+    left: Side,
+    right: Side,
     *,
     atol: float | None = None,
     rtol: float | None = None,
     strict: bool = False,
-    weights: Mapping[str, np.ndarray] | str | Path | None = None,
+    weights: Weights = None,
     why: bool = True,
 ) -> Report:
     """Compare two sides.
@@ -331,9 +265,9 @@ def diff(
     """
     from sheetgpt.diff.diagnosis import diagnose
 
-    comparison = Comparison.of(left, right, tolerance_for(left, right, atol, rtol))
+    comparison = Comparison.of(left, right, atol=atol, rtol=rtol)
     stages = [comparison.stage(name) for name in comparison.names()]
     if all(stage.verdict == NOT_COMPARED for stage in stages):
-        raise DumpError(f"{left.label} and {right.label} have no stage in common: stages are paired by name")
-    report = Report(left.label, right.label, comparison.tolerance, (left.dtype, right.dtype), stages, strict=strict)
+        raise DumpError(f"{left.label} and {right.label} have no stage in common", remedy="stages are paired by name")
+    report = Report(left.label, right.label, comparison.tolerance, comparison.precision, stages, strict=strict)
     return replace(report, diagnosis=diagnose(comparison, report, weights)) if why else report

@@ -2,24 +2,25 @@
 
 A stage is looked for by a few of its numbers, far from zero and so rare: every cell of a tab is held against all of
 them at once, and a place that several of them agree on is then held against the whole matrix. A blank cell may stand
-for 0 or for a masked one. Reading tabs is `workbook.read`'s business, what a map looks like too.
+for 0 or for a masked one. Reading tabs, and what a map looks like, belongs in `workbook.reading`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from sheetgpt import ops
-from sheetgpt.diff.compare import masked_cells
-from sheetgpt.diff.sides.side import Source
+from sheetgpt.diff.sides import Side
+from sheetgpt.diff.sides.inferred import sizes_of
 from sheetgpt.errors import DumpError
-from sheetgpt.models.sizes import TEXT_STAGES, Setting, tell_setting
-from sheetgpt.run.frames import to_reference_heads
-from sheetgpt.workbook.places import Area, cell
-from sheetgpt.workbook.reading.book import MAP_COLUMNS, Tab, Workbook, quoted
+from sheetgpt.models import heads
+from sheetgpt.models.sizes import Sizes
+from sheetgpt.ops import MASKED, MASKED_BELOW, masked_cells
+from sheetgpt.workbook.grid import Area, cell, quoted
+from sheetgpt.workbook.reading.maps import COLUMNS
+from sheetgpt.workbook.reading.open import Tab, Workbook
 
 ANCHORS = 8  # numbers by which a stage is looked for
 EXACT = 1e-11  # relative to cell and stage: what doubles summed in another order, or saved in 15 digits, differ by
@@ -34,26 +35,28 @@ class Pattern:
     """A stage in one of the layouts in which it may stand, and the numbers it is looked for by."""
 
     stage: str
-    matrix: np.ndarray  # masked cells hold ops.MASKED
+    matrix: np.ndarray  # masked cells hold MASKED
     anchors: np.ndarray = field(repr=False)  # [count, 2] rows and columns
     size: float = 0.0  # root mean square
 
     @classmethod
     def of(cls, stage: str, matrix: np.ndarray) -> Pattern:
         masked = masked_cells(matrix)
-        shown = np.where(masked, ops.MASKED, matrix)
+        shown = np.where(masked, MASKED, matrix)
         root_mean_square = float(np.sqrt(np.mean(np.square(matrix[~masked])))) if not masked.all() else 0.0
         return cls(stage, shown, rare_cells(shown), root_mean_square)
 
     def near(self, numbers: np.ndarray) -> np.ndarray:
-        return NEAR * (np.abs(numbers) + self.size / 10)
+        allowed: np.ndarray = NEAR * (np.abs(numbers) + self.size / 10)
+        return allowed
 
     def exact(self, numbers: np.ndarray) -> np.ndarray:
-        return EXACT * (np.abs(numbers) + self.size)
+        allowed: np.ndarray = EXACT * (np.abs(numbers) + self.size)
+        return allowed
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """Where a stage was found. `off` counts cells beyond the tolerance; `largest` is the difference of the others."""
 
     stage: str
@@ -73,7 +76,7 @@ class Place:
 def rare_cells(matrix: np.ndarray) -> np.ndarray:  # [rows, columns] -> [up to ANCHORS, 2]
     """Cells to look for: far from zero and no whole numbers where there are such; else what is not zero."""
     flat = matrix.ravel()
-    good = np.flatnonzero((flat != np.round(flat)) & (flat > -1e9))
+    good = np.flatnonzero((flat != np.round(flat)) & (flat > MASKED_BELOW))
     if not good.size:
         good = np.flatnonzero(flat)
     far = good[np.argsort(-np.abs(flat[good]), kind="stable")][: 8 * ANCHORS]
@@ -81,29 +84,22 @@ def rare_cells(matrix: np.ndarray) -> np.ndarray:  # [rows, columns] -> [up to A
     return np.stack(np.unravel_index(chosen, matrix.shape), axis=1).astype(np.int64).reshape(-1, 2)
 
 
-def layouts(setting: Setting, name: str, matrix: np.ndarray) -> list[np.ndarray]:
-    """A stage as it may stand in a sheet: as ours, padded as the reference's, head under head."""
-    step = setting.steps.get(name)
-    if step is None or step.columns != "heads x keys":
+def layouts(sizes: Sizes, name: str, matrix: np.ndarray) -> list[np.ndarray]:
+    """A stage as it may stand in a sheet, ours first."""
+    step = sizes.step(name)
+    if step is None or not step.by_head:
         return [matrix]
-    heads, keys, size = setting.config.n_head, setting.n_tokens, setting.config.head_size
-    found = {matrix.shape: matrix}
-    if keys <= size:
-        padded = to_reference_heads(matrix, heads, size)
-        found.setdefault(padded.shape, padded)
-    stacked = matrix.reshape(len(matrix), heads, keys).swapaxes(0, 1).reshape(-1, keys)
-    found.setdefault(stacked.shape, stacked)
-    return list(found.values())
+    return heads.writings(matrix, sizes.config.n_head, sizes.config.head_size)
 
 
 # ------------------------------------------------------------------------------------------------ one tab
 
 
-def search_tab(tab: Tab, patterns: Sequence[Pattern]) -> list[Place]:
+def search_tab(tab: Tab, patterns: Sequence[Pattern]) -> list[Location]:
     """Every place of one tab that some stage fits exactly or nearly."""
     if not tab.numbers.size or not patterns:
         return []
-    grid = np.where(tab.numbers <= -1e9, ops.MASKED, tab.numbers)
+    grid = np.where(tab.numbers <= MASKED_BELOW, MASKED, tab.numbers)
     found = [
         held_against(tab.name, grid, patterns[i], row, column, turned)
         for i, turned, row, column in candidates(grid, patterns)
@@ -111,7 +107,7 @@ def search_tab(tab: Tab, patterns: Sequence[Pattern]) -> list[Place]:
     return [place for place in found if place]
 
 
-def candidates(grid: np.ndarray, patterns: Sequence[Pattern]) -> Iterable[tuple[int, bool, int, int]]:
+def candidates(grid: np.ndarray, patterns: Sequence[Pattern]) -> Iterator[tuple[int, bool, int, int]]:
     """(pattern, transposed?, first row, first column) of places on which at least half of a pattern's anchors agree."""
     owner = np.repeat(np.arange(len(patterns)), [len(p.anchors) for p in patterns])
     if not owner.size:
@@ -135,10 +131,10 @@ def candidates(grid: np.ndarray, patterns: Sequence[Pattern]) -> Iterable[tuple[
     what, place = np.divmod(code, grid.shape[0] * width)
     needed = np.array([(len(p.anchors) + 1) // 2 for p in patterns])
     for i in np.flatnonzero(votes >= needed[what // 2]):
-        yield int(what[i] // 2), bool(what[i] % 2), *map(int, divmod(place[i], width))
+        yield int(what[i] // 2), bool(what[i] % 2), int(place[i] // width), int(place[i] % width)
 
 
-def hits(grid: np.ndarray, values: np.ndarray, slack: np.ndarray) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+def hits(grid: np.ndarray, values: np.ndarray, slack: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(cells, numbers): which cells, counted row by row, come close to which of the numbers looked for."""
     order = np.argsort(values, kind="stable")
     low = np.maximum.accumulate((values - slack)[order])
@@ -156,14 +152,14 @@ def hits(grid: np.ndarray, values: np.ndarray, slack: np.ndarray) -> Iterable[tu
             yield np.repeat(filled[close], times) + start, order[np.repeat(first[close], times) + steps]
 
 
-def held_against(tab: str, grid: np.ndarray, pattern: Pattern, row: int, column: int, turned: bool) -> Place | None:
+def held_against(tab: str, grid: np.ndarray, pattern: Pattern, row: int, column: int, turned: bool) -> Location | None:
     """The whole stage against the cells of one place; None where too many of them differ."""
     expected = pattern.matrix.T if turned else pattern.matrix
     rows, columns = expected.shape
     cells = np.full(expected.shape, np.nan)
     there = grid[row : row + rows, column : column + columns]
     cells[: there.shape[0], : there.shape[1]] = there
-    blank_is_right = np.isnan(cells) & ((expected == 0) | (expected == ops.MASKED))
+    blank_is_right = np.isnan(cells) & ((expected == 0) | (expected == MASKED))
     difference = np.abs(np.where(blank_is_right, expected, cells) - expected)
     difference[np.isnan(difference)] = np.inf
     off = ~(difference <= pattern.near(expected))
@@ -172,14 +168,14 @@ def held_against(tab: str, grid: np.ndarray, pattern: Pattern, row: int, column:
     exact = bool(np.all(difference <= pattern.exact(expected)))
     largest = float(difference[~off].max(initial=0))
     area = Area(tab, row, column, rows, columns)
-    return Place(
+    return Location(
         pattern.stage, area, turned, EXACTLY if exact else NEARLY, largest, int(off.sum()), int(blank_is_right.sum())
     )
 
 
 def shows_mask(expected: np.ndarray, blank: np.ndarray, off: np.ndarray) -> bool:
     """A mask holds nothing but its pattern, so all of it must stand there: its zeros, or its masked cells, or both."""
-    masked = expected == ops.MASKED
+    masked = expected == MASKED
     return not off.any() and not (blank[masked].any() and blank[~masked].any())
 
 
@@ -187,46 +183,51 @@ def shows_mask(expected: np.ndarray, blank: np.ndarray, off: np.ndarray) -> bool
 
 
 def locate(
-    run: Source,
+    run: Side,
     book: Workbook,
     *,
     tabs: Sequence[str] = (),
     first: bool = False,
     progress: Callable[[str], object] | None = None,
-) -> dict[str, Place | None]:
+) -> dict[str, Location | None]:
     """Where each matrix stage of the run stands in the workbook; None where it doesn't.
 
     tabs: look only in these. first: of places that fit equally take the first instead of refusing.
     Raises DumpError where places fit equally, or where nothing is found at all.
     """
-    setting = tell_setting([run])
-    matrices = {}
-    for name in setting.steps:
-        if name not in TEXT_STAGES and run.has(name):
-            matrix = setting.fitted(name, run.read(name).numbers)
-            if matrix is None:
-                raise DumpError(f"{run.label}: {name} has a shape that doesn't fit the other stages")
-            matrices[name] = matrix
-    patterns = [
-        Pattern.of(name, shown) for name, matrix in matrices.items() for shown in layouts(setting, name, matrix)
-    ]
-    found: dict[str, list[Place]] = {name: [] for name in matrices}
+    sizes = sizes_of([run])
+    matrices = matrices_of(run, sizes)
+    patterns = [Pattern.of(name, shown) for name, matrix in matrices.items() for shown in layouts(sizes, name, matrix)]
+    found: dict[str, list[Location]] = {name: [] for name in matrices}
     for tab in tabs or book.tabs:
         if progress:
             progress(tab)
         for place in search_tab(book.tab(tab), patterns):
             found[place.stage].append(place)
     if not any(found.values()):
-        raise DumpError(f"{book.path} holds no stage of {run.label}: give a run of the prompt that the workbook shows")
+        remedy = "give a run of the prompt that the workbook shows"
+        raise DumpError(f"holds no stage of {run.label}", where=book.path, remedy=remedy)
     return settled(found, matrices, book.tabs, first=first)
 
 
+def matrices_of(run: Side, sizes: Sizes) -> dict[str, np.ndarray]:
+    """The run's matrix stages in our layout, in causal order."""
+    matrices = {}
+    for step in sizes.steps:
+        if not step.is_text and run.has(step.name):
+            matrix = sizes.fitted(step.name, run.read(step.name).numbers)
+            if matrix is None:
+                raise DumpError(f"{step.name} has a shape that doesn't fit the other stages", where=f"{run.label}:")
+            matrices[step.name] = matrix
+    return matrices
+
+
 def settled(
-    found: dict[str, list[Place]], matrices: dict[str, np.ndarray], tabs: Sequence[str], *, first: bool
-) -> dict[str, Place | None]:
+    found: dict[str, list[Location]], matrices: dict[str, np.ndarray], tabs: Sequence[str], *, first: bool
+) -> dict[str, Location | None]:
     """One place a stage. Stages that hold the same numbers share their places, in the order of the workbook."""
     best = {name: best_fitting(places) for name, places in outermost(found).items()}
-    chosen: dict[str, Place | None] = {}
+    chosen: dict[str, Location | None] = {}
     for group in twins(matrices):
         places = sorted(best[group[0]], key=lambda p: (tabs.index(p.area.tab), p.area.row, p.area.column))
         if len(places) in (0, 1):
@@ -239,29 +240,29 @@ def settled(
         else:
             where = " and ".join(place.address for place in places[:3])
             raise DumpError(
-                f"{' and '.join(group)} fit{'s' if len(group) == 1 else ''} equally well at {where}: "
-                "name the tabs to look in with --tab, or take the first with --first"
+                f"{' and '.join(group)} fit{'s' if len(group) == 1 else ''} equally well at {where}",
+                remedy="name the tabs to look in with --tab, or take the first with --first",
             )
     return {name: chosen[name] for name in matrices}
 
 
-def renamed(place: Place, stage: str, note: str = "") -> Place:
+def renamed(place: Location, stage: str, note: str = "") -> Location:
     return replace(place, stage=stage, note=note)
 
 
-def twins(matrices: dict[str, np.ndarray]) -> list[list[str]]:
+def twins(matrices: Mapping[str, np.ndarray]) -> list[list[str]]:
     """Stages in groups that hold the same numbers, such as a block's output and the next one's input."""
-    groups: dict[tuple, list[str]] = {}
+    groups: dict[object, list[str]] = {}
     for name, matrix in matrices.items():
         groups.setdefault((matrix.shape, matrix.tobytes()), []).append(name)
     return list(groups.values())
 
 
-def outermost(found: dict[str, list[Place]]) -> dict[str, list[Place]]:
+def outermost(found: dict[str, list[Location]]) -> dict[str, list[Location]]:
     """Places inside a larger stage's place (the queries in step 4) count only where a stage has no others."""
     everywhere = [place for places in found.values() for place in places]
 
-    def inside_another(place: Place) -> bool:
+    def inside_another(place: Location) -> bool:
         return any(contains(other.area, place.area) for other in everywhere if other.stage != place.stage)
 
     result = {}
@@ -283,7 +284,7 @@ def contains(outer: Area, inner: Area) -> bool:
     )
 
 
-def best_fitting(places: Sequence[Place]) -> list[Place]:
+def best_fitting(places: Sequence[Location]) -> list[Location]:
     """The best place, and those that fit as well: exact before near, few blank cells before many, then the nearest."""
     if not places:
         return []
@@ -294,9 +295,9 @@ def best_fitting(places: Sequence[Place]) -> list[Place]:
     return [place for place in close if place.fit == EXACTLY or place.largest <= 2 * nearest]
 
 
-def map_rows(found: dict[str, Place | None]) -> list[list]:
+def map_rows(found: Mapping[str, Location | None]) -> list[list[object]]:
     """The map's rows with its header; what was not found is left out."""
-    header = [*MAP_COLUMNS, "fit", "largest_difference", "cells_off"]
+    header: list[object] = [*COLUMNS, "fit", "largest_difference", "cells_off"]
     return [header] + [
         [name, p.area.tab, range_of(p.area), "yes" if p.transposed else "no", p.fit, p.largest, p.off]
         for name, p in found.items()

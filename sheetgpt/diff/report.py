@@ -1,7 +1,7 @@
 """A comparison as a workbook: a summary with links, and a tab for each stage that differs, its cells side by side.
 
 Left, right and difference stand under each other (beside each other where a stage is tall), and cells out of
-tolerance are coloured in all three. What differs is `diff`'s business.
+tolerance are coloured in all three. What differs is found in `compare`.
 """
 
 from __future__ import annotations
@@ -10,21 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from sheetgpt.diff.compare import (
-    DIFFERENT,
-    NOT_COMPARED,
-    Comparison,
-    Report,
-    StageDiff,
-    compare,
-    is_masked,
-    masked_cells,
-)
-from sheetgpt.diff.sides.side import Source, is_blank
-from sheetgpt.models.sizes import TEXT_STAGES
+from sheetgpt.diff.compare import DIFFERENT, NOT_COMPARED, Comparison, Report, StageDiff
+from sheetgpt.diff.matrices import compare
+from sheetgpt.diff.sides import Side
+from sheetgpt.diff.texts import at, extent, is_blank, same_text
+from sheetgpt.ops import masked_cells
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Numbers
-from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, MAX_COLUMNS, MAX_ROWS, MAX_TEXT, Area, cell
+from sheetgpt.workbook.grid import MAX_COLUMNS, MAX_ROWS, MAX_TEXT, Area, cell
+from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS
 
 OUT = {"bg_color": "#F8C9C0", "font_color": "#9B1C1C", "bold": True}
 READABLE, SMALL = {"num_format": "0.000000"}, {"num_format": "0.0E+00"}
@@ -46,14 +40,14 @@ SUMMARY = (
 WIDTHS = (25, 32, 14, 12, 11, 11, 11, 14, 11, 11, 60)
 
 
-def write_report(report: Report, left: Source, right: Source, path: Path, headline: str = "") -> Path:
+def write_report(report: Report, left: Side, right: Side, path: Path, headline: str = "") -> Path:
     """Write the report. Returns its path. Raises DumpError where it can't be written."""
     book = Book(f"{report.left} against {report.right}")
     book.add_tab(INDEX)
-    comparison = Comparison.of(left, right, report.tolerance)
+    comparison = Comparison.of(left, right, atol=report.tolerance.atol, rtol=report.tolerance.rtol)
     shown = [stage for stage in report.stages if stage.verdict == DIFFERENT]
     for stage in shown:
-        if stage.stage in TEXT_STAGES:
+        if comparison.sizes.is_text(stage.stage):
             write_texts(book, comparison, stage)
         else:
             write_stage(book, comparison, stage)
@@ -116,23 +110,23 @@ def write_summary_line(book: Book, row: int, stage: StageDiff) -> None:
 def write_stage(book: Book, comparison: Comparison, stage: StageDiff) -> None:
     """Left, right, difference, each with labels; what no sheet can hold is cut, and said."""
     name = stage.stage
-    sides = [side.read(name) for side in (comparison.left, comparison.right)]
-    left, right = (comparison.fitted(name, side) for side in sides)
+    left, right = (comparison.fitted(name, side.read(name)) for side in comparison.sides)
     if left is None or right is None:
         book.add_tab(name, f"{stage.title}: {stage.note}")
         return
-    _, out = compare(left, right, comparison.tolerance, masked=is_masked(name))
+    masked = comparison.sizes.is_masked(name)
+    _, out = compare(left, right, comparison.tolerance, masked=masked)
     rows, columns = left.shape
     tall = rows > TALL
     fits = min(rows, MAX_ROWS - 8), min(columns, (MAX_COLUMNS - LABEL_COLUMNS - 4) // (3 if tall else 1))
     cut = "" if fits == (rows, columns) else f" (cut to {fits[0]} x {fits[1]})"
     sheet = book.add_tab(name, f"{stage.title}, {rows} x {columns}{cut}")
-    width = max(len(comparison.setting.column_label(name, column)) for column in (0, columns - 1))
+    width = max(len(comparison.sizes.column_label(name, column)) for column in (0, columns - 1))
     sheet.set_column(LABEL_COLUMNS, LABEL_COLUMNS + (fits[1] + 1) * (3 if tall else 1), max(11, width + 2))
     sheet.set_column(1, 1, ROW_LABEL_WIDTH)
-    blocks = (("left", left), ("right", right), ("difference", differences(name, left, right)))
+    blocks = (("left", left), ("right", right), ("difference", differences(left, right, masked=masked)))
     top, start = 4, LABEL_COLUMNS
-    areas = []
+    areas: list[Area] = []
     for title, matrix in blocks:
         area = Area(name, top, start, *fits)
         label = {"left": comparison.left.label, "right": comparison.right.label}.get(title, "left - right")
@@ -146,19 +140,19 @@ def write_stage(book: Book, comparison: Comparison, stage: StageDiff) -> None:
 
 
 def write_labels(book: Book, comparison: Comparison, area: Area, *, rows_too: bool) -> None:
-    setting, name = comparison.setting, area.tab
+    sizes, name = comparison.sizes, area.tab
     for column in range(area.columns):
-        book.text(name, area.row - 1, area.column + column, setting.column_label(name, column), "head token")
+        book.text(name, area.row - 1, area.column + column, sizes.column_label(name, column), "head token")
     for row in range(area.rows if rows_too else 0):
-        book.text(name, area.row + row, 1, setting.row_label(name, row), "token")
+        book.text(name, area.row + row, 1, sizes.row_label(name, row), "token")
 
 
-def differences(name: str, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def differences(left: np.ndarray, right: np.ndarray, *, masked: bool) -> np.ndarray:
     """What left has more than right: 0 where both are masked or blank, NaN where only one is."""
     with np.errstate(invalid="ignore"):
-        found = left - right
+        found: np.ndarray = left - right
     found[(left == right) | (np.isnan(left) & np.isnan(right))] = 0
-    if is_masked(name):
+    if masked:
         in_left, in_right = masked_cells(left), masked_cells(right)
         found[in_left & in_right] = 0
         found[in_left ^ in_right] = np.nan
@@ -206,20 +200,18 @@ def rectangles(mask: np.ndarray) -> list[tuple[int, int, int, int]]:
 
 def write_texts(book: Book, comparison: Comparison, stage: StageDiff) -> None:
     """Words, merges, tokens: both tables under each other, cells that differ coloured."""
-    from sheetgpt.diff.compare import at, same_text
-
     name = stage.stage
     sheet = book.add_tab(name, stage.title)
-    tables = [side.table(name) for side in (comparison.left, comparison.right)]
-    top, fmt = 4, book.conditional(OUT)
-    for title, table, other in (("left", *tables), ("right", *reversed(tables))):
+    left, right = (side.table(name) for side in comparison.sides)
+    (rows, columns), top, fmt = extent(left, right), 4, book.conditional(OUT)
+    for title, table, other in (("left", left, right), ("right", right, left)):
         book.text(name, top - 1, 0, title, "stage")
-        for row in range(max(map(len, tables))):
-            for column in range(min(MAX_COLUMNS - LABEL_COLUMNS, max(map(len, [*tables[0], *tables[1]]), default=0))):
+        for row in range(rows):
+            for column in range(min(MAX_COLUMNS - LABEL_COLUMNS, columns)):
                 value = at(table, row, column)
                 if not is_blank(value):
                     book.text(name, top + row, column + LABEL_COLUMNS, str(value)[:MAX_TEXT], "piece")
                 if not same_text(value, at(other, row, column), comparison.tolerance):
                     here = cell(top + row, column + LABEL_COLUMNS)
                     sheet.conditional_format(here, {"type": "formula", "criteria": "=TRUE", "format": fmt})
-        top += max(map(len, tables)) + 3
+        top += rows + 3

@@ -1,7 +1,7 @@
 """Two dumps of training steps side by side: the first matrix that diverges, in the order of the data.
 
 A side is a folder or workbook that `train-step` wrote, or an .npz whose arrays are called as the matrices are
-(`d_logits`, `step_2_new_model_wte`): a port's gradients are checked so. Runs are `diff`'s business.
+(`d_logits`, `step_2_new_model_wte`): a port's gradients are checked so. Comparing runs belongs in `compare`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from sheetgpt.dump import read_manifest
 from sheetgpt.errors import DumpError
+from sheetgpt.workbook.grid import Area
 from sheetgpt.workbook.reading.names import defined_names
 
 MARK = "new_"  # every training step has matrices called so, and no run has
@@ -40,7 +41,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class TrainingReport:
     """Every matrix that both sides have, in the order of the data, and the names that only one has."""
 
     matrices: list[Difference]
@@ -59,14 +60,14 @@ def is_training(side: str) -> bool:
     return path.suffix == ".xlsx" and any(name.startswith(MARK) for name in defined_names(path))
 
 
-def compare(left: str, right: str, atol: float | None = None, rtol: float | None = None) -> Comparison:
+def compare(left: str, right: str, atol: float | None = None, rtol: float | None = None) -> TrainingReport:
     """The comparison of two sides. Raises DumpError where one can't be read, or nothing is on both."""
     a, b = read(Path(left)), read(Path(right))
     order = [name for name in (a if is_training(left) else b) if name in a and name in b]
     if not order:
         raise DumpError(f"{left} and {right} have no matrix of one name: call them d_logits, new_model_wte and so on")
     limits = ATOL if atol is None else atol, RTOL if rtol is None else rtol
-    return Comparison([_difference(name, a[name], b[name], *limits) for name in order], sorted(set(a) ^ set(b)))
+    return TrainingReport([_difference(name, a[name], b[name], *limits) for name in order], sorted(set(a) ^ set(b)))
 
 
 def _difference(name: str, left: np.ndarray, right: np.ndarray, atol: float, rtol: float) -> Difference:
@@ -98,7 +99,7 @@ def _read_folder(folder: Path) -> dict[str, np.ndarray]:
 
 
 def _read_workbook(path: Path) -> dict[str, np.ndarray]:
-    from sheetgpt.workbook.reading.book import Workbook
+    from sheetgpt.workbook.reading.open import Workbook
 
     book, found = Workbook(path), {}
     for name, areas in book.names.items():
@@ -109,7 +110,7 @@ def _read_workbook(path: Path) -> dict[str, np.ndarray]:
     return dict(sorted(found.items(), key=lambda item: _place(book.names[item[0]][0])))
 
 
-def _place(area) -> tuple:
+def _place(area: Area) -> tuple[int, str, int]:
     return area.row if area.tab == "training" else 0, area.tab, area.column
 
 

@@ -151,9 +151,7 @@ class Block:
         found = []
         for third, (ordinal, what) in enumerate((("first", "queries"), ("second", "keys"), ("last", "values"))):
             words, op = f"{ordinal} third of step {of}'s columns", ops.Columns(third, 3)
-            found.append(
-                self.step(5, what, op, (self.name(of),), words, Axis.HEADS_BY_DIMENSIONS, suffix=f"_{what}")
-            )
+            found.append(self.step(5, what, op, (self.name(of),), words, Axis.HEADS_BY_DIMENSIONS, suffix=f"_{what}"))
         return found
 
     def rotated(self) -> list[Step]:
@@ -280,9 +278,7 @@ def predicted_token() -> Step:
 def head_steps(block_output: str, embeddings: str, *, every_row: bool) -> list[Step]:
     rows = Axis.TOKENS if every_row else Axis.LAST_TOKEN
     words = NORMALISED.format("last_hidden_state")
-    normal = Step(
-        "last_layernorm", "final layer norm: normalise", ops.Normalize(), ("last_hidden_state",), words, rows
-    )
+    normal = Step("last_layernorm", "final layer norm: normalise", ops.Normalize(), ("last_hidden_state",), words, rows)
     scaled = Step(
         "predicted_embedding",
         "final layer norm: gain, bias",

@@ -135,7 +135,10 @@ class Known:
 def known_names(names: Collection[str]) -> Known:
     """What names stand for that may be those of stages and weights. GPT-2's come first where models share one."""
     numbers = [int(number) for name in names for number in re.findall(r"\d{1,6}", name)]
-    return _known(min(MOST_BLOCKS, 1 + max(numbers, default=0)))
+    n_layer = min(MOST_BLOCKS, 1 + max(numbers, default=0))
+    while _known(n_layer).count_blocks(names) == n_layer < MOST_BLOCKS:  # names need not hold their block's number
+        n_layer += 1
+    return _known(n_layer)
 
 
 @cache
@@ -149,3 +152,15 @@ def _known(n_layer: int) -> Known:
             weights |= weights_of(config, untied=True)
             stages |= {step.name: step for step in model_steps(config)}
     return Known(stages, weights)
+
+
+def likeliest(names: Collection[str]) -> tuple[str, str]:
+    """The model and the kind of positions whose stages and weights hold most of these names; of equals GPT-2's."""
+    small = Config(known_names(names).count_blocks(names), 1, 2, 1, 1)
+    found = [replace(small, model=model, position=position) for model in reversed(MODELS) for position in POSITIONS]
+    best = max(found, key=lambda config: len(names_of(config) & set(names)))
+    return best.model, best.position
+
+
+def names_of(config: Config) -> set[str]:
+    return {*model_steps(config).by_name, *weights_of(config, untied=True)}

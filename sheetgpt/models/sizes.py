@@ -6,7 +6,7 @@ Also the other way round: constants inferred from the names and shapes of stages
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -43,7 +43,10 @@ class Sizes:
     def shapes(self) -> dict[str, Shape]:
         """The shape of every weight and every stage that is a matrix, by name."""
         found: dict[str, tuple[int, ...]] = {name: weight.shape for name, weight in self.weights.items()}
-        given: dict[str, tuple[int, ...]] = {self.steps.name(Role.TOKENS): (self.n_tokens,), POSITIONS: (self.n_tokens,)}
+        given: dict[str, tuple[int, ...]] = {
+            self.steps.name(Role.TOKENS): (self.n_tokens,),
+            POSITIONS: (self.n_tokens,),
+        }
         for step in self.steps.computed:
             found[step.name] = step.op.shape(*((given.get(name) or found[name]) for name in step.inputs))
         return {name: (shape[0], shape[1]) for name, shape in found.items() if not self.is_text(name)}
@@ -145,11 +148,11 @@ def count_tokens(shapes: Mapping[str, Shape]) -> int:
 
 
 def infer_config(shapes: Mapping[str, Shape], n_tokens: int) -> Config:
-    """GPT-2's constants from names and shapes alone; the head size is the reference's where none tells it."""
-    known = kinds.known_names(shapes)
-    n_layer = known.count_blocks(shapes)
-    trial = Sizes(Config(n_layer, 1, 2, 1, 1), 1)  # tells how many times n_embd a stage is wide
-    widths, n_head, n_vocab, n_ctx = [], 0, 1, max(n_tokens, 1)
+    """A model's constants from names and shapes alone; the head size is the reference's where none tells it."""
+    model, position = kinds.likeliest(shapes)
+    n_layer = kinds.known_names(shapes).count_blocks(shapes)
+    trial = Sizes(Config(n_layer, 1, 2, 1, 1, position, model), 1)  # tells how many times n_embd a stage is wide
+    widths, n_head, n_vocab = [], 0, 1
     for name, shape in shapes.items():
         step, weight = trial.step(name), trial.weights.get(name)
         if step is not None and step.by_head:
@@ -160,11 +163,23 @@ def infer_config(shapes: Mapping[str, Shape], n_tokens: int) -> Config:
         rows = step.rows if step is not None else weight.rows if weight is not None else None
         if rows is Axis.VOCABULARY:
             n_vocab = max(shape) if step is not None else max(n_vocab, shape[0])
-        if rows is Axis.POSITIONS:
-            n_ctx = shape[0]
         if weight is not None and weight.rows is Axis.VOCABULARY:
-            widths.append(shape[1])
+            widths.append(shape[1] * trial.config.n_embd // trial.shapes[name][1])
     n_embd = max(set(widths), key=widths.count, default=REFERENCE_HEAD_SIZE)
     if not n_head or n_embd % n_head or n_head * n_tokens == n_embd:
         n_head = max(1, n_embd // REFERENCE_HEAD_SIZE) if n_embd % REFERENCE_HEAD_SIZE == 0 else 1
-    return Config(n_layer, n_head, n_embd, n_ctx, n_vocab)
+    if position == "rotary" and n_embd // n_head % 2:  # they turn pairs
+        position = "learned"
+    config = Config(n_layer, n_head, n_embd, 1, n_vocab, position, model)
+    return replace(config, n_ctx=infer_context(shapes, config) or max(n_tokens, 1))
+
+
+def infer_context(shapes: Mapping[str, Shape], config: Config) -> int | None:
+    """The n_ctx that makes some stage or weight as large as it is; None where nothing grows with n_ctx."""
+    one, two = (Sizes(replace(config, n_ctx=n_ctx), 1).shapes for n_ctx in (1, 2))
+    for name, shape in shapes.items():
+        for axis, size in enumerate(shape):
+            growth = two[name][axis] - one[name][axis] if name in one else 0
+            if growth:
+                return max(1, 1 + (size - one[name][axis]) // growth)
+    return None

@@ -96,7 +96,9 @@ class Labels:
         return axis
 
 
-def to_frame(matrix: np.ndarray, rows: AxisLabels, columns: AxisLabels) -> pd.DataFrame:  # [rows, columns] -> DataFrame sharing the matrix
+def to_frame(
+    matrix: np.ndarray, rows: AxisLabels, columns: AxisLabels
+) -> pd.DataFrame:  # [rows, columns] -> DataFrame sharing the matrix
     import pandas as pd
 
     return pd.DataFrame(matrix, index=rows.index(), columns=columns.index(), copy=False)

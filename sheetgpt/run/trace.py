@@ -1,4 +1,4 @@
-"""A run, stage by stage: a mapping from names to labelled DataFrames. Computing belongs in `forward`, labels in `frames`.
+"""A run, stage by stage: from names to labelled DataFrames. Computing belongs in `forward`, labels in `frames`.
 
 Only `to_csv` and `to_excel` reach down to the rooms that write files, when they are called.
 """
@@ -126,7 +126,7 @@ class Trace(Mapping[str, "pd.DataFrame"]):
             return [self.tokens, self.token_ids]
         if role is Role.PREDICTION:
             return self.prediction_table()
-        assert self.merges is not None  # noqa: S101 - else the stage would not be there
+        assert self.merges is not None
         return [self.merges.words] if role is Role.WORDS else self.merges.table()
 
     def prediction_table(self) -> list[list[Any]]:

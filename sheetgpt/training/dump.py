@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from sheetgpt import decimals
 from sheetgpt.dump import MANIFEST, csv_bytes, replacing_folder
+from sheetgpt.files import decimals
 from sheetgpt.training.step import Training
 
 
@@ -39,11 +40,11 @@ def write_folder(training: Training, folder: Path) -> Path:
     return folder
 
 
-def table(rows: Sequence) -> bytes:
+def table(rows: Sequence[Any]) -> bytes:
     """Rows of one dataclass under the names of its fields; lists as numbers with spaces between."""
     first = asdict(rows[0])
-    return csv_bytes([list(first), *([_flat(value) for value in asdict(row).values()] for row in rows)])
+    return csv_bytes([list(first), *([flat(value) for value in asdict(row).values()] for row in rows)])
 
 
-def _flat(value):
+def flat(value: Any) -> Any:
     return " ".join(map(str, value)) if isinstance(value, tuple) else value

@@ -5,9 +5,7 @@ Whoever writes a workbook builds on it. It knows how a tab and a panel's two lin
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +16,7 @@ from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from sheetgpt.errors import DumpError
+from sheetgpt.files.atomic import replacing
 from sheetgpt.workbook import style
 from sheetgpt.workbook.cells import Counts, Filling, Rectangle, Table, fill
 from sheetgpt.workbook.grid import MAX_TEXT, Area, cell
@@ -158,19 +157,14 @@ class Book:
         """Write the file under a temporary name and rename it. Raises DumpError where that can't be done."""
         self.workbook.close()
         files = {name: f"xl/worksheets/sheet{number}.xml" for number, name in enumerate(self.sheets, start=1)}
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            fill(self._buffer, temporary, self._fillings, files)
-            temporary.replace(path)
+            with replacing(path) as temporary:
+                fill(self._buffer, temporary, self._fillings, files)
         except OSError as error:
             raise DumpError(
                 f"can't write {path} ({error.strerror or error})",
                 remedy="close it where it is open, or choose another folder",
             ) from None
-        finally:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
 
 
 def require_short(text: str, tab: str, row: int, column: int) -> None:

@@ -20,7 +20,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import numpy as np
 from xlsxwriter.utility import xl_cell_to_rowcol
 
-from sheetgpt import decimals
+from sheetgpt.files import decimals
 from sheetgpt.workbook.grid import Area, cell, column_letters
 
 COMPRESSION = 1  # of 1 to 9: higher levels take up to four times as long for a file a tenth smaller

@@ -22,8 +22,8 @@ from sheetgpt.errors import DumpError, StageError
 from sheetgpt.model import load_model
 from sheetgpt.models.config import Config
 from sheetgpt.models.kinds import model_steps
-from sheetgpt.weights.folder import write_weights
 from sheetgpt.sheets import shared
+from sheetgpt.weights.folder import write_weights
 from sheetgpt.workbook import book, cells
 from sheetgpt.workbook import places as layout
 

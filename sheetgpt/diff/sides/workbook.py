@@ -1,72 +1,67 @@
-"""A workbook as a side of a comparison: stages by defined name or by a map, what the index tab says, cell addresses.
+"""A workbook as a side: stages by defined name or by a map, what the index tab says, cell addresses.
 
-The cells are `read`'s business, comparing is `diff`'s.
+Opening workbooks and reading their cells belongs in `workbook.reading`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
+from dataclasses import fields
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
-from sheetgpt.diff.sides.side import STAGE_NAME, Matrix, Source
+from sheetgpt.diff.sides.side import NOTHING_SAID, Held, Options, Side, known_to
+from sheetgpt.diff.texts import Table
 from sheetgpt.errors import DumpError
 from sheetgpt.models.config import Config
-from sheetgpt.models.sizes import TEXT_STAGES, Setting, require_shape
-from sheetgpt.workbook.places import INDEX, tight_merges
-from sheetgpt.workbook.reading.book import SUFFIXES, Mapped, Workbook, address, read_map, some
+from sheetgpt.models.kinds import Known
+from sheetgpt.models.sizes import Shape, Sizes
+from sheetgpt.models.step import Role
+from sheetgpt.sheets.live.merges import tight_merges
+from sheetgpt.workbook.grid import address
+from sheetgpt.workbook.places import INDEX
+from sheetgpt.workbook.reading.maps import Mapped, read_map
+from sheetgpt.workbook.reading.open import SUFFIXES, Workbook, some
 from sheetgpt.workbook.references import N_TOKENS
-
-__all__ = ["SUFFIXES", "WorkbookSource"]
 
 KEY_COLUMN, VALUE_COLUMN = 1, 2  # of the index tab
 KEYS = {"Prompt": "prompt", "Numbers": "dtype", "Weights folder": "weights"}  # as the index has them -> as a manifest
-NOT_TOLD = {"Prompt": "(token ids)", "Weights folder": "(in memory)"}
+NOT_SAID = {"Prompt": "(token ids)", "Weights folder": "(in memory)"}
 CHANGED = "Changed by hand"
-CONSTANTS = tuple(Config.__dataclass_fields__)
 
 
-class WorkbookSource(Source):
+class WorkbookSide(Side):
     """A workbook, ours or anybody's."""
 
     def __init__(self, path: Path, map_file: Path | None = None):
-        self.label, self.book, self.map_file = str(path), Workbook(path), map_file
-        self.places: dict[str, Mapped] = {
-            name: Mapped(areas)
-            for name, areas in self.book.names.items()
-            if STAGE_NAME.fullmatch(name) and all(area.tab in self.book.tabs for area in areas)
-        }
-        if map_file:
-            self.places |= read_map(map_file, self.book.tabs)
+        self.book, self.map_file = Workbook(path), map_file
+        about = NOTHING_SAID if map_file else said_in_index(self.book)
+        known = known_to(about, list(self.book.names))
+        self.places = named_places(self.book, known) | (read_map(map_file, self.book.tabs) if map_file else {})
         if not self.places:
             raise DumpError(
-                f"{path} has no defined name that is called like a stage: "
-                f"find the stages with `sheetgpt locate RUN {path} -o MAP.csv`, then give --map MAP.csv"
+                "has no defined name that is called like a stage",
+                where=path,
+                remedy=f"find the stages with `sheetgpt locate RUN {path} -o MAP.csv`, then give --map MAP.csv",
             )
-        self.names = list(self.places)
+        super().__init__(str(path), list(self.places), known, about)
 
-    @cached_property
-    def about(self) -> Mapping:
-        """What the index tab of a workbook of ours says of the run; {} for a workbook that has none."""
-        if INDEX not in self.book.tabs or self.map_file:
-            return {}
-        tab = self.book.tab(INDEX)
-        found = index_facts(tab.numbers, tab.others)
-        constants = {name: found[name] for name in CONSTANTS if name in found}
-        about = {
-            ours: found[key] for key, ours in KEYS.items() if found.get(key, NOT_TOLD.get(key)) != NOT_TOLD.get(key)
-        }
-        changed = str(found[CHANGED]).split(", ") if CHANGED in found else []
-        return about | {"constants": constants, "overridden": changed}
+    @classmethod
+    def recognises(cls, text: str) -> bool:
+        return Path(text).suffix.lower() in SUFFIXES and Path(text).exists()
+
+    @classmethod
+    def open(cls, text: str, options: Options) -> Self:
+        return cls(Path(text), options.map_file)
 
     @property
     def is_live(self) -> bool:
         """Are its stages formulas?"""
         return N_TOKENS in self.book.names
 
-    def read(self, name):
+    def read(self, name: str) -> Held:
         place = self.places[name]
         numbers, others = self.book.part(place.areas)
         if place.transposed:
@@ -75,33 +70,70 @@ class WorkbookSource(Source):
         def where(row: int, column: int) -> str:
             return address(place.areas, *((column, row) if place.transposed else (row, column)))
 
-        return Matrix(numbers, where, others)
+        return Held(numbers, where, others)
 
-    def table(self, name):
-        matrix = self.read(name)
-        cells = matrix.numbers.astype(object)
-        for at, value in matrix.others.items():
+    def table(self, name: str) -> Table:
+        held = self.read(name)
+        cells = held.numbers.astype(object)
+        for at, value in held.others.items():
             cells[at] = value
         rows = [[None if cell != cell else cell for cell in row] for row in cells.tolist()]  # noqa: PLR0124 - NaN
-        return tight_merges(rows) if name == "prompt_to_tokens" and N_TOKENS in self.book.names else rows
+        return tight_merges(rows) if self.is_live and name == self.named(Role.MERGES) else rows
 
-    def lacks_in(self, name):
+    def gap(self, name: str) -> str:
         """Formulas follow words of printable ASCII only; the token ids of others are typed into a live workbook."""
-        if name != "prompt_to_tokens" or not self.is_live:
+        words = self.named(Role.WORDS)
+        if not self.is_live or name != self.named(Role.MERGES) or words is None:
             return ""
-        words = [str(word) for word in self.table("separated_into_words")[0] if word is not None]
-        typed = [word for word in words if not (word.isascii() and word.isprintable())]
-        return f"passes of {some([repr(word) for word in typed], 3)} are not in {self.label}" if typed else ""
+        texts = [str(word) for word in self.table(words)[0] if word is not None]
+        typed = [repr(text) for text in texts if not (text.isascii() and text.isprintable())]
+        return f"passes of {some(typed, 3)} are not in {self.label}" if typed else ""
 
-    def shape(self, name):
+    def shape(self, name: str) -> Shape:
         return self.places[name].shape
 
-    def check(self, setting: Setting) -> None:
-        """Raises DumpError where a range can't hold its stage. A defined name is told as such, a map by its file."""
+    def check(self, sizes: Sizes) -> None:
+        """Raises DumpError where a range can't hold its stage: of a defined name, or of a line of the map."""
         for name, place in self.places.items():
-            if name not in TEXT_STAGES and (self.map_file or name in setting.shapes):
+            if not sizes.is_text(name) and (self.map_file or name in sizes.shapes):
                 where = f"{self.map_file}, {name}" if self.map_file else f"{self.label}, defined name {name}"
-                require_shape(setting, name, place.shape, where)
+                require_range(sizes, name, place.shape, where)
+
+
+def named_places(book: Workbook, known: Known) -> dict[str, Mapped]:
+    """The stages and weights that a workbook has defined names for; names ignore case."""
+    ours = {name.lower(): name for name in (*known.stages, *known.weights)}
+    return {
+        ours[name]: Mapped(areas)
+        for name, areas in book.names.items()
+        if name in ours and all(area.tab in book.tabs for area in areas)
+    }
+
+
+def require_range(sizes: Sizes, name: str, shape: Shape, where: str) -> None:
+    if name not in sizes.shapes:
+        raise DumpError(
+            f"no stage is called {name!r}; stages are called as `sheetgpt run --json` lists them", where=f"{where}:"
+        )
+    if shape not in sizes.forms(name):
+        rows, columns = sizes.shapes[name]
+        what = f"{name} is {rows} x {columns} and the range has {shape[0]} x {shape[1]} cells"
+        raise DumpError(what, where=f"{where}:", remedy="correct the range")
+
+
+# ------------------------------------------------------------------------------------------------ the index tab
+
+
+def said_in_index(book: Workbook) -> Mapping[str, Any]:
+    """What the index tab of a workbook of ours says of the run, as a manifest does; {} where there is none."""
+    if INDEX not in book.tabs:
+        return {}
+    tab = book.tab(INDEX)
+    found = index_facts(tab.numbers, tab.others)
+    said = {ours: found[key] for key, ours in KEYS.items() if key in found and found[key] != NOT_SAID.get(key)}
+    constants = {field.name: found[field.name] for field in fields(Config) if field.name in found}
+    changed = str(found[CHANGED]).split(", ") if CHANGED in found else []
+    return said | {"constants": constants, "overridden": changed}
 
 
 def index_facts(numbers: np.ndarray, others: Mapping[tuple[int, int], object]) -> dict[str, object]:
@@ -118,7 +150,7 @@ def index_facts(numbers: np.ndarray, others: Mapping[tuple[int, int], object]) -
         if key is None or value is None:
             key = None
         elif text is None and isinstance(found.get(key), str):
-            found[key] += str(value)
+            found[key] = f"{found[key]}{value}"
         elif text is not None:
             found.setdefault(key, value)
     return found

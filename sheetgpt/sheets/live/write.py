@@ -15,6 +15,7 @@ import numpy as np
 
 from sheetgpt.errors import DumpError
 from sheetgpt.models.step import POSITIONS, Axis, Role, Step, Weight
+from sheetgpt.ops import Box, Piece
 from sheetgpt.run.trace import Trace
 from sheetgpt.sheets import shared
 from sheetgpt.sheets.live import index, merges, words
@@ -24,7 +25,7 @@ from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers
 from sheetgpt.workbook.grid import MAX_COLUMNS, MAX_ROWS, Area, cell, width
 from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, TAB_ROWS, Place, lay_out, tabs
-from sheetgpt.workbook.references import N_TOKENS, Box, Input, Names, Source, formulas
+from sheetgpt.workbook.references import N_TOKENS, Input, Names, Source, formulas
 
 WEIGHT_HEADINGS = {
     "weights_wte": "Parameters: a vector for each token",
@@ -145,7 +146,7 @@ class Writer:
     def formulas_of(self, step: Step, out: Area) -> list[tuple[Box, str, list[Input]]]:
         """(box, formula, inputs) of each piece of a stage."""
         found = formulas(step.op, out, [self.sources[name] for name in step.inputs], self.names)
-        return [(piece.box, formula, inputs) for piece, formula, inputs in found]
+        return [(slot.box, formula, inputs) for slot, formula, inputs in found]
 
     def write_matrix(self, step: Step, area: Area) -> None:
         """A matrix stage: formulas, or values where it is the input of the first block."""
@@ -226,11 +227,11 @@ def guarded(step: Step, formula: str, inputs: Sequence[Input], area: Area) -> st
     """A formula that leaves cells empty where there is no token. area: of the stage."""
     if step.rows is not Axis.TOKENS:
         return f'IF({N_TOKENS}=0,"",{formula})'
-    piece, by_key = inputs[0].piece, shared.is_by_key(step)
-    label = cell(area.row + piece.box[0], 0)  # the row's position
-    if piece.kind == "row":
+    slot, by_key = inputs[0].slot, shared.is_by_key(step)
+    label = cell(area.row + slot.box[0], 0)  # the row's position
+    if slot.piece is Piece.ROW:
         return f'IF({label}="","",{formula})'
-    if piece.kind == "cell":
+    if slot.piece is Piece.CELL:
         return f'IF({inputs[0].cell if by_key else label}="","",{formula})'
     used = "used*TRANSPOSE(used)" if by_key else "used"
     return f'IF({used},{formula},"")'

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sheetgpt.errors import DumpError
+from sheetgpt.files.atomic import replacing
+from sheetgpt.files.text import separator_of
 from sheetgpt.workbook.grid import MAX_COLUMNS, MAX_ROWS, Area, parse_range
 from sheetgpt.workbook.reading.open import one_line, some
 
@@ -36,8 +38,7 @@ def read_map(path: Path, tabs: Sequence[str]) -> dict[str, Mapped]:
     except (OSError, UnicodeDecodeError) as error:
         what = f"can't be read as a map ({one_line(error)})"
         raise DumpError(what, where=path, remedy="`sheetgpt locate` writes one") from None
-    separator = ";" if ";" in text.partition("\n")[0] else ","
-    reader = csv.DictReader(text.splitlines(), delimiter=separator)
+    reader = csv.DictReader(text.splitlines(), delimiter=separator_of(text.partition("\n")[0]))
     missing = [name for name in COLUMNS[:3] if name not in (reader.fieldnames or [])]
     if missing:
         raise DumpError(f"has no column {missing[0]!r}", where=path, remedy=f"a map begins with {','.join(COLUMNS)}")
@@ -66,5 +67,5 @@ def map_row(row: Mapping[str, str | None], where: str, tabs: Sequence[str]) -> M
 
 def write_map(path: Path, rows: Iterable[Sequence[object]]) -> None:
     """Write a map file: rows of (stage, sheet, range, transposed, whatever else helps a person)."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)

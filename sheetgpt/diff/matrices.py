@@ -1,0 +1,91 @@
+"""Two matrices cell by cell: what is allowed to differ, which cells differ, by how much. Nothing here knows of stages.
+
+The tolerances' reasons stand in docs/numbers.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+import numpy as np
+
+from sheetgpt.ops import masked_cells
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """A cell is equal when |left - right| <= atol + rtol |right|."""
+
+    atol: float
+    rtol: float
+
+    def allowed(self, right: np.ndarray) -> np.ndarray:
+        allowed: np.ndarray = self.atol + self.rtol * np.abs(right)
+        return allowed
+
+
+TOLERANCES = {  # by the coarser precision of the two sides
+    "float64": Tolerance(1e-9, 1e-9),
+    "float32": Tolerance(1e-4, 1e-3),
+    "float16": Tolerance(1e-2, 2e-2),
+}
+
+
+def tolerance_for(precisions: tuple[str, str], atol: float | None = None, rtol: float | None = None) -> Tolerance:
+    """What is asked for; the rest as the coarser of the two precisions has it."""
+    defaults = [TOLERANCES.get(precision, TOLERANCES["float64"]) for precision in precisions]
+    default = max(defaults, key=lambda tolerance: tolerance.rtol)
+    return Tolerance(default.atol if atol is None else atol, default.rtol if rtol is None else rtol)
+
+
+def compare(
+    left: np.ndarray, right: np.ndarray, tolerance: Tolerance, *, masked: bool = False
+) -> tuple[np.ndarray, np.ndarray]:  # [m, n], [m, n] -> [m, n], [m, n] bool
+    """(the absolute differences, which cells are out of tolerance); blank cells are equal to blank cells only."""
+    with np.errstate(invalid="ignore"):
+        difference = np.abs(left - right)
+    difference[left == right] = 0  # the same infinity on both sides
+    difference[np.isnan(left) & np.isnan(right)] = 0
+    difference[np.isnan(difference)] = np.inf
+    if masked:
+        in_left, in_right = masked_cells(left), masked_cells(right)
+        difference[in_left & in_right] = 0
+        difference[in_left ^ in_right] = np.inf
+    return difference, ~(difference <= tolerance.allowed(finite(right)))
+
+
+def finite(numbers: np.ndarray) -> np.ndarray:
+    """0 in place of NaN and infinities."""
+    return np.where(np.isfinite(numbers), numbers, 0)
+
+
+class Figures(TypedDict):
+    """What a report says of two matrices."""
+
+    shape: tuple[int, int]
+    cells: int
+    largest_difference: float
+    largest_relative: float  # |left - right| / the larger of |left| and |right|
+    rms: float  # root mean square of the differences
+    cosine: float | None
+
+
+def figures(left: np.ndarray, right: np.ndarray, difference: np.ndarray, *, masked: bool) -> Figures:
+    """The figures of two matrices and their differences, masked cells left out."""
+    counted = ~(masked_cells(left) | masked_cells(right)) if masked else np.ones(left.shape, bool)
+    counted |= np.isinf(difference)
+    a, b, d = finite(left[counted]), finite(right[counted]), difference[counted]
+    larger = np.maximum(np.abs(a), np.abs(b))
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        relative = np.where(d == 0, 0, d / larger)
+        length = float(np.sqrt(a @ a) * np.sqrt(b @ b))
+    rows, columns = left.shape
+    return {
+        "shape": (rows, columns),
+        "cells": left.size,
+        "largest_difference": float(d.max(initial=0)),
+        "largest_relative": float(relative.max(initial=0)),
+        "rms": float(np.sqrt(np.mean(d * d))) if d.size else 0.0,
+        "cosine": min(1.0, float(a @ b) / length) if length else None,
+    }

@@ -1,0 +1,68 @@
+"""A folder of CSVs as a side: one file a stage or weight, with our labels or numbers alone."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from sheetgpt.diff.sides.side import Held, Options, Side, known_to
+from sheetgpt.diff.texts import Table
+from sheetgpt.dump import read_manifest
+from sheetgpt.errors import DumpError
+from sheetgpt.files.labelled import read_cells, read_numbers
+from sheetgpt.models.sizes import Shape
+from sheetgpt.workbook.grid import cell
+
+
+class FolderSide(Side):
+    """A folder of `STAGE.csv`."""
+
+    def __init__(self, folder: Path):
+        self.folder, about = folder, read_manifest(folder)
+        found = [path.stem for path in sorted(folder.glob("*.csv"))]
+        known = known_to(about, found)
+        super().__init__(str(folder), known.among(found), known, about)
+        if not self.names:
+            raise DumpError(
+                "holds no STAGE.csv, such as block_0_step_7.csv",
+                where=folder,
+                remedy="`sheetgpt run --dump-csv` makes them",
+            )
+
+    @classmethod
+    def recognises(cls, text: str) -> bool:
+        return Path(text).is_dir()
+
+    @classmethod
+    def open(cls, text: str, options: Options) -> Self:  # noqa: ARG003 - a folder has none
+        return cls(Path(text))
+
+    def file(self, name: str) -> Path:
+        return self.folder / f"{name}.csv"
+
+    def read(self, name: str) -> Held:
+        found = read_numbers(self.file(name))
+        is_single = self.about.get("dtype") == "float32"
+        numbers = found.numbers.astype(np.float32).astype(np.float64) if is_single else found.numbers
+
+        def place(row: int, column: int) -> str:
+            return f"{name}.csv!{cell(row + found.labels, column + found.labels)}"
+
+        return Held(numbers, place, found.others)
+
+    def shape(self, name: str) -> Shape:
+        if name in self._shapes:
+            return self._shapes[name]
+        rows = read_cells(self.file(name)).rows
+        return len(rows), max(map(len, rows), default=0)
+
+    @cached_property
+    def _shapes(self) -> dict[str, Shape]:
+        """As the manifest has them."""
+        return {stage["name"]: tuple(stage["shape"]) for stage in self.about.get("stages", [])}
+
+    def table(self, name: str) -> Table:
+        return read_cells(self.file(name)).rows
