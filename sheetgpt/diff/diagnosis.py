@@ -7,7 +7,6 @@ A formula that gives RIGHT's numbers back is what RIGHT computed. The mistakes s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np

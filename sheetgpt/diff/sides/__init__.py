@@ -38,7 +38,7 @@ def open_side(text: str, *, weights: str | None = None, dtype: str = "float64", 
     if not Path(text).exists():
         remedy = "give a CSV dump's folder, a workbook, an .npz, or run:PROMPT"
         raise DumpError("does not exist", where=text, remedy=remedy)
-    from sheetgpt.workbook.reading.book import SUFFIXES
+    from sheetgpt.workbook.reading.open import SUFFIXES
 
     raise DumpError(
         f"is no CSV dump's folder, no workbook ({', '.join(SUFFIXES)}) and no .npz, .safetensors or .json", where=text
