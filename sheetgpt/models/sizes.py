@@ -98,8 +98,7 @@ class Sizes:
         forms: dict[Shape, Callable[[np.ndarray], np.ndarray]] = {shape: unchanged}
         step = self.step(name)
         if step is not None and step.by_head:
-            readings = heads.readings(self.config.n_head, self.n_tokens, self.config.head_size)
-            forms = {**readings, **forms}
+            forms = {**heads.readings(self.config.n_head, self.n_tokens, self.config.head_size), **forms}
         if 1 in shape:
             forms.setdefault((columns, rows), np.transpose)
         return forms

@@ -486,7 +486,7 @@ def strange(tiny, tmp_path_factory):
 
 def require_equal(model, prompt: str, path: Path) -> None:
     """The workbook has the run's own words, merges, tokens and numbers; merges where formulas can follow the words."""
-    from sheetgpt.diff.compare import diff
+    from sheetgpt.diff import diff
     from sheetgpt.diff.sides.side import RunSource, open_source
 
     report = diff(RunSource(model.run(prompt)), open_source(str(path)))

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from sheetgpt.diff.sides.arrays import ArraysSide
-from sheetgpt.diff.sides.folder import FolderSide
-from sheetgpt.diff.sides.run import RunSide
 from sheetgpt.diff.sides.side import Held, Options, Side
-from sheetgpt.diff.sides.workbook import WorkbookSide
 from sheetgpt.errors import DumpError
-from sheetgpt.workbook.reading.open import SUFFIXES
 
-__all__ = ["KINDS", "ArraysSide", "FolderSide", "Held", "RunSide", "Side", "WorkbookSide", "open_side"]
+__all__ = ["Held", "Side", "kinds", "open_side"]
 
-KINDS: tuple[type[Side], ...] = (RunSide, FolderSide, ArraysSide, WorkbookSide)
+
+def kinds() -> Iterator[type[Side]]:
+    """Each kind of side. What a kind needs is imported only where those before it don't recognise what was typed."""
+    from sheetgpt.diff.sides.run import RunSide
+
+    yield RunSide
+    from sheetgpt.diff.sides.folder import FolderSide
+
+    yield FolderSide
+    from sheetgpt.diff.sides.arrays import ArraysSide
+
+    yield ArraysSide
+    from sheetgpt.diff.sides.workbook import WorkbookSide
+
+    yield WorkbookSide
 
 
 def open_side(text: str, *, weights: str | None = None, dtype: str = "float64", map_file: Path | None = None) -> Side:
@@ -22,13 +32,14 @@ def open_side(text: str, *, weights: str | None = None, dtype: str = "float64", 
 
     weights, dtype: of `run:PROMPT`. map_file: where the stages of a workbook stand.
     """
-    kind = next((kind for kind in KINDS if kind.recognises(text)), None)
+    kind = next((kind for kind in kinds() if kind.recognises(text)), None)
     if kind is not None:
         return kind.open(text, Options(weights, dtype, map_file))
     if not Path(text).exists():
         remedy = "give a CSV dump's folder, a workbook, an .npz, or run:PROMPT"
         raise DumpError("does not exist", where=text, remedy=remedy)
-    workbooks = ", ".join(SUFFIXES)
+    from sheetgpt.workbook.reading.open import SUFFIXES
+
     raise DumpError(
-        f"is no CSV dump's folder, no workbook ({workbooks}) and no .npz, .safetensors or .json", where=text
+        f"is no CSV dump's folder, no workbook ({', '.join(SUFFIXES)}) and no .npz, .safetensors or .json", where=text
     )
