@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from conftest import require
 from sheetgpt.bpe import Tokenizer, learn, merge_passes, passes
+from sheetgpt.bpe import tokenizer as bpe_tokenizer
 from sheetgpt.bpe import words as bpe_words
 from sheetgpt.bpe.words import ALPHABET, PATTERN, cut, spell, unspell
 from sheetgpt.errors import PromptError, TokenizerError
@@ -315,7 +316,7 @@ def test_words_cut_into_pieces_give_the_same_tokens_by_a_learned_table(small, te
 
 
 def test_what_is_remembered_is_bounded_and_changes_nothing(small, monkeypatch):
-    monkeypatch.setattr(tokenizer, "REMEMBERED", 2)
+    monkeypatch.setattr(bpe_tokenizer, "REMEMBERED", 2)
     forgetful = Tokenizer(small.merges, small.tokens)
     text = "abab é中 abé ab 中文 " * 5
     assert forgetful.encode(text) == small.encode(text)
