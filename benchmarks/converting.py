@@ -18,10 +18,10 @@ import numpy as np
 
 import harness
 import models
-from sheetgpt.convert.export import tensor_name, tensor_shape
+from sheetgpt.convert.export import tensor_names, tensor_shape
 from sheetgpt.convert.huggingface import open_folder
 from sheetgpt.models.config import Config
-from sheetgpt.weights.folder import matrix_shapes
+from sheetgpt.models.kinds import weights_of
 
 SIZES = {"small": models.GPT2_SMALL, "xl": Config(n_layer=48, n_head=25, n_embd=1600, n_ctx=1024, n_vocab=50257)}
 CONVERT = "import sys; from sheetgpt.cli import main; main(['convert-weights', *sys.argv[1:], '--force'])"
@@ -35,7 +35,7 @@ SETTINGS = {
 
 
 def main(size: str, rounds: int) -> None:
-    harness.print_machine("polars", "safetensors")
+    harness.print_machine("orjson", "polars", "safetensors")
     folder = models.made(f"gpt2_{size}_safetensors", lambda place: write_random(place, SIZES[size]))
     out, peer = models.FOLDER / f"converted_{size}", models.FOLDER / f"written_{size}.csv"
     convert = harness.process(sys.executable, "-m", "sheetgpt", "convert-weights", folder, out, "--force")
@@ -54,16 +54,16 @@ def main(size: str, rounds: int) -> None:
 
 def write_random(folder: Path, config: Config) -> None:
     """A Hugging Face folder of random numbers, one tensor in memory at a time."""
-    shapes, header, end = matrix_shapes(config), {}, 0
-    for name, shape in shapes.items():
-        start, end = end, end + 4 * shape[0] * shape[1]
-        header[tensor_name(name)] = {"dtype": "F32", "shape": tensor_shape(name, shape), "data_offsets": [start, end]}
+    weights, names, header, end = weights_of(config), tensor_names(config), {}, 0
+    for name, weight in weights.items():
+        start, end = end, end + 4 * weight.shape[0] * weight.shape[1]
+        header[names[name]] = {"dtype": "F32", "shape": tensor_shape(weight), "data_offsets": [start, end]}
     text = json.dumps(header).encode()
     rng = np.random.default_rng(7)
     with (folder / "model.safetensors").open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
-        for shape in shapes.values():
-            file.write(rng.standard_normal(shape, np.float32) * np.float32(0.02))
+        for weight in weights.values():
+            file.write(rng.standard_normal(weight.shape, np.float32) * np.float32(0.02))
     settings = {theirs: getattr(config, ours) for theirs, ours in SETTINGS.items()}
     (folder / "config.json").write_text(json.dumps({"model_type": "gpt2", **settings}), encoding="utf-8")
 

@@ -23,7 +23,7 @@ from sheetgpt.weights.folder import Weights
 IDS = list(range(500, 5500, 500))
 DIFF = """
 import sys
-from sheetgpt.diff.compare import diff
+from sheetgpt.diff import diff
 from sheetgpt.diff.sides import open_side
 found = diff(open_side(sys.argv[1]), open_side(sys.argv[2]), why=False)
 assert found.equal, found.first
@@ -31,7 +31,7 @@ assert found.equal, found.first
 READ = """
 import sys
 from pathlib import Path
-from sheetgpt.workbook.reading.book import Workbook
+from sheetgpt.workbook.reading.open import Workbook
 book = Workbook(Path(sys.argv[1]))
 for tab in book.tabs if len(sys.argv) == 2 else sys.argv[2:]:
     book.tab(tab)
@@ -70,7 +70,7 @@ def large_workbook(path: Path) -> Path:
     """About 200 MB: tabs of 768 x 2304 doubles."""
     from sheetgpt.workbook.book import Book
     from sheetgpt.workbook.cells import Numbers
-    from sheetgpt.workbook.places import Area
+    from sheetgpt.workbook.grid import Area
 
     rng, book = np.random.default_rng(0), Book("large")
     for tab in range(11):
@@ -81,7 +81,7 @@ def large_workbook(path: Path) -> Path:
 
 
 def main(folder: Path) -> None:
-    print_machine("polars", "pandas", "openpyxl", "python-calamine")
+    print_machine("orjson", "pandas", "openpyxl", "python-calamine")
     double, single = traces(folder)
     left, right = double.to_csv(folder / "double"), single.to_csv(folder / "single")
     size = sum(file.stat().st_size for file in left.iterdir()) / 1e6

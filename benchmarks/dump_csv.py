@@ -16,7 +16,7 @@ import models
 
 
 def main(rounds: int) -> None:
-    harness.print_machine("pandas", "polars")
+    harness.print_machine("pandas", "orjson")
     for dtype in ("float64", "float32"):
         trace = models.random_model(dtype).run(token_ids=list(range(100, 110)))
         frames = {name: trace[name] for name in trace}

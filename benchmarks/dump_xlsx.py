@@ -54,7 +54,7 @@ def added_memory(trace, path: Path) -> int:
 
 
 def main(rounds: int) -> None:
-    harness.print_machine("xlsxwriter", "openpyxl", "polars")
+    harness.print_machine("xlsxwriter", "openpyxl", "orjson")
     trace = run()
     cells = sum(trace.array(name).size for name in trace if trace.step(name).rows != "text")
     with tempfile.TemporaryDirectory() as folder:

@@ -30,7 +30,7 @@ def main(rounds: int) -> None:
 
     from sheetgpt.weights.folder import load_weights
 
-    harness.print_machine("pysimdjson", "polars", "pandas")
+    harness.print_machine("pysimdjson", "orjson", "polars", "pandas")
     folder = models.csv_folder()
     files = sorted(folder.glob("model_*.csv"))
 
@@ -63,7 +63,7 @@ def main(rounds: int) -> None:
 
 def forget(folder: Path) -> None:
     """Take the cache away."""
-    from sheetgpt.cache import FOLDER
+    from sheetgpt.files.cache import FOLDER
 
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
 

@@ -18,7 +18,7 @@ import harness
 from sheetgpt.models.config import Config
 from sheetgpt.training.documents import Corpus
 from sheetgpt.training.optimizers import Settings
-from sheetgpt.training.train import Trainer
+from sheetgpt.training.trainer import Trainer
 
 CONFIG, BATCH, STEPS, ROUNDS, THREADS = Config(4, 4, 128, 64, 65), 12, 30, 15, 2
 TARGET = 1.3

@@ -90,5 +90,6 @@ def show_usage_error(error: click.ClickException) -> None:
     if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # click 8.1 has none
         error.show()
     else:
-        command = error.ctx.command_path if getattr(error, "ctx", None) else "sheetgpt"
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "sheetgpt"
         click.echo(f"Error: {error.format_message()} See {command} --help.", err=True)

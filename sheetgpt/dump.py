@@ -9,27 +9,25 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
-import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from sheetgpt import decimals
 from sheetgpt.errors import DumpError
+from sheetgpt.files import atomic, decimals
 from sheetgpt.models import heads
-from sheetgpt.models.step import Role
 from sheetgpt.run.frames import AxisLabels
 from sheetgpt.run.trace import Trace
 from sheetgpt.weights.folder import folder_name
 
 MANIFEST = "manifest.json"
 SLUG_LENGTH = 40
+DUMP_AGAIN = "dump the run again, or delete the file"
 
 
 def slug(text: str) -> str:
@@ -55,7 +53,7 @@ def stage_matrix(trace: Trace, name: str, head_layout: str = heads.HEADS) -> tup
     return matrix, rows, columns
 
 
-def read_manifest(folder: Path) -> dict:
+def read_manifest(folder: Path) -> dict[str, Any]:
     """What a dump says of itself; {} where it says nothing. Raises DumpError where that is damaged."""
     path = folder / MANIFEST
     if not path.is_file():
@@ -63,13 +61,13 @@ def read_manifest(folder: Path) -> dict:
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DumpError(f"{path} is damaged ({error}): dump the run again, or delete the file") from None
+        raise DumpError(f"is damaged ({error})", where=path, remedy=DUMP_AGAIN) from None
     if not isinstance(about, dict):
-        raise DumpError(f"{path} is no manifest: dump the run again, or delete the file")
+        raise DumpError("is no manifest", where=path, remedy=DUMP_AGAIN)
     return about
 
 
-def manifest(trace: Trace, head_layout: str = heads.HEADS) -> dict:
+def manifest(trace: Trace, head_layout: str = heads.HEADS) -> dict[str, Any]:
     """What a dump says of itself: prompt, tokens, constants, dtype, version, stages in order with shapes and titles."""
     return {
         "sheetgpt": version("sheetgpt"),
@@ -100,23 +98,31 @@ def stage_shape(trace: Trace, name: str, head_layout: str = heads.HEADS) -> tupl
     return stage_matrix(trace, name, head_layout)[0].shape
 
 
+Key = tuple[tuple[str, ...], int, object]
+
+
 class LabelTexts:
     """The labels of one run's axes as they stand in its files, each made once: most stages share them."""
 
-    def __init__(self):
-        self._made: dict[tuple, bytes | list[bytes]] = {}
+    def __init__(self) -> None:
+        self._headers: dict[Key, bytes] = {}
+        self._rows: dict[Key, list[bytes]] = {}
 
     def header(self, columns: AxisLabels) -> bytes:
-        return self._once("header", columns, lambda: csv_bytes([["", *columns.flat()]]))
+        key = key_of(columns)
+        if key not in self._headers:
+            self._headers[key] = csv_bytes([["", *columns.flat()]])
+        return self._headers[key]
 
     def rows(self, rows: AxisLabels) -> list[bytes]:
-        return self._once("rows", rows, lambda: csv_bytes([label] for label in rows.flat()).splitlines())
+        key = key_of(rows)
+        if key not in self._rows:
+            self._rows[key] = csv_bytes([label] for label in rows.flat()).splitlines()
+        return self._rows[key]
 
-    def _once(self, what: str, axis: AxisLabels, make):
-        key = (what, axis.names, len(axis), axis.levels[0][0])  # subtle: enough within one run, where tokens are fixed
-        if key not in self._made:
-            self._made[key] = make()
-        return self._made[key]
+
+def key_of(axis: AxisLabels) -> Key:
+    return axis.names, len(axis), axis.levels[0][0]  # subtle: enough within one run, where tokens are fixed
 
 
 def stage_csv(trace: Trace, name: str, head_layout: str, labels: LabelTexts) -> bytes:
@@ -132,7 +138,7 @@ def stage_csv(trace: Trace, name: str, head_layout: str, labels: LabelTexts) -> 
     return labels.header(columns) + b"".join(b"%s,%s\n" % pair for pair in zip(labels.rows(rows), numbers, strict=True))
 
 
-def csv_bytes(rows) -> bytes:
+def csv_bytes(rows: Iterable[Sequence[object]]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode()
@@ -150,21 +156,16 @@ def write_folder(trace: Trace, folder: Path, *, head_layout: str = heads.HEADS) 
 
 
 @contextmanager
-def replacing_folder(folder: Path):
+def replacing_folder(folder: Path) -> Iterator[Path]:
     """A temporary folder that takes the place of `folder` when the block ends well.
 
     Raises DumpError where `folder` holds something that is not a dump, or can't be written.
     """
     if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DumpError(f"{folder} exists and is not a dump: choose another --name, or move it away")
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+        raise DumpError("exists and is not a dump", where=folder, remedy="choose another --name, or move it away")
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.replace(folder)
+        with atomic.replacing_folder(folder) as temporary:
+            yield temporary
     except OSError as error:
-        raise DumpError(f"can't write {folder} ({error.strerror or error}): choose another --exports folder") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        what = f"can't write {folder} ({error.strerror or error})"
+        raise DumpError(what, remedy="choose another --exports folder") from None

@@ -28,6 +28,14 @@ class WeightsError(SheetGPTError):
     """A weight folder, or a file in it, is missing, torn, misshapen or not a number."""
 
 
+class CellError(WeightsError):
+    """A cell of a weight file holds no number, but `cell`."""
+
+    def __init__(self, what: str, *, cell: str, where: object = "", remedy: str = ""):
+        super().__init__(what, where=where, remedy=remedy)
+        self.cell = cell
+
+
 class TextError(SheetGPTError):
     """A text file is missing, empty or not UTF-8."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 # Python code that kills the process while it writes its nth matrix, n being the first argument, which it takes away.
 KILLED_WHILE_WRITING = """
 import os, sys
-from sheetgpt import decimals
+from sheetgpt.files import decimals
 written, text, last = 0, decimals.to_text, int(sys.argv.pop(1))
 def killed(matrix):
     global written

@@ -10,7 +10,8 @@ import numpy as np
 
 from sheetgpt import corpus, load_model
 from sheetgpt.model import Model
-from sheetgpt.run.trace import forward
+from sheetgpt.models.step import Role
+from sheetgpt.run.forward import forward
 
 
 def share_right(model: Model, asked: list[tuple[str, str]]) -> float:
@@ -21,10 +22,10 @@ def share_right(model: Model, asked: list[tuple[str, str]]) -> float:
         assert not rest, f"{word!r} is more than one token"
         batches.setdefault(len(ids), []).append((ids, answer))
     right = 0
-    for length, batch in batches.items():
+    for batch in batches.values():
         ids, answers = np.array([ids for ids, _ in batch]), np.array([answer for _, answer in batch])
-        given = {"final_tokens": ids, "positions": np.arange(length)}
-        best = forward(model.steps, model.weights, given)["predicted_token"][:, 1, 0]
+        values = forward(model.steps, model.weights, model.steps.inputs(ids))
+        best = values[model.steps.name(Role.PREDICTION)][:, 1, 0]
         right += int((best == answers).sum())
     return right / len(asked)
 

@@ -13,15 +13,24 @@ HEADS, SIZE, ROWS, WIDE, TABLE = 3, 4, 5, 7, 11
 D = HEADS * SIZE
 
 
+Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+
+
 @dataclass(frozen=True)
 class Case:
-    """An operation and what draws its inputs: `draw(rng, batch)`, batch being the leading axes."""
+    """An operation and what draws each of its inputs; `batch` is the leading axes."""
 
     op: ops.Op
-    draw: Callable[[np.random.Generator, tuple[int, ...]], list[np.ndarray]]
+    draws: tuple[Draw, ...]
 
     def __str__(self):
         return type(self.op).__name__
+
+    def draw(self, rng: np.random.Generator, batch: tuple[int, ...]) -> list[np.ndarray]:
+        return [draw(rng, batch) for draw in self.draws]
+
+    def is_positions(self, number: int) -> bool:
+        return self.draws[number] is positions
 
 
 def normal(*shape):
@@ -44,8 +53,8 @@ def positions(_rng, _batch):
     return np.arange(ROWS)
 
 
-def case(op, *inputs):
-    return Case(op, lambda rng, batch: [draw(rng, batch) for draw in inputs])
+def case(op, *draws):
+    return Case(op, draws)
 
 
 CASES = [
@@ -56,11 +65,14 @@ CASES = [
     case(ops.CausalMask(), positions, positions),
     case(ops.Copy(), normal(ROWS, D)),
     case(ops.Normalize(), normal(ROWS, D)),
+    case(ops.NormalizeRms(), normal(ROWS, D)),
     case(ops.ScaleShift(), normal(ROWS, D), weight(1, D), weight(1, D)),
     case(ops.Linear(), normal(ROWS, D), weight(D, WIDE), weight(1, WIDE)),
+    case(ops.Project(), normal(ROWS, D), weight(D, WIDE)),
     case(ops.Columns(1, 3), normal(ROWS, D)),
     case(ops.Add(), normal(ROWS, D), normal(ROWS, D)),
     case(ops.Gelu(), normal(ROWS, WIDE)),
+    case(ops.Relu(), normal(ROWS, WIDE)),
     case(ops.AttentionScores(HEADS), normal(ROWS, D), normal(ROWS, D), weight(ROWS, ROWS)),
     case(ops.Softmax(HEADS), normal(ROWS, HEADS * ROWS)),
     case(ops.AttentionMix(HEADS), normal(ROWS, HEADS * ROWS), normal(ROWS, D)),

@@ -46,6 +46,4 @@ def training_steps(made):
     return [*before, replace(penalties, name=strange(penalties.name))]
 
 
-KINDS = (
-    Kind(NAME, steps, gpt2.weights, training_steps, gpt2.first_weight, kind("gpt2").defaults),
-)
+KINDS = (Kind(NAME, steps, gpt2.weights, training_steps, gpt2.first_weight, kind("gpt2").defaults),)

@@ -18,7 +18,7 @@ from sheetgpt.errors import DumpError, SheetGPTError, StageError
 from sheetgpt.model import load_model
 from sheetgpt.resume import resume
 from sheetgpt.run import edit
-from sheetgpt.workbook.places import cell
+from sheetgpt.workbook.grid import cell
 from workbooks import areas_of, set_cell
 
 PROMPT = "Mike is quick. He moves"

@@ -15,14 +15,15 @@ import openpyxl
 import pytest
 
 from models import write_random_model
-from strange_model import NAME, strange
 from sheetgpt import load_model
 from sheetgpt.cli import cli
+from sheetgpt.fixtures import arrays as fixtures
 from sheetgpt.models import kinds
 from sheetgpt.models.config import MODELS, Config
 from sheetgpt.models.step import Role
 from sheetgpt.weights.folder import embedded_folder
-from sheetgpt.workbook.reading.book import Workbook
+from sheetgpt.workbook.reading.open import Workbook
+from strange_model import NAME, strange
 
 PROMPT = "Mike is quick. He moves"
 CONFIG = Config(n_layer=2, n_head=2, n_embd=8, n_ctx=16, n_vocab=592)
@@ -188,12 +189,22 @@ def test_training_gives_the_same_weights(folders, tmp_path):
     corpus.write_text("Mike is quick. He moves quickly.\n" * 40)
     settings = train.Settings(steps=3, batch=4, warmup=1)
     for model in ("gpt2", NAME):
-        shape = train.Shape(n_layer=1, n_head=2, n_embd=8, n_ctx=8, vocab_size=270, model=model)
-        trainer = train.prepare(corpus, tmp_path / model, shape, settings)
+        new = train.NewModel(n_layer=1, n_head=2, n_embd=8, n_ctx=8, vocab_size=270, model=model)
+        trainer = train.prepare(corpus, tmp_path / model, new, settings)
         train.run(trainer, tmp_path / model, report=lambda *_: None)
     plain, other = (load_model(tmp_path / model) for model in ("gpt2", NAME))
     for name, matrix in plain.weights.items():
         np.testing.assert_array_equal(matrix, other.weights[name], err_msg=name)
+
+
+def test_fixtures_in_our_names_hold_the_same_arrays(folders, tmp_path):
+    plain, other = (
+        fixtures.read(fixtures.make(load_model(folder), PROMPT).save(tmp_path / f"{number}.npz"))
+        for number, folder in enumerate(folders)
+    )
+    assert list(other) == [strange(name) for name in plain]
+    for name, array in plain.items():
+        np.testing.assert_array_equal(array, other[strange(name)], err_msg=name)
 
 
 def test_the_stage_of_each_role_is_found(traces):

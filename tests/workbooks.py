@@ -13,8 +13,8 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import openpyxl
 
-from sheetgpt.workbook.places import Area
-from sheetgpt.workbook.reading.book import Workbook
+from sheetgpt.workbook.grid import Area
+from sheetgpt.workbook.reading.open import Workbook
 
 RELATIONS = "http://schemas.openxmlformats.org/package/2006/relationships"
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"

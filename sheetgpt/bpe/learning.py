@@ -1,6 +1,6 @@
 """A text -> a merge table: again and again, the pair of neighbours that is most frequent becomes one symbol.
 
-Sennrich, Haddow and Birch (2016), on bytes and with GPT-2's words. Encoding by a table is `bpe`'s business.
+Sennrich, Haddow and Birch (2016), on bytes and with GPT-2's words. Encoding by a table belongs in `tokenizer`.
 """
 
 from __future__ import annotations
@@ -59,10 +59,9 @@ def check_vocab_size(vocab_size: int, special: Sequence[str] = SPECIAL) -> None:
     """Raises TokenizerError where letters and special tokens alone take more."""
     least = len(ALPHABET) + len(special)
     if vocab_size < least:
-        raise TokenizerError(
-            f"a vocabulary of {vocab_size} tokens is too small: {len(ALPHABET)} bytes and {len(special)} special "
-            f"make {least} before any merge; ask for more than {least}"
-        )
+        what = f"a vocabulary of {vocab_size} tokens is too small"
+        made = f"{len(ALPHABET)} bytes and {len(special)} special make {least} before any merge"
+        raise TokenizerError(what, remedy=f"{made}; ask for more than {least}")
 
 
 def count_words(text: str, special: Sequence[str] = ()) -> Counter[str]:
@@ -73,9 +72,8 @@ def count_words(text: str, special: Sequence[str] = ()) -> Counter[str]:
         for word, times in Counter(chain.from_iterable(map(cut, parts))).items():
             counts[spell(word)] += times
     except UnicodeEncodeError as error:
-        raise PromptError(
-            f"the text is no Unicode: it holds the lone surrogate U+{ord(error.object[error.start]):04X}"
-        ) from None
+        surrogate = f"it holds the lone surrogate U+{ord(error.object[error.start]):04X}"
+        raise PromptError(f"the text is no Unicode: {surrogate}") from None
     return counts
 
 

@@ -1,7 +1,7 @@
 """Where a merge table can never join two characters: words are cut there before merging, as pieces repeat more often.
 
 Between most characters outside of Latin script, GPT-2's table has no merge. A word cut there becomes the same tokens:
-this saves time and changes nothing. Merging itself is `bpe`'s business.
+this saves time and changes nothing. Merging itself belongs in `tokenizer`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ANY: Range = (0, LAST)
 ASCII: Range = (0, 0x7F)
 
 
-def pieces_pattern(merges: Iterable[tuple[str, str]]) -> re.Pattern:
+def pieces_pattern(merges: Iterable[tuple[str, str]]) -> re.Pattern[str]:
     """A pattern whose matches, one after the other, are the pieces of a word.
 
     A character is in one piece with the one before it where some merge's left side may end with that one and some
@@ -26,7 +26,8 @@ def pieces_pattern(merges: Iterable[tuple[str, str]]) -> re.Pattern:
     >>> pieces_pattern([("a", "b"), ("c", "Ã©")]).findall("abcéüa")
     ['abcé', 'ü', 'a']
     """
-    after_any, after_ascii, after_other, others = set(), {ASCII}, set(), set()
+    after_any: set[Range] = set()
+    after_ascii, after_other, others = {ASCII}, set[Range](), set[Range]()
     for left, right in merges:
         if left[-1] <= "~" and right[0] <= "~":
             continue

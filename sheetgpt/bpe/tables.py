@@ -1,7 +1,7 @@
 """The two token files of a weight folder: read as any program may have saved them, checked row by row, written.
 
 `vocab_bpe.csv`: a header row; left, right, a free column, score: higher merges first. `bpe_token_ids.csv`: no header;
-token, id; row number = id. What the tables do to a text is the business of `bpe`.
+token, id; row number = id. What the tables do to a text belongs in `tokenizer`.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from sheetgpt.bpe.words import ALPHABET
 from sheetgpt.errors import TokenizerError, WeightsError
-from sheetgpt.unfinished import TEMPORARY
+from sheetgpt.files.atomic import replacing
+from sheetgpt.files.text import SEPARATORS
 
 MERGES_FILE = "vocab_bpe.csv"
 TOKENS_FILE = "bpe_token_ids.csv"
 HEADER = ["left", "right", "rank", "score"]
-SEPARATORS = ",;\t"
 WAY_OUT = "convert or export the table again, and don't save token files with a spreadsheet program"
 
 # What spreadsheet programs make of tokens. GPT-2's pattern never puts letters, digits and signs into one token.
@@ -52,18 +52,18 @@ def read_merges(path: Path) -> tuple[list[Merge], list[float]]:
     """(merges, scores), the higher score first; merges of equal score stay in the file's order."""
     lines = read_lines(path)
     if not lines:
-        raise TokenizerError(f"{path} is empty: {WAY_OUT}")
-    if separator_of(lines[:1], is_merge):
-        raise TokenizerError(f"{path}, line 1: a merge where a header belongs; put `{','.join(HEADER)}` above it")
-    separator = separator_of(lines[1:2], is_merge)
+        raise TokenizerError("is empty", where=path, remedy=WAY_OUT)
+    if fitting_separator(lines[:1], is_merge):
+        remedy = f"put `{','.join(HEADER)}` above it"
+        raise TokenizerError("a merge where a header belongs", where=line_of(path, 1), remedy=remedy)
+    separator = fitting_separator(lines[1:2], is_merge)
     rows = parse(path, lines, separator or ",")
     table: list[tuple[float, Merge, int]] = []
     for line, cells in enumerate(rows[1:], start=2):
         score = number(cells[3]) if len(cells) >= 4 else None
         if score is None:
-            raise TokenizerError(
-                f"{path}, line {line}: expected left, right, rank and score, found {show(cells)}: {WAY_OUT}"
-            )
+            what = f"expected left, right, rank and score, found {show(cells)}"
+            raise TokenizerError(what, where=line_of(path, line), remedy=WAY_OUT)
         table.append((score, (cells[0], cells[1]), line))
     table.sort(key=lambda row: -row[0])
     check_merges(path, table)
@@ -84,45 +84,46 @@ def check_merges(path: Path, table: list[tuple[float, Merge, int]]) -> None:
     known = set(ALPHABET)
     for _, merge, line in table:
         if merge in lines:
-            raise TokenizerError(
-                f"{path}, line {line}: the merge of line {lines[merge]} again: {show(merge)}; {WAY_OUT}"
-            )
+            what = f"the merge of line {lines[merge]} again: {show(merge)}"
+            raise TokenizerError(what, where=line_of(path, line), remedy=WAY_OUT)
         lines[merge] = line
         for side in merge:
             if side not in known:
-                raise TokenizerError(f"{path}, line {line}: {why_unknown(side, table)}")
+                what, remedy = why_unknown(side, table)
+                raise TokenizerError(what, where=line_of(path, line), remedy=remedy)
         known.add("".join(merge))
 
 
-def why_unknown(side: str, table: list[tuple[float, Merge, int]]) -> str:
-    """The sentence about a merge's side that no merge of a higher score makes."""
+def why_unknown(side: str, table: list[tuple[float, Merge, int]]) -> tuple[str, str]:
+    """(what is wrong with a merge's side that no merge of a higher score makes, the way out)."""
     later = [line for _, merge, line in table if "".join(merge) == side]
     if later:
-        return f"{side!r} is made only by the later merge in line {later[0]}: correct the scores"
+        return f"{side!r} is made only by the later merge in line {later[0]}", "correct the scores"
     if kind := kind_of_mangling(side, {**MANGLED, **SUSPECT}):
-        return f"{side!r} is {kind} that a spreadsheet made of a token; {WAY_OUT}"
+        return f"{side!r} is {kind} that a spreadsheet made of a token", WAY_OUT
     if "Ġ" in side:
-        return f"{side!r} spells a space as Ġ, where these files hold a space: convert the table again"
-    return f"{side!r} is no letter of GPT-2's byte alphabet, and no merge makes it; {WAY_OUT}"
+        return f"{side!r} spells a space as Ġ, where these files hold a space", "convert the table again"
+    return f"{side!r} is no letter of GPT-2's byte alphabet, and no merge makes it", WAY_OUT
 
 
 def read_tokens(path: Path) -> list[str]:
     """The tokens; each row's number, from 0, must be its id."""
     lines = read_lines(path)
     if not lines:
-        raise TokenizerError(f"{path} is empty: {WAY_OUT}")
-    separator = separator_of(lines[:1], is_first_token)
-    if not separator and separator_of(lines[1:2], is_first_token):
-        raise TokenizerError(f"{path}, line 1: {lines[0]!r} is a header, and none may be: remove it (row number = id)")
+        raise TokenizerError("is empty", where=path, remedy=WAY_OUT)
+    separator = fitting_separator(lines[:1], is_first_token)
+    if not separator and fitting_separator(lines[1:2], is_first_token):
+        what = f"{lines[0]!r} is a header, and none may be"
+        raise TokenizerError(what, where=line_of(path, 1), remedy="remove it (row number = id)")
     tokens = []
     for i, row in enumerate(parse(path, lines, separator or ",")):
         cells = row if len(row) == 2 else without_empty_end(row)
         if len(cells) != 2 or cells[1].strip() != str(i):
-            raise TokenizerError(
-                f"{path}, line {i + 1}: expected a token and its id {i}, found {show(cells)}: {WAY_OUT}"
-            )
+            what = f"expected a token and its id {i}, found {show(cells)}"
+            raise TokenizerError(what, where=line_of(path, i + 1), remedy=WAY_OUT)
         if not cells[0]:
-            raise TokenizerError(f"{path}, line {i + 1}: the token is empty (was it a space?): {WAY_OUT}")
+            what = "the token is empty (was it a space?)"
+            raise TokenizerError(what, where=line_of(path, i + 1), remedy=WAY_OUT)
         tokens.append(cells[0])
     return tokens
 
@@ -130,7 +131,7 @@ def read_tokens(path: Path) -> list[str]:
 def check_tokens(path: Path, tokens: list[str], merges: list[Merge]) -> None:
     """Refuse tokens that a spreadsheet program has changed, and tokens that stand there twice.
 
-    Tokens that no merge makes are allowed (special ones, padding), and so is a table that lacks some that merges make.
+    Tokens that no merge makes are allowed (special ones, padding), and some that merges make may be missing.
     """
     made = [*ALPHABET, *dict.fromkeys(left + right for left, right in merges)]
     known, missing = set(made), set(made).difference(tokens)
@@ -139,19 +140,17 @@ def check_tokens(path: Path, tokens: list[str], merges: list[Merge]) -> None:
     for i, token in enumerate(tokens):
         twin = first.setdefault(token, i)
         if twin != i:
-            line, told = expectation([i, twin], tokens, made, missing)
-            raise TokenizerError(
-                f"{path}, line {line}: {token!r} stands in lines {twin + 1} and {i + 1}{told}; {WAY_OUT}"
-            )
+            line, inferred = expectation([i, twin], tokens, made, missing)
+            what = f"{token!r} stands in lines {twin + 1} and {i + 1}{inferred}"
+            raise TokenizerError(what, where=line_of(path, line), remedy=WAY_OUT)
         if token not in known and (kind := kind_of_mangling(token, kinds)):
-            line, told = expectation([i], tokens, made, missing)
-            raise TokenizerError(
-                f"{path}, line {line}: {token!r} is {kind} that a spreadsheet made of a token{told}; {WAY_OUT}"
-            )
+            line, inferred = expectation([i], tokens, made, missing)
+            what = f"{token!r} is {kind} that a spreadsheet made of a token{inferred}"
+            raise TokenizerError(what, where=line_of(path, line), remedy=WAY_OUT)
 
 
 def expectation(suspects: list[int], tokens: list[str], made: list[str], missing: set[str]) -> tuple[int, str]:
-    """(line, what belongs there) of the first suspect row whose token its neighbours tell; else (line, "")."""
+    """(line, what belongs there) of the first suspect row whose token follows from its neighbours'; else (line, "")."""
     for i in suspects:
         expected = expected_token(i, tokens, made, missing)
         if expected:
@@ -160,7 +159,7 @@ def expectation(suspects: list[int], tokens: list[str], made: list[str], missing
 
 
 def expected_token(i: int, tokens: list[str], made: list[str], missing: set[str]) -> str | None:
-    """What row i held, if a neighbour tells: tables list letters and merged tokens in the order of their making."""
+    """What row i held, inferred from a neighbour: tables list letters and tokens in the order of their making."""
     for neighbour in (i - 1, i + 1):
         if 0 <= neighbour < len(tokens) and tokens[neighbour] in made:
             place = made.index(tokens[neighbour]) + i - neighbour
@@ -179,27 +178,25 @@ def read_lines(path: Path) -> list[str]:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise WeightsError(
-            f"{path} is missing: a folder with a tokenizer holds {MERGES_FILE} and {TOKENS_FILE}"
-        ) from None
+        remedy = f"a folder with a tokenizer holds {MERGES_FILE} and {TOKENS_FILE}"
+        raise WeightsError("is missing", where=path, remedy=remedy) from None
     except OSError as error:
-        raise WeightsError(f"{path} can't be read: {error.strerror}") from None
+        raise WeightsError(f"can't be read: {error.strerror}", where=path) from None
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise TokenizerError(
-            f"{path}, line {data.count(10, 0, error.start) + 1}: not UTF-8; save it as CSV UTF-8"
-        ) from None
+        where = line_of(path, data.count(10, 0, error.start) + 1)
+        raise TokenizerError("not UTF-8", where=where, remedy="save it as CSV UTF-8") from None
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     while lines and not lines[-1].strip(SEPARATORS + " "):
         lines.pop()
     return lines
 
 
-def separator_of(lines: list[str], fits: Callable[[list[str]], bool]) -> str | None:
-    """The separator by which the first line's cells fit."""
+def fitting_separator(lines: list[str], fits: Callable[[list[str]], bool]) -> str | None:
+    """The separator by which the first line's cells fit: tokens hold separators, too."""
     for separator in SEPARATORS:
-        with suppress(csv.Error):  # told by `parse`
+        with suppress(csv.Error):  # `parse` raises it
             if any(fits(without_empty_end(cells)) for cells in csv.reader(lines[:1], delimiter=separator)):
                 return separator
     return None
@@ -213,9 +210,10 @@ def parse(path: Path, lines: list[str], separator: str) -> list[list[str]]:
         for row in reader:
             rows.append(row)
             if reader.line_num != len(rows):
-                raise TokenizerError(f"{path}, line {len(rows)}: a quote is opened and not closed: {WAY_OUT}")
+                what = "a quote is opened and not closed"
+                raise TokenizerError(what, where=line_of(path, len(rows)), remedy=WAY_OUT)
     except csv.Error as error:
-        raise TokenizerError(f"{path}, line {len(rows) + 1}: {error}: {WAY_OUT}") from None
+        raise TokenizerError(str(error), where=line_of(path, len(rows) + 1), remedy=WAY_OUT) from None
     return rows
 
 
@@ -236,6 +234,10 @@ def number(cell: str) -> float | None:
     return int(value) if value.is_integer() else value
 
 
+def line_of(path: Path, line: int) -> str:
+    return f"{path}, line {line}:"
+
+
 def show(cells: Iterable[str]) -> str:
     """Cells in an error's sentence."""
     text = ", ".join(map(repr, cells)) or "nothing"
@@ -247,27 +249,27 @@ def write_tables(folder: Path, merges: list[Merge], tokens: list[str]) -> None:
     folder = Path(folder)
     broken = [token for token in tokens if not token or "\n" in token or "\r" in token]
     if broken:
-        raise TokenizerError(f"the token {broken[0]!r} can't stand in {TOKENS_FILE}: it is empty or holds a line break")
-    ranked = ([left, right, rank, len(merges) - rank] for rank, (left, right) in enumerate(merges))
-    files = {MERGES_FILE: [HEADER, *ranked], TOKENS_FILE: [[token, i] for i, token in enumerate(tokens)]}
-    temporary = {name: folder / f".{name}{TEMPORARY}" for name in files}
+        what = f"the token {broken[0]!r} can't stand in {TOKENS_FILE}"
+        raise TokenizerError(what, remedy="it is empty or holds a line break")
+    ranked = ((left, right, rank, len(merges) - rank) for rank, (left, right) in enumerate(merges))
+    files: dict[str, list[Sequence[str | int]]] = {
+        MERGES_FILE: [HEADER, *ranked],
+        TOKENS_FILE: [[token, i] for i, token in enumerate(tokens)],
+    }
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, rows in files.items():
-            with temporary[name].open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file, lineterminator="\n").writerows(rows)
-        for name in files:
-            temporary[name].replace(folder / name)
+        with ExitStack() as written:
+            for name, rows in files.items():
+                temporary = written.enter_context(replacing(folder / name))
+                with temporary.open("w", newline="", encoding="utf-8") as file:
+                    csv.writer(file, lineterminator="\n").writerows(rows)
     except OSError as error:
-        raise TokenizerError(f"can't write to {folder}: {error.strerror}; choose another folder") from None
-    finally:
-        for file in temporary.values():
-            with suppress(OSError):
-                file.unlink()
+        what = f"can't write to {folder}: {error.strerror}"
+        raise TokenizerError(what, remedy="choose another folder") from None
 
 
 def refuse_to_replace(folder: Path) -> None:
     """Raises TokenizerError where the folder holds a table already."""
     for name in (MERGES_FILE, TOKENS_FILE):
         if (folder / name).exists():
-            raise TokenizerError(f"{folder / name} exists: choose another folder, or replace it with --force")
+            remedy = "choose another folder, or replace it with --force"
+            raise TokenizerError("exists", where=folder / name, remedy=remedy)

@@ -7,7 +7,7 @@ Words and letters come from `bpe.words`, the two CSV files are read and written 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from heapq import heapify, heappop, heappush
 from itertools import chain, pairwise
@@ -24,6 +24,7 @@ __all__ = ["MergeTrace", "Tokenizer", "learn", "merge_passes", "write_tables"]
 END_OF_TEXT = "<|endoftext|>"
 REMEMBERED = 1 << 17  # words and pieces whose ids are kept: about 30 MB
 LONGEST_REMEMBERED = 64  # longer ones hardly come twice
+Row = list[str | float]  # of a table as the reference lays it out
 LONG = 64  # symbols; where searching and moving a whole list takes longer than keeping a queue
 
 
@@ -87,8 +88,8 @@ def _long_passes(symbols: list[str], ranks: dict[tuple[str, str], int]) -> Itera
     symbols[:] = filter(None, symbols)
 
 
-class _Memo(dict):
-    """A dictionary that makes what it lacks, and forgets everything when it grows too large."""
+class _Memo(dict[str, tuple[int, ...]]):
+    """A dictionary that makes what is missing, and forgets everything when it grows too large."""
 
     def __init__(self, make: Callable[[str], tuple[int, ...]]):
         super().__init__()
@@ -147,7 +148,7 @@ class Tokenizer:
             return False
 
     def token(self, i: int) -> str:
-        """The token as the tables spell it. Raises TokenizerError for an id that the table lacks."""
+        """The token as the tables spell it. Raises TokenizerError for an id that the table has not."""
         if not 0 <= i < self.n_vocab:
             raise self._no_such_id(i)
         return self.tokens[i]
@@ -175,7 +176,7 @@ class Tokenizer:
         return MergeTrace(self, words)
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """The bytes that the ids stand for. Raises TokenizerError for an id that the table lacks."""
+        """The bytes that the ids stand for. Raises TokenizerError for an id that the table has not."""
         try:
             return b"".join(map(self._bytes.__getitem__, ids))
         except KeyError as error:
@@ -186,19 +187,17 @@ class Tokenizer:
         return self.decode_bytes(ids).decode(errors="replace")
 
     def ids_of(self, tokens: list[str]) -> tuple[int, ...]:
-        """The ids of tokens that merging made. Raises TokenizerError for one that the table lacks."""
+        """The ids of tokens that merging made. Raises TokenizerError for one that the table has not."""
         try:
             return tuple(map(self._ids.__getitem__, tokens))
         except KeyError as error:
             if error.args[0] in set(ALPHABET):
-                raise TokenizerError(
-                    f"{TOKENS_FILE} has no token for {character_at(tokens, error.args[0])!r}: the model doesn't know "
-                    "this character; leave it out, or train on a text that has it"
-                ) from None
-            raise TokenizerError(
-                f"{TOKENS_FILE} has no token {error.args[0]!r}, which {MERGES_FILE} makes of {''.join(tokens)!r}: "
-                "the two files are not of one model; convert it again, or avoid this text"
-            ) from None
+                what = f"has no token for {character_at(tokens, error.args[0])!r}"
+                remedy = "the model doesn't know this character; leave it out, or train on a text that has it"
+            else:
+                what = f"has no token {error.args[0]!r}, which {MERGES_FILE} makes of {''.join(tokens)!r}"
+                remedy = "the two files are not of one model; convert it again, or avoid this text"
+            raise TokenizerError(what, where=TOKENS_FILE, remedy=remedy) from None
 
     def final_symbols(self, symbols: Iterable[str]) -> list[str]:
         """The tokens that a word's symbols become."""
@@ -232,21 +231,21 @@ class Tokenizer:
         begin = 0
         for match in self._special_pattern.finditer(text) if special else ():
             if match.group() not in self._ids:
-                raise TokenizerError(
-                    f"{TOKENS_FILE} has no token {match.group()}: encode the text without special tokens"
-                )
+                what = f"has no token {match.group()}"
+                raise TokenizerError(what, where=TOKENS_FILE, remedy="encode the text without special tokens")
             yield text[begin : match.start()], [self._ids[match.group()]]
             begin = match.end()
         yield text[begin:], []
 
     @cached_property
-    def _special_pattern(self) -> re.Pattern:
+    def _special_pattern(self) -> re.Pattern[str]:
         made = {left + right for left, right in self.merges}
         special = [token for token in self.tokens if re.fullmatch(r"<[^<>\s]+>", token) and token not in made]
         return re.compile("|".join(map(re.escape, sorted({END_OF_TEXT, *special}, key=len, reverse=True))))
 
-    def _no_such_id(self, i) -> TokenizerError:
-        return TokenizerError(f"there is no token id {i}: {TOKENS_FILE} has the ids 0 to {self.n_vocab - 1}")
+    def _no_such_id(self, i: int) -> TokenizerError:
+        remedy = f"{TOKENS_FILE} has the ids 0 to {self.n_vocab - 1}"
+        return TokenizerError(f"there is no token id {i}", remedy=remedy)
 
 
 class MergeTrace:
@@ -281,7 +280,7 @@ class MergeTrace:
         """(rows, columns) of the table: it grows with the longest word's square."""
         return max(7 * self.n_passes, 1), max(len(self.words) * (self.n_passes + 1), 1)
 
-    def table(self) -> list[list[str | int]]:
+    def table(self) -> list[Row]:
         """`prompt_to_tokens`, as the reference lays it out: seven rows a pass, the first column holds their labels.
 
         Each word takes as many columns as the longest has letters, with an empty one between words. The ids are
@@ -289,7 +288,7 @@ class MergeTrace:
         """
         return list(self.rows())
 
-    def rows(self) -> Iterator[list[str | int]]:
+    def rows(self) -> Iterator[Row]:
         """The rows of `table`, one at a time."""
         words = [self.passes(i) for i in range(len(self.words))]
         for number in range(self.n_passes):
@@ -305,12 +304,14 @@ class MergeTrace:
                 yield self._row("", [])
         yield self._row("TokenID", [[str(i) for i in self._tokenizer.ids_of(tokens)] for tokens in self._tokens])
 
-    def _scores(self, symbols: list[str]) -> list[str | int]:
+    def _scores(self, symbols: list[str]) -> Row:
         return [self._tokenizer.scores.get(pair, "") for pair in _pairs(symbols)]
 
-    def _row(self, label: str, cells: list[list]) -> list[str | int]:
+    def _row(self, label: str, cells: Iterable[Sequence[str | float]]) -> Row:
         columns = self.shape[1]
-        row = [label, *chain.from_iterable(word + [""] * (self.n_passes + 1 - len(word)) for word in cells)]
+        row: Row = [label]
+        for word in cells:
+            row += [*word, *[""] * (self.n_passes + 1 - len(word))]
         return (row + [""] * columns)[:columns]
 
 
@@ -335,14 +336,12 @@ def _pairs(symbols: list[str]) -> list[tuple[str, str]]:
     return list(pairwise(symbols))
 
 
-def _only(row: list, place: int | None) -> list:
+def _only(row: Row, place: int | None) -> Row:
     """The row with all its cells empty but one."""
     return [cell if i == place else "" for i, cell in enumerate(row)]
 
 
 def _lone_surrogate(text: str, error: UnicodeEncodeError) -> PromptError:
     code = error.object[error.start]
-    return PromptError(
-        f"the text is no Unicode: character {text.index(code) + 1} is the lone surrogate U+{ord(code):04X}; "
-        "give the text as valid UTF-8"
-    )
+    found = f"character {text.index(code) + 1} is the lone surrogate U+{ord(code):04X}"
+    return PromptError("the text is no Unicode", remedy=f"{found}; give the text as valid UTF-8")

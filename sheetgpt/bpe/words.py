@@ -1,6 +1,6 @@
 """Text -> words -> letters: GPT-2's pattern cuts a text into words, GPT-2's alphabet spells bytes as letters.
 
-Both are fixed; the table that a model learned, and merging by it, is the business of `bpe`.
+Both are fixed; the table that a model learned, and merging by it, belongs in `tokenizer`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def cut(text: str) -> list[str]:
     return words + _words().findall(text[begin:])
 
 
-def ascii_parts(text: str) -> Iterator[re.Match]:
+def ascii_parts(text: str) -> Iterator[re.Match[str]]:
     """Long parts in ASCII that can be cut on their own.
 
     They begin and end where spaces begin behind something else. There every word ends: no part of PATTERN has a space
@@ -61,15 +61,16 @@ def ascii_parts(text: str) -> Iterator[re.Match]:
 
 
 @cache
-def _ascii_words() -> re.Pattern:
+def _ascii_words() -> re.Pattern[str]:
     return re.compile(ASCII_PATTERN, re.ASCII)  # subtle: without the flag, Python counts U+001C to U+001F among spaces
 
 
 @cache
-def _words():
-    import regex  # as OpenAI's encoder does; Python's own `re` has no \p{L}
+def _words() -> re.Pattern[str]:
+    import regex  # type: ignore[import-untyped]  # as OpenAI's encoder does; Python's own `re` has no \p{L}
 
-    return regex.compile(PATTERN)
+    compiled: re.Pattern[str] = regex.compile(PATTERN)
+    return compiled
 
 
 def spell(text: str) -> str:

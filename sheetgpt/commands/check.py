@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sheetgpt.commands import show
 from sheetgpt.commands.progress import progress
 
+if TYPE_CHECKING:
+    from sheetgpt.weights.check import Report
+    from sheetgpt.weights.figures import Figures
+
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @show.json_option
-def command(folder, as_json):
+def command(folder: Path, as_json: bool) -> None:
     """Say whether FOLDER is a whole, sane model: its files, shapes and numbers, token table and constants.
 
     Each matrix is shown in figures; each finding comes with what to do about it. Exit code 1 where something is wrong.
@@ -34,7 +39,7 @@ def command(folder, as_json):
         raise SystemExit(1)
 
 
-def as_text(report) -> str:
+def as_text(report: Report) -> str:
     headers = ["matrix", "shape", "mean", "deviation", "min", "max", "zeros", "outlier channels"]
     rows = [
         [
@@ -58,7 +63,7 @@ def figure(value: float) -> str:
     return f"{value:.4g}"
 
 
-def outliers(matrix) -> str:
+def outliers(matrix: Figures) -> str:
     """How many, and the strongest three."""
     if not matrix.outliers:
         return "-"

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sheetgpt.commands import show
 from sheetgpt.commands.progress import progress
+
+if TYPE_CHECKING:
+    from sheetgpt.convert.checkpoint import Checkpoint
+    from sheetgpt.convert.export import Written
 
 
 @click.command()
@@ -18,10 +23,19 @@ from sheetgpt.commands.progress import progress
 )
 @click.option("--force", is_flag=True, help="Replace the model that DEST holds.")
 @click.option("--revision", metavar="NAME", help="The branch, tag or commit of a model on the Hugging Face hub.")
-@click.option("--n-head", type=click.IntRange(1), help="The number of heads, where the checkpoint does not tell it.")
+@click.option("--n-head", type=click.IntRange(1), help="The number of heads, where the checkpoint does not hold it.")
 @click.option("--no-tokenizer", is_flag=True, help="Leave the token table out: the model then runs by --token-ids.")
 @show.json_option
-def command(source, dest, to, force, revision, n_head, no_tokenizer, as_json):
+def command(
+    source: str,
+    dest: Path,
+    to: str,
+    force: bool,
+    revision: str | None,
+    n_head: int | None,
+    no_tokenizer: bool,
+    as_json: bool,
+) -> None:
     """Turn SOURCE into a folder of CSVs, DEST, that `sheetgpt run --weights DEST` runs.
 
     SOURCE is the id of a GPT-2 on the Hugging Face hub, or a folder or file: Hugging Face's, nanoGPT's or minGPT's,
@@ -38,7 +52,8 @@ def command(source, dest, to, force, revision, n_head, no_tokenizer, as_json):
     from sheetgpt.convert.export import to_safetensors
 
     with progress("Writing") as advance:
-        options = {"tokenizer": not no_tokenizer, "force": force, "progress": advance}
+        options: dict[str, Any] = {"tokenizer": not no_tokenizer, "force": force, "progress": advance}
+        done: Checkpoint | Written
         if to == "csv":
             done = convert(source, dest, revision=revision, n_head=n_head, **options)
         else:
@@ -57,7 +72,7 @@ def command(source, dest, to, force, revision, n_head, no_tokenizer, as_json):
         click.echo(as_text(about, to))
 
 
-def as_text(about: dict, to: str) -> str:
+def as_text(about: dict[str, Any], to: str) -> str:
     prompt = '"Mike is quick. He moves"' if about["tokenizer"] else "--token-ids 1,2,3"
     tries = {
         "csv": f"sheetgpt run {prompt} --weights {about['folder']}",

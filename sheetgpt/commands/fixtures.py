@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -43,18 +45,29 @@ from sheetgpt.commands.stages import names_option
     help="Of steps 6 and 7 in the reference's names: heads side by side, or in padded slots.",
 )
 @show.json_option
-def command(prompt, file, weights, token_ids, stages, names, dtype, head_layout, as_json):
+def command(
+    prompt: str | None,
+    file: Path,
+    weights: str | None,
+    token_ids: list[int] | None,
+    stages: tuple[str, ...],
+    names: str,
+    dtype: str | None,
+    head_layout: str,
+    as_json: bool,
+) -> None:
     """Write stages of PROMPT's run to FILE, named and shaped as another program has them, with a manifest.
 
-    Names and shapes: `sheetgpt stages`. Reading them back: `sheetgpt diff`.
+    Names and shapes: `sheetgpt stages`; of a model that is no GPT-2 in our own names only. Reading them back:
+    `sheetgpt diff`.
 
     \b
     Example:
       sheetgpt fixtures "Mike is quick. He moves" -o oracle.npz --stages "block_0_*" --names transformerlens
     """
     from sheetgpt.fixtures import arrays as fixtures
+    from sheetgpt.fixtures.conventions import CONVENTIONS
     from sheetgpt.fixtures.files import require_suffix
-    from sheetgpt.fixtures.table import CONVENTIONS
     from sheetgpt.model import load_model
 
     require_suffix(file)
@@ -67,7 +80,7 @@ def command(prompt, file, weights, token_ids, stages, names, dtype, head_layout,
         click.echo(as_text(made.manifest, file))
 
 
-def as_text(manifest, file: Path) -> str:
+def as_text(manifest: Mapping[str, Any], file: Path) -> str:
     rows = [
         [about["name"], " x ".join(map(str, about["shape"])), about["dtype"], about["stage"], about["title"]]
         for about in manifest["arrays"]

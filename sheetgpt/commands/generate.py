@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sheetgpt.commands import show
 from sheetgpt.commands.run import parse_ids
+
+if TYPE_CHECKING:
+    from sheetgpt.generate.decode import Generated, LanguageModel
+    from sheetgpt.generate.record import Record
+    from sheetgpt.model import Model
 
 INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
 
@@ -35,9 +42,11 @@ INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
 @click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float32", show_default=True)
 @show.json_option
 def command(
-    prompt, weights, token_ids, n, temperature, top_k, top_p, seed, greedy, stop_at_eos, slide,
-    dump_xlsx, dump_csv, exports, name, dtype, as_json,
-):  # fmt: skip
+    prompt: str | None, weights: str | None, token_ids: list[int] | None, n: int,
+    temperature: float | None, top_k: int | None, top_p: float | None, seed: int | None, greedy: bool,
+    stop_at_eos: bool, slide: bool, dump_xlsx: bool, dump_csv: bool, exports: Path, name: str | None,
+    dtype: str, as_json: bool,
+) -> None:  # fmt: skip
     """Continue PROMPT by N tokens; the text streams as it is made.
 
     Without a sampling option (--temperature, --top-k, --top-p, --seed) the best token is taken each time. A context
@@ -65,18 +74,18 @@ def command(
     if as_json:
         show.print_json(record.as_data() | {"files": [str(file) for file in files]})
     else:
-        notice(record, files, seed_given=seed is not None)
+        notice(model, record, files, seed_given=seed is not None)
     if record.interrupted:
         sys.exit(INTERRUPTED)
 
 
-def text_of(model, prompt: str | None, ids: list[int]) -> str:
+def text_of(model: LanguageModel, prompt: str | None, ids: list[int]) -> str:
     from sheetgpt.generate.decode import bytes_of
 
     return prompt if prompt is not None else b"".join(bytes_of(model, i) for i in ids).decode(errors="replace")
 
 
-def stream(tokens, prompt: str, *, quiet: bool) -> None:
+def stream(tokens: Iterator[Generated], prompt: str, *, quiet: bool) -> None:
     """The prompt and the text of each token as soon as it is there."""
     if quiet:
         deque(tokens, maxlen=0)
@@ -89,7 +98,7 @@ def stream(tokens, prompt: str, *, quiet: bool) -> None:
         click.echo()
 
 
-def dump(record, exports: Path, name: str | None, *, xlsx: bool, csv: bool) -> list[Path]:
+def dump(record: Record, exports: Path, name: str | None, *, xlsx: bool, csv: bool) -> list[Path]:
     """Write what was asked for; the files written."""
     from sheetgpt.dump import slug
 
@@ -106,13 +115,14 @@ def dump(record, exports: Path, name: str | None, *, xlsx: bool, csv: bool) -> l
     return files
 
 
-def notice(record, files: list[Path], *, seed_given: bool) -> None:
+def notice(model: Model, record: Record, files: list[Path], *, seed_given: bool) -> None:
     """What a person should know besides the text, on stderr."""
     from sheetgpt.generate.decode import kept_after_slide
+    from sheetgpt.models.kinds import has_last_position
 
-    n_ctx, count = record.model.config.n_ctx, len(record.tokens)
-    if not record.model.config.learned_positions:  # they end with their table, so such a model slides instead
-        show.notice(record.model.length_notice(len(record.prompt_ids) + count))
+    n_ctx, count = model.config.n_ctx, len(record.tokens)
+    if not has_last_position(model.config):  # else the context slides
+        show.notice(model.length_notice(len(record.prompt_ids) + count))
     if record.interrupted:
         click.echo(f"Interrupted after {count} of {record.n} tokens.", err=True)
     if record.end == "end of text":

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from sheetgpt.commands import show
+from sheetgpt.commands.progress import progress
 
 
 @click.command()
@@ -33,17 +33,20 @@ def command(run, workbook, output, weights, tabs, first, dtype, as_json):
     """
     from sheetgpt.diff.locate import locate, map_rows
     from sheetgpt.diff.sides import open_side
-    from sheetgpt.workbook.reading.book import Workbook, write_map
+    from sheetgpt.workbook.reading.maps import write_map
+    from sheetgpt.workbook.reading.open import Workbook
 
-    def progress(tab: str) -> None:
-        if sys.stderr.isatty():
-            click.echo(f"\r\x1b[Klooking in {tab} ", err=True, nl=False)
-
-    found = locate(
-        open_side(run, weights=weights, dtype=dtype), Workbook(workbook), tabs=tabs, first=first, progress=progress
-    )
-    if sys.stderr.isatty():
-        click.echo("\r\x1b[K", err=True, nl=False)
+    side, book = open_side(run, weights=weights, dtype=dtype), Workbook(workbook)
+    searched = tabs or book.tabs
+    with progress("Looking") as advance:
+        found = locate(
+            side,
+            book,
+            tabs=tabs,
+            first=first,
+            progress=lambda tab: advance(searched.index(tab), len(searched), tab),
+        )
+        advance(len(searched), len(searched))
     if output:
         write_map(output, map_rows(found))
     if as_json:

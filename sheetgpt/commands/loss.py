@@ -1,4 +1,4 @@
-"""`sheetgpt loss`: how well a model foretells a text, token by token."""
+"""`sheetgpt loss`: how well a model predicts a text, token by token."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def command(text, file, weights, token_ids, stride, dtype, top, as_json):
 def read(text: str | None, file: Path | None) -> str | None:
     """The text that was given, in one of two ways."""
     from sheetgpt.errors import PromptError
-    from sheetgpt.text import read_text
+    from sheetgpt.files.text import read_text
 
     if file is None:
         return text

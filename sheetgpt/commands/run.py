@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sheetgpt.commands import show
 from sheetgpt.errors import DumpError, PromptError
 
+if TYPE_CHECKING:
+    from sheetgpt.run.trace import Trace
+
 MANY_CELLS = 20_000_000  # some 15 seconds' work, and more than spreadsheet programs open with ease
 XLSX_BYTES, CSV_BYTES = {"float64": 10, "float32": 6}, {"float64": 18, "float32": 11}  # a cell
 
 
-def parse_ids(_ctx, _option, text: str | None) -> list[int] | None:
+def parse_ids(_context: click.Context, _option: click.Parameter, text: str | None) -> list[int] | None:
     """`"3,1,2"` as a list."""
     if text is None:
         return None
@@ -37,17 +41,18 @@ class Dumps:
     max_tokens: int | None
     blocks: str | None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         live = {"--max-tokens": self.max_tokens, "--blocks": self.blocks}
         alone = [option for option, value in live.items() if value is not None and not self.formulas]
         if alone:
-            raise DumpError(f"{alone[0]} goes with --formulas: add --dump-xlsx --formulas")
+            raise DumpError(f"{alone[0]} goes with --formulas", remedy="add --dump-xlsx --formulas")
         if self.formulas and not self.dump_xlsx:
-            raise DumpError("--formulas goes with --dump-xlsx: add it")
+            raise DumpError("--formulas goes with --dump-xlsx", remedy="add it")
         if self.formulas and self.head_layout != "heads":
-            raise DumpError("--formulas lays the heads out side by side: leave --head-layout out, or --formulas")
+            remedy = "leave --head-layout out, or --formulas"
+            raise DumpError("--formulas lays the heads out side by side", remedy=remedy)
 
-    def write(self, model, trace) -> list[Path]:
+    def write(self, trace: Trace) -> list[Path]:
         """Write what was asked for; the files written."""
         from sheetgpt.dump import slug
 
@@ -55,14 +60,14 @@ class Dumps:
         workbook, files = base.with_name(f"{base.name}.xlsx"), []
         show.notice(self.size_notice(trace))
         if self.formulas:
-            files.append(self.write_live(model, trace, workbook))
+            files.append(self.write_live(trace, workbook))
         elif self.dump_xlsx:
             files.append(trace.to_excel(workbook, head_layout=self.head_layout))
         if self.dump_csv:
             files.append(trace.to_csv(base, head_layout=self.head_layout))
         return files
 
-    def size_notice(self, trace) -> str | None:
+    def size_notice(self, trace: Trace) -> str | None:
         """What a large dump will take; nothing of one that takes seconds."""
         cells, kind, files = sum(matrix.size for matrix in trace.arrays.values()), trace.dtype.name, []
         if self.dump_xlsx and not self.formulas:
@@ -73,14 +78,13 @@ class Dumps:
             return None
         return f"Writing {' and '.join(files)}: {cells:,} cells. Fewer tokens make less."
 
-    def write_live(self, model, trace, path: Path) -> Path:
+    def write_live(self, trace: Trace, path: Path) -> Path:
         from sheetgpt.sheets.live.plan import parse_blocks, plan
-        from sheetgpt.sheets.live.write import Writer
 
-        blocks = None if self.blocks is None else parse_blocks(self.blocks, model.config.n_layer)
-        laid_out = plan(model, trace, max_tokens=self.max_tokens, blocks=blocks)
-        click.echo(f"Writing a {laid_out.size}.", err=True)
-        return Writer(laid_out).write(path)
+        blocks = None if self.blocks is None else parse_blocks(self.blocks, trace.config.n_layer)
+        size = plan(trace, max_tokens=self.max_tokens, blocks=blocks).size
+        click.echo(f"Writing a {size}.", err=True)
+        return trace.to_excel(path, formulas=True, max_tokens=self.max_tokens, blocks=blocks)
 
 
 @click.command()
@@ -111,7 +115,16 @@ class Dumps:
     help="STAGE[ROW,COLUMN]=VALUE, STAGE[HEAD,QUERY,KEY]=VALUE or STAGE=FILE.csv: a stage or weight. Repeatable.",
 )
 @show.json_option
-def command(prompt, weights, token_ids, dtype, top, assignments, as_json, **dumps):
+def command(
+    prompt: str | None,
+    weights: str | None,
+    token_ids: list[int] | None,
+    dtype: str,
+    top: int,
+    assignments: tuple[str, ...],
+    as_json: bool,
+    **dumps: Any,
+) -> None:
     """Run PROMPT through every stage and show the predicted token.
 
     \b
@@ -121,13 +134,14 @@ def command(prompt, weights, token_ids, dtype, top, assignments, as_json, **dump
       sheetgpt run "Mike is quick. He moves" --set "block_0_step_7[0,-1,2]=0"
     """
     from sheetgpt.model import load_model
+    from sheetgpt.run.edit import parse
 
     wanted = Dumps(**dumps)
     model = load_model(weights, dtype)
     before = model.run(prompt, token_ids=token_ids)
-    trace = run_set(model, before, assignments) if assignments else before
+    trace = model.run_edited(before, [parse(text, before.sizes) for text in assignments]) if assignments else before
     show.notice(model.length_notice(len(trace.token_ids)))
-    files = wanted.write(model, trace)
+    files = wanted.write(trace)
     changes = show.Changes(before, trace, assignments) if assignments else None
     if as_json:
         show.print_json(as_data(trace, top, files) | (changes.as_data(top) if changes else {}))
@@ -135,15 +149,7 @@ def command(prompt, weights, token_ids, dtype, top, assignments, as_json, **dump
         click.echo(as_text(trace, top, files, changes))
 
 
-def run_set(model, before, assignments: tuple[str, ...]):
-    """The run with these cells set."""
-    from sheetgpt.run import edit
-
-    setting = edit.setting_of(model, before)
-    return edit.run_edited(model, before, [edit.parse(text, setting) for text in assignments])
-
-
-def as_data(trace, top: int, files: list[Path]) -> dict:
+def as_data(trace: Trace, top: int, files: list[Path]) -> dict[str, Any]:
     from sheetgpt.dump import manifest
 
     about = manifest(trace)
@@ -151,7 +157,7 @@ def as_data(trace, top: int, files: list[Path]) -> dict:
     return about | {"predictions": [asdict(p) for p in trace.predictions(top)], "files": [str(file) for file in files]}
 
 
-def as_text(trace, top: int, files: list[Path], changes=None) -> str:
+def as_text(trace: Trace, top: int, files: list[Path], changes: show.Changes | None = None) -> str:
     config = trace.config
     tokens = [
         [position, i, show.token(t)] for position, (i, t) in enumerate(zip(trace.token_ids, trace.tokens, strict=True))

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from sheetgpt.run.trace import Prediction, Trace
 
 weights_option = click.option(
     "--weights", type=click.Path(), metavar="DIR", help="The model's CSV folder. Default: the model that ships inside."
@@ -13,7 +18,7 @@ weights_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
-def table(headers: list[str], rows: list[list]) -> str:
+def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Rows under headers; numbers to the right, text to the left.
 
     >>> print(table(["id", "token"], [[7, '"a"'], [12, '"bc"']]))
@@ -34,7 +39,7 @@ def table(headers: list[str], rows: list[list]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def is_number(cell) -> bool:
+def is_number(cell: object) -> bool:
     try:
         float(str(cell).removesuffix("%").replace(",", ""))
     except ValueError:
@@ -53,7 +58,7 @@ def notice(text: str | None) -> None:
         click.echo(text, err=True)
 
 
-def print_json(data) -> None:
+def print_json(data: object) -> None:
     click.echo(json.dumps(data, ensure_ascii=False, indent=1))
 
 
@@ -61,11 +66,11 @@ def print_json(data) -> None:
 class Changes:
     """A run before and after cells were set."""
 
-    before: object  # forward.Trace
-    after: object
+    before: Trace
+    after: Trace
     edits: tuple[str, ...] = ()
 
-    def as_data(self, top: int) -> dict:
+    def as_data(self, top: int) -> dict[str, Any]:
         from sheetgpt.run.edit import travel
 
         return {
@@ -91,5 +96,5 @@ class Changes:
         )
 
 
-def cells(prediction) -> list[str]:
+def cells(prediction: Prediction) -> list[str]:
     return [token(prediction.token), f"{prediction.logit:.4f}", f"{prediction.probability:.2%}"]

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from sheetgpt.commands import show
 
+if TYPE_CHECKING:
+    from sheetgpt.models.step import Step, Steps
+
 NAMES = ("reference", "transformerlens", "huggingface", "webgpt", "llm-viz")
 
 
-def names_option(default: str | None = None):
+def names_option(default: str | None = None) -> Callable[[Any], Any]:
     """`--names`, which chooses a convention."""
     return click.option(
         "--names",
@@ -24,7 +30,7 @@ def names_option(default: str | None = None):
 @names_option()
 @click.option("--markdown", is_flag=True, help="Print docs/stages.md.")
 @show.json_option
-def command(names, markdown, as_json):
+def command(names: str | None, markdown: bool, as_json: bool) -> None:
     """Show every stage, in order, and its name in other programs; with --names one program's names and shapes.
 
     In names {i} is the block's number, {last} the last block's, {n} the number of blocks.
@@ -42,54 +48,85 @@ def command(names, markdown, as_json):
         click.echo(one(data, names) if names else overview(data))
 
 
-def as_data() -> dict:
+def as_data() -> dict[str, Any]:
     """The conventions, and every stage of a block {i} with its name and shape in each."""
-    from dataclasses import asdict
+    from sheetgpt.fixtures.conventions import CONVENTIONS
 
+    conventions = [
+        {"name": one.name, "title": one.title, "masked": str(one.masked), "dtype": one.dtype, "notes": one.notes}
+        for one in CONVENTIONS.values()
+    ]
+    return {"conventions": conventions, "stages": [row_data(row, **about) for row, about in rows().items()]}
+
+
+def row_data(row: str, title: str, how: str, axes: str) -> dict[str, Any]:
+    """A row of the table: what it is, and its names and shape in each convention."""
     from sheetgpt.fixtures.axes import shape_text
-    from sheetgpt.fixtures.table import CONVENTIONS, TABLE
+    from sheetgpt.fixtures.conventions import CONVENTIONS
+    from sheetgpt.fixtures.entries import cell_of
 
-    told = told_steps()
-    stages = []
-    for row in TABLE:
-        title, how = told.get(row.stage, (row.made, ""))
-        cells = {name: row.cell(name) for name in CONVENTIONS}
-        stages.append(
-            {
-                "stage": row.stage,
-                "title": title,
-                "how": how,
-                "names": {
-                    name: {"names": cell.names, "also_read": cell.aliases, "shape": shape_text(cell.axes)}
-                    for name, cell in cells.items()
-                    if cell
-                },
-            }
-        )
-    conventions = [asdict(convention) | {"masked": str(convention.masked)} for convention in CONVENTIONS.values()]
-    return {"conventions": conventions, "stages": stages}
+    cells = {name: cell_of(name, row, axes) for name in CONVENTIONS}
+    names = {
+        name: {"names": cell.names, "also_read": cell.aliases, "shape": shape_text(cell.axes)}
+        for name, cell in cells.items()
+        if cell.names
+    }
+    return {"stage": row, "title": title, "how": how, "names": names}
 
 
-def told_steps() -> dict[str, tuple[str, str]]:
-    """Stage pattern -> (title, how it is made), told by the first kind of positions that has it."""
-    from sheetgpt.models.config import POSITIONS, Config
-    from sheetgpt.models.gpt2 import gpt2
+def rows() -> dict[str, dict[str, str]]:
+    """Row of the table -> its title, how it is made and our axes: GPT-2's stages, whichever positions it has, in order.
 
-    told = {}
+    A title names the kind of positions where a stage belongs to one alone.
+    """
+    from sheetgpt.models.config import POSITIONS
+
+    found: dict[str, dict[str, str]] = {}
+    order: list[str] = []
     for position in POSITIONS:
-        steps = {step.name: step for step in gpt2(Config(2, 1, 2, 1, 1, position))}
-        for name, step in steps.items():
-            how = step.words.replace("block_1_", "block_{last}_")
-            if step.block == 0:
-                later = steps[name.replace("block_0", "block_1")].words
-                how = how if later == step.words else f"{how}; later {later.replace('block_0', 'block_{i-1}')}"
-            if step.block != 1:
+        place = len(order)
+        for row, about in reversed(rows_of(position).items()):
+            if row not in found:
                 only = "" if position == POSITIONS[0] else f" ({position} positions only)"
-                told.setdefault(name.replace("block_0_", "block_{i}_"), (step.title + only, how))
-    return told
+                found[row] = {**about, "title": about["title"] + only}
+                order.insert(place, row)
+            place = order.index(row)
+    return {row: found[row] for row in order}
 
 
-def overview(data: dict) -> str:
+def rows_of(position: str) -> dict[str, dict[str, str]]:
+    """The same of a GPT-2 with one kind of positions, from the smallest that has a block behind another."""
+    from sheetgpt.fixtures.entries import in_order, our_axes, row_of
+    from sheetgpt.models.config import Config
+    from sheetgpt.models.sizes import Sizes
+
+    sizes = Sizes(Config(2, 1, 2, 1, 1, position), 1)
+    how = {(row_of(step), step.block): how_made(step, sizes.steps) for step in sizes.steps}
+    found: dict[str, dict[str, str]] = {}
+    for step, made in in_order(sizes.steps):
+        row = row_of(step)
+        if made:
+            found.setdefault(made.stage, {"title": f"{made.words} {made.of}", "how": "", "axes": ""})
+        elif row not in found:
+            first, later = how[row, step.block], how.get((row, 1))
+            words = f"{first}; later {later}" if step.block == 0 and later != first else first
+            found[row] = {"title": step.title, "how": words, "axes": our_axes(step, sizes)}
+    return found
+
+
+def how_made(step: Step, steps: Steps) -> str:
+    """Its words, where another block's stage has no number: that of the block before, or of the last."""
+    from sheetgpt.fixtures.entries import row_of
+
+    words = step.words
+    for name in step.inputs:
+        before = steps.by_name.get(name)
+        if before is not None and before.block is not None and before.block != step.block:
+            words = words.replace(name, row_of(before, "{last}" if step.block is None else "{i-1}"))
+    return words
+
+
+def overview(data: dict[str, Any]) -> str:
     """Our stages beside the others' names."""
     headers = ["stage", "title", "shape", *NAMES[1:]]
     rows = [
@@ -99,7 +136,7 @@ def overview(data: dict) -> str:
     return "\n".join([show.table(headers, rows), "", legend()])
 
 
-def one(data: dict, names: str) -> str:
+def one(data: dict[str, Any], names: str) -> str:
     """One convention: its names and shapes, and what to know of it."""
     from textwrap import fill
 
@@ -113,12 +150,13 @@ def one(data: dict, names: str) -> str:
     return "\n".join([about["title"], "", table, "", legend(), "", fill(about["notes"], 110)])
 
 
-def names_of(stage: dict, convention: str) -> str:
+def names_of(stage: dict[str, Any], convention: str) -> str:
     return ", ".join(stage["names"].get(convention, {}).get("names", ()))
 
 
-def shape_of(stage: dict, convention: str) -> str:
-    return stage["names"].get(convention, {}).get("shape", "")
+def shape_of(stage: dict[str, Any], convention: str) -> str:
+    shape: str = stage["names"].get(convention, {}).get("shape", "")
+    return shape
 
 
 def legend() -> str:
@@ -143,7 +181,7 @@ number, `{last}` the last block's, `{n}` the number of blocks.
 """
 
 
-def as_markdown(data: dict) -> str:
+def as_markdown(data: dict[str, Any]) -> str:
     parts = [INTRODUCTION, markdown_table(["stage", "title", "how it is made", "shape"], ours(data))]
     for about in data["conventions"][1:]:
         parts.append(f"\n## `--names {about['name']}`: {about['title']}\n")
@@ -152,7 +190,7 @@ def as_markdown(data: dict) -> str:
     return "\n".join(parts)
 
 
-def ours(data: dict) -> list[list[str]]:
+def ours(data: dict[str, Any]) -> list[list[str]]:
     return [
         [code(stage["stage"]), stage["title"], stage["how"], shape_of(stage, "reference")]
         for stage in data["stages"]
@@ -160,7 +198,7 @@ def ours(data: dict) -> list[list[str]]:
     ]
 
 
-def theirs(data: dict, convention: str) -> list[list[str]]:
+def theirs(data: dict[str, Any], convention: str) -> list[list[str]]:
     rows = []
     for stage in data["stages"]:
         if found := stage["names"].get(convention):

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
-from itertools import takewhile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sheetgpt.commands import show
+
+if TYPE_CHECKING:
+    from sheetgpt.bpe import MergeTrace, Tokenizer
+
+Merge = dict[str, Any]  # one merge, as `--json` prints it
 
 
 @click.command()
@@ -17,7 +22,7 @@ from sheetgpt.commands import show
 @click.option("--trace", "with_trace", is_flag=True, help="Show every merge, pass by pass.")
 @click.option("--special", is_flag=True, help="Read <|endoftext|> in TEXT as the one special token.")
 @show.json_option
-def command(text, weights, with_trace, special, as_json):
+def command(text: str, weights: str | None, with_trace: bool, special: bool, as_json: bool) -> None:
     """Show the tokens of TEXT (- reads standard input) and their ids.
 
     \b
@@ -35,7 +40,7 @@ def command(text, weights, with_trace, special, as_json):
         click.echo(as_text(tokenizer, ids, trace, merges))
 
 
-def read_tokenizer(weights: str | None):
+def read_tokenizer(weights: str | None) -> Tokenizer:
     from sheetgpt.bpe import Tokenizer
     from sheetgpt.weights.folder import embedded_folder
 
@@ -44,17 +49,18 @@ def read_tokenizer(weights: str | None):
 
 def standard_input() -> str:
     """All of standard input, byte for byte."""
-    from sheetgpt.text import decoded
+    from sheetgpt.files.text import decoded
 
     return decoded(sys.stdin.buffer.read(), "standard input")
 
 
-def merges_in_order(tokenizer, trace) -> list[dict]:
+def merges_in_order(tokenizer: Tokenizer, trace: MergeTrace) -> list[Merge]:
     """Each merge as it happens: in each pass one for every word that still has a pair to merge."""
     merges = []
     for number in range(len(trace.words)):
-        passes = takewhile(lambda state: state[1] is not None, trace.passes(number))
-        for pass_number, (symbols, place) in enumerate(passes):
+        for pass_number, (symbols, place) in enumerate(trace.passes(number)):
+            if place is None:
+                break
             left, right = symbols[place : place + 2]
             merges.append(
                 {
@@ -69,12 +75,14 @@ def merges_in_order(tokenizer, trace) -> list[dict]:
     return sorted(merges, key=lambda merge: (merge["pass"], merge["word"]))
 
 
-def as_data(tokenizer, ids: list[int], trace, merges: list[dict] | None) -> dict:
+def as_data(
+    tokenizer: Tokenizer, ids: list[int], trace: MergeTrace | None, merges: list[Merge] | None
+) -> dict[str, Any]:
     tokens = [{"position": n, "id": i, "token": tokenizer.token(i)} for n, i in enumerate(ids)]
     return {"tokens": tokens} | ({"words": trace.words, "merges": merges} if trace else {})
 
 
-def as_text(tokenizer, ids: list[int], trace, merges: list[dict] | None) -> str:
+def as_text(tokenizer: Tokenizer, ids: list[int], trace: MergeTrace | None, merges: list[Merge] | None) -> str:
     """A table of tokens, with their text where it is spelled otherwise; with a trace, the table of merges above it."""
     tokens = [tokenizer.token(i) for i in ids]
     texts = [tokenizer.decode([i]) for i in ids]
@@ -84,12 +92,12 @@ def as_text(tokenizer, ids: list[int], trace, merges: list[dict] | None) -> str:
         headers.append("text")
         rows = [[*row, show.token(printable(text))] for row, text in zip(rows, texts, strict=True)]
     parts = [show.table(headers, rows)]
-    if trace:
+    if trace and merges is not None:
         parts.insert(0, show.table(["pass", "word", "score", "merged"], [merge_row(trace, merge) for merge in merges]))
     return "\n\n".join(parts)
 
 
-def merge_row(trace, merge: dict) -> list:
+def merge_row(trace: MergeTrace, merge: Merge) -> list[Any]:
     pieces = " ".join(map(show.token, merge["merged"]))
     return [merge["pass"], show.token(trace.words[merge["word"]]), merge["score"], pieces]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import click
@@ -18,7 +18,13 @@ SMOOTH_OVER = 20  # steps whose time tells the speed
 @click.command()
 @click.argument("corpus", type=click.Path(path_type=Path))
 @click.argument("dest", type=click.Path(path_type=Path))
-@click.option("--model", type=click.Choice(MODELS), default="gpt2", show_default=True, help="A rung of the ladder.")
+@click.option(
+    "--model",
+    type=click.Choice(MODELS),
+    default="gpt2",
+    show_default=True,
+    help="A rung of the ladder, the plainest first; microgpt is Andrej Karpathy's smallest GPT.",
+)
 @click.option(
     "--tokens",
     type=click.Choice(["bpe", "chars"]),
@@ -76,46 +82,44 @@ def command(corpus, dest, held_out, sample_every, log, plot, resume, force, as_j
       sheetgpt train corpus.txt my_model --steps 200
       sheetgpt train names.txt names --tokens chars --model bigram
     """
-    from sheetgpt.training import curve, train
+    from sheetgpt.training import checkpoint, curve, train
 
     if plot:
         curve.require_plotting()
-    shape, settings = chosen(options)
-    trainer = train.prepare(corpus, dest, shape, settings, held_out=held_out, resume=resume, force=force)
-    if trainer.records:
-        click.echo(f"Going on after step {len(trainer.records)} from {dest / train.CHECKPOINT}", err=True)
+    new, settings = chosen(options)
+    trainer = train.prepare(corpus, dest, new, settings, held_out=held_out, resume=resume, force=force)
+    if trainer.log:
+        click.echo(f"Going on after step {len(trainer.log)} from {dest / checkpoint.FILE}", err=True)
     watch = Watch(trainer, dest, sample_every)
     try:
         whole = train.run(trainer, dest, report=watch.report)
     finally:
-        files = write_course(trainer.records, log, plot)
+        files = write_course(trainer.log, log, plot)
     if not whole:
-        click.echo(f"\nStopped after step {len(trainer.records)}; the same command goes on from there.", err=True)
+        click.echo(f"\nStopped after step {len(trainer.log)}; the same command goes on from there.", err=True)
         raise SystemExit(130)
     if as_json:
         show.print_json(as_data(trainer, dest, files))
         return
-    last = trainer.records[-1]
+    last = trainer.log[-1]
     told = f", held out {last.held_out:.4f}" if last.held_out is not None else ""
     click.echo("\n".join([f"Loss {last.loss:.4f}{told}", *(f"Wrote {file}" for file in files), f"Wrote {dest}"]))
     click.echo(f'Try: sheetgpt run "{first_words(corpus, trainer)}" --weights {dest}')
 
 
 def chosen(options: dict):
-    """The model's shape and the training's settings: what was given, else what suits the model."""
-    from sheetgpt.models.ladder import DEFAULTS
-    from sheetgpt.training.train import Settings, Shape
+    """The model to train and the training's settings: what was given, else what suits the model."""
+    from sheetgpt.models.kinds import kind
+    from sheetgpt.training.optimizers import Settings
+    from sheetgpt.training.train import NewModel
 
-    defaults = DEFAULTS[options["model"]]
-    found = {
-        name: getattr(defaults, name) if value is None and hasattr(defaults, name) else value
-        for name, value in options.items()
-    }
-    pick = [{one.name for one in fields(kind)} for kind in (Shape, Settings)]
-    return tuple(
-        kind(**{name: value for name, value in found.items() if name in names})
-        for kind, names in zip((Shape, Settings), pick, strict=True)
-    )
+    given = {name: value for name, value in options.items() if value is not None}
+    found = asdict(kind(options["model"]).defaults) | given
+
+    def made(of: type):
+        return of(**{one.name: found[one.name] for one in fields(of) if one.name in found})
+
+    return made(NewModel), made(Settings)
 
 
 def first_words(corpus: Path, trainer) -> str:
@@ -127,25 +131,25 @@ def first_words(corpus: Path, trainer) -> str:
     return f"{END}{line[:2]}" if isinstance(trainer.corpus, Documents) else " ".join(line.split()[:3])
 
 
-def write_course(records, log: Path | None, plot: Path | None) -> list[Path]:
+def write_course(rows, log: Path | None, plot: Path | None) -> list[Path]:
     """The log and the curve, where they were asked for and a step was done."""
     from sheetgpt.training import curve
 
-    wanted = [(write, file) for write, file in ((curve.write_log, log), (curve.write_plot, plot)) if file and records]
+    wanted = [(write, file) for write, file in ((curve.write_log, log), (curve.write_plot, plot)) if file and rows]
     for write, file in wanted:
-        write(records, file)
+        write(rows, file)
     return [file for _, file in wanted]
 
 
 def as_data(trainer, dest: Path, files: list[Path]) -> dict:
-    last = trainer.records[-1]
+    last = trainer.log[-1]
     return {
         "model": dict(trainer.config.rows()) | {"model": trainer.config.model},
         "steps": last.step,
         "loss": last.loss,
         "held_out": last.held_out,
-        "first_loss": trainer.records[0].loss,
-        "seconds": sum(record.seconds for record in trainer.records),
+        "first_loss": trainer.log[0].loss,
+        "seconds": sum(record.seconds for record in trainer.log),
         "files": [str(file) for file in [dest, *files]],
     }
 
@@ -168,7 +172,7 @@ class Watch:
             click.echo(f"    {self.sample()}", err=True)
 
     def line(self, record, settings) -> str:
-        recent = self.trainer.records[-SMOOTH_OVER:]
+        recent = self.trainer.log[-SMOOTH_OVER:]
         seconds = sum(one.seconds for one in recent)
         left = (settings.steps - record.step) * seconds / len(recent)
         held_out = f"  held out {record.held_out:.4f}" if record.held_out is not None else ""
@@ -183,6 +187,6 @@ class Watch:
 
         model = self.trainer.model(Tokenizer.read(self.dest), self.dest)
         room = min(SAMPLE_TOKENS, model.config.n_ctx - 1) or 1
-        start, seed = [model.tokenizer.end_of_text], len(self.trainer.records)
+        start, seed = [model.tokenizer.end_of_text], len(self.trainer.log)
         tokens = model.generate(token_ids=start, n=room, temperature=1.0, seed=seed)
         return "".join(token.text for token in tokens).replace("\n", " ")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from sheetgpt.commands import show
+from sheetgpt.commands.progress import progress
 
 
 @click.command()
@@ -24,16 +24,17 @@ def command(corpus, dest, vocab_size, force, as_json):
       sheetgpt train-bpe corpus.txt my_table --vocab-size 2000
       sheetgpt tokenize "Mike is quick." --weights my_table
     """
-    from sheetgpt.bpe import Tokenizer, write_tables
+    from sheetgpt.bpe import Tokenizer, learn, write_tables
     from sheetgpt.bpe.learning import check_vocab_size
     from sheetgpt.bpe.tables import refuse_to_replace
-    from sheetgpt.text import read_corpus
+    from sheetgpt.files.text import read_corpus
 
     check_vocab_size(vocab_size)
     if not force:
         refuse_to_replace(dest)
     text = read_corpus(corpus)
-    merges, tokens = learn_with_progress(text, vocab_size)
+    with progress("Merging") as advance:
+        merges, tokens = learn(text, vocab_size, progress=advance)
     write_tables(dest, merges, tokens)
     summary = {
         "bytes": len(text.encode()),
@@ -47,16 +48,6 @@ def command(corpus, dest, vocab_size, force, as_json):
         show.print_json(summary)
     else:
         click.echo(as_text(summary))
-
-
-def learn_with_progress(text: str, vocab_size: int):
-    """`learn`, with a bar on standard error where that is a terminal."""
-    from sheetgpt.bpe import learn
-
-    if not sys.stderr.isatty():
-        return learn(text, vocab_size)
-    with click.progressbar(length=vocab_size, label="Merging", file=sys.stderr) as bar:
-        return learn(text, vocab_size, progress=lambda done, _: bar.update(done - bar.pos))
 
 
 def as_text(summary: dict) -> str:

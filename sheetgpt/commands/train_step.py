@@ -45,16 +45,17 @@ def command(text, weights, token_ids, steps, dump_xlsx, formulas, dump_csv, expo
       sheetgpt train-step ann --weights names --steps 20 --dump-xlsx --formulas
     """
     from sheetgpt.model import load_model
-    from sheetgpt.models.ladder import DEFAULTS
+    from sheetgpt.models.kinds import kind_of
+    from sheetgpt.training.example import example
     from sheetgpt.training.optimizers import Settings
-    from sheetgpt.training.step import example, train_steps
-    from sheetgpt.training.workbook.bands import can_be_live
+    from sheetgpt.training.step import train_steps
+    from sheetgpt.training.workbook.write import is_small
 
     model = load_model(weights)
-    options["optimizer"] = options["optimizer"] or DEFAULTS[model.config.model].optimizer
+    options["optimizer"] = options["optimizer"] or kind_of(model.config).defaults.optimizer
     settings = Settings(steps=steps, **options)
     training = train_steps(model, example(model, text, token_ids, room=live_room(formulas)), settings, text)
-    if formulas and not can_be_live(training):
+    if formulas and not is_small(training):
         show.notice("This model is too large for gradients as formulas: they are dumped as values.")
         formulas, dump_xlsx = False, True
         training = train_steps(model, example(model, text, token_ids), settings, text)
@@ -66,7 +67,7 @@ def command(text, weights, token_ids, steps, dump_xlsx, formulas, dump_csv, expo
 
 
 def live_room(live: bool) -> int:
-    from sheetgpt.training.workbook.bands import ROOM
+    from sheetgpt.training.workbook.write import ROOM
 
     return ROOM if live else 0
 
@@ -79,7 +80,7 @@ def dump(training, exports: Path, name: str | None, *, xlsx: bool, csv: bool, li
     base = exports / (name or f"{slug(training.text or ids)}-train-step")
     files = []
     if xlsx:
-        from sheetgpt.training.workbook.bands import write_training
+        from sheetgpt.training.workbook.write import write_training
 
         files.append(write_training(training, base.with_name(f"{base.name}.xlsx"), live=live))
     if csv:
@@ -111,7 +112,8 @@ def update_rows(step, limit: int = 1000) -> list[dict]:
     def rows():
         for name, old in step.weights.items():
             columns = {"old": old, "gradient": step.gradients[name]}
-            columns |= {what: step.moments[f"{what}_{name}"] for what in ("mean", "square") if step.moments}
+            if step.means:
+                columns |= {"mean": step.means[name], "square": step.squares[name]}
             columns["new"] = step.new[name]
             for at in np.ndindex(old.shape):
                 where = {"weight": name, "row": at[0], "column": at[1]}

@@ -1,29 +1,23 @@
 """A published checkpoint becomes a CSV folder.
 
-Here: which module reads a source, and how a folder is written so that an interruption leaves none that looks whole.
-Each kind of source is the business of its own module; the way back, to safetensors, is `export`'s.
+Here: how a folder is written so that an interruption leaves none that looks whole. Which module reads a source is in
+`sources`, what every source ends in is in `checkpoint`; the way back, to safetensors, is in `export`.
 """
 
 from __future__ import annotations
 
 import re
-import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE, read_tables
 from sheetgpt.convert.checkpoint import Checkpoint
-from sheetgpt.convert.gguf import MAGIC as GGUF_MAGIC
-from sheetgpt.convert.pickled import LEGACY_START
+from sheetgpt.convert.sources import CHOOSE, source_of
 from sheetgpt.errors import ConvertError
+from sheetgpt.files.journal import UNFINISHED, read_journal, unfinished
 from sheetgpt.models.config import CONSTANTS_FILE
-from sheetgpt.unfinished import UNFINISHED, read_journal, unfinished
 from sheetgpt.weights.folder import WTE, Progress
 
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
-KINDS = (
-    "a hub id (openai-community/gpt2), a Hugging Face folder, a nanoGPT or minGPT checkpoint, OpenAI's download, "
-    "a GGUF file, a CSV folder or its zip, or an npz"
-)
 
 
 def convert(
@@ -38,7 +32,8 @@ def convert(
 ) -> Checkpoint:
     """Open a source and write it as a CSV folder; what was written. See `open_source` and `write`."""
     if folder.exists() and Path(source).exists() and folder.samefile(source):
-        raise ConvertError(f"{folder} is source and destination at once: name another folder")
+        what = "is source and destination at once"
+        raise ConvertError(what, where=folder, remedy="name another folder")
     checkpoint = open_source(source, revision=revision, n_head=n_head)
     if not tokenizer:
         checkpoint.write_tables = None
@@ -49,80 +44,24 @@ def convert(
 def open_source(source: str, *, revision: str | None = None, n_head: int | None = None) -> Checkpoint:
     """Find out what a source is, and open it; nothing but headers is read yet.
 
-    revision: of a model on the hub. n_head: for checkpoints that don't tell how many heads they have.
+    revision: of a model on the hub. n_head: for checkpoints that don't say how many heads they have.
     """
     path = Path(source)
-    try:
-        if path.is_dir():
-            return open_folder(path, n_head)
-        if path.is_file():
-            return open_file(path, n_head)
-    except OSError as error:
-        raise ConvertError(f"{error.filename or path} cannot be read: {error.strerror or error}") from None
-    if HUB_ID.fullmatch(source):
+    if not path.is_dir() and not path.is_file():
+        if not HUB_ID.fullmatch(source):
+            raise ConvertError("does not exist", where=source, remedy=CHOOSE)
         from sheetgpt.convert import hub
 
-        return open_folder(hub.download(source, revision), n_head)
-    raise ConvertError(f"{source} does not exist: name {KINDS}")
-
-
-def open_folder(folder: Path, n_head: int | None) -> Checkpoint:
-    from sheetgpt.convert import csvs, huggingface, tensorflow, torch_checkpoint
-
-    for name in torch_checkpoint.CHECKPOINTS:  # minGPT writes a config.json of its own beside it
-        if (folder / name).is_file():
-            return torch_checkpoint.open_file(folder / name, n_head)
-    if (folder / huggingface.CONFIG).is_file():
-        return huggingface.open_folder(folder)
-    if (folder / f"{WTE}.csv").is_file():
-        return csvs.open_folder(folder)
-    index = tensorflow.index_in(folder)
-    if index:
-        return tensorflow.open_index(index)
-    raise ConvertError(f"{folder} holds nothing that can be converted: name {KINDS}")
-
-
-def open_file(file: Path, n_head: int | None) -> Checkpoint:
-    from sheetgpt.convert import csvs, gguf, huggingface, npz, tensorflow, torch_checkpoint
-
-    openers = {
-        "gguf": lambda: gguf.open_file(file),
-        "pickle": lambda: (
-            huggingface.open_folder(file.parent)
-            if file.name == huggingface.PICKLED and file.with_name(huggingface.CONFIG).is_file()
-            else torch_checkpoint.open_file(file, n_head)
-        ),
-        "tensorflow": lambda: tensorflow.open_index(file),
-        "safetensors": lambda: huggingface.open_folder(file.parent),
-        "arrays": lambda: npz.open_file(file, n_head),
-        "csv": lambda: csvs.open_zip(file),
-    }
-    kind = kind_of(file)
-    if kind not in openers:
-        raise ConvertError(f"{file} is torn or nothing that can be converted: name {KINDS}")
-    return openers[kind]()
-
-
-def kind_of(file: Path) -> str:
-    """What a file is, told by its first bytes, by what a zip holds, or by its name."""
-    with file.open("rb") as opened:
-        start = opened.read(len(LEGACY_START))
-    if start.startswith(GGUF_MAGIC):
-        return "gguf"
-    if start == LEGACY_START:
-        return "pickle"
+        path = hub.download(source, revision)
     try:
-        with zipfile.ZipFile(file) as archive:
-            names = {PurePosixPath(name).name for name in archive.namelist()}
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
-        return {".index": "tensorflow", ".safetensors": "safetensors"}.get(file.suffix, "")
-    if "data.pkl" in names:
-        return "pickle"
-    return "csv" if f"{WTE}.csv" in names else "arrays"
+        return source_of(path).open(path, n_head)
+    except OSError as error:
+        what = f"cannot be read: {error.strerror or error}"
+        raise ConvertError(what, where=error.filename or path) from None
 
 
 def write(checkpoint: Checkpoint, folder: Path, *, force: bool = False, progress: Progress | None = None) -> None:
-    """Write the CSV folder; where the same was interrupted before, go on. `progress` is told of numbers.
+    """Write the CSV folder; where the same was interrupted before, go on. `progress` counts numbers.
 
     Raises ConvertError where the folder holds another model, unless `force`.
     """
@@ -142,6 +81,8 @@ def require_room(folder: Path, origin: str, *, force: bool) -> None:
         return
     if (folder / UNFINISHED).exists():
         if read_journal(folder)[0] != origin:
-            raise ConvertError(f"{folder} holds an unfinished model from another source: give --force to replace it")
-    elif (folder / f"{WTE}.csv").exists() or (folder / CONSTANTS_FILE).exists() or (folder / TOKENS_FILE).exists():
-        raise ConvertError(f"{folder} holds a model already: name another folder, or give --force to replace it")
+            what = "holds an unfinished model from another source"
+            raise ConvertError(what, where=folder, remedy="give --force to replace it")
+    elif any((folder / name).exists() for name in (f"{WTE}.csv", CONSTANTS_FILE, TOKENS_FILE)):
+        remedy = "name another folder, or give --force to replace it"
+        raise ConvertError("holds a model already", where=folder, remedy=remedy)

@@ -9,20 +9,24 @@ import re
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO
 
-from sheetgpt import decimals
 from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE
 from sheetgpt.convert.checkpoint import Checkpoint, origin_of
+from sheetgpt.convert.peek import names_in_zip
 from sheetgpt.errors import ConvertError
+from sheetgpt.files import decimals
+from sheetgpt.files.atomic import write_file
+from sheetgpt.files.journal import Journal
 from sheetgpt.models.config import CONSTANTS_FILE, Config
-from sheetgpt.unfinished import Journal, write_file
+from sheetgpt.models.kinds import Shape
 from sheetgpt.weights.folder import (
     LM_HEAD,
+    WTE,
     Progress,
     infer_config,
     matrix_shapes,
@@ -30,45 +34,59 @@ from sheetgpt.weights.folder import (
     remove_others,
     write_constants,
 )
+from sheetgpt.weights.progress import Counter
 
 TOKEN_FILES = (MERGES_FILE, TOKENS_FILE)
 WANTED = re.compile(r"model_\w+\.csv|constants\.csv|" + "|".join(map(re.escape, TOKEN_FILES)))
 LARGE, SWOLLEN = 1 << 32, 200  # bytes that are many; how much larger than the zip they may be then
 LONGEST_SMALL = 1 << 26  # bytes of a token file
-Open = Callable[[str], BinaryIO]
+ELSEWHERE = "get it from a better source"
+Open = Callable[[str], IO[bytes]]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Csvs(Checkpoint):
     """Matrices that are decimals already."""
 
-    where: Path = Path()
-    open: Open | None = None
+    where: Path
+    names: Collection[str]  # of the files there
+    open_file: Open
+
+    @property
+    def untied(self) -> bool:
+        return f"{LM_HEAD}.csv" in self.names
 
     def write_matrices(self, folder: Path, journal: Journal, progress: Progress | None) -> None:
         remove_others(folder, self.shapes)
-        total, done = sum(rows * columns for rows, columns in self.shapes.values()), 0
+        counter = Counter(sum(rows * columns for rows, columns in self.shapes.values()), progress)
         for name, shape in self.shapes.items():
             path = folder / f"{name}.csv"
             if not journal.has(path):
                 write_file(path, self._text(path.name, shape))
                 journal.add(path)
-            done += shape[0] * shape[1]
-            if progress:
-                progress(done, total)
+            counter.advance(shape[0] * shape[1])
         write_constants(folder, self.config)
 
-    def _text(self, name: str, expected: tuple[int, int]):
+    def _text(self, name: str, expected: Shape) -> Iterator[bytes]:
         where = self.where / name
         rows = columns = 0
-        with damage(where), self.open(name) as file:
-            for text, block in decimals.read_text(file, str(where), "float64"):
+        with damage(where), self.open_file(name) as file:
+            for text, block in decimals.read_text(file, str(where), "float64"):  # type: ignore[arg-type]
                 rows, columns = rows + len(block), block.shape[1]
                 yield text
         if (rows, columns) != expected:
-            raise ConvertError(
-                f"{where} is {rows:,} x {columns:,}, not {expected[0]:,} x {expected[1]:,}: get it again"
-            )
+            what = f"is {rows:,} x {columns:,}, not {expected[0]:,} x {expected[1]:,}"
+            raise ConvertError(what, where=where, remedy="get it again")
+
+
+def recognises(path: Path) -> bool:
+    if path.is_dir():
+        return (path / f"{WTE}.csv").is_file()
+    return f"{WTE}.csv" in (names_in_zip(path) or ())
+
+
+def open_path(path: Path, _n_head: int | None = None) -> Checkpoint:
+    return open_folder(path) if path.is_dir() else open_zip(path)
 
 
 def open_folder(folder: Path) -> Checkpoint:
@@ -85,18 +103,18 @@ def open_zip(file: Path) -> Checkpoint:
     for entry in archive.infolist():
         path = PurePosixPath(entry.filename.replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts or ":" in entry.filename:
-            raise ConvertError(
-                f"{file} holds {entry.filename!r}, a path outside its folder: get it from a better source"
-            )
+            what = f"holds {entry.filename!r}, a path outside its folder"
+            raise ConvertError(what, where=file, remedy=ELSEWHERE)
         if WANTED.fullmatch(path.name):
             if path.name in entries:
-                raise ConvertError(f"{file} holds {path.name} twice: get it from a better source")
+                raise ConvertError(f"holds {path.name} twice", where=file, remedy=ELSEWHERE)
             entries[path.name] = entry
     size = sum(entry.file_size for entry in entries.values())
     if size > LARGE and size > SWOLLEN * file.stat().st_size:
-        raise ConvertError(f"{file} says that it unpacks to {size / 1e9:,.0f} GB: get it from a better source")
+        what = f"says that it unpacks to {size / 1e9:,.0f} GB"
+        raise ConvertError(what, where=file, remedy=ELSEWHERE)
 
-    def open_entry(name: str) -> BinaryIO:
+    def open_entry(name: str) -> IO[bytes]:
         return archive.open(entries[name])
 
     with damage(file):
@@ -110,21 +128,21 @@ def _config_in(file: Path, entries: Collection[str], open_entry: Open) -> Config
             path.write_bytes(read_small(open_entry, CONSTANTS_FILE))
             return Config.read(path)
 
-    def shape(name: str) -> tuple[int, int]:
+    def shape(name: str) -> Shape:
         with open_entry(f"{name}.csv") as opened:
-            return decimals.count_shape(opened)
+            return decimals.count_shape(opened)  # type: ignore[arg-type]
 
     return infer_config(file, [name.removesuffix(".csv") for name in entries], shape)
 
 
 def _csvs(where: Path, names: Collection[str], open_file: Open, config: Config, origin: str) -> Csvs:
     shapes = matrix_shapes(config, untied=f"{LM_HEAD}.csv" in names)
-    lacking = [f"{name}.csv" for name in shapes if f"{name}.csv" not in names]
+    missing = [f"{name}.csv" for name in shapes if f"{name}.csv" not in names]
     tables = [name for name in TOKEN_FILES if name in names]
     if len(tables) == 1:
-        lacking += [name for name in TOKEN_FILES if name not in names]
-    if lacking:
-        raise ConvertError(f"{where} lacks {lacking[0]}: get it again")
+        missing += [name for name in TOKEN_FILES if name not in names]
+    if missing:
+        raise ConvertError(f"has no {missing[0]}", where=where, remedy="get it again")
 
     def write_tables(folder: Path) -> None:
         for name in TOKEN_FILES:
@@ -134,9 +152,17 @@ def _csvs(where: Path, names: Collection[str], open_file: Open, config: Config, 
     remarks = [] if tables else ["no token files: the model runs by --token-ids"]
     if CONSTANTS_FILE not in names:
         remarks.append(
-            f"no {CONSTANTS_FILE}: told by the shapes, {config.n_head} heads of 64 as the reference has them"
+            f"no {CONSTANTS_FILE}: inferred from the shapes, {config.n_head} heads of 64 as the reference has them"
         )
-    return Csvs(config, shapes, origin, write_tables if tables else None, remarks, where, open_file)
+    return Csvs(
+        config=config,
+        origin=origin,
+        write_tables=write_tables if tables else None,
+        remarks=remarks,
+        where=where,
+        names=names,
+        open_file=open_file,
+    )
 
 
 def read_small(open_file: Open, name: str) -> bytes:
@@ -145,9 +171,9 @@ def read_small(open_file: Open, name: str) -> bytes:
 
 
 @contextmanager
-def damage(where: Path):
+def damage(where: Path) -> Iterator[None]:
     """What is wrong with a zip, as one line."""
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise ConvertError(f"{where} is damaged or locked ({error}): get the zip again") from None
+        raise ConvertError(f"is damaged or locked ({error})", where=where, remedy="get the zip again") from None

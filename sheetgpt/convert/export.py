@@ -10,21 +10,26 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sheetgpt.bpe import END_OF_TEXT
 from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE, read_tables
-from sheetgpt.cache import Cache
-from sheetgpt.convert.checkpoint import their_name
-from sheetgpt.convert.huggingface import BLOCK, CONFIG, SAFETENSORS
+from sheetgpt.convert.huggingface import CONFIG, MODEL_TYPE, SAFETENSORS
+from sheetgpt.convert.names import HUGGINGFACE, their_names
 from sheetgpt.errors import ConvertError
+from sheetgpt.files.atomic import write_file
+from sheetgpt.files.cache import Cache
+from sheetgpt.files.journal import unfinished
 from sheetgpt.models.config import Config
+from sheetgpt.models.kinds import Shape, matrix_shapes, weights_of
+from sheetgpt.models.step import Weight
 from sheetgpt.ops import LAYER_NORM_EPSILON
-from sheetgpt.unfinished import unfinished, write_file
-from sheetgpt.weights.folder import LM_HEAD, Progress, matrix_shapes, read_config, require_files, require_shape, told
+from sheetgpt.weights.folder import LM_HEAD, Progress, read_config, require_files, require_shape, weights_errors
+from sheetgpt.weights.progress import Counter
 
-POSITIONS = {
+OTHER_POSITIONS = {
     "rotary": "turns queries and keys by their position",
     "sinusoidal": "adds waves that are computed, not learned",
 }
@@ -37,7 +42,7 @@ class Written:
     """What a Hugging Face folder holds now."""
 
     config: Config
-    shapes: dict[str, tuple[int, int]]
+    shapes: dict[str, Shape]
     tokenizer: bool
     remarks: list[str]
 
@@ -45,45 +50,46 @@ class Written:
 def to_safetensors(
     folder: Path, dest: Path, *, tokenizer: bool = True, force: bool = False, progress: Progress | None = None
 ) -> Written:
-    """Write the model. `progress` is told of numbers.
+    """Write the model. `progress` counts numbers.
 
     Raises ConvertError where Hugging Face's GPT-2 can't be this model, or DEST holds one already, unless `force`.
     """
-    with told(folder):
+    with weights_errors(folder):
         config = read_config(folder)
         untied = (folder / f"{LM_HEAD}.csv").exists()
         shapes = matrix_shapes(config, untied)
         require_files(folder, shapes)
-    if config.model != "gpt2":
-        raise ConvertError(
-            f"{folder} is a {config.model} model, and Hugging Face's folder would say that it is a GPT-2"
-        )
-    if config.position != "learned":
-        raise ConvertError(
-            f"{folder} has {config.position} positions: it {POSITIONS[config.position]}, and Hugging Face's GPT-2 only "
-            "looks positions up in a learned table; no file can say that"
-        )
+    if config.model != MODEL_TYPE:
+        what = f"is a {config.model} model, and Hugging Face's folder would say that it is a GPT-2"
+        raise ConvertError(what, where=folder)
+    if config.position in OTHER_POSITIONS:
+        what, does = f"has {config.position} positions", OTHER_POSITIONS[config.position]
+        theirs = "Hugging Face's GPT-2 only looks positions up in a learned table"
+        raise ConvertError(what, where=folder, remedy=f"it {does}, and {theirs}; no file can say that")
     if not force and any((dest / name).exists() for name in (CONFIG, SAFETENSORS)):
-        raise ConvertError(f"{dest} holds a model already: name another folder, or give --force to replace it")
-    tables, special = {}, None
+        remedy = "name another folder, or give --force to replace it"
+        raise ConvertError("holds a model already", where=dest, remedy=remedy)
+    tables: dict[str, str] = {}
+    special = None
     if tokenizer and (folder / TOKENS_FILE).exists():
         tables, special = token_files(folder, config)
     with unfinished(dest):
         (dest / CONFIG).unlink(missing_ok=True)
         for name, text in tables.items():
             write_file(dest / name, [text.encode()])
-        write_file(dest / SAFETENSORS, safetensors(folder, shapes, progress))
+        numbers = safetensors(folder, config, untied=untied, progress=progress)
+        write_file(dest / SAFETENSORS, numbers)  # type: ignore[arg-type]  # a file takes views of bytes, too
         about = settings(config, untied=untied, special=special)
         write_file(dest / CONFIG, [json.dumps(about, indent=2).encode() + b"\n"])
     remarks = [] if tables else ["no token files: transformers runs it by token ids"]
     return Written(config, shapes, bool(tables), remarks)
 
 
-def settings(config: Config, *, untied: bool, special: int | None) -> dict:
+def settings(config: Config, *, untied: bool, special: int | None) -> dict[str, Any]:
     """`config.json`, in Hugging Face's names."""
     return {
         "architectures": ["GPT2LMHeadModel"],
-        "model_type": "gpt2",
+        "model_type": MODEL_TYPE,
         "n_layer": config.n_layer,
         "n_head": config.n_head,
         "n_embd": config.n_embd,
@@ -99,50 +105,51 @@ def settings(config: Config, *, untied: bool, special: int | None) -> dict:
     }
 
 
-def safetensors(folder: Path, shapes: dict[str, tuple[int, int]], progress: Progress | None) -> Iterator[bytes]:
+def safetensors(
+    folder: Path, config: Config, *, untied: bool, progress: Progress | None
+) -> Iterator[bytes | memoryview]:
     """A safetensors file: the header's length, the header, the numbers of each tensor.
 
     The `safetensors` library wants all tensors in memory before it writes the first.
     """
-    header: dict = {"__metadata__": {"format": "pt"}}
-    end = 0
-    for name, shape in shapes.items():
-        start, end = end, end + 4 * shape[0] * shape[1]
-        header[tensor_name(name)] = {"dtype": "F32", "shape": tensor_shape(name, shape), "data_offsets": [start, end]}
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    weights, names, end = weights_of(config, untied=untied), tensor_names(config), 0
+    for name, weight in weights.items():
+        start, end = end, end + 4 * weight.shape[0] * weight.shape[1]
+        header[names[name]] = {"dtype": "F32", "shape": tensor_shape(weight), "data_offsets": [start, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % ALIGNMENT)
     yield len(text).to_bytes(8, "little") + text
-    cache, done = Cache(folder, np.float32), 0
-    for name, shape in shapes.items():
+    cache, counter = Cache(folder, np.float32), Counter(end // 4, progress)
+    for name, weight in weights.items():
         csv = folder / f"{name}.csv"
-        matrix = cache.get(csv)
-        matrix = cache.read(csv) if matrix is None else matrix
-        require_shape(csv, matrix.shape, shape)
-        yield memoryview(matrix.astype("<f4", copy=False)).cast("B")
-        done += matrix.size
-        if progress:
-            progress(done, end // 4)
+        copy = cache.get(csv)
+        matrix = cache.read(csv) if copy is None else copy
+        require_shape(csv, matrix.shape, weight.shape)
+        yield matrix.astype("<f4", copy=False).data.cast("B")
+        counter.advance(matrix.size)
 
 
-def tensor_name(name: str) -> str:
-    theirs = their_name(name, 0, BLOCK)
-    return theirs if name == LM_HEAD else f"transformer.{theirs}"
+def tensor_names(config: Config) -> dict[str, str]:
+    """Our name -> a Hugging Face tensor's."""
+    theirs = their_names(HUGGINGFACE, config.n_layer)
+    return {ours: name if ours == LM_HEAD else f"transformer.{name}" for ours, name in theirs.items()}
 
 
-def tensor_shape(name: str, shape: tuple[int, int]) -> list[int]:
-    return [shape[1]] if name.endswith(("_b", "_g")) else list(shape)
+def tensor_shape(weight: Weight) -> list[int]:
+    return [weight.shape[1]] if weight.is_vector else list(weight.shape)
 
 
 def token_files(folder: Path, config: Config) -> tuple[dict[str, str], int | None]:
     """(`vocab.json`, `merges.txt` and what `transformers` wants to know beside them; the id of the end of text)."""
     merges, tokens, scores = read_tables(folder)
     if len(set(scores)) != len(scores):
-        raise ConvertError(
-            f"{folder / MERGES_FILE} gives two merges the same score, and Hugging Face's table only knows an order: "
-            "give each its own, or give --no-tokenizer"
-        )
+        what = "gives two merges the same score, and Hugging Face's table only knows an order"
+        remedy = "give each its own, or give --no-tokenizer"
+        raise ConvertError(what, where=folder / MERGES_FILE, remedy=remedy)
     special = tokens.index(END_OF_TEXT) if END_OF_TEXT in tokens else None
-    about = {"tokenizer_class": "GPT2Tokenizer", "model_max_length": config.n_ctx, "add_prefix_space": False}
+    about: dict[str, Any] = {"tokenizer_class": "GPT2Tokenizer"}
+    about |= {"model_max_length": config.n_ctx, "add_prefix_space": False}
     about |= dict.fromkeys(("bos_token", "eos_token", "unk_token"), None if special is None else END_OF_TEXT)
     lines = ["#version: 0.2", *(f"{spelled(left)} {spelled(right)}" for left, right in merges), ""]
     files = {

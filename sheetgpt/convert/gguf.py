@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from sheetgpt.convert import tokens
-from sheetgpt.convert.checkpoint import Checkpoint, Stored, gather, origin_of, their_name, whole
+from sheetgpt.convert.checkpoint import Checkpoint, Stored, TensorCheckpoint, gather, origin_of, whole
+from sheetgpt.convert.names import GGUF, their_names
+from sheetgpt.convert.peek import begins_with
 from sheetgpt.errors import ConvertError
 from sheetgpt.models.config import Config
 
 MAGIC = b"GGUF"
-BLOCK = "blk.{}."
 CONSTANTS = {  # ours -> GGUF's, under the architecture's name
     "n_layer": "gpt2.block_count",
     "n_head": "gpt2.attention.head_count",
@@ -27,12 +28,16 @@ STRING, ARRAY = 8, 9
 MANY, MOST_AXES, DEEPEST = 100_000, 4, 4
 
 
-def open_file(file: Path) -> Checkpoint:
+def recognises(path: Path) -> bool:
+    return path.is_file() and begins_with(path, MAGIC)
+
+
+def open_path(file: Path, _n_head: int | None = None) -> Checkpoint:
     """Raises ConvertError naming the setting or tensor that is not GPT-2's."""
     try:
         from gguf import GGUFReader
     except ImportError:
-        raise ConvertError(f"{file} is a GGUF file: first `pip install 'sheetgpt[gguf]'`") from None
+        raise ConvertError("is a GGUF file", where=file, remedy="first `pip install 'sheetgpt[gguf]'`") from None
     try:
         check_header(file)
         reader = GGUFReader(file)
@@ -44,35 +49,36 @@ def open_file(file: Path) -> Checkpoint:
             for tensor in reader.tensors
         }
     except (ValueError, KeyError, IndexError, TypeError, OverflowError, RecursionError, MemoryError) as error:
-        raise ConvertError(f"{file} is torn or no GGUF file ({error}): get it again") from None
+        raise ConvertError(f"is torn or no GGUF file ({error})", where=file, remedy="get it again") from None
     if "token_embd.weight" not in tensors:
-        raise ConvertError(f"{file} lacks token_embd.weight: get the whole model again")
+        raise ConvertError("has no token_embd.weight", where=file, remedy="get the whole model again")
     config = config_of(settings, tensors["token_embd.weight"].shape[0], file)
     remarks: list[str] = []
-    return Checkpoint(
-        config,
-        gather(file, config, tensors, lambda name: their_name(name, 1, BLOCK), linear=True),
-        origin_of(file),
-        tables_of(file, settings, config.n_vocab, remarks),
-        remarks,
+    return TensorCheckpoint(
+        config=config,
+        matrices=gather(file, config, tensors, their_names(GGUF, config.n_layer), linear=True),
+        origin=origin_of(file),
+        write_tables=tables_of(file, settings, config.n_vocab, remarks),
+        remarks=remarks,
     )
 
 
-def config_of(settings: Mapping, n_vocab: int, file: Path) -> Config:
+def config_of(settings: Mapping[str, Any], n_vocab: int, file: Path) -> Config:
     kind = settings.get("general.architecture")
     if kind != "gpt2":
-        raise ConvertError(f"{file}: general.architecture is {kind!r}; only 'gpt2' can be converted")
-    numbers = {ours: whole(settings, theirs, None, file) for ours, theirs in CONSTANTS.items()}
+        raise ConvertError(f"general.architecture is {kind!r}; only 'gpt2' can be converted", where=f"{file}:")
+    numbers: dict[str, Any] = {ours: whole(settings, theirs, None, file) for ours, theirs in CONSTANTS.items()}
     inner = settings.get("gpt2.feed_forward_length", 4 * numbers["n_embd"])
     if inner != 4 * numbers["n_embd"]:
-        raise ConvertError(f"{file}: gpt2.feed_forward_length is {inner}, and GPT-2 has 4 n_embd")
+        raise ConvertError(f"gpt2.feed_forward_length is {inner}, and GPT-2 has 4 n_embd", where=f"{file}:")
     epsilon = settings.get("gpt2.attention.layer_norm_epsilon", 1e-5)
     if abs(epsilon - 1e-5) > 1e-11:  # it is stored as float32
-        raise ConvertError(f"{file}: gpt2.attention.layer_norm_epsilon is {epsilon:g}, and GPT-2 uses 1e-05")
+        what = f"gpt2.attention.layer_norm_epsilon is {epsilon:g}, and GPT-2 uses 1e-05"
+        raise ConvertError(what, where=f"{file}:")
     return Config(**numbers, n_vocab=n_vocab)
 
 
-def tables_of(file: Path, settings: Mapping, n_vocab: int, remarks: list[str]) -> tokens.Write | None:
+def tables_of(file: Path, settings: Mapping[str, Any], n_vocab: int, remarks: list[str]) -> tokens.Write | None:
     kind, found = settings.get("tokenizer.ggml.model"), settings.get("tokenizer.ggml.tokens")
     merges = settings.get("tokenizer.ggml.merges")
     if kind != "gpt2" or not isinstance(found, list) or not isinstance(merges, list):

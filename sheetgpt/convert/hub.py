@@ -24,22 +24,25 @@ def download(repository: str, revision: str | None) -> Path:
     try:
         from huggingface_hub import errors
     except ImportError:
-        raise ConvertError(f"{repository} is no file or folder here; for models on the hub: {INSTALL}") from None
+        what = "is no file or folder here; for models on the hub"
+        raise ConvertError(what, where=repository, remedy=INSTALL) from None
     try:
         return fetch(repository, revision)
     except ConvertError:
         raise
     except errors.GatedRepoError:
-        why = "must be unlocked: accept its terms on the hub, then `hf auth login`"
+        what, remedy = "must be unlocked", "accept its terms on the hub, then `hf auth login`"
     except errors.RevisionNotFoundError:
-        why = f"has no revision {revision!r}: give another --revision"
+        what, remedy = f"has no revision {revision!r}", "give another --revision"
     except errors.RepositoryNotFoundError:
-        why = "is neither a file or folder here nor a model on the hub: check the name"
+        what, remedy = "is neither a file or folder here nor a model on the hub", "check the name"
     except errors.LocalEntryNotFoundError:
-        why = "is not whole in the hub's cache, and the hub cannot be reached: run again when it can"
+        what = "is not whole in the hub's cache, and the hub cannot be reached"
+        remedy = "run again when it can"
     except Exception as error:  # noqa: BLE001 - the hub's client lets through whatever its HTTP library raises
-        why = f"cannot be had from the hub ({reason(error)}): run again, files that are whole are kept"
-    raise ConvertError(f"{repository} {why}")
+        what = f"cannot be had from the hub ({reason(error)})"
+        remedy = "run again, files that are whole are kept"
+    raise ConvertError(what, where=repository, remedy=remedy)
 
 
 def reason(error: Exception) -> str:
@@ -50,7 +53,8 @@ def fetch(repository: str, revision: str | None) -> Path:
     """Get what a conversion needs, all of one commit."""
     config = get(repository, huggingface.CONFIG, revision)
     if config is None:
-        raise ConvertError(f"{repository} has no {huggingface.CONFIG}: it is no model that can be converted")
+        what = f"has no {huggingface.CONFIG}"
+        raise ConvertError(what, where=repository, remedy="it is no model that can be converted")
     commit = config.parent.name  # subtle: the branch may move between two files
     for name in (huggingface.SAFETENSORS, huggingface.PICKLED):
         if get(repository, name, commit):
@@ -59,10 +63,11 @@ def fetch(repository: str, revision: str | None) -> Path:
         if index:
             for shard in sorted({str(shard) for shard in read_json(index).get("weight_map", {}).values()}):
                 if get(repository, shard, commit) is None:
-                    raise ConvertError(f"{repository} lacks {shard}, which its index names: the model is not whole")
+                    what = f"has no {shard}, which its index names"
+                    raise ConvertError(what, where=repository, remedy="the model is not whole")
             break
     else:
-        raise ConvertError(f"{repository} has neither {huggingface.SAFETENSORS} nor {huggingface.PICKLED}")
+        raise ConvertError(f"has neither {huggingface.SAFETENSORS} nor {huggingface.PICKLED}", where=repository)
     if not all(get(repository, name, commit) for name in tokens.PAIRS_OF_FILES[0]):
         get(repository, tokens.SINGLE_FILE, commit)
     return config.parent
@@ -104,4 +109,5 @@ def check(path: Path, repository: str) -> None:
     if digest.hexdigest() != stored.name:
         stored.unlink()
         path.unlink(missing_ok=True)
-        raise ConvertError(f"{repository}: {path.name} has a wrong checksum and was removed: run again to get it anew")
+        what = f"{path.name} has a wrong checksum and was removed"
+        raise ConvertError(what, where=f"{repository}:", remedy="run again to get it anew")

@@ -1,6 +1,6 @@
 """A Hugging Face folder: `config.json`, `model.safetensors` (whole or sharded) or `pytorch_model.bin`, and token files.
 
-Here: which settings make a GPT-2, and where the tensors lie in safetensors files. Pickled ones: `pickled`.
+Here: which settings make a GPT-2, and where the tensors lie in safetensors files. Pickled ones belong in `pickled`.
 """
 
 from __future__ import annotations
@@ -8,19 +8,31 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from sheetgpt.convert import tokens
-from sheetgpt.convert.checkpoint import Checkpoint, Stored, Tensor, gather, origin_of, read_json, their_name, whole
+from sheetgpt.convert import pickled, tokens
+from sheetgpt.convert.checkpoint import (
+    Checkpoint,
+    Stored,
+    Tensor,
+    TensorCheckpoint,
+    gather,
+    origin_of,
+    read_json,
+    whole,
+)
+from sheetgpt.convert.names import HUGGINGFACE, their_names
+from sheetgpt.convert.peek import names_in_zip
 from sheetgpt.errors import ConvertError
 from sheetgpt.models.config import Config
 
 CONFIG, SAFETENSORS, PICKLED = "config.json", "model.safetensors", "pytorch_model.bin"
 INDEX = ".index.json"  # behind the name of a model in several files
-BLOCK = "h.{}."
+MODEL_TYPE = "gpt2"
 BUFFERS = (".attn.bias", ".attn.masked_bias")  # the causal mask that older versions stored
 DEFAULTS = {"n_layer": 12, "n_head": 12, "n_embd": 768, "n_positions": 1024, "vocab_size": 50257}
 # setting -> (the values that GPT-2 has, the first being the default; why another one can't be converted)
-SETTINGS = {
+SETTINGS: dict[str, tuple[tuple[Any, ...], str]] = {
     "activation_function": (("gelu_new", "gelu_pytorch_tanh", "gelu_fast"), "sheetgpt computes gelu_new"),
     "scale_attn_weights": ((True,), "GPT-2 divides attention scores by the root of the head size"),
     "scale_attn_by_inverse_layer_idx": ((False,), "GPT-2 scales attention the same in every layer"),
@@ -31,6 +43,19 @@ SETTINGS = {
 }
 
 
+def recognises(path: Path) -> bool:
+    """Is it such a folder, or a file of one?"""
+    if path.is_dir():
+        return (path / CONFIG).is_file()
+    if pickled.recognises(path):
+        return path.name == PICKLED and path.with_name(CONFIG).is_file()
+    return path.suffix == ".safetensors" and names_in_zip(path) is None
+
+
+def open_path(path: Path, _n_head: int | None = None) -> Checkpoint:
+    return open_folder(path if path.is_dir() else path.parent)
+
+
 def open_folder(folder: Path) -> Checkpoint:
     """Raises ConvertError naming the setting, file or tensor that is not GPT-2's."""
     settings = read_json(folder / CONFIG)
@@ -38,32 +63,32 @@ def open_folder(folder: Path) -> Checkpoint:
     tensors, files = tensors_in(folder)
     kept = {without_prefix(name): tensor for name, tensor in tensors.items() if not name.endswith(BUFFERS)}
     remarks: list[str] = []
-    return Checkpoint(
-        config,
-        gather(folder, config, kept, lambda name: their_name(name, 0, BLOCK)),
-        origin_of(folder / CONFIG, *files, *tokens.files_in(folder)),
-        tokens.read_folder(folder, config.n_vocab, remarks),
-        remarks,
+    return TensorCheckpoint(
+        config=config,
+        matrices=gather(folder, config, kept, their_names(HUGGINGFACE, config.n_layer)),
+        origin=origin_of(folder / CONFIG, *files, *tokens.files_in(folder)),
+        write_tables=tokens.read_folder(folder, config.n_vocab, remarks),
+        remarks=remarks,
     )
 
 
-def config_of(settings: Mapping, file: Path) -> Config:
+def config_of(settings: Mapping[str, Any], file: Path) -> Config:
     """The constants; refuses what is not GPT-2, naming the setting."""
     kind = settings.get("model_type")
-    if kind != "gpt2":
-        raise ConvertError(f"{file}: model_type is {kind!r}; only 'gpt2' can be converted")
+    if kind != MODEL_TYPE:
+        raise ConvertError(f"model_type is {kind!r}; only {MODEL_TYPE!r} can be converted", where=f"{file}:")
     for name, (values, why) in SETTINGS.items():
         if name in settings and settings[name] not in values:
-            raise ConvertError(f"{file}: {name} is {settings[name]!r}, and {why}: this model would run differently")
+            what = f"{name} is {settings[name]!r}, and {why}"
+            raise ConvertError(what, where=f"{file}:", remedy="this model would run differently")
     given = DEFAULTS | {"n_positions": settings.get("n_ctx", DEFAULTS["n_positions"])} | dict(settings)
     numbers = {name: whole(given, name, None, file) for name in DEFAULTS}
     if given.get("n_inner") not in (None, 4 * numbers["n_embd"]):
-        raise ConvertError(
-            f"{file}: n_inner is {given['n_inner']!r}, and GPT-2 has 4 n_embd = {4 * numbers['n_embd']}: "
-            "this model would run differently"
-        )
+        what = f"n_inner is {given['n_inner']!r}, and GPT-2 has 4 n_embd = {4 * numbers['n_embd']}"
+        raise ConvertError(what, where=f"{file}:", remedy="this model would run differently")
     if numbers["n_embd"] % numbers["n_head"]:
-        raise ConvertError(f"{file}: n_embd {numbers['n_embd']} is no multiple of n_head {numbers['n_head']}")
+        what = f"n_embd {numbers['n_embd']} is no multiple of n_head {numbers['n_head']}"
+        raise ConvertError(what, where=f"{file}:")
     return Config(
         n_layer=numbers["n_layer"],
         n_head=numbers["n_head"],
@@ -79,15 +104,14 @@ def without_prefix(name: str) -> str:
 
 def tensors_in(folder: Path) -> tuple[dict[str, Tensor], list[Path]]:
     """(name -> tensor, the files that hold them), safetensors before pickled ones."""
-    from sheetgpt.convert.pickled import read_tensors
-
-    for name, read in ((SAFETENSORS, read_safetensors), (PICKLED, read_tensors)):
+    for name, read in ((SAFETENSORS, read_safetensors), (PICKLED, pickled.read_tensors)):
         if (folder / name).is_file():
             return read(folder / name), [folder / name]
         if (folder / (name + INDEX)).is_file():
             files = shards(folder / (name + INDEX))
             return {key: tensor for file in files for key, tensor in read(file).items()}, files
-    raise ConvertError(f"{folder} has neither {SAFETENSORS} nor {PICKLED}: get the model again")
+    what = f"has neither {SAFETENSORS} nor {PICKLED}"
+    raise ConvertError(what, where=folder, remedy="get the model again")
 
 
 def shards(index: Path) -> list[Path]:
@@ -95,14 +119,13 @@ def shards(index: Path) -> list[Path]:
     weight_map = read_json(index).get("weight_map")
     names = sorted({str(name) for name in weight_map.values()}) if isinstance(weight_map, dict) else []
     if not names:
-        raise ConvertError(f"{index} names no files: get it again")
+        raise ConvertError("names no files", where=index, remedy="get it again")
     for name in names:
         if Path(name).name != name or name in (".", ".."):
-            raise ConvertError(
-                f"{index} names {name!r}, a file outside its folder: get the model from a source you trust"
-            )
+            what = f"names {name!r}, a file outside its folder"
+            raise ConvertError(what, where=index, remedy="get the model from a source you trust")
         if not (index.parent / name).is_file():
-            raise ConvertError(f"{index.parent / name} is missing: get the model again")
+            raise ConvertError("is missing", where=index.parent / name, remedy="get the model again")
     return [index.parent / name for name in names]
 
 
@@ -117,7 +140,7 @@ def read_safetensors(file: Path) -> dict[str, Tensor]:
             length = int.from_bytes(opened.read(8), "little")
             header = json.loads(opened.read(length))
     except (SafetensorError, ValueError) as error:
-        raise ConvertError(f"{file} is torn or no safetensors file ({error}): get it again") from None
+        raise ConvertError(f"is torn or no safetensors file ({error})", where=file, remedy="get it again") from None
     return {
         name: Stored(file, 8 + length + about["data_offsets"][0], about["dtype"], tuple(about["shape"]))
         for name, about in header.items()

@@ -9,13 +9,17 @@ import math
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sheetgpt.convert import tokens
-from sheetgpt.convert.checkpoint import Checkpoint, gather, origin_of
+from sheetgpt.convert.checkpoint import Checkpoint, TensorCheckpoint, gather, origin_of
+from sheetgpt.convert.names import our_names
+from sheetgpt.convert.peek import names_in_zip
 from sheetgpt.errors import ConvertError
 from sheetgpt.models.config import REFERENCE_HEAD_SIZE, Config
+from sheetgpt.models.kinds import known_names
 from sheetgpt.weights.folder import WPE, WTE
 
 ENDING = ".npy"
@@ -36,11 +40,16 @@ class Member:
             with zipfile.ZipFile(self.file) as archive, archive.open(self.name) as opened:
                 numbers = np.lib.format.read_array(opened, allow_pickle=False)
         except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
-            raise ConvertError(f"{self.file} is damaged at {self.name} ({error}): get it again") from None
+            what = f"is damaged at {self.name} ({error})"
+            raise ConvertError(what, where=self.file, remedy="get it again") from None
         return numbers.astype(np.float32) if numbers.dtype == np.float16 else numbers
 
 
-def open_file(file: Path, n_head: int | None) -> Checkpoint:
+def recognises(path: Path) -> bool:
+    return path.is_file() and names_in_zip(path) is not None
+
+
+def open_path(file: Path, n_head: int | None) -> Checkpoint:
     """Raises ConvertError naming the array that is missing, misshapen or no numbers."""
     try:
         with zipfile.ZipFile(file) as archive:
@@ -48,17 +57,17 @@ def open_file(file: Path, n_head: int | None) -> Checkpoint:
                 entry.filename.removesuffix(ENDING): member(archive, entry, file) for entry in archive.infolist()
             }
     except zipfile.BadZipFile as error:
-        raise ConvertError(f"{file} is torn ({error}): get it again") from None
+        raise ConvertError(f"is torn ({error})", where=file, remedy="get it again") from None
     constants = {name: array for name, array in members.items() if name in Config.__dataclass_fields__}
     matrices = {name: array for name, array in members.items() if name not in constants}
     config = config_of(file, {name: array.read().tolist() for name, array in constants.items()}, matrices, n_head)
     remarks: list[str] = []
-    return Checkpoint(
-        config,
-        gather(file, config, matrices, lambda name: name),
-        origin_of(file, *tokens.files_in(file.parent)),
-        tokens.read_folder(file.parent, config.n_vocab, remarks),
-        remarks,
+    return TensorCheckpoint(
+        config=config,
+        matrices=gather(file, config, matrices, our_names(config)),
+        origin=origin_of(file, *tokens.files_in(file.parent)),
+        write_tables=tokens.read_folder(file.parent, config.n_vocab, remarks),
+        remarks=remarks,
     )
 
 
@@ -70,23 +79,30 @@ def member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, file: Path) -> Memb
             shape, _, dtype = READERS[version](opened)
             header = opened.tell()
     except (zipfile.BadZipFile, ValueError, KeyError, NotImplementedError, EOFError, RuntimeError) as error:
-        raise ConvertError(f"{file}: {entry.filename} is no array of numbers ({error}): write it again") from None
+        what = f"{entry.filename} is no array of numbers ({error})"
+        raise ConvertError(what, where=f"{file}:", remedy="write it again") from None
     if math.prod(shape) * dtype.itemsize + header != entry.file_size:
-        raise ConvertError(f"{file}: {entry.filename} is torn, or its header says an absurd shape: get it again")
+        what = f"{entry.filename} is torn, or its header says an absurd shape"
+        raise ConvertError(what, where=f"{file}:", remedy="get it again")
     if dtype.name not in FLOATS and not (dtype.kind in "iuU" and shape == ()):
-        raise ConvertError(f"{file}: {entry.filename} holds {dtype.name}, not {', '.join(FLOATS)}: write it again")
+        what = f"{entry.filename} holds {dtype.name}, not {', '.join(FLOATS)}"
+        raise ConvertError(what, where=f"{file}:", remedy="write it again")
     return Member(file, entry.filename, shape)
 
 
-def config_of(file: Path, constants: dict, matrices: dict[str, Member], n_head: int | None) -> Config:
+def config_of(file: Path, constants: dict[str, Any], matrices: dict[str, Member], n_head: int | None) -> Config:
     for name in (WTE, WPE):
-        if constants.get("position", "learned") == "learned" and len(getattr(matrices.get(name), "shape", ())) != 2:
-            raise ConvertError(f"{file} lacks the matrix {name}: an npz holds a model's matrices by our names")
+        shape = matrices[name].shape if name in matrices else ()
+        if constants.get("position", "learned") == "learned" and len(shape) != 2:
+            remedy = "an npz holds a model's matrices by our names"
+            raise ConvertError(f"has no matrix {name}", where=file, remedy=remedy)
     n_vocab, n_embd = matrices[WTE].shape
     heads = n_head or constants.get("n_head") or n_embd // REFERENCE_HEAD_SIZE
     if not heads or n_embd % heads or (heads * REFERENCE_HEAD_SIZE != n_embd and not (n_head or "n_head" in constants)):
-        raise ConvertError(f"{file} does not tell how many heads its n_embd of {n_embd} is split into: give --n-head N")
-    blocks = {name.split("_")[1] for name in matrices if name.startswith("model_h")}
-    told = {"n_layer": len(blocks), "n_embd": n_embd, "n_vocab": n_vocab}
-    told["n_ctx"] = matrices[WPE].shape[0] if WPE in matrices else constants.get("n_ctx", 0)
-    return Config(**(told | constants | {"n_head": heads}))
+        what = f"does not tell how many heads its n_embd of {n_embd} is split into"
+        raise ConvertError(what, where=file, remedy="give --n-head N")
+    known = known_names(matrices).weights
+    blocks = {known[name].block for name in matrices if name in known} - {None}
+    inferred = {"n_layer": len(blocks), "n_embd": n_embd, "n_vocab": n_vocab}
+    inferred["n_ctx"] = matrices[WPE].shape[0] if WPE in matrices else constants.get("n_ctx", 0)
+    return Config(**(inferred | constants | {"n_head": heads}))

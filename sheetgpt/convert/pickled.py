@@ -1,8 +1,8 @@
 """PyTorch's pickled files (the zip format and the one before), read without PyTorch and without running anything.
 
 A pickle is a program that may call any function by name. Here only names that build tensors and plain data are known,
-and each stands for code of this module; any other name is refused before anything happens. What the tensors mean is the
-business of `torch_checkpoint` and `huggingface`.
+and each stands for code of this module; any other name is refused before anything happens. What the tensors mean
+belongs in `torch_checkpoint` and `huggingface`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
 from sheetgpt.convert.checkpoint import STORED_AS, Tensor, read_numbers
+from sheetgpt.convert.peek import begins_with, names_in_zip
 from sheetgpt.errors import ConvertError
 
 STORAGES = {"DoubleStorage": "F64", "FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16"}
@@ -35,15 +36,16 @@ ITEM_BYTES = {kind: np.dtype(dtype).itemsize for kind, dtype in STORED_AS.items(
 RECORDS = ("GPTConfig", "CfgNode", "Namespace")  # classes of settings; only their attributes are taken
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_START = pickle.PROTO + b"\x02" + pickle.LONG1 + b"\x0a" + LEGACY_MAGIC.to_bytes(10, "little")
+MAIN = "data.pkl"  # in the zip format
 LEGACY_PICKLES = 5  # magic number, version, system, the object, the storages' keys
 LONGEST_PICKLE = 1 << 28
 LOCAL_HEADER = struct.Struct("<4s22xHH")  # of a file in a zip: signature, lengths of name and extra field
 
 
-class Record:
+class Attributes:
     """A settings object: its attributes and nothing of its class."""
 
-    def __init__(self, *_args, **attributes):
+    def __init__(self, *_args: object, **attributes: object):
         self.__dict__.update(attributes)
 
 
@@ -71,15 +73,19 @@ class Strided:
         storage = self.storage
         last = sum((size - 1) * step for size, step in zip(self.shape, self.strides, strict=True))
         if not storage.kind:
-            raise ConvertError(f"{storage.file} holds whole numbers where weights should be: get the model again")
+            what = "holds whole numbers where weights should be"
+            raise ConvertError(what, where=storage.file, remedy="get the model again")
         if storage.file is None or self.start + last >= storage.count:
-            raise ConvertError(f"{storage.file or 'the checkpoint'} is damaged: a tensor lies outside its storage")
+            where = storage.file or "the checkpoint"
+            raise ConvertError("is damaged", where=where, remedy="a tensor lies outside its storage")
         numbers = read_numbers(storage.file, storage.offset + self.start * storage.item_bytes, storage.kind, last + 1)
         steps = [step * numbers.itemsize for step in self.strides]
         return np.ascontiguousarray(np.lib.stride_tricks.as_strided(numbers, self.shape, steps))
 
 
-def rebuild_tensor(storage: Storage, start: int, shape: tuple, strides: tuple, *_rest) -> Strided:
+def rebuild_tensor(
+    storage: Storage, start: int, shape: tuple[int, ...], strides: tuple[int, ...], *_rest: object
+) -> Strided:
     """Stands for torch._utils._rebuild_tensor_v2. Only what can be a part of the storage is accepted."""
     numbers = [start, *shape, *strides]
     fine = isinstance(storage, Storage) and len(shape) == len(strides)
@@ -88,18 +94,18 @@ def rebuild_tensor(storage: Storage, start: int, shape: tuple, strides: tuple, *
     return Strided(storage, start, tuple(shape), tuple(strides))
 
 
-def rebuild_parameter(tensor: Strided, *_rest) -> Strided:
+def rebuild_parameter(tensor: Strided, *_rest: object) -> Strided:
     """Stands for torch._utils._rebuild_parameter."""
     return tensor
 
 
-KNOWN = {
+KNOWN: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("torch._utils", "_rebuild_tensor"): rebuild_tensor,
     ("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor,
     ("torch._utils", "_rebuild_parameter"): rebuild_parameter,
     ("torch", "Size"): tuple,
-    ("torch", "device"): Record,
+    ("torch", "device"): Attributes,
 }
 
 
@@ -108,38 +114,43 @@ class Reader(pickle._Unpickler):  # noqa: SLF001 - the C reader reserves as much
 
     def __init__(self, data: BinaryIO, file: Path):
         super().__init__(data)
-        self.file, self.storages = file, {}
+        self.file = file
+        self.storages: dict[str, Storage] = {}
 
-    def load_build(self):
+    def load_build(self) -> None:
         """Attributes are set on plain data only: a tensor stays as it was checked."""
-        if not isinstance(self.stack[-2], Record | OrderedDict):
+        if not isinstance(self.stack[-2], Attributes | OrderedDict):  # type: ignore[attr-defined]
             raise ConvertError("it changes an object that is no plain data")
-        super().load_build()
+        super().load_build()  # type: ignore[misc]
 
-    dispatch = pickle._Unpickler.dispatch | {pickle.BUILD[0]: load_build}  # noqa: SLF001 - the same class
+    dispatch: ClassVar[dict[int, Any]] = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}  # noqa: SLF001
 
-    def find_class(self, module: str, name: str):
+    def find_class(self, module: str, name: str) -> Any:
         if (module, name) in KNOWN:
             return KNOWN[module, name]
         if module == "torch" and (name in STORAGES or name in OTHER_STORAGES):
             return name
         if name in RECORDS:
-            return Record
-        raise ConvertError(
-            f"{self.file} asks to run {module}.{name}, no part of a model's weights: nothing was run; "
-            "get the model as safetensors, from a source you trust"
-        )
+            return Attributes
+        what = f"asks to run {module}.{name}, no part of a model's weights"
+        remedy = "nothing was run; get the model as safetensors, from a source you trust"
+        raise ConvertError(what, where=self.file, remedy=remedy)
 
-    def persistent_load(self, key):
+    def persistent_load(self, key: object) -> Storage:
         """A storage: ("storage", type, key, place, count)."""
         if not (isinstance(key, tuple) and len(key) in (5, 6) and key[0] == "storage" and key[5:] in ((), (None,))):
-            raise ConvertError(f"{self.file} is damaged or too old a PyTorch file: save it again with a newer PyTorch")
+            what = "is damaged or too old a PyTorch file"
+            raise ConvertError(what, where=self.file, remedy="save it again with a newer PyTorch")
         _, kind, name, _, count = key[:5]
         item_bytes = ITEM_BYTES[STORAGES[kind]] if kind in STORAGES else OTHER_STORAGES[kind]
         return self.storages.setdefault(name, Storage(STORAGES.get(kind, ""), count, item_bytes))
 
 
-def load(file: Path):
+def recognises(file: Path) -> bool:
+    return begins_with(file, LEGACY_START) or MAIN in (names_in_zip(file) or ())
+
+
+def load(file: Path) -> Any:
     """The object in a PyTorch file, its tensors unread. Raises ConvertError."""
     with file.open("rb") as opened:
         try:
@@ -149,10 +160,13 @@ def load(file: Path):
             if opened.read(len(LEGACY_START)) == LEGACY_START:
                 return _load_legacy(file, opened)
         except ConvertError as error:
-            raise error if str(file) in str(error) else ConvertError(f"{file}: {error}: get it again") from None
+            if error.where:
+                raise
+            raise ConvertError(error.what, where=f"{file}:", remedy="get it again") from None
         except RECOVERABLE as error:
-            raise ConvertError(f"{file} is torn or damaged ({type(error).__name__}): get it again") from None
-    raise ConvertError(f"{file} is no PyTorch file: get it again")
+            what = f"is torn or damaged ({type(error).__name__})"
+            raise ConvertError(what, where=file, remedy="get it again") from None
+    raise ConvertError("is no PyTorch file", where=file, remedy="get it again")
 
 
 # whatever a damaged pickle makes the reader stumble over
@@ -166,14 +180,14 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     """The tensors of a file that holds a state dict."""
     state = load(file)
     if not isinstance(state, Mapping) or not all(isinstance(value, Strided) for value in state.values()):
-        raise ConvertError(f"{file} holds other things than tensors by name: get the model again")
+        raise ConvertError("holds other things than tensors by name", where=file, remedy="get the model again")
     return dict(state)
 
 
-def _load_zip(file: Path, opened: BinaryIO):
+def _load_zip(file: Path, opened: BinaryIO) -> Any:
     with zipfile.ZipFile(opened) as archive:
         entries = {entry.filename.partition("/")[2]: entry for entry in archive.infolist()}
-        main = entries.get("data.pkl")
+        main = entries.get(MAIN)
         if main is None:
             raise ConvertError("it holds no data.pkl, so it is no PyTorch file")
         # torch stores without compressing; a compressed file could grow without end
@@ -197,10 +211,10 @@ def _load_zip(file: Path, opened: BinaryIO):
     return loaded
 
 
-def _load_legacy(file: Path, opened: BinaryIO):
+def _load_legacy(file: Path, opened: BinaryIO) -> Any:
     opened.seek(0)
-    storages: dict = {}
-    parts = []
+    storages: dict[str, Storage] = {}
+    parts: list[Any] = []
     for _ in range(LEGACY_PICKLES):
         reader = Reader(opened, file)
         reader.storages = storages

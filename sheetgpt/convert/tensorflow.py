@@ -1,8 +1,8 @@
 """OpenAI's own download: a TensorFlow checkpoint (`model.ckpt.index`, `.data-*`) and `hparams.json`; no TensorFlow.
 
 The index is a sorted table as LevelDB writes it: blocks of keys and values, some behind others' prefixes, and a footer
-that tells where the block of blocks lies. A value is a protocol buffer that tells a tensor's type, shape, shard, place
-and size. Names are ours with slashes. See tensorflow/core/util/tensor_bundle and table_format.txt for the layout.
+that says where the block of blocks lies. A value is a protocol buffer that holds a tensor's type, shape, shard, place
+and size. See tensorflow/core/util/tensor_bundle and table_format.txt for the layout.
 """
 
 from __future__ import annotations
@@ -11,11 +11,23 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sheetgpt.convert import tokens
-from sheetgpt.convert.checkpoint import STORED_AS, Checkpoint, Stored, gather, origin_of, read_json, whole
+from sheetgpt.convert.checkpoint import (
+    STORED_AS,
+    Checkpoint,
+    Stored,
+    TensorCheckpoint,
+    gather,
+    origin_of,
+    read_json,
+    whole,
+)
+from sheetgpt.convert.names import OPENAI, their_names
+from sheetgpt.convert.peek import names_in_zip
 from sheetgpt.errors import ConvertError
 from sheetgpt.models.config import Config
 
@@ -26,9 +38,15 @@ PLAIN, SNAPPY = 0, 1
 LONGEST_INDEX = 1 << 26
 TYPES = {1: "F32", 2: "F64", 14: "BF16", 19: "F16"}  # DataType in types.proto
 OTHER_TENSORS = re.compile(r"global_step|.*/Adam(_1)?|beta[12]_power")  # what training keeps beside the weights
-OUR_PARTS = re.compile(r"model_(?:(h\d+)_)?(?:(ln_\w|attn|mlp)_)?(?:(c_\w+?)_)?(\w+)")
+Message = dict[int, list[Any]]  # of a protocol buffer: field -> its values, whole numbers or bytes
 CONSTANTS = ("n_layer", "n_head", "n_embd", "n_ctx", "n_vocab")
 CRC32C_POLYNOMIAL, CRC32C_MASK = 0x82F63B78, 0xA282EAD8
+
+
+def recognises(path: Path) -> bool:
+    if path.is_dir():
+        return index_in(path) is not None
+    return path.suffix == INDEX and names_in_zip(path) is None
 
 
 def index_in(folder: Path) -> Path | None:
@@ -37,51 +55,45 @@ def index_in(folder: Path) -> Path | None:
     return max(steps, key=steps.__getitem__, default=None)
 
 
-def open_index(index: Path) -> Checkpoint:
+def open_path(path: Path, _n_head: int | None = None) -> Checkpoint:
     """Raises ConvertError naming what is torn, missing or not GPT-2's."""
+    index = (index_in(path) if path.is_dir() else None) or path
     settings_file = index.with_name(HPARAMS)
     if not settings_file.is_file():
-        raise ConvertError(f"{settings_file} is missing: it tells the model's constants; get the whole download again")
+        remedy = "it tells the model's constants; get the whole download again"
+        raise ConvertError("is missing", where=settings_file, remedy=remedy)
     settings = read_json(settings_file)
-    config = Config(**{name: whole(settings, name, None, settings_file) for name in CONSTANTS})
+    constants: dict[str, Any] = {name: whole(settings, name, None, settings_file) for name in CONSTANTS}
+    config = Config(**constants)
     tensors = {name: tensor for name, tensor in read_bundle(index).items() if not OTHER_TENSORS.fullmatch(name)}
     shards = sorted({tensor.file for tensor in tensors.values()})
     remarks: list[str] = []
-    return Checkpoint(
-        config,
-        gather(index, config, tensors, their_name),
-        origin_of(index, settings_file, *shards, *tokens.files_in(index.parent)),
-        tokens.read_folder(index.parent, config.n_vocab, remarks),
-        remarks,
+    return TensorCheckpoint(
+        config=config,
+        matrices=gather(index, config, tensors, their_names(OPENAI, config.n_layer)),
+        origin=origin_of(index, settings_file, *shards, *tokens.files_in(index.parent)),
+        write_tables=tokens.read_folder(index.parent, config.n_vocab, remarks),
+        remarks=remarks,
     )
-
-
-def their_name(name: str) -> str:
-    """Our name as OpenAI wrote it.
-
-    >>> their_name("model_h3_attn_c_attn_w"), their_name("model_ln_f_b"), their_name("model_wte")
-    ('model/h3/attn/c_attn/w', 'model/ln_f/b', 'model/wte')
-    """
-    return "/".join(["model", *filter(None, OUR_PARTS.fullmatch(name).groups())])
 
 
 def read_bundle(index: Path) -> dict[str, Stored]:
     """Where each tensor of a checkpoint lies."""
     if index.stat().st_size > LONGEST_INDEX:
-        raise ConvertError(f"{index} is absurdly large for an index: get it again")
+        raise ConvertError("is absurdly large for an index", where=index, remedy="get it again")
     try:
         entries = dict(read_table(index.read_bytes()))
         header = read_message(entries.pop(b""))  # BundleHeaderProto: 1 number of shards, 2 endianness
         shards, big_endian = header.get(1, [0])[0], header.get(2, [0])[0]
         tensors = {key.decode(): read_entry(index, read_message(value), shards) for key, value in entries.items()}
     except (ValueError, IndexError, KeyError, TypeError) as error:
-        raise ConvertError(f"{index} is torn or no TensorFlow index ({error}): get it again") from None
+        raise ConvertError(f"is torn or no TensorFlow index ({error})", where=index, remedy="get it again") from None
     if big_endian:
-        raise ConvertError(f"{index}: its numbers are big-endian; save it on another machine")
+        raise ConvertError("its numbers are big-endian; save it on another machine", where=f"{index}:")
     return tensors
 
 
-def read_entry(index: Path, entry: dict, shards: int) -> Stored:
+def read_entry(index: Path, entry: Message, shards: int) -> Stored:
     """BundleEntryProto: 1 type, 2 shape, 3 shard, 4 offset, 5 size, 7 slices."""
     kind = TYPES.get(entry.get(1, [0])[0], f"number {entry.get(1, [0])[0]} in TensorFlow's list")
     dimensions = read_message(entry.get(2, [b""])[0]).get(2, [])
@@ -91,9 +103,9 @@ def read_entry(index: Path, entry: dict, shards: int) -> Stored:
         raise ValueError("a tensor lies in no shard, or in slices")
     file = index.with_name(f"{index.name.removesuffix(INDEX)}.data-{shard:05}-of-{shards:05}")
     if not file.is_file():
-        raise ConvertError(f"{file} is missing: get the whole download again")
+        raise ConvertError("is missing", where=file, remedy="get the whole download again")
     if offset + size > file.stat().st_size:
-        raise ConvertError(f"{file} is torn: it ends before its tensors do; get it again")
+        raise ConvertError("is torn", where=file, remedy="it ends before its tensors do; get it again")
     if kind in STORED_AS and math.prod(shape) * np.dtype(STORED_AS[kind]).itemsize != size:
         raise ValueError("a tensor's shape does not fit its size")
     return Stored(file, offset, kind, shape)
@@ -154,10 +166,11 @@ def read_varint(data: bytes, place: int) -> tuple[int, int]:
     raise ValueError("a number is too long")
 
 
-def read_message(data: bytes) -> dict[int, list]:
-    """A protocol buffer: field -> its values, whole numbers or bytes."""
-    fields: dict[int, list] = {}
+def read_message(data: bytes) -> Message:
+    """A protocol buffer."""
+    fields: Message = {}
     place = 0
+    value: int | bytes
     while place < len(data):
         tag, place = read_varint(data, place)
         wire = tag & 7
@@ -165,10 +178,9 @@ def read_message(data: bytes) -> dict[int, list]:
             value, place = read_varint(data, place)
         elif wire in (1, 2, 5):
             length, place = read_varint(data, place) if wire == 2 else ((8 if wire == 1 else 4), place)
-            value = data[place : place + length]
-            if len(value) != length:
+            if place + length > len(data):
                 raise ValueError("a message is cut off")
-            place += length
+            value, place = data[place : place + length], place + length
         else:
             raise ValueError("a message has an unknown type of field")
         fields.setdefault(tag >> 3, []).append(value)

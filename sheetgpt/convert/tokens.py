@@ -1,7 +1,7 @@
 """GPT-2's token files in other projects' forms -> our merges and tokens.
 
 Here: `vocab.json` with `merges.txt`, `tokenizer.json`, OpenAI's `encoder.json` with `vocab.bpe`, GGUF's lists. Our own
-two CSV files are `bpe`'s business.
+two CSV files belong in `bpe.tables`.
 """
 
 from __future__ import annotations
@@ -33,24 +33,20 @@ def read_folder(folder: Path, n_vocab: int, remarks: list[str]) -> Write | None:
     if not files:
         remarks.append("no token files: the model runs by --token-ids")
         return None
-    if len(files) == 2:
-        merges, ids = read_merges(files[1]), read_json(files[0])
-    else:
-        found = read_single(files[0])
-        if found is None:
-            remarks.append(f"{SINGLE_FILE} is no byte-level BPE as GPT-2's: the model runs by --token-ids")
-            return None
-        merges, ids = found
+    found = (read_merges(files[1]), read_json(files[0])) if len(files) == 2 else read_single(files[0])
+    if found is None:
+        remarks.append(f"{SINGLE_FILE} is no byte-level BPE as GPT-2's: the model runs by --token-ids")
+        return None
+    merges, ids = found
     return tables(files[0], merges, tokens_by_id(files[0], ids), n_vocab, remarks)
 
 
 def tables(file: Path, merges: Iterable[tuple[str, str]], tokens: list[str], n_vocab: int, remarks: list[str]) -> Write:
     """What writes the table in our spelling, when it fits the model's size."""
     if len(tokens) > n_vocab:
-        raise ConvertError(
-            f"{file} has {len(tokens):,} tokens, the model {n_vocab:,}: the files belong to different models; "
-            "get both again, or give --no-tokenizer"
-        )
+        what = f"has {len(tokens):,} tokens, the model {n_vocab:,}"
+        remedy = "the files belong to different models; get both again, or give --no-tokenizer"
+        raise ConvertError(what, where=file, remedy=remedy)
     if len(tokens) < n_vocab:
         remarks.append(f"{n_vocab - len(tokens):,} of {n_vocab:,} ids have no token in {file.name}: padding")
     ours = [(spelled(left), spelled(right)) for left, right in merges]
@@ -67,7 +63,7 @@ def read_merges(file: Path) -> list[tuple[str, str]]:
     try:
         lines = file.read_text(encoding="utf-8").split("\n")
     except UnicodeDecodeError:
-        raise ConvertError(f"{file} is not UTF-8: get it again") from None
+        raise ConvertError("is not UTF-8", where=file, remedy="get it again") from None
     merges = []
     for number, line in enumerate(lines, start=1):
         if (number == 1 and line.startswith("#version")) or not line.strip("\r"):
@@ -76,9 +72,10 @@ def read_merges(file: Path) -> list[tuple[str, str]]:
     return merges
 
 
-def pair(file: Path, number: int, cells) -> tuple[str, str]:
+def pair(file: Path, number: int, cells: object) -> tuple[str, str]:
     if not (isinstance(cells, list) and len(cells) == 2 and all(isinstance(cell, str) and cell for cell in cells)):
-        raise ConvertError(f"{file}, merge {number}: expected two tokens, found {cells!r}: get the file again")
+        what = f"expected two tokens, found {cells!r}"
+        raise ConvertError(what, where=f"{file}, merge {number}:", remedy="get the file again")
     return cells[0], cells[1]
 
 
@@ -94,7 +91,7 @@ def read_single(file: Path) -> tuple[list[tuple[str, str]], Mapping[str, int]] |
         return None
     vocabulary, merges, added = model.get("vocab"), model.get("merges"), data.get("added_tokens") or []
     if not isinstance(vocabulary, dict) or not isinstance(merges, list) or not isinstance(added, list):
-        raise ConvertError(f"{file} has no vocabulary or merges: get it again")
+        raise ConvertError("has no vocabulary or merges", where=file, remedy="get it again")
     split = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
     ids = vocabulary | {token.get("content"): token.get("id") for token in added if isinstance(token, dict)}
     return [pair(file, number, cells) for number, cells in enumerate(split, start=1)], ids
@@ -102,11 +99,10 @@ def read_single(file: Path) -> tuple[list[tuple[str, str]], Mapping[str, int]] |
 
 def tokens_by_id(file: Path, ids: Mapping[str, int]) -> list[str]:
     """Token -> id as a list; every id from 0 must be there once."""
-    tokens: list[str | None] = [None] * len(ids)
+    tokens: dict[int, str] = {}
     for token, i in ids.items():
-        if not isinstance(token, str) or not isinstance(i, int) or not 0 <= i < len(ids) or tokens[i] is not None:
-            raise ConvertError(
-                f"{file}: the token {token!r} has the id {i!r}; ids must be 0 to {len(ids) - 1}, each once"
-            )
+        if not isinstance(token, str) or not isinstance(i, int) or not 0 <= i < len(ids) or i in tokens:
+            what = f"the token {token!r} has the id {i!r}; ids must be 0 to {len(ids) - 1}, each once"
+            raise ConvertError(what, where=f"{file}:")
         tokens[i] = token
-    return tokens
+    return [tokens[i] for i in range(len(ids))]

@@ -18,8 +18,9 @@ from sheetgpt.errors import DumpError
 from sheetgpt.models import heads
 from sheetgpt.models.sizes import Sizes
 from sheetgpt.ops import MASKED, MASKED_BELOW, masked_cells
-from sheetgpt.workbook.places import Area, cell
-from sheetgpt.workbook.reading.book import MAP_COLUMNS, Tab, Workbook, quoted
+from sheetgpt.workbook.grid import Area, cell, quoted
+from sheetgpt.workbook.reading.maps import COLUMNS
+from sheetgpt.workbook.reading.open import Tab, Workbook
 
 ANCHORS = 8  # numbers by which a stage is looked for
 EXACT = 1e-11  # relative to cell and stage: what doubles summed in another order, or saved in 15 digits, differ by
@@ -296,7 +297,7 @@ def best_fitting(places: Sequence[Location]) -> list[Location]:
 
 def map_rows(found: Mapping[str, Location | None]) -> list[list[object]]:
     """The map's rows with its header; what was not found is left out."""
-    header: list[object] = [*MAP_COLUMNS, "fit", "largest_difference", "cells_off"]
+    header: list[object] = [*COLUMNS, "fit", "largest_difference", "cells_off"]
     return [header] + [
         [name, p.area.tab, range_of(p.area), "yes" if p.transposed else "no", p.fit, p.largest, p.off]
         for name, p in found.items()

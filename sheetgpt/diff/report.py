@@ -17,7 +17,8 @@ from sheetgpt.diff.texts import at, extent, is_blank, same_text
 from sheetgpt.ops import masked_cells
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Numbers
-from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, MAX_COLUMNS, MAX_ROWS, MAX_TEXT, Area, cell
+from sheetgpt.workbook.grid import MAX_COLUMNS, MAX_ROWS, MAX_TEXT, Area, cell
+from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS
 
 OUT = {"bg_color": "#F8C9C0", "font_color": "#9B1C1C", "bold": True}
 READABLE, SMALL = {"num_format": "0.000000"}, {"num_format": "0.0E+00"}

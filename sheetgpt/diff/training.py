@@ -15,7 +15,7 @@ import numpy as np
 
 from sheetgpt.dump import read_manifest
 from sheetgpt.errors import DumpError
-from sheetgpt.workbook.places import Area
+from sheetgpt.workbook.grid import Area
 from sheetgpt.workbook.reading.names import defined_names
 
 MARK = "new_"  # every training step has matrices called so, and no run has
@@ -99,7 +99,7 @@ def _read_folder(folder: Path) -> dict[str, np.ndarray]:
 
 
 def _read_workbook(path: Path) -> dict[str, np.ndarray]:
-    from sheetgpt.workbook.reading.book import Workbook
+    from sheetgpt.workbook.reading.open import Workbook
 
     book, found = Workbook(path), {}
     for name, areas in book.names.items():

@@ -48,15 +48,15 @@ class Rows:
         self._memory: np.ndarray | None = None
 
     def append(self, rows: np.ndarray) -> np.ndarray:  # [new rows, ...] -> [all rows, ...], a view
-        end = self.length + len(rows)
-        if self._memory is None or end > len(self._memory):
+        end, memory = self.length + len(rows), self._memory
+        if memory is None or end > len(memory):
             larger = np.empty((max(FIRST_ROWS, 2 * end), *rows.shape[1:]), rows.dtype)
-            if self.length:
-                larger[: self.length] = self._memory[: self.length]
-            self._memory = larger
-        self._memory[self.length : end] = rows
+            if memory is not None:
+                larger[: self.length] = memory[: self.length]
+            memory = self._memory = larger
+        memory[self.length : end] = rows
         self.length = end
-        return self._memory[:end]
+        return memory[:end]
 
 
 class Decoder:
@@ -201,11 +201,11 @@ def _generate(
 
 def check(n: int, prompt_length: int, n_ctx: int) -> None:
     if n < 1:
-        raise PromptError(f"n is {n}: generate at least 1 token")
+        raise PromptError(f"n is {n}", remedy="generate at least 1 token")
     if prompt_length > n_ctx - 1:
         raise PromptError(
-            f"the prompt has {prompt_length} tokens and the model's context holds {n_ctx}: "
-            f"shorten it to {n_ctx - 1}, as a new token needs a place"
+            f"the prompt has {prompt_length} tokens and the model's context holds {n_ctx}",
+            remedy=f"shorten it to {n_ctx - 1}, as a new token needs a place",
         )
 
 

@@ -2,7 +2,7 @@
 
 All of it in float64 and in a fixed order: candidates by falling logit (of equals the smaller id first), sums from the
 first to the last. Random numbers are PCG64's, the upper 53 bits of each draw as a number from 0 up to 1, so a seed
-means the same on every machine. Where logits come from is `decode`'s business; `picks` writes files.
+means the same on every machine. Where logits come from belongs in `decode`, files in `record` and `workbook`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import isfinite
+from typing import Any
 
 import numpy as np
 
@@ -47,22 +48,31 @@ class Sampling:
     top_p: float | None = None  # of these, only the first whose probabilities reach p together
     seed: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not (isfinite(self.temperature) and self.temperature >= 0):
-            raise PromptError(f"temperature is {self.temperature}: give 0 (greedy) or more, such as 0.8")
+            raise PromptError(f"temperature is {self.temperature}", remedy="give 0 (greedy) or more, such as 0.8")
         if self.top_k is not None and self.top_k < 1:
-            raise PromptError(f"top-k is {self.top_k}: keep at least 1 candidate, or leave it out")
+            raise PromptError(f"top-k is {self.top_k}", remedy="keep at least 1 candidate, or leave it out")
         if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise PromptError(f"top-p is {self.top_p}: give more than 0 and at most 1, such as 0.9")
+            raise PromptError(f"top-p is {self.top_p}", remedy="give more than 0 and at most 1, such as 0.9")
         if self.seed is not None and (isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0):
-            raise PromptError(f"seed is {self.seed!r}: give a whole number, 0 or more")
+            raise PromptError(f"seed is {self.seed!r}", remedy="give a whole number, 0 or more")
 
     @classmethod
-    def of(cls, temperature=None, top_k=None, top_p=None, seed=None, *, greedy=False) -> Sampling:
+    def of(
+        cls,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        *,
+        greedy: bool = False,
+    ) -> Sampling:
         """Greedy where no option is given; with any, temperature 1 unless it is given, and a seed that can be told."""
         if greedy or all(option is None for option in (temperature, top_k, top_p, seed)):
             if temperature:
-                raise PromptError(f"greedy has no temperature, and temperature {temperature} is given: leave one out")
+                what = f"greedy has no temperature, and temperature {temperature} is given"
+                raise PromptError(what, remedy="leave one out")
             return cls(0.0, top_k, top_p, seed)
         if seed is None and temperature != 0:
             seed = secrets.randbits(SEED_BITS)
@@ -180,10 +190,10 @@ class PickTable:
     hidden_kept: int
     hidden_probability: float
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.ranks)
 
-    def rows(self, token: Callable[[int], str]) -> Iterator[list]:
+    def rows(self, token: Callable[[int], str]) -> Iterator[list[Any]]:
         shown = self.shown
         for row, rank in enumerate(self.ranks.tolist()):
             token_id, by_k = int(shown.ids[row]), shown.kept_by_top_k[row]
@@ -209,7 +219,7 @@ class PickTable:
         return f"{self.hidden:,} more candidates, {self.hidden_kept:,} of them kept, {chance}"
 
 
-def yes_no(flag) -> str:
+def yes_no(flag: bool | np.bool) -> str:
     return "yes" if flag else "no"
 
 
@@ -221,7 +231,7 @@ class Sampler:
         self._bits = None if sampling.greedy else np.random.PCG64(sampling.seed)
 
     def pick(self, logits: np.ndarray) -> Pick:  # [n_vocab]
-        if self.sampling.greedy:
+        if self._bits is None:
             return Pick(int(logits.argmax()), logits, self.sampling)
         random = (self._bits.random_raw() >> (64 - DRAW_BITS)) * 2.0**-DRAW_BITS
         table = candidates(logits, self.sampling)

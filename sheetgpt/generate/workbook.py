@@ -1,13 +1,14 @@
 """The workbook of a generation: an index with the prompt, the options and the new tokens, and a tab for each pick.
 
-What a pick's table holds is `sample`'s and `picks`' business; how cells look is `style`'s.
+What a pick's table holds belongs in `sample`, the record of all picks in `record`, how cells look in `workbook`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 from xlsxwriter.format import Format
 
@@ -15,7 +16,8 @@ from sheetgpt.generate.record import Record, pick_name, pick_title
 from sheetgpt.generate.sample import COLUMNS, PickTable
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
-from sheetgpt.workbook.places import INDEX, MAX_TEXT, column_letters
+from sheetgpt.workbook.grid import MAX_TEXT, column_letters
+from sheetgpt.workbook.places import INDEX
 
 MAX_TABS = 200  # picks with a tab of their own: a program that opens more of them gets slow
 CHANCE_BAR = {
@@ -103,7 +105,7 @@ def write_index(book: Book, record: Record, n_tabs: int) -> None:
 
 def index_facts(record: Record) -> list[tuple[str, object]]:
     sampling, config = record.sampling, record.model.config
-    facts = [
+    facts: list[tuple[str, object]] = [
         ("prompt", record.prompt if record.prompt is not None else ", ".join(map(str, record.prompt_ids))),
         ("text", record.text),
         ("ended", ENDS[record.end]),
@@ -148,7 +150,7 @@ def write_pick(book: Book, record: Record, number: int, table: PickTable) -> Non
         book.text(tab, row, 0, note, "words")
 
 
-def mark(book: Book, tab: str, first: int, last: int, name: str, text: str, look: dict) -> None:
+def mark(book: Book, tab: str, first: int, last: int, name: str, text: str, look: Mapping[str, Any]) -> None:
     """Rows of a pick's table that hold the text under a column look different."""
     letters = column_letters(COLUMNS.index(name))
     rule = {"type": "formula", "criteria": f'=${letters}{first + 1}="{text}"', "format": book.conditional(look)}
@@ -163,7 +165,7 @@ def write_head(book: Book, tab: str, row: int, names: Sequence[str], texts: tupl
         book.sheets[tab].write_string(row, column, name, format_like(book, "table head", align=align, **indent))
 
 
-def format_like(book: Book, name: str, **changes) -> Format:
+def format_like(book: Book, name: str, **changes: Any) -> Format:
     return book.workbook.add_format({**style.BASE, **style.FORMATS[name], **changes})
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 import csv
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from sheetgpt.errors import WeightsError
+from sheetgpt.files.text import separator_of
 
 REFERENCE_HEAD_SIZE = 64  # the reference workbook fixes it; its weight folder says nothing of heads
 TEXTS = ("position", "model")  # constants that are words, and have a default
@@ -20,7 +22,7 @@ MODELS = {  # from the plainest model; and the module that holds it
     "bigram": "sheetgpt.models.ladder",
     "mlp": "sheetgpt.models.ladder",
     "attention": "sheetgpt.models.ladder",
-    # "microgpt": "sheetgpt.models.microgpt",
+    "microgpt": "sheetgpt.models.microgpt",
     "gpt2": "sheetgpt.models.gpt2",
 }
 POSITIONS = ("learned", "sinusoidal", "rotary")
@@ -42,25 +44,23 @@ class Config:
     position: str = "learned"
     model: str = "gpt2"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("n_layer", "n_head", "n_embd", "n_ctx", "n_vocab"):
             if getattr(self, name) < 1:
-                raise WeightsError(f"{name} is {getattr(self, name)}; it must be at least 1: correct {CONSTANTS_FILE}")
+                what = f"{name} is {getattr(self, name)}; it must be at least 1"
+                raise WeightsError(what, remedy=f"correct {CONSTANTS_FILE}")
         if self.n_embd % self.n_head:
-            raise WeightsError(
-                f"n_embd {self.n_embd} is not a multiple of n_head {self.n_head}: correct n_head in {CONSTANTS_FILE}"
-            )
+            what = f"n_embd {self.n_embd} is not a multiple of n_head {self.n_head}"
+            raise WeightsError(what, remedy=f"correct n_head in {CONSTANTS_FILE}")
         if self.position not in POSITIONS:
-            raise WeightsError(
-                f"position {self.position!r} is none of {', '.join(POSITIONS)}: correct it in {CONSTANTS_FILE}"
-            )
-
+            what = f"position {self.position!r} is none of {', '.join(POSITIONS)}"
+            raise WeightsError(what, remedy=f"correct it in {CONSTANTS_FILE}")
         if self.model not in MODELS:
-            raise WeightsError(f"model {self.model!r} is none of {', '.join(MODELS)}: correct it in {CONSTANTS_FILE}")
+            what = f"model {self.model!r} is none of {', '.join(MODELS)}"
+            raise WeightsError(what, remedy=f"correct it in {CONSTANTS_FILE}")
         if self.position == "rotary" and self.head_size % 2:
-            raise WeightsError(
-                f"rotary positions turn pairs, and n_embd / n_head is {self.head_size}: choose an even head size"
-            )
+            what = f"rotary positions turn pairs, and n_embd / n_head is {self.head_size}"
+            raise WeightsError(what, remedy="choose an even head size")
 
     @property
     def head_size(self) -> int:
@@ -70,27 +70,29 @@ class Config:
     def read(cls, path: Path) -> Config:
         """The constants in a `constants.csv` (columns name, value). Raises WeightsError naming file and row."""
         known = {field.name: field for field in fields(cls)}
-        values: dict = {}
+        values: dict[str, Any] = {}
         text = path.read_text(encoding="utf-8-sig")
-        separator = ";" if ";" in text.partition("\n")[0] else ","
+        separator = separator_of(text.partition("\n")[0])
         for number, row in enumerate(csv.reader(text.splitlines(), delimiter=separator), start=1):
             cells = [cell.strip() for cell in row if cell.strip()]
             if not cells or cells[:2] == ["name", "value"]:
                 continue
+            where = f"{path}, row {number}:"
             if len(cells) != 2:
-                raise WeightsError(f"{path}, row {number}: expected a name and a value, found {row!r}")
+                raise WeightsError(f"expected a name and a value, found {row!r}", where=where)
             name, value = cells
             if name not in known:
-                raise WeightsError(f"{path}, row {number}: unknown constant {name!r}; known: {', '.join(known)}")
+                raise WeightsError(f"unknown constant {name!r}; known: {', '.join(known)}", where=where)
             if name in values:
-                raise WeightsError(f"{path}, row {number}: {name} is given twice; remove one")
+                raise WeightsError(f"{name} is given twice; remove one", where=where)
             try:
                 values[name] = value if name in TEXTS else int(value)
             except ValueError:
-                raise WeightsError(f"{path}, row {number}: {name} must be a whole number, not {value!r}") from None
+                raise WeightsError(f"{name} must be a whole number, not {value!r}", where=where) from None
         missing = [name for name in known if name not in values and name not in TEXTS]
         if missing:
-            raise WeightsError(f"{path} lacks {', '.join(missing)}: add a row `{missing[0]},VALUE`")
+            what = f"has no {', '.join(missing)}"
+            raise WeightsError(what, where=path, remedy=f"add a row `{missing[0]},VALUE`")
         return cls(**values)
 
     def rows(self) -> list[tuple[str, int | str]]:

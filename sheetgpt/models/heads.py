@@ -15,7 +15,7 @@ from sheetgpt.errors import StageError
 HEADS, REFERENCE = "heads", "reference"
 LAYOUTS = (HEADS, REFERENCE)  # in which dumps can be written
 
-Shape = tuple[int, ...]
+Shape = tuple[int, int]
 Turn = Callable[[np.ndarray], np.ndarray]
 
 
@@ -69,7 +69,7 @@ def readings(n_head: int, n_tokens: int, head_size: int) -> dict[Shape, Turn]:
 
 def writings(matrix: np.ndarray, n_head: int, head_size: int) -> list[np.ndarray]:
     """The matrix in every layout in which it may stand in a sheet, ours first."""
-    found = {matrix.shape: matrix}
+    found: dict[tuple[int, ...], np.ndarray] = {matrix.shape: matrix}
     if len(matrix) <= head_size:
         slots = padded(matrix, n_head, head_size)
         found.setdefault(slots.shape, slots)

@@ -6,7 +6,6 @@ Each is a list of steps and its weights. Stages and weights that a rung shares w
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,14 +15,15 @@ from sheetgpt import ops
 from sheetgpt.models import gpt2
 from sheetgpt.models.config import Config
 from sheetgpt.models.kinds import Defaults, Kind
-from sheetgpt.models.step import Axis, Part, Role, Step, Use, Weight
+from sheetgpt.models.step import Axis, Step, Use, Weight
 
 HIDDEN = 4  # times n_embd: the width of the mlp's hidden layer
 FIRST_DEVIATION = 0.2  # of weights before training: no layer norm makes up for small numbers
 SCORES = "model_logits"  # the weights of die and softmax
 CAME = "probability of the token that came"
 
-Rung = Callable[[Config, bool], list[Step]]  # (constants, predict after every token?) -> the steps between tokens and answer
+# (constants, predict after every token?) -> the steps between tokens and answer
+Rung = Callable[[Config, bool], list[Step]]
 
 
 def steps(rung: Rung, config: Config, *, untied: bool = False, every_row: bool = False) -> list[Step]:  # noqa: ARG001
@@ -50,9 +50,7 @@ def die(_config: Config, every_row: bool) -> list[Step]:
     scores = by_token("scores", "the die's weights", *spread_scores(every_row), every_row=every_row)
     words = "each of the plain weights divided by their sum"
     shares = by_token("probabilities", "probabilities", ops.Shares(), ("scores",), words, every_row=every_row)
-    if every_row:  # logits are of use where the die is rolled
-        return [scores, shares]
-    return [scores, shares, gpt2.logits(ops.Log(), ("probabilities",), "ln(probabilities)", every_row=False)]
+    return [scores, shares, gpt2.logits(ops.Log(), ("probabilities",), "ln(probabilities)", every_row=every_row)]
 
 
 def softmax(_config: Config, every_row: bool) -> list[Step]:
@@ -126,11 +124,11 @@ def mlp_weights(config: Config, *, untied: bool = False) -> dict[str, Weight]:  
 
 
 def attention_weights(config: Config, *, untied: bool = False) -> dict[str, Weight]:  # noqa: ARG001
-    d, place = config.n_embd, {"part": Part.BLOCK, "block": 0}
+    d = config.n_embd
     return {
         gpt2.WTE: gpt2.table(config.n_vocab, d, Axis.VOCABULARY),
         **gpt2.position_table(config),
-        **gpt2.linear("model_h0_attn_c_attn", d, 3 * d, **place),
+        **gpt2.linear("model_h0_attn_c_attn", d, 3 * d, **gpt2.in_block(0)),
     }
 
 
@@ -143,8 +141,9 @@ def first_share(weight: Weight, _config: Config, rng: np.random.Generator) -> np
 
 
 def with_penalties(op: ops.Op, words: str, made: Sequence[Step]) -> list[Step]:
-    """The steps and each prediction's penalty, from the probabilities that the rung has."""
-    return [*made, gpt2.penalties(op, "probabilities", words)]
+    """The steps up to the probabilities, and each prediction's penalty: logits made of those are of no use here."""
+    probabilities = next(number for number, step in enumerate(made) if step.op.shares)
+    return [*made[: probabilities + 1], gpt2.penalties(op, made[probabilities].name, words)]
 
 
 first_weight = partial(gpt2.first_weight, deviation=FIRST_DEVIATION)

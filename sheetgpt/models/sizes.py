@@ -43,7 +43,10 @@ class Sizes:
     def shapes(self) -> dict[str, Shape]:
         """The shape of every weight and every stage that is a matrix, by name."""
         found: dict[str, tuple[int, ...]] = {name: weight.shape for name, weight in self.weights.items()}
-        given: dict[str, tuple[int, ...]] = {self.steps.name(Role.TOKENS): (self.n_tokens,), POSITIONS: (self.n_tokens,)}
+        given: dict[str, tuple[int, ...]] = {
+            self.steps.name(Role.TOKENS): (self.n_tokens,),
+            POSITIONS: (self.n_tokens,),
+        }
         for step in self.steps.computed:
             found[step.name] = step.op.shape(*((given.get(name) or found[name]) for name in step.inputs))
         return {name: (shape[0], shape[1]) for name, shape in found.items() if not self.is_text(name)}
@@ -95,8 +98,7 @@ class Sizes:
         forms: dict[Shape, Callable[[np.ndarray], np.ndarray]] = {shape: unchanged}
         step = self.step(name)
         if step is not None and step.by_head:
-            readings = heads.readings(self.config.n_head, self.n_tokens, self.config.head_size)
-            forms = {**readings, **forms}
+            forms = {**heads.readings(self.config.n_head, self.n_tokens, self.config.head_size), **forms}
         if 1 in shape:
             forms.setdefault((columns, rows), np.transpose)
         return forms

@@ -25,7 +25,7 @@ class Axis(Enum):
     """What an axis of a matrix counts."""
 
     TOKENS = "tokens"
-    LAST_TOKEN = "last token"
+    LAST_TOKEN = "last token"  # noqa: S105 - no password
     VOCABULARY = "vocabulary"
     POSITIONS = "positions"  # all that the model can tell apart, n_ctx
     DIMENSIONS = "dimensions"

@@ -26,7 +26,9 @@ WHOLE = re.compile(r"(\w+)=(.+)", re.DOTALL)
 TOKEN_IDS_ROW = 1  # of the stage of tokens
 BEST_SHAPE = (2, 1)  # of the predicted token in memory: the logit and the id
 
-Rerun = Callable[[Mapping[str, np.ndarray], Trace], Trace]  # (overrides, a run that what they don't reach is taken from)
+Rerun = Callable[
+    [Mapping[str, np.ndarray], Trace], Trace
+]  # (overrides, a run that what they don't reach is taken from)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The forward run: steps, weights and token ids in, every stage's matrix out. What a run shows of itself is in `trace`."""
+"""The forward run: steps, weights and token ids in, every stage's matrix out. What a run shows is in `trace`."""
 
 from __future__ import annotations
 

@@ -43,10 +43,11 @@ class AxisLabels:
         import pandas as pd
 
         if len(self.levels) > 1:
-            return pd.MultiIndex.from_arrays(self.levels, names=self.names)
+            return pd.MultiIndex.from_arrays([list(level) for level in self.levels], names=self.names)
         if isinstance(self.levels[0], range):
             return pd.RangeIndex(len(self), name=self.names[0])
-        return pd.Index(self.levels[0], name=self.names[0])
+        index: pd.Index = pd.Index(self.levels[0], name=self.names[0])
+        return index
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,9 @@ class Labels:
         return axis
 
 
-def to_frame(matrix: np.ndarray, rows: AxisLabels, columns: AxisLabels) -> pd.DataFrame:  # [rows, columns] -> DataFrame sharing the matrix
+def to_frame(
+    matrix: np.ndarray, rows: AxisLabels, columns: AxisLabels
+) -> pd.DataFrame:  # [rows, columns] -> DataFrame sharing the matrix
     import pandas as pd
 
     return pd.DataFrame(matrix, index=rows.index(), columns=columns.index(), copy=False)

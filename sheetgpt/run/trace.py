@@ -1,4 +1,4 @@
-"""A run, stage by stage: a mapping from names to labelled DataFrames. Computing belongs in `forward`, labels in `frames`.
+"""A run, stage by stage: from names to labelled DataFrames. Computing belongs in `forward`, labels in `frames`.
 
 Only `to_csv` and `to_excel` reach down to the rooms that write files, when they are called.
 """
@@ -101,7 +101,7 @@ class Trace(Mapping[str, "pd.DataFrame"]):
 
     @property
     def token_ids(self) -> list[int]:
-        return self.role(Role.TOKENS).tolist()
+        return [int(i) for i in self.role(Role.TOKENS)]
 
     @property
     def tokens(self) -> list[str]:
@@ -126,7 +126,7 @@ class Trace(Mapping[str, "pd.DataFrame"]):
             return [self.tokens, self.token_ids]
         if role is Role.PREDICTION:
             return self.prediction_table()
-        assert self.merges is not None  # noqa: S101 - else the stage would not be there
+        assert self.merges is not None
         return [self.merges.words] if role is Role.WORDS else self.merges.table()
 
     def prediction_table(self) -> list[list[Any]]:
@@ -142,13 +142,13 @@ class Trace(Mapping[str, "pd.DataFrame"]):
         import pandas as pd
 
         table = self.text_table(name)
-        return pd.DataFrame(table, dtype=object, index=self.text_labels(name, len(table)))
+        return pd.DataFrame(table, dtype=object, index=pd.Index(self.text_labels(name, len(table))))
 
     # -------------------------------------------------------------------------------------------- the answer
 
     @property
     def predicted_token(self) -> str:
-        return self.prediction_table()[2][1]
+        return str(self.prediction_table()[2][1])
 
     def predictions(self, count: int = 10) -> list[Prediction]:
         """The most probable next tokens; of equals, the smaller id first."""

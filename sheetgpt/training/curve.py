@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import csv
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sheetgpt.training.optimizers import TrainingError
+from sheetgpt.errors import TrainingError
+from sheetgpt.files.atomic import replacing
 
 if TYPE_CHECKING:
-    from sheetgpt.training.train import Record
+    from sheetgpt.training.trainer import LogRow
 
 COLUMNS = ("step", "loss", "held_out", "learning_rate", "gradient_norm", "tokens", "seconds")
 SMOOTH_OVER = 50  # steps of the curve's mean line, at most a tenth of all
 
 
-def write_log(records: Sequence[Record], path: Path) -> None:
+def write_log(log: Sequence[LogRow], path: Path) -> None:
     """One row a step; `held_out` is empty where the step didn't look at what was held out."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with _writing(path, temporary), temporary.open("w", newline="", encoding="utf-8") as file:
+    with _refusals(path), replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(COLUMNS)
-        rows.writerows([getattr(record, name) for name in COLUMNS] for record in records)
+        rows.writerows([getattr(row, name) for name in COLUMNS] for row in log)
 
 
 def require_plotting() -> None:
@@ -33,46 +33,36 @@ def require_plotting() -> None:
     try:
         import matplotlib as mpl
     except ImportError:
-        raise TrainingError("--plot needs matplotlib: pip install 'sheetgpt[plot]'") from None
+        raise TrainingError("--plot needs matplotlib", remedy="pip install 'sheetgpt[plot]'") from None
     mpl.use("agg")
 
 
-def write_plot(records: Sequence[Record], path: Path) -> None:
+def write_plot(log: Sequence[LogRow], path: Path) -> None:
     """The loss of every step, its mean over some steps, and the loss of what was held out."""
     require_plotting()
     from matplotlib import pyplot as plt
 
-    steps, losses = [record.step for record in records], np.array([record.loss for record in records])
+    steps, losses = [row.step for row in log], np.array([row.loss for row in log])
     over = max(1, min(SMOOTH_OVER, len(losses) // 10))
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     axes.plot(steps, losses, color="#b9cfe8", linewidth=0.8, label="loss of each step")
     mean = np.convolve(losses, np.ones(over) / over, "valid")
     axes.plot(steps[over - 1 :], mean, color="#1f5fa8", label=f"mean of {over} steps" if over > 1 else None)
-    held_out = [(record.step, record.held_out) for record in records if record.held_out is not None]
+    held_out = [(row.step, row.held_out) for row in log if row.held_out is not None]
     if held_out:
         axes.plot(*zip(*held_out, strict=True), "o-", color="#c8502b", markersize=3, label="held out")
     axes.set(xlabel="step", ylabel="loss (mean penalty of a token)")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with _writing(path, temporary):
+    with _refusals(path), replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
     plt.close(figure)
 
 
-class _writing:  # noqa: N801 - reads as a verb
-    """Puts the finished file in its place; what the system refuses is told as one line."""
-
-    def __init__(self, path: Path, temporary: Path):
-        self.path, self.temporary = path, temporary
-
-    def __enter__(self):
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-
-    def __exit__(self, kind, error, _trace):
-        if kind is None:
-            self.temporary.replace(self.path)
-            return
-        self.temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise TrainingError(f"can't write {self.path}: {error.strerror}; choose another file") from None
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    """As one line."""
+    try:
+        yield
+    except OSError as error:
+        raise TrainingError(f"can't write {path}: {error.strerror}; choose another file") from None

@@ -1,6 +1,6 @@
 """A corpus as token ids: one stream with windows cut from it, or documents one by one; and vocabularies of characters.
 
-What a batch consists of; learning a merge table is `bpe.learning`'s business, training `train`'s.
+What a batch consists of. Learning a merge table belongs in `bpe.learning`, learning from batches in `trainer`.
 """
 
 from __future__ import annotations
@@ -8,18 +8,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from sheetgpt.bpe import END_OF_TEXT, Tokenizer
 from sheetgpt.bpe.words import spell
-from sheetgpt.training.optimizers import TrainingError
+from sheetgpt.errors import TrainingError
 
 NO_TARGET = -1  # a prediction that doesn't count: after a document's end
 HELD_OUT_WINDOWS = 64  # at most so many are looked at
 END = "."  # of a document of characters, unless the text has it
 
 Batch = tuple[np.ndarray, np.ndarray]  # ids and targets, [B, T] each
+Document = TypeVar("Document")
 
 
 class Corpus:
@@ -33,8 +35,8 @@ class Corpus:
         self.starts = starts[starts + n_ctx + 1 <= len(self.ids)]  # a window begins where a document begins
         if not len(self.starts):
             raise TrainingError(
-                f"the corpus has {len(self.ids)} tokens and one window takes {n_ctx + 1}: "
-                "give more text or a smaller --n-ctx"
+                f"the corpus has {len(self.ids)} tokens and one window takes {n_ctx + 1}",
+                remedy="give more text or a smaller --n-ctx",
             )
 
     def fingerprint(self) -> str:
@@ -63,12 +65,13 @@ class Documents:
         for number, document in enumerate(documents, start=1):
             if n_ctx is not None and len(document) + 1 > n_ctx:
                 raise TrainingError(
-                    f"document {number} has {len(document)} tokens and the context holds {n_ctx - 1} beside the end "
-                    f"token: give --n-ctx {len(document) + 1}, or a shorter document"
+                    f"has {len(document)} tokens and the context holds {n_ctx - 1} beside the end token",
+                    where=f"document {number}",
+                    remedy=f"give --n-ctx {len(document) + 1}, or a shorter document",
                 )
         self.documents, self.end = documents, end
         if not documents:
-            raise TrainingError("the corpus has no document: give a text with one document a line")
+            raise TrainingError("the corpus has no document", remedy="give a text with one document a line")
 
     def fingerprint(self) -> str:
         """The same for the same documents only."""
@@ -93,14 +96,14 @@ class Documents:
         return ids, targets
 
 
-def split(documents: Sequence, share: float) -> tuple[list, list]:
+def split(documents: Sequence[Document], share: float) -> tuple[list[Document], list[Document]]:
     """(documents to learn from, documents held out): about that share of them, evenly spread."""
     if not share:
         return list(documents), []
     every = max(2, round(1 / share))
     held_out = documents[every - 1 :: every]
     if not held_out:
-        raise TrainingError(f"--held-out {share:g} of {len(documents)} documents is none: give more text")
+        raise TrainingError(f"--held-out {share:g} of {len(documents)} documents is none", remedy="give more text")
     return [document for i, document in enumerate(documents) if i % every != every - 1], list(held_out)
 
 
@@ -115,8 +118,8 @@ def character_tables(text: str) -> tuple[list[tuple[str, str]], list[str]]:
     characters = sorted({character for line in text.splitlines() for character in line})
     merges: dict[tuple[str, str], None] = {}
     for spelled in map(spell, characters):
-        for end in range(1, len(spelled)):
-            merges[spelled[:end], spelled[end]] = None
+        for middle in range(1, len(spelled)):
+            merges[spelled[:middle], spelled[middle]] = None
     end = END if END not in characters else END_OF_TEXT
     return list(merges), [*map(spell, characters), end]
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from sheetgpt import decimals
 from sheetgpt.dump import MANIFEST, csv_bytes, replacing_folder
+from sheetgpt.files import decimals
 from sheetgpt.training.step import Training
 
 
@@ -30,7 +31,7 @@ def write_folder(training: Training, folder: Path) -> Path:
             for name, matrix in step.matrices.items():
                 (of_step / f"{name}.csv").write_bytes(b"".join(line + b"\n" for line in decimals.to_lines(matrix)))
             (of_step / "loss_table.csv").write_bytes(table(training.loss_table(step)))
-        losses = [["step", "loss"], *([step.number, step.loss] for step in training.steps)]
+        losses: list[Sequence[object]] = [["step", "loss"], *([step.number, step.loss] for step in training.steps)]
         (temporary / "losses.csv").write_bytes(csv_bytes(losses))
         for name in ("gradient_check", "value_graph"):
             if rows := getattr(training, name):
@@ -39,11 +40,11 @@ def write_folder(training: Training, folder: Path) -> Path:
     return folder
 
 
-def table(rows: Sequence) -> bytes:
+def table(rows: Sequence[Any]) -> bytes:
     """Rows of one dataclass under the names of its fields; lists as numbers with spaces between."""
     first = asdict(rows[0])
-    return csv_bytes([list(first), *([_flat(value) for value in asdict(row).values()] for row in rows)])
+    return csv_bytes([list(first), *([flat(value) for value in asdict(row).values()] for row in rows)])
 
 
-def _flat(value):
+def flat(value: Any) -> Any:
     return " ".join(map(str, value)) if isinstance(value, tuple) else value

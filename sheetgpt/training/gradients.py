@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
 from sheetgpt.errors import SheetGPTError
-from sheetgpt.models.gpt2 import Step
+from sheetgpt.models.step import Role, Steps
+from sheetgpt.ops import Penalty
 from sheetgpt.run.backward import backward
-from sheetgpt.run.trace import forward
+from sheetgpt.run.forward import forward
 from sheetgpt.training import scalar
 
 METHODS = ("backprop", "numeric", "value")
@@ -26,27 +28,40 @@ Matrices = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Loss:
-    """A list of steps up to `penalties`, and what it is given: ids [..., T], positions [T], targets [..., T].
+    """A list of steps up to the penalties, and what it is given: ids [..., T], positions [T], targets [..., T].
 
     The loss is the sum of the penalties, each times its share, which so is its gradient.
     """
 
-    steps: list[Step]
+    steps: Steps
     given: Matrices
     share: np.ndarray  # [..., 1, T]
 
     @classmethod
-    def of(cls, steps: list[Step], ids: np.ndarray, targets: np.ndarray) -> Loss:
+    def of(cls, steps: Steps, ids: np.ndarray, targets: np.ndarray) -> Loss:
         """The mean penalty; a prediction whose target is below 0 doesn't count."""
         counts = targets[..., None, :] >= 0
-        given = {"final_tokens": ids, "positions": np.arange(ids.shape[-1]), "targets": targets}
-        return cls(steps, given, counts / counts.sum())
+        return cls(steps, steps.inputs(ids, targets=targets), counts / counts.sum())
+
+    @property
+    def penalties(self) -> str:
+        """The name of the stage whose sum, each cell times its share, is the loss."""
+        return self.steps.name(Role.PENALTIES)
+
+    @property
+    def penalty(self) -> Penalty:
+        """The operation that makes the penalties."""
+        return cast("Penalty", self.steps.of(Role.PENALTIES).op)
 
     def values(self, weights: Matrices) -> dict[str, np.ndarray]:
         return forward(self.steps, weights, self.given)
 
+    def total(self, values: Matrices) -> float:
+        """The loss, given every stage's matrix."""
+        return float((values[self.penalties] * self.share).sum())
+
     def __call__(self, weights: Matrices) -> float:
-        return float((self.values(weights)["penalties"] * self.share).sum())
+        return self.total(self.values(weights))
 
     def gradients(self, weights: Matrices, method: str = "backprop", epsilon: float = EPSILON) -> Matrices:
         """The gradient of every weight, by name. Raises SheetGPTError where a method can't do so many weights."""
@@ -54,7 +69,8 @@ class Loss:
         if method != "backprop" and count > MOST_WEIGHTS:
             raise SheetGPTError(
                 f"--gradient {method} is for small models and this one has {count:,} weights "
-                f"(at most {MOST_WEIGHTS:,}): use --gradient backprop"
+                f"(at most {MOST_WEIGHTS:,})",
+                remedy="use --gradient backprop",
             )
         if method == "numeric":
             return self.nudged(weights, epsilon)
@@ -65,7 +81,7 @@ class Loss:
 
     def backprop(self, values: Matrices, weights: Matrices) -> dict[str, np.ndarray]:
         """The gradient of every stage and every weight."""
-        return backward(self.steps, values, weights, {"penalties": self.share})
+        return backward(self.steps, values, weights, {self.penalties: self.share})
 
     def nudged(self, weights: Matrices, epsilon: float = EPSILON) -> dict[str, np.ndarray]:
         """How much the loss changes when one weight is nudged by epsilon, divided by epsilon."""
@@ -83,7 +99,7 @@ class Loss:
         """The graph of Values that ends with the loss, as a table, and the gradient of every weight."""
         leaves = {name: scalar.to_values(matrix) for name, matrix in weights.items()}
         values = forward(self.steps, leaves, self.given, dtype=object)
-        nodes = (values["penalties"] * self.share).sum().backward()
+        nodes = (values[self.penalties] * self.share).sum().backward()
         cells = [(name, at) for name, leaf in leaves.items() for at in np.ndindex(leaf.shape)]
         names = {id(leaves[name][at]): f"{name}[{at[0]},{at[1]}]" for name, at in cells}
         gradient = np.frompyfunc(lambda leaf: leaf.gradient, 1, 1)
@@ -113,7 +129,7 @@ def gradient_check(loss: Loss, weights: Matrices, epsilon: float = EPSILON) -> l
     """Every weight's gradient by each method: the table `gradient_check`."""
     by_method = [loss.gradients(weights, method, epsilon) for method in METHODS]
     return [
-        Check(name, *at, float(matrix[at]), *(float(found[name][at]) for found in by_method))
+        Check(name, row, column, float(matrix[row, column]), *(float(found[name][row, column]) for found in by_method))
         for name, matrix in weights.items()
-        for at in np.ndindex(matrix.shape)
+        for row, column in np.ndindex(matrix.shape)
     ]

@@ -1,4 +1,4 @@
-"""How well a model foretells a text: for each token its probability, -ln of it and its rank; and their means.
+"""How well a model predicts a text: for each token its probability, -ln of it and its rank; and their means.
 
 The first token has nothing before it and isn't scored, as in Hugging Face's loss. A text longer than the context is
 read in windows, each token with as much before it as its window has.
@@ -9,14 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from sheetgpt.errors import PromptError
 from sheetgpt.generate.decode import Decoder, bytes_of
 from sheetgpt.model import Model
-from sheetgpt.models import ladder
-from sheetgpt.models.config import ATTENDING
+from sheetgpt.models.kinds import kind_of, model_steps
+from sheetgpt.models.step import Steps
 
 WINDOW = 1024  # tokens read at once by models that don't attend
 ROWS = 128  # predictions held at once: of GPT-2, each takes 0.4 MB
@@ -57,7 +58,7 @@ class LossTable:
         bits = self.mean * len(self.tokens) / math.log(2)
         return bits / self.n_bytes if self.n_bytes else math.nan
 
-    def as_data(self) -> dict:
+    def as_data(self) -> dict[str, Any]:
         means = {name: getattr(self, name) for name in ("mean", "perplexity", "bits_per_byte", "n_bytes", "n_windows")}
         return means | {"tokens": [asdict(token) for token in self.tokens]}
 
@@ -69,16 +70,18 @@ def measure(model: Model, ids: Sequence[int], stride: int | None = None) -> Loss
     every token more to look back at.
     """
     if len(ids) < 2:
-        raise PromptError("the loss needs at least 2 tokens, as the first has nothing before it: give more text")
+        raise PromptError(
+            "the loss needs at least 2 tokens, as the first has nothing before it", remedy="give more text"
+        )
     n_ctx = model.config.n_ctx
-    if model.config.model not in ATTENDING:  # nothing looks further back than that, and windows may be longer
+    if not kind_of(model.config).attends:  # nothing looks further back than that, and windows may be longer
         n_ctx = max(WINDOW, 2 * n_ctx)
     if n_ctx < 2:
         raise PromptError("the model's context holds 1 token, so no token has another before it")
     stride = max(1, n_ctx // 2) if stride is None else stride
     if not 1 <= stride < n_ctx:
         raise PromptError(f"--stride is {stride}; with a context of {n_ctx} tokens it must be 1 to {n_ctx - 1}")
-    steps = ladder.model_steps(model.config, untied=model.weights.untied, every_row=True)
+    steps = model_steps(model.config, untied=model.weights.untied, every_row=True)
     rows: list[TokenLoss] = []
     spans = list(windows(len(ids), n_ctx, stride))
     for begin, end, first in spans:
@@ -101,7 +104,7 @@ def windows(count: int, n_ctx: int, stride: int) -> Iterator[tuple[int, int, int
             return
 
 
-def _score(model: Model, steps: list, ids: Sequence[int], begin: int, first: int) -> Iterator[TokenLoss]:
+def _score(model: Model, steps: Steps, ids: Sequence[int], begin: int, first: int) -> Iterator[TokenLoss]:
     """The tokens of one window from the one numbered `first` in the whole text."""
     decoder = Decoder(steps, model.weights, model.weights.dtype)
     for start in range(0, len(ids) - 1, ROWS):

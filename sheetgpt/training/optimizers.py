@@ -1,22 +1,23 @@
 """From gradients to new weights: AdamW or SGD, the schedule of the learning rate, clipping, and what decays.
 
-Everything works on one vector that holds all weights, in place; what the gradients come from is `train`'s business.
+Everything works on one vector that holds all weights, in place. Where gradients come from stands in `gradients` and
+`trainer`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from sheetgpt.errors import SheetGPTError
+from sheetgpt.errors import TrainingError
+from sheetgpt.models.step import Weights
 
 OPTIMIZERS = ("adamw", "sgd")
 
-
-class TrainingError(SheetGPTError):
-    """Training can't begin or go on: an empty corpus, a checkpoint of another model, a loss that is not a number."""
+Matrices = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Settings:
     nudge: float = 1e-6  # of one weight, where the gradient is numeric
     evaluate_every: int = 100  # steps between looks at what was held out
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("steps", "batch", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1")
@@ -59,9 +60,33 @@ class Settings:
         return lowest + cosine * (self.learning_rate - lowest)
 
 
-def is_decayed(name: str) -> bool:
-    """Weight decay pulls on matrices only, not on gains and biases."""
-    return not name.endswith(("_g", "_b"))
+# ------------------------------------------------------------------------------------------------ one vector
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Where each weight lies in a vector of all of them: first those that decay, so that these are one slice.
+
+    Weight decay pulls on matrices only, not on gains and biases.
+    """
+
+    shapes: Mapping[str, tuple[int, int]]  # in the vector's order
+    n_decayed: int
+
+    @classmethod
+    def of(cls, weights: Weights) -> Packing:
+        decayed = {name: weight.shape for name, weight in weights.items() if not weight.is_vector}
+        others = {name: weight.shape for name, weight in weights.items() if weight.is_vector}
+        return cls(decayed | others, sum(rows * columns for rows, columns in decayed.values()))
+
+    def packed(self, matrices: Matrices) -> np.ndarray:
+        return np.concatenate([matrices[name].ravel() for name in self.shapes])
+
+    def views(self, vector: np.ndarray) -> dict[str, np.ndarray]:
+        """Each weight's matrix, a view into the vector."""
+        ends = np.cumsum([rows * columns for rows, columns in self.shapes.values()])
+        pieces = np.split(vector, ends[:-1])
+        return {name: piece.reshape(shape) for (name, shape), piece in zip(self.shapes.items(), pieces, strict=True)}
 
 
 @np.errstate(all="ignore")
@@ -86,12 +111,15 @@ class State:
 
     @classmethod
     def of(cls, vector: np.ndarray, n_decayed: int) -> State:
-        return cls(vector, *(np.zeros_like(vector) for _ in range(4)), n_decayed)
+        gradient, mean, square, scratch = (np.zeros_like(vector) for _ in range(4))
+        return cls(vector, gradient, mean, square, scratch, n_decayed)
 
     def part(self, begin: int, end: int) -> State:
         """A piece of every vector."""
         vectors = (self.vector, self.gradient, self.mean, self.square, self.scratch)
-        return State(*(vector[begin:end] for vector in vectors), min(max(self.n_decayed - begin, 0), end - begin))
+        vector, gradient, mean, square, scratch = (one[begin:end] for one in vectors)
+        n_decayed = min(max(self.n_decayed - begin, 0), end - begin)
+        return State(vector, gradient, mean, square, scratch, n_decayed)
 
 
 @np.errstate(all="ignore")  # numbers that ran away show in the loss

@@ -18,71 +18,73 @@ class Value:
 
     __slots__ = ("children", "data", "gradient", "operation", "slopes")
 
-    def __init__(self, data: float, operation: str = "", children: tuple = (), slopes: tuple[float, ...] = ()):
+    def __init__(
+        self, data: float, operation: str = "", children: tuple[Value, ...] = (), slopes: tuple[float, ...] = ()
+    ) -> None:
         self.data, self.operation, self.children, self.slopes = float(data), operation, children, slopes
         self.gradient = 0.0
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Value({self.data})"
 
-    def __add__(self, other):
-        other = as_value(other)
+    def __add__(self, given: Value | float) -> Value:
+        other = as_value(given)
         return Value(self.data + other.data, "+", (self, other), (1.0, 1.0))
 
-    def __mul__(self, other):
-        other = as_value(other)
+    def __mul__(self, given: Value | float) -> Value:
+        other = as_value(given)
         return Value(self.data * other.data, "*", (self, other), (other.data, self.data))
 
-    def __truediv__(self, other):
-        other = as_value(other)
+    def __truediv__(self, given: Value | float) -> Value:
+        other = as_value(given)
         quotient = self.data / other.data
         return Value(quotient, "/", (self, other), (1 / other.data, -quotient / other.data))
 
-    def __sub__(self, other):
-        other = as_value(other)
+    def __sub__(self, given: Value | float) -> Value:
+        other = as_value(given)
         return Value(self.data - other.data, "-", (self, other), (1.0, -1.0))
 
-    def __neg__(self):
+    def __neg__(self) -> Value:
         return Value(-self.data, "negative", (self,), (-1.0,))
 
     __radd__, __rmul__ = __add__, __mul__
 
-    def __rsub__(self, other):
+    def __rsub__(self, other: Value | float) -> Value:
         return as_value(other) - self
 
-    def __rtruediv__(self, other):
+    def __rtruediv__(self, other: Value | float) -> Value:
         return as_value(other) / self
 
     # what numpy asks of a number in an array: np.exp(array of Values) calls exp of each
 
-    def exp(self):
+    def exp(self) -> Value:
         power = math.exp(self.data)
         return Value(power, "exp", (self,), (power,))
 
-    def log(self):
+    def log(self) -> Value:
         return Value(math.log(self.data), "ln", (self,), (1 / self.data,))
 
-    def tanh(self):
+    def tanh(self) -> Value:
         found = math.tanh(self.data)
         return Value(found, "tanh", (self,), (1 - found * found,))
 
-    def sqrt(self):
+    def sqrt(self) -> Value:
         root = math.sqrt(self.data)
         return Value(root, "sqrt", (self,), (0.5 / root,))
 
-    def conjugate(self):
+    def conjugate(self) -> Value:
         return self
 
-    def __lt__(self, other):
+    def __lt__(self, other: Value | float) -> bool:
         return self.data < as_value(other).data
 
-    def __gt__(self, other):
+    def __gt__(self, other: Value | float) -> bool:
         return self.data > as_value(other).data
 
-    def __le__(self, other):
+    def __le__(self, other: Value | float) -> bool:
         return self.data <= as_value(other).data
 
-    def __ge__(self, other):
+    def __ge__(self, other: Value | float) -> bool:
         return self.data >= as_value(other).data
 
     def backward(self, upstream: float = 1.0) -> list[Value]:
@@ -97,7 +99,7 @@ class Value:
         return nodes
 
 
-def as_value(number) -> Value:
+def as_value(number: Value | float) -> Value:
     return number if isinstance(number, Value) else Value(number, "constant")
 
 

@@ -1,107 +1,68 @@
 """A few steps of training with everything kept: stages, loss, every gradient, the optimiser's state, the update.
 
-It is the trainer's own arithmetic (`gradients`, `optimizer`) in float64 on one text, so that each number can be looked
-at. Laying it out in a workbook is `workbook.training`'s business.
+It is the trainer's own arithmetic (`gradients`, `optimizers`) in float64 on one text, so that each number can be looked
+at. Laying it out as files belongs in `dump` and `workbook`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
-from sheetgpt.bpe.words import unspell
-from sheetgpt.errors import PromptError
+from sheetgpt.errors import TrainingError
 from sheetgpt.model import Model
-from sheetgpt.models import ladder
-from sheetgpt.run.backward import backward
-from sheetgpt.training import optimizers as optimizer
-from sheetgpt.training import scalar
+from sheetgpt.models.kinds import kind_of, training_steps, weights_of
+from sheetgpt.models.step import TARGETS, Step, Weight
+from sheetgpt.training import optimizers, scalar
+from sheetgpt.training.example import Example
 from sheetgpt.training.gradients import Check, Loss, gradient_check
-from sheetgpt.training.optimizers import Settings, is_decayed
+from sheetgpt.training.matrices import NUDGE_SHOWN, StepMatrix, What
+from sheetgpt.training.optimizers import Packing, Settings
 
 CHECKED = 500  # weights: up to so many, the three gradients are compared
-NUDGE_SHOWN = 0.01
 
 Matrices = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Example:
-    """What is learned from: at each position the token before, the token to come, and its share of the loss."""
-
-    ids: np.ndarray  # [T]
-    targets: np.ndarray  # [T], 0 where nothing is to come
-    share: np.ndarray  # [T], adds up to 1
-    context: list[str]  # the tokens of `ids`
-    coming: list[str]  # the tokens of `targets`; both are empty where nothing is to come
-
-    def loss(self, steps: list) -> Loss:
-        given = {"final_tokens": self.ids, "positions": np.arange(len(self.ids)), "targets": self.targets}
-        return Loss(steps, given, self.share[None, :])
-
-
-def example(model: Model, text: str | None, token_ids: Sequence[int] | None = None, room: int = 0) -> Example:
-    """The text as training sees it: a document of characters begins after an end token, others with their first token;
-    after the last token comes the end token. `room`: at least so many positions, the last ones without a share.
-    """
-    ids = model.ids_of(text, token_ids)
-    end = model.tokenizer.end_of_text if model.tokenizer else None
-    if end is None:
-        before, coming = ids[:-1], ids[1:]
-    elif model.tokenizer.has_characters_only:
-        before, coming = [end, *ids], [*ids, end]
-    else:
-        before, coming = ids, [*ids[1:], end]
-    if not before or (end is not None and not ids):
-        raise PromptError("there is nothing to learn from: give a text of more tokens")
-    if len(before) > model.room(len(before)):
-        raise PromptError(
-            f"the text takes {len(before)} positions and the model's context holds {model.config.n_ctx}: shorten it"
-        )
-    limit = model.config.n_ctx if model.config.learned_positions else room
-    spare = max(0, min(room, limit) - len(before))
-    filler = end if end is not None else 0
-    return Example(
-        np.array(before + [filler] * spare),
-        np.array(coming + [0] * spare),
-        np.array([1 / len(before)] * len(before) + [0.0] * spare),
-        [readable(model, i) for i in before] + [""] * spare,
-        [readable(model, i) for i in coming] + [""] * spare,
-    )
-
-
-def readable(model: Model, i: int) -> str:
-    """A token: a character as a person types it, others as the token table spells them."""
-    if model.tokenizer is not None and model.tokenizer.has_characters_only:
-        return unspell(model.token(i)).decode(errors="replace")
-    return model.token(i)
-
-
-@dataclass(frozen=True)
 class OneStep:
-    """One step of training: every matrix that takes part, in the order of the data."""
+    """One step of training: every matrix that takes part. Stages and weights have their names."""
 
     number: int  # from 1
+    about: Mapping[str, Step | Weight]  # what each name stands for
     weights: Matrices  # before the step
     stages: Matrices
     loss: float
-    gradients: Matrices  # of stages and weights, by their names
-    moments: Matrices  # `mean_NAME` and `square_NAME` of each weight after the step; empty for SGD
+    gradients: Matrices  # of stages and weights
+    means: Matrices  # of the weights' gradients after the step, as AdamW keeps them; empty for SGD
+    squares: Matrices  # the means of their squares, likewise
     new: Matrices  # the weights after the step
-    nudged: Matrices = field(default_factory=dict)  # the die's: what nudging each weight does
+    nudged: Mapping[What, np.ndarray] = field(default_factory=dict)  # what nudging each weight does, where it is shown
+
+    @cached_property
+    def described(self) -> dict[str, StepMatrix]:
+        """Every matrix by its name, in the order of the data."""
+        made = (StepMatrix(what, of, self.about[of], numbers) for what, of, numbers in self._in_order())
+        return {one.name: one for one in made}
+
+    def _in_order(self) -> Iterator[tuple[What, str, np.ndarray]]:
+        yield from ((What.WEIGHT, name, matrix) for name, matrix in self.weights.items())
+        yield from ((What.STAGE, name, matrix) for name, matrix in self.stages.items())
+        yield from ((what, next(iter(self.weights)), matrix) for what, matrix in self.nudged.items())
+        backwards = reversed([*self.weights, *self.stages])
+        yield from ((What.GRADIENT, name, self.gradients[name]) for name in backwards if name in self.gradients)
+        yield from ((What.MEAN, name, matrix) for name, matrix in self.means.items())
+        yield from ((What.SQUARE, name, matrix) for name, matrix in self.squares.items())
+        yield from ((What.NEW, name, matrix) for name, matrix in self.new.items())
 
     @cached_property
     def matrices(self) -> dict[str, np.ndarray]:
         """Every matrix [rows, columns] by its name: `d_NAME` is a gradient, `new_NAME` a weight after the step."""
-        found = {**self.weights, **self.stages, **self.nudged}
-        order = reversed([*self.weights, *self.stages])
-        found |= {f"d_{name}": self.gradients[name] for name in order if name in self.gradients}
-        found |= self.moments
-        return found | {f"new_{name}": matrix for name, matrix in self.new.items()}
+        return {name: one.numbers for name, one in self.described.items()}
 
 
 @dataclass(frozen=True)
@@ -128,13 +89,12 @@ class Training:
     text: str | None = None
 
     def loss_table(self, step: OneStep) -> list[LossRow]:
-        penalties = step.stages["penalties"][0]
-        is_missed = self.model.config.model == "die"
+        seen, penalties = self.example, step.stages[self.loss.penalties][0].tolist()
+        probability = self.loss.penalty.probability
+        rows = zip(seen.context, seen.coming, penalties, seen.share, strict=True)
         return [
-            LossRow(position, context, coming, 1 - penalty if is_missed else math.exp(-penalty), penalty, share)
-            for position, (context, coming, penalty, share) in enumerate(
-                zip(self.example.context, self.example.coming, penalties.tolist(), self.example.share, strict=True)
-            )
+            LossRow(position, context, coming, probability(penalty), penalty, share)
+            for position, (context, coming, penalty, share) in enumerate(rows)
             if share
         ]
 
@@ -154,58 +114,66 @@ class Training:
 
 def constant_rate(settings: Settings) -> Settings:
     """The settings without schedule and clipping: each step's update can be followed with a calculator."""
-    from dataclasses import replace
-
     return replace(settings, min_learning_rate=settings.learning_rate, warmup=0, clip=0.0)
 
 
 def train_steps(model: Model, seen: Example, settings: Settings, text: str | None = None) -> Training:
     """`settings.steps` steps of training from the model's weights, on the same example each time."""
-    loss = seen.loss(ladder.training_steps(model.config, untied=model.weights.untied))
+    loss = seen.loss(training_steps(model.config, untied=model.weights.untied))
     settings = constant_rate(settings)
-    weights = {name: np.asarray(matrix, np.float64) for name, matrix in model.weights.items()}
-    return Training(model, seen, settings, loss, list(_steps(model, loss, weights, settings)), text)
+    return Training(model, seen, settings, loss, list(_steps(model, loss, settings)), text)
 
 
-def _steps(model: Model, loss: Loss, weights: Matrices, settings: Settings) -> Iterator[OneStep]:
-    names = sorted(weights, key=lambda name: not is_decayed(name))
-    n_decayed = sum(weights[name].size for name in names if is_decayed(name))
-    state = optimizer.State.of(np.concatenate([weights[name].ravel() for name in names]), n_decayed)
+def _steps(model: Model, loss: Loss, settings: Settings) -> Iterator[OneStep]:
+    about = weights_of(model.config, untied=model.weights.untied)
+    packing, plain_shares = Packing.of(about), kind_of(model.config).plain_shares
+    vector = packing.packed({name: np.asarray(matrix, np.float64) for name, matrix in model.weights.items()})
+    state = optimizers.State.of(vector, packing.n_decayed)
 
-    def views(vector: np.ndarray) -> dict[str, np.ndarray]:
-        pieces = np.split(vector.copy(), np.cumsum([weights[name].size for name in names])[:-1])
-        by_name = {name: piece.reshape(weights[name].shape) for name, piece in zip(names, pieces, strict=True)}
-        return {name: by_name[name] for name in weights}
+    def kept(vector: np.ndarray) -> dict[str, np.ndarray]:
+        by_name = packing.views(vector.copy())
+        return {name: by_name[name] for name in about}
 
-    for number in range(settings.steps):
-        before = views(state.vector)
+    for number in range(1, settings.steps + 1):
+        before = kept(state.vector)
         values = loss.values(before)
-        if settings.gradient == "backprop":
-            gradients = backward(loss.steps, values, before, {"penalties": loss.share})
-        else:
-            gradients = loss.gradients(before, settings.gradient, settings.nudge)
-        np.concatenate([gradients[name].ravel() for name in names], out=state.gradient)
-        optimizer.update(state, settings, number)
-        moments = {}
-        if settings.optimizer == "adamw":
-            moments |= {f"mean_{name}": matrix for name, matrix in views(state.mean).items()}
-            moments |= {f"square_{name}": matrix for name, matrix in views(state.square).items()}
-        stages = {name: matrix for name, matrix in values.items() if name not in loss.given}
-        total = float((values["penalties"] * loss.share).sum())
+        total = loss.total(values)
         if not math.isfinite(total):
-            raise optimizer.TrainingError(f"the loss is {total} at step {number + 1}: try a smaller --learning-rate")
-        nudged = nudged_die(loss, before) if model.config.model == "die" else {}
-        yield OneStep(number + 1, before, stages, total, gradients, moments, views(state.vector), nudged)
+            raise TrainingError(f"the loss is {total} at step {number}", remedy="try a smaller --learning-rate")
+        gradients = _gradients(loss, values, before, settings)
+        state.gradient[:] = packing.packed(gradients)
+        optimizers.update(state, settings, number - 1)
+        keeps_means = settings.optimizer == "adamw"
+        yield OneStep(
+            number,
+            {**about, **loss.steps.by_name},
+            before,
+            {name: matrix for name, matrix in values.items() if name not in loss.given},
+            total,
+            gradients,
+            kept(state.mean) if keeps_means else {},
+            kept(state.square) if keeps_means else {},
+            kept(state.vector),
+            nudged_shares(loss, before) if plain_shares else {},
+        )
 
 
-def nudged_die(loss: Loss, weights: Matrices) -> dict[str, np.ndarray]:
+def _gradients(loss: Loss, values: Matrices, weights: Matrices, settings: Settings) -> Matrices:
+    """Backprop's of every stage and weight; by the other methods those of the weights."""
+    if settings.gradient == "backprop":
+        return loss.backprop(values, weights)
+    return loss.gradients(weights, settings.gradient, settings.nudge)
+
+
+def nudged_shares(loss: Loss, weights: Matrices) -> dict[What, np.ndarray]:
     """What a beginner's gradient is: the loss after nudging each weight, and the slope from there."""
     ((name, matrix),) = weights.items()
     counts = np.zeros_like(matrix)
-    np.add.at(counts[:, 0], loss.given["targets"], loss.share[0])
+    np.add.at(counts[:, 0], loss.given[TARGETS], loss.share[0])
     losses = np.empty_like(matrix)
     for row in range(len(matrix)):
         nudged = matrix.copy()
         nudged[row] += NUDGE_SHOWN
         losses[row] = loss({name: nudged})
-    return {"target_share": counts, "nudged_loss": losses, "nudged_slope": (losses - loss(weights)) / NUDGE_SHOWN}
+    slopes = (losses - loss(weights)) / NUDGE_SHOWN
+    return {What.TARGET_SHARE: counts, What.NUDGED_LOSS: losses, What.NUDGED_SLOPE: slopes}

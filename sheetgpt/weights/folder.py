@@ -1,33 +1,56 @@
-"""The folder of CSV matrices: which files there are, reading them (through the cache) and writing them.
+"""The folder of CSV matrices as a model: its constants, and its matrices, read through the cache.
 
-Here: the constants of a folder that has none, and every complaint about files that are missing, torn or misshapen.
+Files that are missing are refused here, misshapen ones in `shapes`, torn ones in `decimals`; writing is in `writing`.
 What a model's matrices are belongs in `models`, numbers and copies in `files`, published checkpoints in `convert`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from functools import partial
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 
-from sheetgpt import decimals
-from sheetgpt.cache import Cache
 from sheetgpt.errors import WeightsError
-from sheetgpt.models.config import CONSTANTS_FILE, REFERENCE_HEAD_SIZE, Config
+from sheetgpt.files import decimals
+from sheetgpt.files.cache import Cache
+from sheetgpt.files.journal import UNFINISHED
+from sheetgpt.models.config import CONSTANTS_FILE, Config
 from sheetgpt.models.gpt2 import LM_HEAD, WPE, WTE
-from sheetgpt.models.kinds import known_names, matrix_shapes
-from sheetgpt.unfinished import UNFINISHED, Journal, unfinished, write_file
+from sheetgpt.models.kinds import Shape, matrix_shapes
+from sheetgpt.weights.embedded import EMBEDDED, embedded_folder, folder_name, named_folder
+from sheetgpt.weights.progress import Counter, Progress
+from sheetgpt.weights.shapes import AGAIN, first_row, header_error, infer_config, is_header, require_shape
+from sheetgpt.weights.writing import remove_others, write_constants, write_matrix, write_weights
 
-EMBEDDED = "embedded"  # the name of the model that ships with sheetgpt
+__all__ = [
+    "AGAIN",
+    "EMBEDDED",
+    "LM_HEAD",
+    "WPE",
+    "WTE",
+    "Progress",
+    "Weights",
+    "embedded_folder",
+    "folder_name",
+    "infer_config",
+    "load_weights",
+    "matrix_shapes",
+    "named_folder",
+    "read_config",
+    "remove_others",
+    "require_files",
+    "require_shape",
+    "weights_errors",
+    "write_constants",
+    "write_matrix",
+    "write_weights",
+]
+
 DTYPES = ("float32", "float64")
 READERS = 2  # CSVs read at once: one is parsed while another is read from and written to the disk
-AGAIN = "get or convert the model again"
-Progress = Callable[[int, int], object]  # what is done, of what in all
 
 
 class Weights(Mapping[str, np.ndarray]):
@@ -54,28 +77,42 @@ class Weights(Mapping[str, np.ndarray]):
         return LM_HEAD in self._matrices
 
 
-def embedded_folder() -> Path:
-    """The model that ships with sheetgpt."""
-    package = Path(__file__).resolve().parent.parent
-    for folder in (package / "weights_csv", package.parent / "weights_csv"):
-        if folder.is_dir():
-            return folder
-    raise WeightsError("the model that ships with sheetgpt is not installed: install sheetgpt again, or name a folder")
+def load_weights(folder: str | Path, dtype: str = "float64", *, progress: Progress | None = None) -> Weights:
+    """Every matrix of a folder; `progress` counts bytes where CSVs must be read because the cache has no copy.
+
+    float64: the CSV's decimals as doubles, as a spreadsheet has them; float32: as PyTorch has them.
+    """
+    folder, dtype = named_folder(folder), np.dtype(dtype).name
+    if dtype not in DTYPES:
+        raise WeightsError(f"numbers are read as {' or '.join(DTYPES)}, not {dtype}")
+    with weights_errors(folder):
+        config = read_config(folder)
+        shapes = matrix_shapes(config, untied=(folder / f"{LM_HEAD}.csv").exists())
+        require_files(folder, shapes)
+        return Weights(read_matrices(folder, shapes, Cache(folder, dtype), progress), config, folder, dtype)
 
 
-def folder_name(folder: Path) -> str:
-    """What a dump calls the folder: its whole path, or `embedded`, so that dumps are the same wherever it lies."""
-    return EMBEDDED if folder.resolve() == embedded_folder().resolve() else str(folder.resolve())
-
-
-def named_folder(name: str | Path) -> Path:
-    """The folder that `folder_name` has named."""
-    folder = Path(name)
-    return embedded_folder() if str(name) == EMBEDDED and not folder.is_dir() else folder
+def read_matrices(
+    folder: Path, shapes: Mapping[str, Shape], cache: Cache, progress: Progress | None
+) -> dict[str, np.ndarray]:
+    """The matrices by name; those of which the cache has no copy are read from their CSVs, some at a time."""
+    copies = {name: cache.get(folder / f"{name}.csv") for name in shapes}
+    paths = [folder / f"{name}.csv" for name in shapes if copies[name] is None]
+    counter = Counter(sum(path.stat().st_size for path in paths), progress)
+    matrices = {}
+    with (
+        ThreadPoolExecutor(READERS) as pool,
+        closing(pool.map(lambda path: cache.read(path, counter.advance), paths)) as read,  # type: ignore[type-var]
+    ):
+        for name, shape in shapes.items():  # the first fault in this order is raised, and ends reading
+            copy = copies[name]
+            matrices[name] = matrix = next(read) if copy is None else copy
+            require_shape(folder / f"{name}.csv", matrix.shape, shape)
+    return matrices
 
 
 def read_config(folder: Path) -> Config:
-    """The constants in `constants.csv`; without it told from the shapes, the head size being the reference's."""
+    """The constants in `constants.csv`; without it inferred from the shapes, the head size being the reference's."""
     _require_model(folder)
     path = folder / CONSTANTS_FILE
     if not path.exists():
@@ -83,216 +120,52 @@ def read_config(folder: Path) -> Config:
     try:
         return Config.read(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise WeightsError(f"{path} cannot be read ({error}): write it again as UTF-8 text") from None
-
-
-def load_weights(folder: Path, dtype: str = "float64", *, progress: Progress | None = None) -> Weights:
-    """Every matrix of a folder; `progress` is told of bytes where CSVs must be read because the cache lacks them.
-
-    float64: the CSV's decimals as doubles, as a spreadsheet has them; float32: as PyTorch has them.
-    """
-    folder, dtype = named_folder(folder), np.dtype(dtype).name
-    if dtype not in DTYPES:
-        raise WeightsError(f"numbers are read as {' or '.join(DTYPES)}, not {dtype}")
-    with told(folder):
-        config = read_config(folder)
-        shapes = matrix_shapes(config, untied=(folder / f"{LM_HEAD}.csv").exists())
-        require_files(folder, shapes)
-        cache = Cache(folder, dtype)
-        matrices = {name: cache.get(folder / f"{name}.csv") for name in shapes}
-        lacking = {name: folder / f"{name}.csv" for name in shapes if matrices[name] is None}
-        total, done, one_at_a_time = sum(path.stat().st_size for path in lacking.values()), 0, Lock()
-
-        def advance(count: int) -> None:
-            nonlocal done
-            with one_at_a_time:
-                done = min(done + count, total)  # a file that changes while it is read is read twice
-                if progress:
-                    progress(done, total)
-
-        with (
-            ThreadPoolExecutor(READERS) as pool,
-            closing(pool.map(lambda path: cache.read(path, advance), lacking.values())) as read,
-        ):
-            for name, shape in shapes.items():  # the first fault in this order is told, and ends reading
-                if name in lacking:
-                    matrices[name] = next(read)
-                require_shape(folder / f"{name}.csv", matrices[name].shape, shape)
-    return Weights(matrices, config, folder, dtype)
-
-
-def require_files(folder: Path, names: Iterable[str]) -> None:
-    lacking = [f"{name}.csv" for name in names if not (folder / f"{name}.csv").exists()]
-    if lacking:
-        others = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
-        raise WeightsError(f"{folder} lacks {lacking[0]}{others}: {AGAIN}, or correct {CONSTANTS_FILE}")
-
-
-def require_shape(csv: Path, shape: tuple[int, int], expected: tuple[int, int]) -> None:
-    """Raises WeightsError that says what is probably wrong: a header, an index, a torn file."""
-    if shape == expected:
-        return
-    first = first_row(csv)
-    if shape[0] == expected[0] + 1 and is_header(first):
-        raise WeightsError(f"{csv}, row 1 is a header (0, 1, 2, ...): weight files have none; delete it")
-    if shape[1] == expected[1] + 1 and shape[0] > 1 and first[0] == 0:
-        raise WeightsError(f"{csv}, column 1 is an index (0, 1, 2, ...): weight files have none; delete it")
-    hint = AGAIN
-    if shape == expected[::-1]:
-        hint = "it is transposed; matrices are [in, out], used as x @ w"
-    elif shape[1] == expected[1] and shape[0] < expected[0]:
-        hint = f"the file is torn; {AGAIN}, or correct {CONSTANTS_FILE}"
-    raise WeightsError(f"{csv} is {shape[0]:,} x {shape[1]:,}, not {expected[0]:,} x {expected[1]:,}: {hint}")
-
-
-def first_row(csv: Path) -> list[float]:
-    """The numbers of a file's first row, without reading the rest; empty where they are no numbers."""
-    with csv.open("rb") as file:
-        line = file.readline()
-    try:
-        return [float(cell) for cell in decimals.Layout.of(line).plain(line).split(b",")]
-    except ValueError:
-        return []
-
-
-def is_header(row: list[float]) -> bool:
-    """0, 1, 2, ...: what pandas writes above a matrix without column names."""
-    return len(row) > 2 and row == list(range(len(row)))
+        raise WeightsError(f"cannot be read ({error})", where=path, remedy="write it again as UTF-8 text") from None
 
 
 def _require_model(folder: Path) -> None:
     if not folder.is_dir():
-        raise WeightsError(f"{folder} is no folder: name the folder that holds {WTE}.csv")
+        raise WeightsError("is no folder", where=folder, remedy=f"name the folder that holds {WTE}.csv")
     if (folder / UNFINISHED).exists():
-        raise WeightsError(f"{folder} is unfinished, writing it was interrupted: run the command that writes it again")
+        what = "is unfinished, writing it was interrupted"
+        raise WeightsError(what, where=folder, remedy="run the command that writes it again")
     if not any((folder / name).exists() for name in (f"{WTE}.csv", CONSTANTS_FILE)):
         if (folder / "config.json").exists():
-            raise WeightsError(f"{folder} is a Hugging Face folder: first `sheetgpt convert-weights {folder} DEST`")
-        raise WeightsError(f"{folder} lacks {WTE}.csv, so it holds no model: name another folder")
+            remedy = f"first `sheetgpt convert-weights {folder} DEST`"
+            raise WeightsError("is a Hugging Face folder", where=folder, remedy=remedy)
+        what = f"has no {WTE}.csv, so it holds no model"
+        raise WeightsError(what, where=folder, remedy="name another folder")
+
+
+def require_files(folder: Path, names: Iterable[str]) -> None:
+    missing = [f"{name}.csv" for name in names if not (folder / f"{name}.csv").exists()]
+    if missing:
+        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        remedy = f"{AGAIN}, or correct {CONSTANTS_FILE}"
+        raise WeightsError(f"has no {missing[0]}{others}", where=folder, remedy=remedy)
 
 
 def _inferred_config(folder: Path) -> Config:
     caches = [Cache(folder, dtype) for dtype in DTYPES]
 
-    def shape(name: str) -> tuple[int, int]:
+    def shape(name: str) -> Shape:
         csv = folder / f"{name}.csv"
-        known = next(filter(None, (cache.shape(csv) for cache in caches)), None)
-        if known is None and is_header(first_row(csv)):
-            raise WeightsError(f"{csv}, row 1 is a header (0, 1, 2, ...): weight files have none; delete it")
-        if known is None:
-            with csv.open("rb") as file:
-                return decimals.count_shape(file)
-        return known
+        for cache in caches:
+            if known := cache.shape(csv):
+                return known
+        if is_header(first_row(csv)):
+            raise header_error(csv)
+        with csv.open("rb") as file:
+            return decimals.count_shape(file)
 
     return infer_config(folder, {path.stem for path in folder.glob("model_*.csv")}, shape)
 
 
-def infer_config(where: Path, names: Collection[str], shape: Callable[[str], tuple[int, int]]) -> Config:
-    """The constants inferred from the matrices there are and the shapes of two of them, as the reference has it."""
-    missing = [name for name in (WTE, WPE) if name not in names]
-    known = known_names(names)
-    in_blocks = any(known.weights[name].block is not None for name in names if name in known.weights)
-    if missing or not in_blocks:
-        raise WeightsError(f"{where} lacks {(missing or ['model_h0_ln_1_g'])[0]}.csv: {AGAIN}")
-    n_vocab, n_embd = shape(WTE)
-    if n_embd % REFERENCE_HEAD_SIZE:
-        raise WeightsError(
-            f"{where} has no {CONSTANTS_FILE}, and its n_embd {n_embd} is no multiple of {REFERENCE_HEAD_SIZE}, "
-            f"the reference's head size: write {CONSTANTS_FILE} with n_layer, n_head, n_embd, n_ctx and n_vocab"
-        )
-    return Config(known.count_blocks(names), n_embd // REFERENCE_HEAD_SIZE, n_embd, shape(WPE)[0], n_vocab)
-
-
 @contextmanager
-def told(folder: Path):
+def weights_errors(folder: Path) -> Iterator[None]:
     """What the system refuses, as one line."""
     try:
         yield
     except OSError as error:
-        raise WeightsError(f"{error.filename or folder} cannot be read: {error.strerror or error}") from None
-
-
-def write_weights(
-    folder: Path,
-    config: Config,
-    matrices: Mapping[str, np.ndarray] | Iterable[tuple[str, np.ndarray]],
-    *,
-    progress: Progress | None = None,
-    journal: Journal | None = None,
-) -> None:
-    """Write the CSVs and `constants.csv`, one matrix at a time; `progress` is told of numbers.
-
-    Until all is written the folder says that it is unfinished. Matrices that another model left there are removed.
-    With a journal that an interrupted call began, the files it finished are kept, and a mapping isn't asked for them.
-    """
-    folder = Path(folder)
-    if journal is None:
-        with unfinished(folder) as own:
-            write_weights(folder, config, matrices, progress=progress, journal=own)
-        return
-    is_mapping = isinstance(matrices, Mapping)
-    shapes = matrix_shapes(config, untied=LM_HEAD in matrices if is_mapping else True)
-    remove_others(folder, shapes)
-    total, done, written = sum(rows * columns for rows, columns in shapes.values()), 0, set()
-
-    def advance(numbers: int) -> None:
-        nonlocal done
-        done += numbers
-        if progress:
-            progress(done, total)
-
-    for name, get in (
-        ((name, partial(matrices.__getitem__, name)) for name in shapes) if is_mapping else _late(matrices)
-    ):
-        path = folder / f"{name}.csv"
-        if journal.has(path):
-            advance(int(np.prod(shapes[name])))
-        else:
-            write_matrix(path, _checked(name, get(), shapes), advance)
-            journal.add(path)
-        written.add(name)
-    lacking = [name for name in shapes if name not in written | {LM_HEAD}]
-    if lacking:
-        raise WeightsError(f"{folder} was to be written without {lacking[0]}: a model has all its matrices")
-    write_constants(folder, config)
-
-
-def write_matrix(path: Path, matrix: np.ndarray, progress: Callable[[int], object] | None = None) -> None:
-    """One CSV, in bounded memory; `progress` is told of numbers."""
-
-    def blocks():
-        for block in decimals.to_text(matrix):
-            yield block
-            if progress:
-                progress(block.count(b",") + block.count(b"\n"))
-
-    try:
-        write_file(path, blocks())
-    except ValueError as error:
-        raise WeightsError(f"{path.stem}, {error}: a model holds finite numbers only") from None
-
-
-def _late(pairs: Iterable[tuple[str, np.ndarray]]):
-    for name, matrix in pairs:
-        yield name, lambda matrix=matrix: matrix
-
-
-def _checked(name: str, matrix: np.ndarray, shapes: Mapping[str, tuple[int, int]]) -> np.ndarray:
-    if matrix.shape != shapes.get(name):
-        expected = " x ".join(map(str, shapes[name])) if name in shapes else "no matrix of this model"
-        raise WeightsError(f"{name} is {' x '.join(map(str, matrix.shape))}, not {expected}: it was not written")
-    return matrix
-
-
-def write_constants(folder: Path, config: Config) -> None:
-    rows = [("name", "value"), *config.rows()]
-    write_file(folder / CONSTANTS_FILE, [f"{name},{value}\n".encode() for name, value in rows])
-
-
-def remove_others(folder: Path, names: Iterable[str]) -> None:
-    """Take away the matrices and constants of another model."""
-    keep = {f"{name}.csv" for name in names}
-    for path in folder.glob("model_*.csv"):
-        if path.name not in keep:
-            path.unlink()
-    (folder / CONSTANTS_FILE).unlink(missing_ok=True)
+        what = f"cannot be read: {error.strerror or error}"
+        raise WeightsError(what, where=error.filename or folder) from None

@@ -1,25 +1,26 @@
 """A workbook in the making: XlsxWriter's workbook, its formats, and the rectangles that `cells` puts in at the end.
 
-Both writers build on it. It knows how a tab, a stage's head and an index row look, but not what a model is.
+Whoever writes a workbook builds on it. It knows how a tab and a panel's two lines look, but not what a model is.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from xlsxwriter import Workbook
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from sheetgpt.errors import DumpError
+from sheetgpt.files.atomic import replacing
 from sheetgpt.workbook import style
-from sheetgpt.workbook.cells import Counts, Rectangle, Table, fill
-from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, MAX_TEXT, Area, Place, cell
+from sheetgpt.workbook.cells import Counts, Filling, Rectangle, Table, fill
+from sheetgpt.workbook.grid import MAX_TEXT, Area, cell
+from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, Place
 
 CREATED = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)  # fixed, so that the same run gives the same bytes
 OPTIONS = {
@@ -47,7 +48,7 @@ class Book:
         self._buffer = BytesIO()
         self.workbook = Workbook(self._buffer, OPTIONS)
         self.workbook.set_properties({"title": title, "author": "sheetgpt", "created": CREATED})
-        self._rectangles: list[Rectangle] = []
+        self._fillings: list[Filling] = []
         self._formats: dict[str, Format] = {}
         self.sheets: dict[str, Worksheet] = {}
 
@@ -64,22 +65,29 @@ class Book:
             self._formats[name] = self.workbook.add_format(properties)
         return self._formats[name]
 
-    def conditional(self, properties: dict) -> Format:
+    def conditional(self, properties: Mapping[str, Any]) -> Format:
         """A format that changes only what it names, for conditional formats."""
         return self.workbook.add_format(properties)
 
-    def add_tab(self, name: str, heading: str = "", columns: int = 0) -> Worksheet:
+    def add_tab(
+        self,
+        name: str,
+        heading: str = "",
+        columns: int = 0,
+        *,
+        colour: str = style.PALE,
+        label_widths: Sequence[float] = style.LABEL_WIDTHS,
+    ) -> Worksheet:
         """A tab; with a heading also its frozen first row, the link to the index, and the labels' columns."""
         sheet = self.workbook.add_worksheet(name)
         self.sheets[name] = sheet
         sheet.hide_gridlines(2)
-        kind = "block" if name.startswith("block_") else "index" if name == INDEX else "other"
-        sheet.set_tab_color(style.TAB_COLOURS[kind])
+        sheet.set_tab_color(style.INK if name == INDEX else colour)
         sheet.set_landscape()
-        if kind == "index":
+        if name == INDEX:
             sheet.fit_to_pages(1, 0)
         if heading:
-            for column, width in enumerate(style.FIRST_WIDTHS.get(name, style.LABEL_WIDTHS)):
+            for column, width in enumerate(label_widths):
                 sheet.set_column(column, column, width)
             sheet.set_column(LABEL_COLUMNS, max(LABEL_COLUMNS, columns - 1), style.NUMBER_WIDTH)
             sheet.set_row(0, 24, self.format("tab line"))
@@ -97,7 +105,7 @@ class Book:
     def number(self, tab: str, row: int, column: int, number: float, fmt: str = "plain") -> None:
         self.sheets[tab].write_number(row, column, number, self.format(fmt))
 
-    def formula(self, tab: str, row: int, column: int, formula: str, value, fmt: str = "plain") -> None:
+    def formula(self, tab: str, row: int, column: int, formula: str, value: float | str, fmt: str = "plain") -> None:
         """A formula of one cell (`=...`) with its cached value.
 
         subtle: it is written as an array formula, like those of `cells.Formulas`. LibreOffice doesn't take the cached
@@ -108,31 +116,38 @@ class Book:
         form = self.format(fmt, text=False)
         self.sheets[tab].write_array_formula(row, column, row, column, formula, form, value)
 
+    def blank(self, area: Area, fmt: str) -> None:
+        """Empty cells that look like others of their kind."""
+        sheet, form = self.sheets[area.tab], self.format(fmt)
+        for row in range(area.row, area.row + area.rows):
+            for column in range(area.column, area.column + area.columns):
+                sheet.write_blank(row, column, None, form)
+
     def put(self, rectangle: Rectangle, fmt: str) -> None:
         """Cells that `save` fills in; until then blank cells mark where its rows begin."""
         area, sheet, form = rectangle.area, self.sheets[rectangle.area.tab], self.format(fmt)
         for row in range(area.row, area.row + area.rows):
             sheet.write_blank(row, area.column, None, form)
-        self._rectangles.append(rectangle)
+        self._fillings.append(rectangle)
 
     def put_table(self, table: Table, formats: Sequence[str]) -> None:
         """A long table, each column in a format of its own; nothing else may be written into its rows."""
         for column, fmt in enumerate(formats, start=table.area.column):
             self.sheets[table.area.tab].write_blank(table.area.row, column, None, self.format(fmt))
-        self._rectangles.append(table)
+        self._fillings.append(table)
 
     def define(self, name: str, refers_to: str) -> None:
         """A defined name. `define_name` says by its result what it doesn't accept."""
         if self.workbook.define_name(name, f"={refers_to}") == -1:
-            raise DumpError(f"{name!r} can't be a name in a workbook")
+            raise DumpError("can't be a name in a workbook", where=repr(name))
 
-    def stage_head(self, place: Place) -> None:
-        """The two lines over a stage: name and title, shape and formula in words."""
-        step, tab, row = place.step, place.tab, place.title_row
-        self.text(tab, row, 0, step.name, "stage")
-        self.text(tab, row, LABEL_COLUMNS, f"{numbered(step)}{step.title}", "stage title")
-        self.text(tab, row + 1, 0, "{} x {}".format(*place.shape), "shape")
-        self.text(tab, row + 1, LABEL_COLUMNS, step.words, "words")
+    def panel_head(self, place: Place) -> None:
+        """The two lines over a panel: name and title, shape and words."""
+        panel, row = place.panel, place.title_row
+        self.text(panel.tab, row, 0, panel.name, "stage")
+        self.text(panel.tab, row, LABEL_COLUMNS, panel.title, "stage title")
+        self.text(panel.tab, row + 1, 0, "{} x {}".format(*place.shape), "shape")
+        self.text(panel.tab, row + 1, LABEL_COLUMNS, panel.words, "words")
 
     def dimension_head(self, area: Area, start: int) -> None:
         """The header row over a matrix whose columns are dimensions."""
@@ -142,36 +157,21 @@ class Book:
         """Write the file under a temporary name and rename it. Raises DumpError where that can't be done."""
         self.workbook.close()
         files = {name: f"xl/worksheets/sheet{number}.xml" for number, name in enumerate(self.sheets, start=1)}
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            fill(self._buffer, temporary, self._rectangles, files)
-            temporary.replace(path)
+            with replacing(path) as temporary:
+                fill(self._buffer, temporary, self._fillings, files)
         except OSError as error:
             raise DumpError(
-                f"can't write {path} ({error.strerror or error}): close it where it is open, or choose another folder"
+                f"can't write {path} ({error.strerror or error})",
+                remedy="close it where it is open, or choose another folder",
             ) from None
-        finally:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
 
 
 def require_short(text: str, tab: str, row: int, column: int) -> None:
     """Raises DumpError for a text that is longer than a cell."""
     if len(text) > MAX_TEXT:
         raise DumpError(
-            f"a text for cell {cell(row, column)} of tab {tab} has {len(text):,} characters "
-            f"({text[:20]!r}...) and a cell holds {MAX_TEXT:,}: use --dump-csv"
+            f"has {len(text):,} characters ({text[:20]!r}...) and a cell holds {MAX_TEXT:,}",
+            where=f"a text for cell {cell(row, column)} of tab {tab}",
+            remedy="use --dump-csv",
         )
-
-
-def numbered(step) -> str:
-    """The step's number before its title, for steps that have one.
-
-    >>> from sheetgpt.models.config import Config
-    >>> from sheetgpt.models.gpt2 import gpt2
-    >>> [numbered(step) for step in gpt2(Config(1, 1, 2, 4, 3))[5:9]]
-    ['', 'step 1 · ', 'step 2 · ', 'step 3 · ']
-    """
-    _, mark, number = step.name.partition("_step_")
-    return f"step {number.partition('_')[0]} · " if mark else ""

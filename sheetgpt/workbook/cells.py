@@ -14,13 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import numpy as np
+from xlsxwriter.utility import xl_cell_to_rowcol
 
-from sheetgpt import decimals
-from sheetgpt.workbook.places import Area, cell, column_letters, column_number
+from sheetgpt.files import decimals
+from sheetgpt.workbook.grid import Area, cell, column_letters
 
 COMPRESSION = 1  # of 1 to 9: higher levels take up to four times as long for a file a tenth smaller
 NUMBERS_AT_A_TIME = 1 << 19
@@ -32,7 +33,7 @@ ESCAPE_LIKE = re.compile(r"(_x[0-9A-Fa-f]{4}_)")
 NOT_IN_XML = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]")
 EMPTY_TEXT = re.compile(rb'<c (r="[A-Z]+[0-9]+" s="[0-9]+")>(<f[^>]*>[^<]*</f>)<v></v>')
 SPACED_TEXT = re.compile(rb"<v>(\s[^<]*|[^<]*\s)</v>")
-DIMENSION = re.compile(rb'<dimension ref="[A-Z]+[0-9]+(?::([A-Z]+)([0-9]+))?"/>')
+DIMENSION = re.compile(rb'<dimension ref="(?:[A-Z]+[0-9]+:)?([A-Z]+[0-9]+)"/>')
 SPANS = re.compile(rb' spans="[0-9]+:[0-9]+"')
 KEEP_SPACES = b' xml:space="preserve"'
 NO_CHARACTERS = {"\ufffe": "_xFFFE_", "\uffff": "_xFFFF_"}  # XML can't hold these two; Excel escapes them so
@@ -41,7 +42,8 @@ NO_CHARACTERS = {"\ufffe": "_xFFFE_", "\uffff": "_xFFFF_"}  # XML can't hold the
 class Rectangle(Protocol):
     """Cells that belong together, row by row."""
 
-    area: Area
+    @property
+    def area(self) -> Area: ...
 
     def rows(self, style: bytes) -> Iterator[bytes]:
         """The XML of each row's cells, `<c s="STYLE">...</c><c s="STYLE">...`, from left to right."""
@@ -54,7 +56,7 @@ class Numbers:
     area: Area
     matrix: np.ndarray
 
-    def rows(self, style):
+    def rows(self, style: bytes) -> Iterator[bytes]:
         between = b'</v></c><c s="%s"><v>' % style
         row = b'<c s="%s"><v>%%s</v></c>' % style
         step = max(1, NUMBERS_AT_A_TIME // max(1, self.matrix.shape[1]))
@@ -80,7 +82,7 @@ class Counts:
     area: Area
     start: int = 0
 
-    def rows(self, style):
+    def rows(self, style: bytes) -> Iterator[bytes]:
         between = b'</v></c><c s="%s"><v>' % style
         numbers = b",".join([b"%d" % i for i in range(self.start, self.start + self.area.columns)])
         yield b'<c s="%s"><v>%s</v></c>' % (style, numbers.replace(b",", between))
@@ -94,7 +96,7 @@ class Table:
     """
 
     area: Area
-    columns: Sequence[Sequence]
+    columns: Sequence[Sequence[Any] | np.ndarray]
 
     def lines(self, styles: Sequence[bytes]) -> Iterator[bytes]:
         """The XML of each row's cells."""
@@ -102,12 +104,12 @@ class Table:
         return map(b"".join, zip(*kinds, strict=True))
 
 
-def _column_cells(column: Sequence, style: bytes) -> list[bytes]:
+def _column_cells(column: Sequence[Any] | np.ndarray, style: bytes) -> list[bytes]:
     if isinstance(column, np.ndarray):
         return list(Numbers(Area("", 0, 0, len(column), 1), column[:, None]).rows(style))
     if isinstance(column[0], str):
-        cell = '<c s="%s" t="inlineStr"><is><t xml:space="preserve">{}</t></is></c>'.replace("%s", style.decode())
-        return [cell.format(escape(escaped_controls(text), quote=False)).encode() for text in column]
+        text_cell = '<c s="%s" t="inlineStr"><is><t xml:space="preserve">{}</t></is></c>'.replace("%s", style.decode())
+        return [text_cell.format(escape(escaped_controls(text), quote=False)).encode() for text in column]
     return [b'<c s="%s"><v>%d</v></c>' % (style, number) for number in column]
 
 
@@ -120,10 +122,10 @@ class Formulas:
     """
 
     area: Area
-    values: Sequence[Sequence]
+    values: Sequence[Sequence[float | str | None]]
     formulas: Mapping[tuple[int, int, int, int], str]
 
-    def rows(self, style):
+    def rows(self, style: bytes) -> Iterator[bytes]:
         anchors: dict[int, dict[int, bytes]] = {}
         for (row, column, rows, columns), formula in self.formulas.items():
             ref = self.area.part(row, column, rows, columns).range()
@@ -134,7 +136,7 @@ class Formulas:
             yield b"".join([_cell(value, style, here.get(column, b"")) for column, value in enumerate(values)])
 
 
-def _cell(value, style: bytes, formula: bytes = b"") -> bytes:
+def _cell(value: float | str | None, style: bytes, formula: bytes = b"") -> bytes:
     if value is None or isinstance(value, str):
         text = escape(escaped_controls(value or ""), quote=False).encode()
         space = KEEP_SPACES if text != text.strip() else b""
@@ -144,30 +146,43 @@ def _cell(value, style: bytes, formula: bytes = b"") -> bytes:
     return b'<c s="%s">%s<v>%s</v></c>' % (style, formula, repr(float(value)).encode())
 
 
-def fill(skeleton: BinaryIO, path: Path, rectangles: Sequence[Rectangle], tab_files: Mapping[str, str]) -> None:
+Filling = Rectangle | Table
+
+
+def fill(skeleton: BinaryIO, path: Path, fillings: Sequence[Filling], tab_files: Mapping[str, str]) -> None:
     """Copy the package `skeleton` to `path` with every rectangle's cells in place.
 
     tab_files: the file inside the package of each tab that holds rectangles.
     """
-    by_file: dict[str, list[Rectangle]] = {}
-    for rectangle in rectangles:
-        by_file.setdefault(tab_files[rectangle.area.tab], []).append(rectangle)
+    by_file: dict[str, list[Filling]] = {}
+    for filling in fillings:
+        by_file.setdefault(tab_files[filling.area.tab], []).append(filling)
     with ZipFile(skeleton) as source, ZipFile(path, "w", ZIP_DEFLATED, compresslevel=COMPRESSION) as target:
         for name in source.namelist():
-            info = ZipInfo(name, DATE)
-            info.compress_type = ZIP_DEFLATED
-            info._compresslevel = COMPRESSION  # noqa: SLF001 - there is no public way before Python 3.13
-            content = source.read(name)
-            if name == "xl/sharedStrings.xml":
-                for character, text in NO_CHARACTERS.items():
-                    content = content.replace(character.encode(), text.encode())
-            elif name.startswith("xl/worksheets/sheet"):
-                content = with_extent(with_cached_texts(content), [one.area for one in by_file.get(name, [])])
             inside = by_file.get(name, [])
-            size = len(content) + BYTES_A_CELL * sum(r.area.rows * r.area.columns for r in inside)
-            with target.open(info, "w", force_zip64=size > FAR) as file:
+            content = corrected(name, source.read(name), [one.area for one in inside])
+            size = len(content) + BYTES_A_CELL * sum(one.area.rows * one.area.columns for one in inside)
+            with target.open(dateless(name), "w", force_zip64=size > FAR) as file:
                 for text in joined(filled(content, inside)):
                     file.write(text)
+
+
+def dateless(name: str) -> ZipInfo:
+    """What the package says of a part."""
+    info = ZipInfo(name, DATE)
+    info.compress_type = ZIP_DEFLATED
+    info._compresslevel = COMPRESSION  # type: ignore[attr-defined]  # noqa: SLF001 - no public way before Python 3.13
+    return info
+
+
+def corrected(name: str, content: bytes, areas: Sequence[Area]) -> bytes:
+    """A part of the package with what XlsxWriter can't know or gets wrong."""
+    if name == "xl/sharedStrings.xml":
+        for character, text in NO_CHARACTERS.items():
+            content = content.replace(character.encode(), text.encode())
+    elif name.startswith("xl/worksheets/sheet"):
+        content = with_extent(with_cached_texts(content), areas)
+    return content
 
 
 def with_cached_texts(sheet: bytes) -> bytes:
@@ -184,14 +199,14 @@ def with_extent(sheet: bytes, areas: Sequence[Area]) -> bytes:
     corner = DIMENSION.search(sheet)
     if not corner or not areas:
         return sheet
-    last_row, last_column = [int(corner[2] or 1)], [column_number(corner[1].decode() if corner[1] else "A") + 1]
-    last_row += [area.row + area.rows for area in areas]
-    last_column += [area.column + area.columns for area in areas]
-    extent = f'<dimension ref="A1:{cell(max(last_row) - 1, max(last_column) - 1)}"/>'.encode()
+    row, column = xl_cell_to_rowcol(corner[1].decode())
+    last_row = max([row, *(area.row + area.rows - 1 for area in areas)])
+    last_column = max([column, *(area.column + area.columns - 1 for area in areas)])
+    extent = f'<dimension ref="A1:{cell(last_row, last_column)}"/>'.encode()
     return SPANS.sub(b"", sheet.replace(corner[0], extent, 1))
 
 
-def filled(sheet: bytes, rectangles: Sequence[Rectangle]) -> Iterator[bytes]:
+def filled(sheet: bytes, rectangles: Sequence[Filling]) -> Iterator[bytes]:
     """A sheet's XML, piece by piece, with the rectangles' cells where their blank cells stood."""
     at = 0
     lines: dict[int, Iterator[bytes]] = {}
@@ -219,7 +234,7 @@ def _whole_rows(table: Table, styles: Sequence[bytes]) -> Iterator[bytes]:
         yield f'{between}<c r="{letters}{number}"'.encode() + cells[2:]
 
 
-def _starts(number: int, rectangle: Rectangle) -> Iterator[tuple[int, int, int]]:
+def _starts(number: int, rectangle: Filling) -> Iterator[tuple[int, int, int]]:
     area = rectangle.area
     rows = 1 if isinstance(rectangle, Table) else area.rows
     return ((area.row + i, area.column, number) for i in range(rows if area.columns else 0))
@@ -227,7 +242,8 @@ def _starts(number: int, rectangle: Rectangle) -> Iterator[tuple[int, int, int]]
 
 def joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """The same bytes in pieces of a size that costs little to compress and write one by one."""
-    waiting, size = [], 0
+    waiting: list[bytes] = []
+    size = 0
     for piece in pieces:
         waiting.append(piece)
         size += len(piece)

@@ -1,21 +1,21 @@
-"""How the formulas of the live workbook name their inputs, and which formulas an operation needs.
+"""How formulas name their inputs, which formulas an operation needs, and which names these use.
 
 A matrix with a row for each token has room for more tokens than the prompt: its name stands for the rows in use,
 `block_0!$C$20:INDEX(block_0!$C$20:$BN$31,n_tokens,64)`. So `MMULT(block_0_step_3,...)` never meets an empty row, and
-formulas read as if the sheet were made for this prompt. What the formulas say is `ops`' business.
+formulas read as if the sheet were made for this prompt. What the formulas say stands in `ops`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sheetgpt.ops import Op
-from sheetgpt.workbook.places import Area
+from sheetgpt.ops import Box, Op, Piece
+from sheetgpt.workbook.grid import Area
 
 N_TOKENS, N_WORDS = "n_tokens", "n_words"  # names of the cells that count what is in use
 Names = dict[str, str]  # a defined name -> what it points to
-Box = tuple[int, int, int, int]  # (row, column, rows, columns) of a piece, counted from its stage's first cell
 
 
 @dataclass(frozen=True)
@@ -56,33 +56,36 @@ def in_use(area: Area, live: str) -> str:
 
 
 @dataclass(frozen=True)
-class Piece:
-    """What one formula of an operation fills: its box, and which of its kind it is (the row, column or head)."""
+class Slot:
+    """Where one formula of an operation goes: its box, and which of its kind it is (the row, column or head)."""
 
-    kind: str
+    piece: Piece
     box: Box
     number: int
     of: int = 1  # heads
 
 
-def pieces(op: Op, rows: int, columns: int) -> Iterator[Piece]:
-    """The pieces of an operation's result that has this shape, each filled by one formula."""
-    heads = getattr(op, "n_head", getattr(op, "groups", 1))
-    if op.piece == "matrix":
-        yield Piece("matrix", (0, 0, rows, columns), 0)
-    elif op.piece == "row":
-        yield from (Piece("row", (row, 0, 1, columns), row) for row in range(rows))
-    elif op.piece == "column":
-        yield from (Piece("column", (0, column, rows, 1), column) for column in range(columns))
-    elif op.piece == "head":
-        width = columns // heads
-        yield from (Piece("head", (0, head * width, rows, width), head, heads) for head in range(heads))
-    elif op.piece in ("cell", "cells"):
-        for row in range(rows):
-            for column in range(columns):
-                yield Piece(op.piece, (row, column, 1, 1), column * heads // columns, heads)
-    else:
-        raise NotImplementedError(f"{op} has pieces of kind {op.piece}")
+def slots(op: Op, rows: int, columns: int) -> Iterator[Slot]:
+    """Where the formulas go that fill an operation's result of this shape."""
+    groups, width = op.groups, columns // op.groups
+    match op.piece:
+        case Piece.MATRIX:
+            yield Slot(op.piece, (0, 0, rows, columns), 0)
+        case Piece.ROW:
+            yield from (Slot(op.piece, (row, 0, 1, columns), row) for row in range(rows))
+        case Piece.COLUMN:
+            yield from (Slot(op.piece, (0, column, rows, 1), column) for column in range(columns))
+        case Piece.HEAD:
+            yield from (Slot(op.piece, (0, head * width, rows, width), head, groups) for head in range(groups))
+        case Piece.CELL | Piece.CELLS:
+            for row in range(rows):
+                for column in range(columns):
+                    yield Slot(op.piece, (row, column, 1, 1), column * groups // columns, groups)
+
+
+def here(area: Area, tab: str) -> str:
+    """An address as a formula on a tab writes it: with the area's tab where that is another one."""
+    return area.range() if area.tab == tab else area.address()
 
 
 @dataclass(frozen=True)
@@ -90,17 +93,11 @@ class Input:
     """A source as one formula sees it: `ops.Reference`."""
 
     source: Source
-    piece: Piece
+    slot: Slot
     tab: str  # where the formula stands
-    names: Names  # names that formulas use are added here
 
-    def __str__(self):
-        self.names[self.source.name] = self.source.refers_to()
+    def __str__(self) -> str:
         return self.source.name
-
-    def here(self, area: Area) -> str:
-        """An address, with its tab where that is another one."""
-        return area.range() if area.tab == self.tab else area.address()
 
     @property
     def width(self) -> int:
@@ -108,27 +105,36 @@ class Input:
 
     @property
     def part(self) -> str:
-        area, (row, column, _, _), number = self.source.area, self.piece.box, self.piece.number
+        area, (row, column, _, _), number = self.source.area, self.slot.box, self.slot.number
         if self.source.vector:
-            number = row if self.piece.kind == "cell" else number
+            number = row if self.slot.piece == Piece.CELL else number
             at = area.part(0, number, 1, 1) if area.rows == 1 else area.part(number, 0, 1, 1)
-            return self.here(at)
-        if self.piece.kind == "row":
-            return self.here(area.part(row, rows=1))
-        if self.piece.kind == "column":
-            return self.here(area.part(column=column, columns=1))
-        width = area.columns // self.piece.of
-        if self.piece.kind == "head":
-            return self._head(area.part(column=number * width, columns=width))
+            return here(at, self.tab)
+        if self.slot.piece == Piece.ROW:
+            return here(area.part(row, rows=1), self.tab)
+        if self.slot.piece == Piece.COLUMN:
+            return here(area.part(column=column, columns=1), self.tab)
+        if self.slot.piece == Piece.HEAD:
+            return self.head_name
+        width = area.columns // self.slot.of
         keys = area.part(row, number * width, 1, width)
         if not self.source.live:
-            return self.here(keys)
-        return f"{self.here(keys.part(columns=1))}:INDEX({self.here(keys)},{N_TOKENS})"
+            return here(keys, self.tab)
+        return f"{here(keys.part(columns=1), self.tab)}:INDEX({here(keys, self.tab)},{N_TOKENS})"
 
-    def _head(self, area: Area) -> str:
-        name = f"{self.source.name}_head_{self.piece.number}"
-        self.names[name] = in_use(area, "both" if self.source.live == "heads" else self.source.live)
-        return name
+    @property
+    def head_name(self) -> str:
+        """The name of the columns of the slot's head."""
+        return f"{self.source.name}_head_{self.slot.number}"
+
+    def names(self) -> Names:
+        """The names by which a formula may call the source, and what each points to."""
+        found = {self.source.name: self.source.refers_to()}
+        if self.slot.piece == Piece.HEAD:
+            width = self.width // self.slot.of
+            head = self.source.area.part(column=self.slot.number * width, columns=width)
+            found[self.head_name] = in_use(head, "both" if self.source.live == "heads" else self.source.live)
+        return found
 
     @property
     def cell(self) -> str:
@@ -136,13 +142,12 @@ class Input:
 
     @property
     def box(self) -> Box:
-        """(row, column, rows, columns) of the piece in its stage."""
-        return self.piece.box
+        return self.slot.box
 
     def at(self, rows: int, columns: int) -> str:
         """The cell that many rows and columns away from the formula's own."""
-        row, column, _, _ = self.piece.box
-        return self.here(self.source.area.part(row + rows, column + columns, 1, 1))
+        row, column, _, _ = self.slot.box
+        return here(self.source.area.part(row + rows, column + columns, 1, 1), self.tab)
 
     @property
     def last_row(self) -> str:
@@ -151,15 +156,81 @@ class Input:
 
     def columns(self, index: int, count: int) -> str:
         width = self.source.area.columns // count
-        return self.here(self.source.area.part(column=index * width, columns=width))
+        return here(self.source.area.part(column=index * width, columns=width), self.tab)
 
 
-def formulas(op: Op, out: Area, sources: Sequence[Source], names: Names) -> Iterator[tuple[Piece, str, list[Input]]]:
-    """Every piece of an operation's result, its formula (without `=`), and the inputs as the formula sees them.
+def formulas(op: Op, out: Area, sources: Sequence[Source], names: Names) -> Iterator[tuple[Slot, str, list[Input]]]:
+    """Every slot of an operation's result, its formula (without `=`), and the inputs as the formula sees them.
 
     The names that the formulas use are added to `names`.
     """
-    for piece in pieces(op, out.rows, out.columns):
-        inputs = [Input(source, piece, out.tab, names) for source in sources]
+    for slot in slots(op, out.rows, out.columns):
+        inputs = [Input(source, slot, out.tab) for source in sources]
         formula = op.formula(*inputs)
-        yield piece, formula[piece.box[0]] if op.piece == "cells" else formula, inputs
+        text = formula if isinstance(formula, str) else formula[slot.box[0]]
+        names |= names_used(text, inputs)
+        yield slot, text, inputs
+
+
+def names_used(formula: str, inputs: Iterable[Input]) -> Names:
+    """Those names of the inputs that stand in a formula, and what each points to.
+
+    >>> x, y = (Source(name, Area("b", 4, 2, 8, 3)) for name in ("step_3", "step_30"))
+    >>> slot = Slot(Piece.MATRIX, (0, 0, 8, 3), 0)
+    >>> names_used("MMULT(step_30,step_3!B2)", [Input(x, slot, "b"), Input(y, slot, "b")])
+    {'step_30': 'b!$C$5:$E$12'}
+    """
+    found: Names = {}
+    for one in inputs:
+        if one.source.name in formula:  # most formulas are of cells: nothing more is looked for in them
+            found |= {name: place for name, place in one.names().items() if stands_in(name, formula)}
+    return found
+
+
+def stands_in(name: str, formula: str) -> bool:
+    """Does a formula use this name, and not a longer one, or a tab that is called so?"""
+    return re.search(rf"(?<![\w.!']){re.escape(name)}(?![\w.!'])", formula) is not None
+
+
+# ------------------------------------------------------------------------------------------------ gradients
+
+
+@dataclass(frozen=True)
+class GradientInput:
+    """A source as the formulas of gradients see it: `ops.GradientReference`. Their matrices have no spare rows."""
+
+    source: Source
+    tab: str  # where the formulas stand
+
+    def __str__(self) -> str:
+        return self.source.name
+
+    @property
+    def rows(self) -> int:
+        return self.source.area.rows
+
+    @property
+    def columns(self) -> int:
+        return self.source.area.columns
+
+    @property
+    def whole(self) -> Box:
+        return 0, 0, self.rows, self.columns
+
+    def cell(self, row: int, column: int) -> str:
+        return here(self.source.area.part(row, column, 1, 1), self.tab)
+
+    def row(self, row: int) -> str:
+        return here(self.source.area.part(row, rows=1), self.tab)
+
+    def column(self, column: int) -> str:
+        return here(self.source.area.part(column=column, columns=1), self.tab)
+
+    def columns_from(self, column: int, count: int) -> str:
+        return here(self.source.area.part(column=column, columns=count), self.tab)
+
+    def part_of_row(self, row: int, column: int, count: int) -> str:
+        return here(self.source.area.part(row, column, 1, count), self.tab)
+
+    def cells(self) -> Iterator[tuple[int, int]]:
+        return ((row, column) for row in range(self.rows) for column in range(self.columns))

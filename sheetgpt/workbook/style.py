@@ -1,8 +1,11 @@
-"""How a workbook looks: quiet colours, fonts, number formats, column widths. Where things stand is `layout`'s."""
+"""How a workbook looks: quiet colours, fonts, number formats, column widths. Where things stand belongs in `places`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
+
+from xlsxwriter import Workbook
 
 INK, MUTED, LINE, HEAD_FILL, ACCENT, LINK = "#1F2933", "#7B8794", "#D9DFE5", "#F4F6F8", "#2F7F86", "#2B6CB0"
 INPUT_FILL, PARAMETER_FILL, STAGE_FILL = "#FFF3D1", "#E9F0E4", "#EDF2F9"  # the live workbook's three kinds of cells
@@ -10,12 +13,12 @@ WARNING = "#B4501E"
 
 POSITION_WIDTH, TOKEN_WIDTH, NUMBER_WIDTH = 10, 16, 8
 LABEL_WIDTHS = (POSITION_WIDTH, TOKEN_WIDTH)
-FIRST_WIDTHS = {"Prompt_to_Tokens": (18, NUMBER_WIDTH), "head": (POSITION_WIDTH, 22)}  # of the label columns
-TAB_COLOURS = {"index": INK, "block": ACCENT, "other": "#A9B4C0"}
+PALE = "#A9B4C0"
+SHARE, AGAINST = "#4FA3A5", "#E0A96D"  # what is large, and what is large the other way
 
 BASE = {"font_name": "Calibri", "font_size": 10, "font_color": INK, "valign": "vcenter"}
 FIRST = {"top": 1, "top_color": LINE}  # of a tab's stages in the index
-FORMATS: Mapping[str, Mapping] = {
+FORMATS: Mapping[str, Mapping[str, Any]] = {
     "plain": {},
     "title": {"bold": True, "font_size": 18},
     "subtitle": {"font_color": MUTED, "font_size": 11},
@@ -80,42 +83,27 @@ FORMATS: Mapping[str, Mapping] = {
     "line": {"font_size": 11},
 }
 
-MERGE_ROWS = {  # of the merge trace, by their labels
-    "Pairs": "pairs",
-    "Scores": "pairs",
-    "Max Score": "best score",
-    "Merged": "merged",
-    "TokenID": "merged",
-}
-MASKED_FORMAT = {"font_color": "#A9B4C0", "num_format": "0E+0"}
-WARNING_FORMAT = {"font_color": WARNING}
-HEAD_BORDER = {"left": 1, "left_color": "#A9B4C0"}
-SHARE_SCALE = {  # of attention weights and probabilities
+SHARE_SCALE = {  # of numbers from 0 to 1
     "type": "2_color_scale",
     "min_type": "num",
     "max_type": "num",
     "min_value": 0,
     "max_value": 1,
     "min_color": "#FFFFFF",
-    "max_color": "#4FA3A5",
+    "max_color": SHARE,
 }
 
 
-def gradient_scale(largest: float) -> dict:
+def gradient_scale(largest: float) -> dict[str, Any]:
     """Colours of numbers about 0, which stays white, up to `largest` in size."""
-    colours = {"min_color": "#4FA3A5", "mid_color": "#FFFFFF", "max_color": "#E0A96D"}
+    colours = {"min_color": SHARE, "mid_color": "#FFFFFF", "max_color": AGAINST}
     ends = {"min_value": -largest, "mid_value": 0, "max_value": largest}
     return {"type": "3_color_scale", "min_type": "num", "mid_type": "num", "max_type": "num", **ends, **colours}
 
 
-def masked(fmt) -> dict:
-    """The conditional format of cells that look ahead."""
-    return {"type": "cell", "criteria": "<", "value": -1e9, "format": fmt}
-
-
-def loss_chart(workbook, tab: str, first_row: int, count: int):
+def loss_chart(workbook: Workbook, tab: str, first_row: int, count: int) -> Any:
     """The loss of each step as a line: steps in column A, losses in column B."""
-    chart = workbook.add_chart({"type": "line"})
+    chart: Any = workbook.add_chart({"type": "line"})
     last_row = first_row + count - 1
     chart.add_series(
         {
@@ -131,34 +119,4 @@ def loss_chart(workbook, tab: str, first_row: int, count: int):
     gridlines = {"visible": True, "line": {"color": LINE}}
     chart.set_y_axis({"num_font": {"size": 9}, "num_format": "0.00", "major_gridlines": gridlines})
     chart.set_size({"width": 480, "height": 200})
-    return chart
-
-
-def best_tokens_chart(workbook, tab: str, first_row: int, token_column: int, probability_column: int, count: int):
-    """A bar chart of the ten best tokens: bars from the best downwards."""
-    chart = workbook.add_chart({"type": "bar"})
-    last_row = first_row + count - 1
-    chart.add_series(
-        {
-            "name": "probability",
-            "categories": [tab, first_row, token_column, last_row, token_column],
-            "values": [tab, first_row, probability_column, last_row, probability_column],
-            "fill": {"color": "#4FA3A5"},
-            "gap": 40,
-            "data_labels": {"value": True, "num_format": "0.0%", "font": {"color": MUTED, "size": 9}},
-        }
-    )
-    chart.set_title({"name": "The ten best next tokens", "name_font": {"size": 11, "color": INK, "bold": True}})
-    chart.set_legend({"none": True})
-    chart.set_y_axis({"reverse": True, "num_font": {"size": 9}, "line": {"color": LINE}, "major_tick_mark": "none"})
-    chart.set_x_axis(
-        {
-            "min": 0,
-            "visible": False,
-            "major_gridlines": {"visible": False},
-            "num_format": "0%",
-            "label_position": "none",
-        }
-    )
-    chart.set_chartarea({"border": {"color": LINE}})
     return chart

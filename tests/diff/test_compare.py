@@ -18,17 +18,13 @@ import models
 from command_line import sheetgpt
 from sheetgpt.cli import main
 from sheetgpt.commands.diff import as_text, command
-from sheetgpt.diff.compare import diff
+from sheetgpt.diff import diff
 from sheetgpt.diff.matrices import TOLERANCES, Tolerance, compare
-from sheetgpt.diff.sides import open_side
-from sheetgpt.diff.sides.arrays import ArraysSide
-from sheetgpt.diff.sides.folder import FolderSide
+from sheetgpt.diff.sides import ArraysSide, FolderSide, RunSide, WorkbookSide, open_side
 from sheetgpt.diff.sides.inferred import precision_of, sizes_of
-from sheetgpt.diff.sides.run import RunSide
-from sheetgpt.diff.sides.workbook import WorkbookSide
 from sheetgpt.errors import DumpError
 from sheetgpt.model import load_model
-from sheetgpt.workbook.places import cell
+from sheetgpt.workbook.grid import cell
 from workbooks import areas_of, contents, set_cell, write_xlsb
 
 PROMPT = "Mike is quick. He moves"

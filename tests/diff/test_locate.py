@@ -15,16 +15,15 @@ from hypothesis import strategies as st
 from sheetgpt import ops
 from sheetgpt.cli import main
 from sheetgpt.commands.locate import command
-from sheetgpt.diff.compare import diff
+from sheetgpt.diff import diff
 from sheetgpt.diff.locate import Pattern, locate, map_rows, search_tab
-from sheetgpt.diff.sides.arrays import ArraysSide
-from sheetgpt.diff.sides.run import RunSide
-from sheetgpt.diff.sides.workbook import WorkbookSide
+from sheetgpt.diff.sides import ArraysSide, RunSide, WorkbookSide
 from sheetgpt.errors import DumpError
 from sheetgpt.model import load_model
 from sheetgpt.models.heads import padded, under_each_other
-from sheetgpt.workbook.places import Area, cell
-from sheetgpt.workbook.reading.book import Tab, Workbook, write_map
+from sheetgpt.workbook.grid import Area, cell
+from sheetgpt.workbook.reading.maps import write_map
+from sheetgpt.workbook.reading.open import Tab, Workbook
 from workbooks import contents, write_xlsb
 
 PROMPT = "Mike is quick. He moves"

@@ -31,7 +31,7 @@ def test_constants_that_excel_saved_are_read(tmp_path):
         ("n_head,4", "n_head,5", "n_embd 64 is not a multiple of n_head 5"),
         ("n_head,4", "n_head,0", "n_head is 0; it must be at least 1"),
         ("n_head,4", "n_head,four", "row 3: n_head must be a whole number, not 'four'"),
-        ("n_head,4\n", "", "lacks n_head: add a row `n_head,VALUE`"),
+        ("n_head,4\n", "", "has no n_head: add a row `n_head,VALUE`"),
         ("n_head,4", "heads,4", "row 3: unknown constant 'heads'"),
         ("n_head,4", "n_head,4\nn_head,4", "row 4: n_head is given twice"),
         ("n_head,4", "n_head", "row 3: expected a name and a value"),

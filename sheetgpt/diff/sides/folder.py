@@ -48,7 +48,7 @@ class FolderSide(Side):
         numbers = found.numbers.astype(np.float32).astype(np.float64) if is_single else found.numbers
 
         def place(row: int, column: int) -> str:
-            from sheetgpt.workbook.places import cell
+            from sheetgpt.workbook.grid import cell
 
             return f"{name}.csv!{cell(row + found.labels, column + found.labels)}"
 

@@ -19,8 +19,11 @@ from sheetgpt.models.config import Config
 from sheetgpt.models.kinds import Known
 from sheetgpt.models.sizes import Shape, Sizes
 from sheetgpt.models.step import Role
-from sheetgpt.workbook.places import INDEX, tight_merges
-from sheetgpt.workbook.reading.book import SUFFIXES, Mapped, Workbook, address, read_map, some
+from sheetgpt.sheets.live.merges import tight_merges
+from sheetgpt.workbook.grid import address
+from sheetgpt.workbook.places import INDEX
+from sheetgpt.workbook.reading.maps import Mapped, read_map
+from sheetgpt.workbook.reading.open import SUFFIXES, Workbook, some
 from sheetgpt.workbook.references import N_TOKENS
 
 KEY_COLUMN, VALUE_COLUMN = 1, 2  # of the index tab

@@ -1,36 +1,32 @@
 """The first tab of the live workbook: how to play with it, what it predicts, where everything is; and the prediction.
 
-The stages' formulas are `live`'s, the words' `live_words`' business.
+The stages' formulas belong in `write`, the words in `words`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
+from sheetgpt.models.step import Role
+from sheetgpt.sheets import shared
 from sheetgpt.sheets.live.merges import token_text
-from sheetgpt.sheets.live.words import words_area
-from sheetgpt.sheets.values import BEST, best_tokens_head, model_facts, place_chart, write_stage_list
+from sheetgpt.sheets.live.plan import Plan
+from sheetgpt.sheets.live.words import WORDS, words_area
 from sheetgpt.workbook.book import Book
-from sheetgpt.workbook.places import HEAD, INDEX, WORDS, Area, Place, cell
+from sheetgpt.workbook.grid import Area, cell
+from sheetgpt.workbook.places import INDEX, Place
 from sheetgpt.workbook.references import N_TOKENS
 
-if TYPE_CHECKING:
-    from sheetgpt.sheets.live.plan import Plan
-
-HEADINGS = {
-    WORDS: "Type the words here, one a cell: a word takes the space before it along",
-    "Prompt_to_Tokens": "From words to tokens: in each pass the pair with the best score merges",
-    "weights_wte": "Parameters: a vector for each token",
-    "weights_wpe": "Parameters: a vector for each position",
-    "weights_head": "Parameters of the final layer norm",
-    "weights_lm_head": "Parameters of the language head: a vector for each token",
-}
+TITLE = "GPT-2, live"
+SUBTITLE = "A language model in formulas: nothing here is computed anywhere else."
 LONGEST_PROMPT = 500  # words that a formula can join: it may have 8,192 characters
 LEGEND = (
     ("legend input", "input", "type here: words, token ids"),
     ("legend parameter", "parameter", "what training found; change it as you like"),
     ("legend stage", "formula", "computed; empty beyond the prompt"),
 )
+Fact = tuple[str, str, float | str, str]  # key, formula, cached value, format
+NO_TOKENS = f'IF({N_TOKENS}=0,"",'  # begins what is empty while nothing can be predicted
 
 
 def how_to_play(plan: Plan) -> list[str]:
@@ -41,15 +37,15 @@ def how_to_play(plan: Plan) -> list[str]:
         second = (
             "A word takes the space before it along. What can't be read is told beside it; nothing is predicted then."
         )
-    elif plan.blocks is None:
+    elif plan.typed is None:
         first = f"Change a token id on the tab embeddings: everything down to the prediction follows. {room}."
         second = "This model has no token table, so tokens are shown by their ids."
     else:
-        first = f"Change a cell of block_{plan.blocks.start}_step_1: all steps of the blocks here follow. {room}."
+        first = f"Change a cell of {plan.typed.name}: all steps of the blocks here follow. {room}."
         second = "This is a part of a model: its first block's input is typed, its last block's output goes nowhere."
-    attention = [step.name for step in plan.steps if step.name.endswith("_step_7")]
+    attention = [step.name for step in plan.steps if step.by_head and step.op.shares]
     third = f" or type over one cell of {attention[-1]}: where does attention go then?" if attention else ""
-    named = attention[-1] if attention else "logits"
+    named = attention[-1] if attention else plan.trace.steps.name(Role.LOGITS)
     return [
         first,
         second,
@@ -59,14 +55,11 @@ def how_to_play(plan: Plan) -> list[str]:
     ]
 
 
-def write_index(book: Book, plan: Plan, places: dict[str, Place], weights: dict[str, Area]) -> None:
-    """The first tab."""
-    sheet = book.sheets[INDEX]
-    for column, width in enumerate((3, 25, 32, 14, 66, 26)):
-        sheet.set_column(column, column, width)
-    sheet.set_row(0, 30)
-    book.text(INDEX, 0, 1, "GPT-2, live", "title")
-    book.text(INDEX, 1, 1, "A language model in formulas: nothing here is computed anywhere else.", "subtitle")
+def write_index(
+    book: Book, plan: Plan, places: Mapping[str, Place], weights: Mapping[str, Area], best: Area | None
+) -> None:
+    """The first tab. best: the table of the best tokens, where there is one."""
+    shared.index_head(book, TITLE, SUBTITLE)
     row = 3
     for number, line in enumerate(how_to_play(plan), start=1):
         book.text(INDEX, row, 1, f"{number}.  {line}", "line")
@@ -77,48 +70,55 @@ def write_index(book: Book, plan: Plan, places: dict[str, Place], weights: dict[
         book.text(INDEX, row, 1, name, fmt)
         book.text(INDEX, row, 2, meaning, "key")
         row += 1
-    row = write_facts(book, plan, places, row + 1)
-    if HEAD in book.sheets:
-        table_row = places["predicted_token"].last_row + 4
-        place_chart(book, table_row, min(BEST, plan.model.config.n_vocab), top)
+    row = write_facts(book, plan, places, best, row + 1)
+    if best:
+        shared.place_chart(book, best, min(shared.BEST, plan.trace.config.n_vocab), top)
     row = max(row, top + 14)
-    write_stage_list(book, places, row)
+    shared.write_stage_list(book, plan.steps, places, row)
     write_weight_list(book, weights, row + len(places) + 2)
 
 
-def write_facts(book: Book, plan: Plan, places: dict[str, Place], row: int) -> int:
-    """What the sheet says of the prompt; the row after it."""
-    trace = plan.trace
-    book.text(INDEX, row, 1, "Message", "key")
-    ready = '=IF(message="","ready",message)'
-    book.formula(INDEX, row, 2, ready, "ready", "message")
-    facts = [("Tokens in use", f"={N_TOKENS}", len(trace.token_ids), "value")]
-    if plan.has_words and plan.max_tokens <= LONGEST_PROMPT:
-        words = words_area(plan)
-        joined = "&".join(f"{WORDS}!{cell(words.row + i, words.column)}" for i in range(words.rows))
-        shown = trace.prompt if trace.merges and trace.prompt is not None else ""
-        facts.append(("Prompt", f"={joined}", shown, "value"))
-    if HEAD in book.sheets:
-        best = trace.predictions(1)[0]
-        token = places["predicted_token"].area.part(2, 1, 1, 1).address()
-        share = f"{HEAD}!{cell(places['predicted_token'].last_row + 4, 4)}"
-        facts += [
-            ("Predicted token", f"={token}", best.token, "message"),
-            ("Its probability", f"={share}", best.probability, "share"),
-        ]
-    for number, (key, formula, value, fmt) in enumerate(facts, start=row + 1):
+def write_facts(book: Book, plan: Plan, places: Mapping[str, Place], best: Area | None, row: int) -> int:
+    """What the sheet says of the prompt and the model; the row after it."""
+    live: list[Fact] = [
+        ("Message", '=IF(message="","ready",message)', "ready", "message"),
+        ("Tokens in use", f"={N_TOKENS}", len(plan.trace.token_ids), "value"),
+        *prompt_fact(plan),
+        *(prediction_facts(plan, places, best) if best else []),
+    ]
+    for number, (key, formula, value, fmt) in enumerate(live, start=row):
         book.text(INDEX, number, 1, key, "key")
         book.formula(INDEX, number, 2, formula, value, fmt)
-    row += len(facts) + 1
-    for key, value in [*model_facts(trace), *trace.config.rows()]:
-        book.text(INDEX, row, 1, key, "key")
-        write = book.text if isinstance(value, str) else book.number
-        write(INDEX, row, 2, value, "value")
-        row += 1
-    return row
+    fixed: list[tuple[str, str | int]] = [*shared.model_facts(plan.trace), *plan.trace.config.rows()]
+    for number, (key, text) in enumerate(fixed, start=row + len(live)):
+        book.text(INDEX, number, 1, key, "key")
+        if isinstance(text, str):
+            book.text(INDEX, number, 2, text, "value")
+        else:
+            book.number(INDEX, number, 2, text, "value")
+    return row + len(live) + len(fixed)
 
 
-def write_weight_list(book: Book, weights: dict[str, Area], row: int) -> None:
+def prompt_fact(plan: Plan) -> list[Fact]:
+    if not plan.has_words or plan.max_tokens > LONGEST_PROMPT:
+        return []
+    words = words_area(plan)
+    joined = "&".join(f"{WORDS}!{cell(words.row + i, words.column)}" for i in range(words.rows))
+    shown = plan.trace.prompt if plan.trace.merges else None
+    return [(shared.PROMPT, f"={joined}", shown or "", "value")]
+
+
+def prediction_facts(plan: Plan, places: Mapping[str, Place], best: Area) -> list[Fact]:
+    token = places[plan.steps.name(Role.PREDICTION)].area.part(2, 1, 1, 1)
+    share = f"{best.tab}!{cell(best.row, shared.BEST_COLUMNS.index('probability'))}"
+    found = plan.trace.predictions(1)[0]
+    return [
+        ("Predicted token", f"={token.address()}", found.token, "message"),
+        ("Its probability", f"={share}", found.probability, "share"),
+    ]
+
+
+def write_weight_list(book: Book, weights: Mapping[str, Area], row: int) -> None:
     """One line a parameter matrix, with the link to it."""
     for column, title in enumerate(("Parameters (their names)", "", "Shape", "", "Place"), start=1):
         book.text(INDEX, row, column, title, "table head")
@@ -126,43 +126,39 @@ def write_weight_list(book: Book, weights: dict[str, Area], row: int) -> None:
     for number, (name, area) in enumerate(weights.items(), start=row + 1):
         line = "" if previous == area.tab else "first "
         previous = area.tab
-        book.text(INDEX, number, 1, name, f"{line}plain")
-        for column in (2, 4):
-            book.text(INDEX, number, column, "", f"{line}plain")
-        book.text(INDEX, number, 3, f"{area.rows} x {area.columns}", f"{line}shape")
-        target = f"internal:'{area.tab}'!A{area.row - 1}"
-        link = book.format(f"{line}link")
-        book.sheets[INDEX].write_url(number, 5, target, link, f"{area.tab}!{area.range()}")
+        shared.list_line(book, number, line, name, "", f"{area.rows} x {area.columns}", "")
+        shared.link_to(book, number, line, area, area.row - 2)
 
 
 # ------------------------------------------------------------------------------------------------ the prediction
 
 
-def write_predicted_token(book: Book, plan: Plan, place: Place, formulas: list) -> None:
+def write_predicted_token(book: Book, plan: Plan, area: Area, formulas: Sequence[str]) -> None:
     """The greatest logit, its token's id, its token."""
-    area, best = place.area, plan.trace.text_table("predicted_token")
-    texts = [f'=IF({N_TOKENS}=0,"",{formula})' for _, formula, _ in formulas]
-    texts.append(f'=IF({N_TOKENS}=0,"",{token_text(plan, cell(area.row + 1, area.column + 1))})')
+    texts = [f"={NO_TOKENS}{formula})" for formula in formulas]
+    texts.append(f"={NO_TOKENS}{token_text(plan, cell(area.row + 1, area.column + 1))})")
     formats = ("live number", "live count", "live strong")
-    for number, ((label, value), formula, fmt) in enumerate(zip(best, texts, formats, strict=True), start=area.row):
-        book.text(HEAD, number, area.column, label, "key")
-        book.formula(HEAD, number, area.column + 1, formula, value, fmt)
+    lines = zip(plan.trace.prediction_table(), texts, formats, strict=True)
+    for number, ((label, value), formula, fmt) in enumerate(lines, start=area.row):
+        book.text(area.tab, number, area.column, label, "key")
+        book.formula(area.tab, number, area.column + 1, formula, value, fmt)
 
 
-def write_best_tokens(book: Book, plan: Plan, places: dict[str, Place]) -> None:
-    """The ten best tokens, without FILTER or SORT; of equals, the smaller id comes first."""
-    row = places["predicted_token"].last_row + 2
-    best_tokens_head(book, row)
-    first = row + 2
-    for number, one in enumerate(plan.trace.predictions(BEST), start=first):
-        rank, token_id, logit = (cell(number, column) for column in (0, 2, 3))
-        alike = f"SUM(--({cell(first, 3, fixed=True)}:{logit}={logit}))"
-        ids = f"SMALL(IF(logits={logit},logit_ids),{alike})"
-        book.number(HEAD, number, 0, one.rank, "position")
-        empty = f'IF({N_TOKENS}=0,"",'
-        book.formula(HEAD, number, 1, f"={empty}{token_text(plan, token_id)})", one.token, "live text")
-        book.formula(HEAD, number, 2, f"{{={empty}{ids})}}", one.id, "live count")
-        book.formula(HEAD, number, 3, f"={empty}LARGE(logits,{rank}))", one.logit, "live number")
-        book.formula(
-            HEAD, number, 4, f"={empty}INDEX(token_probabilities,{token_id}+1))", one.probability, "live probability"
+def write_best_tokens(book: Book, plan: Plan, places: Mapping[str, Place]) -> Area:
+    """The ten best tokens, without FILTER or SORT; of equals, the smaller id comes first. Returns where they stand."""
+    area = shared.best_tokens_head(book, places[plan.steps.name(Role.PREDICTION)])
+    logits, first = plan.steps.name(Role.LOGITS), cell(area.row, 3, fixed=True)
+    for row, one in enumerate(plan.trace.predictions(shared.BEST), start=area.row):
+        rank, token_id, logit = (cell(row, column) for column in (0, 2, 3))
+        ids = f"SMALL(IF({logits}={logit},logit_ids),SUM(--({first}:{logit}={logit})))"
+        share = f"INDEX(token_probabilities,{token_id}+1)"
+        book.number(area.tab, row, 0, one.rank, "position")
+        cells: tuple[tuple[str, float | str, str], ...] = (
+            (f"={NO_TOKENS}{token_text(plan, token_id)})", one.token, "live text"),
+            (f"{{={NO_TOKENS}{ids})}}", one.id, "live count"),
+            (f"={NO_TOKENS}LARGE({logits},{rank}))", one.logit, "live number"),
+            (f"={NO_TOKENS}{share})", one.probability, "live probability"),
         )
+        for column, (formula, value, fmt) in enumerate(cells, start=1):
+            book.formula(area.tab, row, column, formula, value, fmt)
+    return area

@@ -1,46 +1,53 @@
 """Merges and tokens of the live workbook: the passes of every typed word in the reference's seven rows, then the ids.
 
 Here too the two tables that the formulas look pairs and tokens up in, and the names they use. The words are typed, and
-checked, on the tab of `live_words`.
+checked, on the tab of `words`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise, repeat
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from sheetgpt.bpe.tokenizer import merged_at
-from sheetgpt.sheets.live.words import IDS, MESSAGE, WORD, WordRow, typed_words, words_area
+from sheetgpt.models.step import Role
+from sheetgpt.sheets.live.plan import Plan
+from sheetgpt.sheets.live.words import IDS, MESSAGE, WORD, WORDS, WordRow, typed_words, words_area
+from sheetgpt.sheets.shared import PASS_ROWS
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Table
-from sheetgpt.workbook.places import EMBEDDINGS, MERGES, WORDS, Area, Place, cell
+from sheetgpt.workbook.grid import Area, cell
+from sheetgpt.workbook.places import Place
 from sheetgpt.workbook.references import N_WORDS, Names
 
-if TYPE_CHECKING:
-    from sheetgpt.sheets.live.plan import Plan
-
-PASS_ROWS = ("Pass", "Input", "Pairs", "Scores", "Max Score", "Merged", "")
+HEADING = "From words to tokens: in each pass the pair with the best score merges"
+ROWS_A_PASS = len(PASS_ROWS)
 VOCAB_BPE, ID_TO_TOKENS = "vocab_bpe", "id_to_tokens"
 TABLE_ROW = 3  # the first row of those two tables
 
+Pass = tuple[list[str], int | None]  # the symbols before it, and the place of the pair that it merges
+NO_PASS: Pass = ([], None)
+FormulaOf = Callable[[int, int], str]  # (pass, place in the word) -> the formula there
 
-def names(plan: Plan, places: dict[str, Place]) -> Names:
+
+def names(plan: Plan, places: Mapping[str, Place]) -> Names:
     """The names that the merges' and tokens' formulas use, and their own."""
-    words, merges = places["separated_into_words"].area, places["prompt_to_tokens"].area
-    slots = Area(MERGES, merges.row + merges.rows - 1, 1, 1, merges.columns - 1)
-    table = (len(plan.model.tokenizer.merges), plan.model.config.n_vocab)
+    words_name, merges_name = plan.steps.name(Role.WORDS), plan.steps.name(Role.MERGES)
+    words, merges = places[words_name].area, places[merges_name].area
+    slots = Area(merges.tab, merges.row + merges.rows - 1, 1, 1, merges.columns - 1)
+    table = Area(VOCAB_BPE, TABLE_ROW, 0, max(1, len(plan.tokenizer.merges)), 1)
     return {
-        "separated_into_words": f"{words.part(columns=1).address()}:INDEX({words.address()},1,{N_WORDS})",
-        "prompt_to_tokens": merges.address(),
+        words_name: f"{words.part(columns=1).address()}:INDEX({words.address()},1,{N_WORDS})",
+        merges_name: merges.address(),
         "merged_ids": slots.address(),
         "merged_positions": slots.part(row=1, rows=1).address(),
-        "vocab_bpe_left": Area(VOCAB_BPE, TABLE_ROW, 0, max(1, table[0]), 1).address(),
-        "vocab_bpe_right": Area(VOCAB_BPE, TABLE_ROW, 1, max(1, table[0]), 1).address(),
-        "vocab_bpe_score": Area(VOCAB_BPE, TABLE_ROW, 3, max(1, table[0]), 1).address(),
-        "id_to_tokens": Area(ID_TO_TOKENS, TABLE_ROW, 0, table[1], 1).address(),
+        "vocab_bpe_left": table.address(),
+        "vocab_bpe_right": table.part(column=1, columns=1).address(),
+        "vocab_bpe_score": table.part(column=3, columns=1).address(),
+        "id_to_tokens": Area(ID_TO_TOKENS, TABLE_ROW, 0, plan.trace.config.n_vocab, 1).address(),
     }
 
 
@@ -63,21 +70,25 @@ def write_merges(book: Book, plan: Plan, area: Area) -> None:
         for offset, label in enumerate(PASS_ROWS):
             shown = f"Pass {number}" if offset == 0 else label
             if label or number == longest - 1:
-                book.text(MERGES, area.row + 7 * number + offset, 0, shown or "TokenID", "key")
-    book.text(MERGES, area.row + 7 * longest, 0, "Position", "key")
+                book.text(area.tab, area.row + ROWS_A_PASS * number + offset, 0, shown or "TokenID", "key")
+    book.text(area.tab, area.row + ROWS_A_PASS * longest, 0, "Position", "key")
     position, typed = 0, typed_words(plan)
     for number in range(plan.max_tokens):
         line = WordRow(words_area(plan), number, longest)
         slot = Slot(book, plan, area, line, 1 + number * (longest + 1))
         ids = typed[number][1] if number < len(typed) else []
-        merged = number < len(typed) and not ids
-        found = slot.write(plan.trace.merges.passes(number) if merged else repeat(([], None)), ids)
+        found = slot.write(passes_of(plan, number) if number < len(typed) and not ids else repeat(NO_PASS), ids)
         for i in range(longest):
             own, first = cell(slot.ids_row, slot.column + i), cell(slot.ids_row, 1, fixed=True)
             formula = f'=IF(ISNUMBER({own}),COUNT({first}:{own})-1,"")'
             value = position + i if i < len(found) else ""
-            book.formula(MERGES, slot.ids_row + 1, slot.column + i, formula, value, "live count")
+            book.formula(area.tab, slot.ids_row + 1, slot.column + i, formula, value, "live count")
         position += len(found)
+
+
+def passes_of(plan: Plan, word: int) -> Iterator[Pass]:
+    assert plan.trace.merges is not None  # or no word would be typed
+    return plan.trace.merges.passes(word)
 
 
 class Slot:
@@ -86,15 +97,18 @@ class Slot:
     def __init__(self, book: Book, plan: Plan, area: Area, line: WordRow, column: int):
         self.book, self.plan, self.area, self.line, self.column = book, plan, area, line, column
         self.longest = plan.longest_word
-        self.ids_row = area.row + 7 * self.longest - 1
+        self.ids_row = area.row + ROWS_A_PASS * self.longest - 1
 
     def at(self, number: int, label: str, i: int) -> str:
         """The cell of the word's i-th place in a row of a pass; -1 is the column before the word, as fixed."""
-        return cell(self.area.row + 7 * number + PASS_ROWS.index(label), self.column + i)
+        return cell(self.row_of(number, label), self.column + i)
 
-    def write(self, passes: Iterator[tuple[list[str], int | None]], ids: list[int]) -> list[int]:
+    def row_of(self, number: int, label: str) -> int:
+        return self.area.row + ROWS_A_PASS * number + PASS_ROWS.index(label)
+
+    def write(self, passes: Iterator[Pass], ids: list[int]) -> list[int]:
         """All passes (`MergeTrace.passes`) with their cached values. Returns the word's ids; `ids`: where given."""
-        tokenizer, symbols = self.plan.model.tokenizer, []
+        tokenizer, symbols = self.plan.tokenizer, []
         for number in range(self.longest):
             before, place = next(passes)
             symbols = merged_at(before, place)
@@ -109,14 +123,14 @@ class Slot:
         found = ids or list(tokenizer.ids_of(symbols))
         for i in range(self.longest):
             value = found[i] if i < len(found) else ""
-            self.book.formula(MERGES, self.ids_row, self.column + i, self.id_formula(i), value, "live piece")
+            self.book.formula(self.area.tab, self.ids_row, self.column + i, self.id_formula(i), value, "live piece")
         return found
 
-    def _row(self, number: int, label: str, values: list, formula, fmt: str) -> None:
-        row = self.area.row + 7 * number + PASS_ROWS.index(label)
+    def _row(self, number: int, label: str, values: Sequence[Any], formula: FormulaOf, fmt: str) -> None:
+        row = self.row_of(number, label)
         for i in range(self.longest):
             value = values[i] if i < len(values) else ""
-            self.book.formula(MERGES, row, self.column + i, formula(number, i), value, fmt)
+            self.book.formula(self.area.tab, row, self.column + i, formula(number, i), value, fmt)
 
     def input_formula(self, number: int, i: int) -> str:
         if number:
@@ -139,12 +153,12 @@ class Slot:
 
     def _merged_before(self, number: int, i: int) -> str:
         """How many merges of this pass stand to the left: 0 or 1."""
-        row = self.area.row + 7 * number + PASS_ROWS.index("Max Score")
+        row = self.row_of(number, "Max Score")
         return f"COUNT({cell(row, self.column - 1, fixed=True)}:{cell(row, self.column + i - 1)})"
 
     def best_formula(self, number: int, i: int) -> str:
-        score, row = self.at(number, "Scores", i), self.area.row + 7 * number + PASS_ROWS.index("Scores")
-        scores = Area(MERGES, row, self.column, 1, self.longest).range(fixed=True)
+        score, row = self.at(number, "Scores", i), self.row_of(number, "Scores")
+        scores = Area(self.area.tab, row, self.column, 1, self.longest).range(fixed=True)
         first = f"AND({score}=MAX({scores}),{self._merged_before(number, i)}=0)"
         return f'=IF({score}="","",IF({first},{score},""))'
 
@@ -164,36 +178,40 @@ class Slot:
 # ------------------------------------------------------------------------------------------------ tokens
 
 
-def write_tokens(book: Book, plan: Plan, area: Area, block_input: Area | None) -> None:
-    """Tokens and their ids side by side, how many there are, and what is wrong with them."""
-    ids, count = area.part(row=1), len(plan.trace.token_ids)
+def write_tokens(book: Book, plan: Plan, area: Area, typed: Area | None) -> None:
+    """Tokens and their ids side by side, how many there are, and what is wrong with them.
+
+    typed: the matrix that is typed instead of computed, where only some blocks are there: its rows are counted.
+    """
+    ids, count, tab = area.part(row=1), len(plan.trace.token_ids), area.tab
     for row, label in ((area.row - 1, "Tokens in use"), (area.row, "Tokens"), (area.row + 1, "Token IDs")):
-        book.text(EMBEDDINGS, row, 0, label, "key")
-    if block_input:
-        counted = f"=COUNT({block_input.part(columns=1).address()})"
-        book.formula(EMBEDDINGS, area.row - 1, area.column, counted, count, "live count")
-        book.formula(EMBEDDINGS, area.row - 1, area.column + 1, '=""', "", "note line")
-    else:
-        message = token_message(plan, ids)
-        book.formula(EMBEDDINGS, area.row - 1, area.column + 1, message, "", "note line")
-        counted = f'=IF(message="",COUNT({ids.range(fixed=True)}),0)'
-        book.formula(EMBEDDINGS, area.row - 1, area.column, counted, count, "live count")
+        book.text(tab, row, 0, label, "key")
+    message = '=""' if typed else token_message(plan, ids)
+    counted = f"COUNT({typed.part(columns=1).address() if typed else ids.range(fixed=True)})"
+    counts = f"={counted}" if typed else f'=IF(message="",{counted},0)'
+    book.formula(tab, area.row - 1, area.column, counts, count, "live count")
+    book.formula(tab, area.row - 1, area.column + 1, message, "", "note line")
     for i in range(area.columns):
-        column, used = area.column + i, i < count
-        token, token_id = (plan.trace.tokens[i], plan.trace.token_ids[i]) if used else ("", "")
-        if plan.has_words:
-            known = f'AND(prompt_message="",{i}<COUNT(merged_ids))'
-            formula = f'=IF({known},INDEX(merged_ids,MATCH({i},merged_positions,0)),"")'
-            book.formula(EMBEDDINGS, ids.row, column, formula, token_id, "live piece")
-        elif used:
-            book.number(EMBEDDINGS, ids.row, column, token_id, "input number")
+        token, token_id = (plan.trace.tokens[i], plan.trace.token_ids[i]) if i < count else ("", None)
+        write_token_id(book, plan, ids.part(column=i, columns=1), i, token_id)
+        here = cell(ids.row, area.column + i)
+        if typed:
+            book.text(tab, area.row, area.column + i, token, "input")
         else:
-            book.sheets[EMBEDDINGS].write_blank(ids.row, column, None, book.format("input number"))
-        if block_input:
-            book.text(EMBEDDINGS, area.row, column, token, "input")
-        else:
-            formula = f'=IF({cell(ids.row, column)}="","",{token_text(plan, cell(ids.row, column))})'
-            book.formula(EMBEDDINGS, area.row, column, formula, token, "live piece")
+            formula = f'=IF({here}="","",{token_text(plan, here)})'
+            book.formula(tab, area.row, area.column + i, formula, token, "live piece")
+
+
+def write_token_id(book: Book, plan: Plan, at: Area, position: int, token_id: int | None) -> None:
+    """One token's id: found for the words, or typed; None: no token is there yet."""
+    if plan.has_words:
+        known = f'AND(prompt_message="",{position}<COUNT(merged_ids))'
+        formula = f'=IF({known},INDEX(merged_ids,MATCH({position},merged_positions,0)),"")'
+        book.formula(at.tab, at.row, at.column, formula, "" if token_id is None else token_id, "live piece")
+    elif token_id is None:
+        book.blank(at, "input number")
+    else:
+        book.number(at.tab, at.row, at.column, token_id, "input number")
 
 
 def token_text(plan: Plan, token_id: str) -> str:
@@ -203,7 +221,7 @@ def token_text(plan: Plan, token_id: str) -> str:
 
 def token_message(plan: Plan, ids: Area) -> str:
     """What is wrong with the tokens, in one line; empty where nothing is."""
-    cells, n_vocab = ids.range(fixed=True), plan.model.config.n_vocab
+    cells, n_vocab = ids.range(fixed=True), plan.trace.config.n_vocab
     filled = f'SUM(--({cells}<>""))'
     good = f"SUM(IF(ISNUMBER({cells}),IF({cells}=INT({cells}),IF({cells}>=0,IF({cells}<{n_vocab},1,0),0),0),0))"
     column = f"COLUMN({cells})-{ids.column + 1}"
@@ -218,7 +236,7 @@ def token_message(plan: Plan, ids: Area) -> str:
 
 def write_tables(book: Book, plan: Plan) -> None:
     """The merge table and the token table, as formulas look them up."""
-    tokenizer = plan.model.tokenizer
+    tokenizer = plan.tokenizer
     merges = tokenizer.merges
     book.add_tab(VOCAB_BPE, "The merge table: the pair with the highest score merges first", 4)
     for column, title in enumerate(("left", "right", "rank", "score")):
@@ -237,3 +255,21 @@ def write_tables(book: Book, plan: Plan) -> None:
     for tab in (VOCAB_BPE, ID_TO_TOKENS):
         book.sheets[tab].freeze_panes(TABLE_ROW, 0)
         book.sheets[tab].set_column(0, 1, 18)
+
+
+# ------------------------------------------------------------------------------------------------ as a dump has them
+
+
+def tight_merges(table: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """The merge trace of a live workbook, which has room for longer words, as the dump of a run has it.
+
+    A pass has seven rows in both; there are as many as the longest word has letters, and so wide is each word.
+    """
+    room = len(table) // ROWS_A_PASS
+    slots = range(1, len(table[0]), room + 1)
+    lengths = [sum(one not in (None, "") for one in table[1][start : start + room]) for start in slots]
+    longest, words = max(lengths), sum(map(bool, lengths))
+    rows = [*table[: ROWS_A_PASS * longest - 1], table[-1]]
+    tight = [[row[0], *(one for start in slots for one in row[start : start + longest + 1])] for row in rows]
+    ids = [str(int(one)) if isinstance(one, float) else one for one in tight[-1]]
+    return [row[: words * (longest + 1)] for row in [*tight[:-1], ids]]

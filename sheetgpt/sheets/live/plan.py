@@ -1,26 +1,26 @@
 """What a live workbook will hold: how many tokens, which blocks, the shape of every stage, and how large that gets.
 
-Nothing is written here: that is `live`'s business.
+Nothing is written here: that belongs in `write`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from sheetgpt.bpe import Tokenizer
 from sheetgpt.errors import DumpError
-from sheetgpt.models.gpt2 import Step
-from sheetgpt.workbook.places import Stage
-
-if TYPE_CHECKING:
-    from sheetgpt.model import Model
-    from sheetgpt.run.trace import Trace
+from sheetgpt.models.kinds import has_last_position
+from sheetgpt.models.step import Axis, Role, Step, Steps, Weight
+from sheetgpt.run.trace import Trace
+from sheetgpt.sheets import shared
+from sheetgpt.workbook.places import Panel
 
 LONGEST_WORD = 12  # characters that there is room for, or the prompt's longest word
 SPARE_TOKENS = 4  # room beyond the prompt, where --max-tokens doesn't say how much
 FEWEST_TOKENS = 12
 MOST_CELLS = 40_000_000  # weights and formula cells beyond which no spreadsheet program is of use
 CELLS_A_SECOND, BYTES_A_CELL = 1_500_000, 12  # what writing takes, roughly
+HEADER_ROWS = {Axis.KEYS: 2, Axis.HEADS_BY_KEYS: 3}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Size:
     def cells(self) -> int:
         return self.weights + self.formula_cells
 
-    def __str__(self):
+    def __str__(self) -> str:
         seconds = max(1, round(self.cells / CELLS_A_SECOND))
         megabytes = max(1, round(self.cells * BYTES_A_CELL / 1e6))
         return (
@@ -46,45 +46,53 @@ class Size:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a live workbook holds: which steps, which weights, and where everything stands."""
+    """What a live workbook holds: which steps, which weights, and room for how much."""
 
-    model: Model
     trace: Trace
-    steps: list[Step]
-    weights: dict[str, tuple[int, int]]  # shapes
+    steps: Steps
+    weights: dict[str, Weight]
     max_tokens: int
     longest_word: int
-    blocks: range | None  # None: the whole model
+    typed: Step | None  # the stage that is typed, where only some blocks are there; None: the whole model
+
+    @property
+    def is_whole(self) -> bool:
+        """Is all of the model there, up to the prediction?"""
+        return self.typed is None
 
     @property
     def has_words(self) -> bool:
-        return self.blocks is None and self.model.tokenizer is not None
+        return self.steps.has(Role.WORDS)
 
-    def columns(self, step: Step) -> int:
-        if step.columns == "keys":
-            return self.max_tokens
-        if step.columns == "heads x keys":
-            return self.model.config.n_head * self.max_tokens
-        return self.trace.array(step.name).shape[1]
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """What the words are cut by, where there are any."""
+        assert self.trace.tokenizer is not None  # or the plan would have no words
+        return self.trace.tokenizer
 
-    def stage(self, step: Step) -> Stage:
-        """What the layout has to know of a stage: its shape with room for `max_tokens`."""
-        if step.name == "separated_into_words":
-            return Stage(step, 1, self.max_tokens, header_rows=0)
-        if step.name == "prompt_to_tokens":
-            return Stage(step, 7 * self.longest_word, self.max_tokens * (self.longest_word + 1), header_rows=0)
-        if step.name == "final_tokens":
-            return Stage(step, 2, self.max_tokens)
-        if step.name == "predicted_token":
-            return Stage(step, 3, 2, header_rows=0)
-        rows = self.max_tokens if step.rows == "tokens" else self.trace.array(step.name).shape[0]
-        header_rows = {"keys": 2, "heads x keys": 3}.get(step.columns, 1)
-        return Stage(step, rows, self.columns(step), header_rows, together=self.max_tokens if header_rows == 3 else 1)
+    def panel(self, step: Step) -> Panel:
+        """A stage as it wants to be laid out: its shape with room for `max_tokens`."""
+        room, word = self.max_tokens, self.longest_word
+        if step.role is Role.WORDS:
+            return shared.panel(step, 1, room, header_rows=0)
+        if step.role is Role.MERGES:
+            return shared.panel(step, len(shared.PASS_ROWS) * word, room * (word + 1), header_rows=0)
+        if step.role is Role.TOKENS:
+            return shared.panel(step, 2, room)
+        if step.role is Role.PREDICTION:
+            return shared.panel(step, 3, 2, header_rows=0)
+        rows, columns = self.trace.array(step.name).shape
+        if shared.is_by_key(step):
+            columns = columns // len(self.trace.token_ids) * room
+        rows = room if step.rows is Axis.TOKENS else rows
+        header_rows = HEADER_ROWS.get(step.columns, 1)
+        return shared.panel(step, rows, columns, header_rows=header_rows, together=room if step.by_head else 1)
 
     @property
     def size(self) -> Size:
-        cells = sum(stage.rows * stage.columns for stage in map(self.stage, self.steps))
-        return Size(sum(rows * columns for rows, columns in self.weights.values()), cells, self.max_tokens)
+        cells = sum(panel.rows * panel.columns for panel in map(self.panel, self.steps))
+        weights = sum(weight.shape[0] * weight.shape[1] for weight in self.weights.values())
+        return Size(weights, cells, self.max_tokens)
 
 
 def parse_blocks(text: str, n_layer: int) -> range:
@@ -103,39 +111,42 @@ def parse_blocks(text: str, n_layer: int) -> range:
     return found
 
 
-def plan(model: Model, trace: Trace, *, max_tokens: int | None = None, blocks: range | None = None) -> Plan:
+def plan(trace: Trace, *, max_tokens: int | None = None, blocks: range | None = None) -> Plan:
     """What the live workbook of a run will hold. Raises DumpError for a layout that can't be.
 
     max_tokens: room for so many tokens; by default some more than the prompt has.
     blocks: only these blocks, the first one's input as values.
     """
     if trace.overridden:
-        raise DumpError("a live workbook computes every stage itself: dump it without --set and change the cells there")
-    count = len(trace.token_ids)
+        what = "a live workbook computes every stage itself"
+        raise DumpError(what, remedy="dump it without --set and change the cells there")
+    if trace.weights is None:
+        raise DumpError("a live workbook needs the run's weights", remedy="run the prompt with `load_model(...).run`")
+    steps = all_steps(trace) if blocks is None else steps_of_blocks(trace, blocks)
+    typed = None if blocks is None else first_of(steps, blocks)
+    used = {name for step in steps if step is not typed for name in step.inputs}
+    weights = {name: weight for name, weight in trace.sizes.weights.items() if name in used}
+    found = Plan(trace, steps, weights, room_for_tokens(trace, max_tokens), longest_word(trace), typed)
+    if found.size.cells > MOST_CELLS:
+        raise DumpError(
+            f"a live workbook of {found.size.cells:,} cells is more than spreadsheet programs can recalculate",
+            remedy="choose some blocks, such as --blocks 0",
+        )
+    return found
+
+
+def room_for_tokens(trace: Trace, max_tokens: int | None) -> int:
+    """How many tokens there is room for. Raises DumpError where that is less than the prompt, or beyond the context."""
+    count, n_ctx = len(trace.token_ids), trace.config.n_ctx
     spare = max(FEWEST_TOKENS, count + SPARE_TOKENS)
-    limit = model.room(spare if max_tokens is None else max_tokens)
+    limit = n_ctx if has_last_position(trace.config) else max(n_ctx, max_tokens or spare)
     wanted = min(limit, spare) if max_tokens is None else max_tokens
     if not count <= wanted <= limit:
         raise DumpError(
-            f"--max-tokens {wanted}: choose {count}, the tokens of the prompt, to {limit}, the model's context"
+            f"--max-tokens {wanted}",
+            remedy=f"choose {count}, the tokens of the prompt, to {limit}, the model's context",
         )
-    named = [step for step in model.steps if blocks is None or in_blocks(step, blocks)]
-    if not any(blocks is None or step.block is not None for step in named):
-        raise DumpError(f"--blocks: a {model.config.model} has no blocks; leave the option out")
-    if blocks is None and model.tokenizer is None:
-        named = [step for step in named if step.name not in ("separated_into_words", "prompt_to_tokens")]
-    used = {name for step in named for name in step.inputs}
-    if blocks is not None:
-        used.discard(f"block_{blocks.start - 1}_step_16")
-    shapes = {name: matrix.shape for name, matrix in model.weights.items() if name in used}
-    longest = longest_word(trace)
-    found = Plan(model, trace, named, shapes, wanted, longest, blocks)
-    if found.size.cells > MOST_CELLS:
-        raise DumpError(
-            f"a live workbook of {found.size.cells:,} cells is more than spreadsheet programs can recalculate: "
-            "choose some blocks, such as --blocks 0"
-        )
-    return found
+    return wanted
 
 
 def longest_word(trace: Trace) -> int:
@@ -144,5 +155,27 @@ def longest_word(trace: Trace) -> int:
     return max([LONGEST_WORD, *map(len, words)])
 
 
-def in_blocks(step: Step, blocks: range) -> bool:
-    return step.block in blocks or step.name in ("final_tokens", "triangle_matrix")
+# ------------------------------------------------------------------------------------------------ which steps
+
+
+def all_steps(trace: Trace) -> Steps:
+    """All steps; without a tokenizer there are no words, and so no merges."""
+    left_out = () if trace.tokenizer else (Role.WORDS, Role.MERGES)
+    return Steps(step for step in trace.steps if step.role not in left_out)
+
+
+def steps_of_blocks(trace: Trace, blocks: range) -> Steps:
+    """The steps of some blocks, the tokens, and what else they need but the input of the first one, which is typed."""
+    needed = {step.name for step in trace.steps if step.block in blocks}
+    if not needed:
+        raise DumpError(f"--blocks: a {trace.config.model} has no blocks; leave the option out")
+    needed.add(trace.steps.name(Role.TOKENS))
+    typed = first_of(trace.steps, blocks)
+    for step in reversed(trace.steps):
+        if step.name in needed and step is not typed and not step.is_given:
+            needed.update(step.inputs)
+    return Steps(step for step in trace.steps if step.name in needed)
+
+
+def first_of(steps: Steps, blocks: range) -> Step:
+    return next(step for step in steps if step.block == blocks.start)

@@ -2,22 +2,21 @@
 
 A formula can follow printable ASCII only; for other characters a word's token ids are typed instead. Wherever the
 sheet can't be sure of a word, or has no room, it says so and nothing is predicted: it never makes up an id. Merging
-the words is `live_merges`' business.
+the words belongs in `merges`.
 """
 
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from sheetgpt.bpe.words import unspell
+from sheetgpt.sheets.live.plan import Plan
 from sheetgpt.workbook.book import Book
-from sheetgpt.workbook.places import WORDS, Area, cell
+from sheetgpt.workbook.grid import Area, cell
 from sheetgpt.workbook.references import N_WORDS, Names
 
-if TYPE_CHECKING:
-    from sheetgpt.sheets.live.plan import Plan
-
+WORDS = "words"  # the tab
+HEADING = "Type the words here, one a cell: a word takes the space before it along"
 FIRST_ROW = 4  # of the words
 WORD, READ_AS, MESSAGE, IDS = 1, 2, 3, 4  # columns of the tab `words`; behind the ids two helpers
 MESSAGE_CELL, COUNT_CELL = Area(WORDS, 1, WORD, 1, 1), Area(WORDS, 2, WORD, 1, 1)
@@ -136,7 +135,7 @@ def typed_words(plan: Plan) -> list[tuple[str, list[int]]]:
     if trace.merges is None:
         ids = iter(trace.token_ids)
         return [("", row) for row in iter(lambda: list(islice(ids, plan.longest_word)), [])]
-    encode = plan.model.tokenizer.encode
+    encode = plan.tokenizer.encode
     shown = ((word, unspell(word).decode(errors="replace")) for word in trace.merges.words)
     return [(original, [] if is_printable(word) else encode(original)) for word, original in shown]
 
@@ -162,10 +161,24 @@ def names(plan: Plan) -> Names:
     }
 
 
-def write_words(book: Book, plan: Plan, heading: str) -> None:
+def write_words(book: Book, plan: Plan) -> None:
     """The tab into which words are typed, with what is wrong with them."""
-    longest, n_vocab, area = plan.longest_word, plan.model.config.n_vocab, words_area(plan)
-    sheet = book.add_tab(WORDS, heading)
+    longest, area = plan.longest_word, words_area(plan)
+    write_head(book, longest, area)
+    book.text(WORDS, 1, 0, "message", "key")
+    book.formula(WORDS, MESSAGE_CELL.row, WORD, prompt_message(plan.max_tokens), "", "note line")
+    typed = typed_words(plan)
+    book.text(WORDS, COUNT_CELL.row, 0, "words", "key")
+    readings = Area(WORDS, area.row, READ_AS, area.rows, 1).range()
+    book.formula(WORDS, COUNT_CELL.row, WORD, f'=SUMPRODUCT(--({readings}<>""))', len(typed), "value")
+    for number in range(area.rows):
+        word, ids = typed[number] if number < len(typed) else ("", [])
+        write_word(book, WordRow(area, number, longest), word, ids, plan.trace.config.n_vocab)
+
+
+def write_head(book: Book, longest: int, area: Area) -> None:
+    """The tab with its columns and their names."""
+    sheet = book.add_tab(WORDS, HEADING)
     for column, width in ((0, 10), (WORD, 18), (READ_AS, 18), (MESSAGE, 60)):
         sheet.set_column(column, column, width)
     sheet.set_column(IDS, IDS + longest - 1, 7)
@@ -175,32 +188,26 @@ def write_words(book: Book, plan: Plan, heading: str) -> None:
         book.text(WORDS, area.row - 1, column, heads.get(column, ""), "table head")
     book.text(WORDS, area.row - 1, IDS + longest, "begins at", "table head")
     book.text(WORDS, area.row - 1, IDS + longest + 1, "kind: l, d, o, s", "table head")
-    book.text(WORDS, 1, 0, "message", "key")
-    book.formula(WORDS, MESSAGE_CELL.row, WORD, prompt_message(plan.max_tokens), "", "note line")
-    typed = typed_words(plan)
-    book.text(WORDS, COUNT_CELL.row, 0, "words", "key")
-    readings = Area(WORDS, area.row, READ_AS, area.rows, 1).range()
-    book.formula(WORDS, COUNT_CELL.row, WORD, f'=SUMPRODUCT(--({readings}<>""))', len(typed), "value")
-    for number in range(area.rows):
-        line = WordRow(area, number, longest)
-        word, ids = typed[number] if number < len(typed) else ("", [])
-        book.number(WORDS, line.row, 0, number + 1, "position")
-        if word:
-            book.text(WORDS, line.row, WORD, word, "input")
-        else:
-            sheet.write_blank(line.row, WORD, None, book.format("input"))
-        read_as = f'=IF(COUNTA({line.ids})>0,"(token ids)",SUBSTITUTE({line.word}," ","·"))'
-        book.formula(WORDS, line.row, READ_AS, read_as, "(token ids)" if ids else word.replace(" ", "·"), "live text")
-        book.formula(WORDS, line.row, MESSAGE, line.message_formula(n_vocab), "", "note line")
-        for i in range(longest):
-            if i < len(ids):
-                book.number(WORDS, line.row, IDS + i, ids[i], "input number")
-            else:
-                sheet.write_blank(line.row, IDS + i, None, book.format("input number"))
-        begins = 2 if word[:1] == " " and len(word) > 1 else 1
-        book.formula(WORDS, line.row, IDS + longest, line.body_formula(), begins, "key")
-        shown = kind(word[begins - 1]) if word and is_printable(word) else ""
-        book.formula(WORDS, line.row, IDS + longest + 1, line.kind_formula(), shown, "key")
+
+
+def write_word(book: Book, line: WordRow, word: str, ids: list[int], n_vocab: int) -> None:
+    """A row for a word, or for its token ids, typed or still empty, and what its formulas make of it."""
+    row, longest = line.row, line.longest
+    book.number(WORDS, row, 0, line.number + 1, "position")
+    if word:
+        book.text(WORDS, row, WORD, word, "input")
+    else:
+        book.blank(Area(WORDS, row, WORD, 1, 1), "input")
+    read_as = f'=IF(COUNTA({line.ids})>0,"(token ids)",SUBSTITUTE({line.word}," ","·"))'
+    book.formula(WORDS, row, READ_AS, read_as, "(token ids)" if ids else word.replace(" ", "·"), "live text")
+    book.formula(WORDS, row, MESSAGE, line.message_formula(n_vocab), "", "note line")
+    for column, token_id in enumerate(ids, start=IDS):
+        book.number(WORDS, row, column, token_id, "input number")
+    book.blank(Area(WORDS, row, IDS + len(ids), 1, longest - len(ids)), "input number")
+    begins = 2 if word[:1] == " " and len(word) > 1 else 1
+    book.formula(WORDS, row, IDS + longest, line.body_formula(), begins, "key")
+    shown = kind(word[begins - 1]) if word and is_printable(word) else ""
+    book.formula(WORDS, row, IDS + longest + 1, line.kind_formula(), shown, "key")
 
 
 def prompt_message(max_tokens: int) -> str:

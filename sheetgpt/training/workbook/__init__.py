@@ -1,1 +1,1 @@
-"""Training steps as a workbook."""
+"""Steps of training as a workbook, in bands or on tabs."""

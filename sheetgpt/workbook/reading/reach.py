@@ -1,4 +1,4 @@
-"""How far a tab of a workbook reaches, told before it is read: calamine makes room for every cell up to the last one.
+"""How far a tab of a workbook reaches, found before it is read: calamine makes room for every cell up to the last one.
 
 A number typed far out by mistake would take tens of gigabytes. The file tells where its last cell stands (.xlsx: the
 element `dimension`; .xlsb: a record); where an .xlsx doesn't, or names a cell far out, its cells are asked.
@@ -7,25 +7,25 @@ element `dimension`; .xlsb: a record); where an .xlsx doesn't, or names a cell f
 from __future__ import annotations
 
 import re
-import struct
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 from xml.etree import ElementTree as ET
 from zipfile import ZipFile
 
+from xlsxwriter.utility import xl_cell_to_rowcol
+
 from sheetgpt.errors import DumpError
-from sheetgpt.workbook.places import cell, column_number
-from sheetgpt.workbook.reading.names import BUNDLE_SHEET, records, wide_text, workbook_part
+from sheetgpt.workbook.grid import cell
+from sheetgpt.workbook.reading import xlsb
+from sheetgpt.workbook.reading.names import workbook_part
 
 MOST_CELLS = 100_000_000  # as many as calamine takes of an .ods; GPT-2 XL's token embeddings are 80 million
 FAR_OUT = "delete the rows and columns beyond the stages, where something stands by mistake"
 HEAD_BYTES = 1 << 16
 STRETCH = 1 << 20
-DIMENSION = re.compile(rb'<(?:\w+:)?dimension [^>]*?ref="(?:[A-Z]+\d+:)?([A-Z]+)(\d+)"')
+DIMENSION = re.compile(rb'<(?:\w+:)?dimension [^>]*?ref="(?:[A-Z]+\d+:)?([A-Z]+\d+)"')
 FILLED_CELL = re.compile(rb'<(?:\w+:)?c r="([A-Z]+)(\d+)"[^>/]*>')
 LONGEST_CELL = 200  # bytes of a cell's opening tag
-SHEET_EXTENT = 148  # a record of an .xlsb's sheets, [MS-XLSB] 2.4.802
 RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 
 
@@ -38,8 +38,9 @@ def require_room(path: Path, tab: str) -> None:
         return
     if rows * columns > MOST_CELLS:
         raise DumpError(
-            f"{path}, tab {tab!r} reaches to cell {cell(rows - 1, columns - 1)}, {rows * columns:,} cells: "
-            f"{FAR_OUT}, and save it again"
+            f"reaches to cell {cell(rows - 1, columns - 1)}, {rows * columns:,} cells",
+            where=f"{path}, tab {tab!r}",
+            remedy=f"{FAR_OUT}, and save it again",
         )
 
 
@@ -53,28 +54,21 @@ def sheet_part(archive: ZipFile, tab: str) -> str:
     return target.removeprefix("/") if target.startswith("/") else str(place.parent / target)
 
 
-def sheet_relations(book: str, content: bytes) -> Iterator[tuple[str, str]]:
+def sheet_relations(book: str, content: bytes) -> list[tuple[str, str]]:
     """(each tab's name, the id of the relation that leads to its part)."""
     if book.endswith(".bin"):
-        for kind, record in records(content):
-            if kind == BUNDLE_SHEET:
-                relation, at = wide_text(record, 8)
-                yield wide_text(record, at)[0], relation
-    else:
-        for element in ET.fromstring(content).iter():  # noqa: S314 - see `names`
-            if element.tag.endswith("}sheet"):
-                yield element.get("name", ""), element.get(RELATION, "")
+        return xlsb.sheets(content)
+    elements = ET.fromstring(content).iter()  # noqa: S314 - see `names`
+    return [(one.get("name", ""), one.get(RELATION, "")) for one in elements if one.tag.endswith("}sheet")]
 
 
 def reach(part: IO[bytes]) -> tuple[int, int]:
     """(rows, columns) up to a sheet's last cell."""
     head = part.read(HEAD_BYTES)
     if not head.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"<"):
-        extents = (record for kind, record in records(head) if kind == SHEET_EXTENT)
-        _, last_row, _, last_column = struct.unpack("<4I", next(extents, bytes(16)))
-        return last_row + 1, last_column + 1
+        return xlsb.reach(head)
     found = DIMENSION.search(head)
-    rows, columns = (int(found[2]), column_number(found[1].decode()) + 1) if found else (0, 0)
+    rows, columns = size_to(found[1]) if found else (0, 0)
     if 1 < rows * columns <= MOST_CELLS:  # some programs write A1, whatever they filled
         return rows, columns
     return reach_of_cells(head, part)
@@ -89,4 +83,14 @@ def reach_of_cells(text: bytes, part: IO[bytes]) -> tuple[int, int]:
             letters = max(letters, found[1], key=lambda name: (len(name), name))
         chunk = part.read(STRETCH)
         text = text[-LONGEST_CELL:] + chunk if chunk else b""
-    return rows, column_number(letters.decode()) + 1 if letters else 0
+    return size_to(letters + b"%d" % rows) if letters else (0, 0)
+
+
+def size_to(last: bytes) -> tuple[int, int]:
+    """(rows, columns) of the rectangle from A1 to a cell.
+
+    >>> size_to(b"C5")
+    (5, 3)
+    """
+    row, column = xl_cell_to_rowcol(last.decode())
+    return row + 1, column + 1

@@ -1,0 +1,20 @@
+"""What a file shows of itself before it is read: its first bytes, and the names in it where it is a zip."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path, PurePosixPath
+
+
+def begins_with(file: Path, start: bytes) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(len(start)) == start
+
+
+def names_in_zip(file: Path) -> set[str] | None:
+    """The names of the files in a zip, without their folders; None where it is no zip."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return {PurePosixPath(name).name for name in archive.namelist()}
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return None

@@ -1,0 +1,47 @@
+"""Text from files and from standard input: UTF-8, character by character as it stands there.
+
+Here too: what separates the cells of a CSV that any program may have saved.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sheetgpt.errors import TextError
+
+BYTE_ORDER_MARK = "\ufeff"
+SEPARATORS = ",;\t"
+
+
+def separator_of(first_line: str) -> str:
+    """What separates the cells of a CSV: the comma where it holds no other, as a comma may be a decimal one.
+
+    >>> separator_of("0,5;1,25"), separator_of("name,value"), separator_of("1")
+    (';', ',', ',')
+    """
+    return next((mark for mark in SEPARATORS[1:] if mark in first_line), SEPARATORS[0])
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, without a byte order mark. Raises TextError where it is missing or not UTF-8."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise TextError(f"can't be read ({error.strerror})", where=path, remedy="give a text file") from None
+    return decoded(data, str(path)).removeprefix(BYTE_ORDER_MARK)
+
+
+def read_corpus(path: Path) -> str:
+    """The text of a file to learn from. Raises TextError where it holds no text, too."""
+    text = read_text(path)
+    if not text.strip():
+        raise TextError("is empty", where=path, remedy="give a text to learn from")
+    return text
+
+
+def decoded(data: bytes, name: str) -> str:
+    """Bytes as text. Raises TextError that names the byte where they are not UTF-8."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise TextError(f"is not UTF-8 at byte {error.start + 1}", where=name, remedy="convert it to UTF-8") from None

@@ -1,0 +1,122 @@
+"""Labels of the live workbook: they say which token a row or column belongs to, and are empty where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sheetgpt.models.step import Axis, Step
+from sheetgpt.sheets import shared
+from sheetgpt.sheets.live.plan import Plan
+from sheetgpt.workbook.book import Book
+from sheetgpt.workbook.cells import Formulas
+from sheetgpt.workbook.grid import Area, cell
+from sheetgpt.workbook.places import Place
+from sheetgpt.workbook.references import N_TOKENS, Names
+
+COUNTED_RANKS = 2_000  # tokens up to which equal logits get ranks of their own: that takes time with the square
+
+
+class Labels:
+    """Writes the labels of one workbook's stages. master: the stage whose positions all others repeat."""
+
+    def __init__(self, book: Book, plan: Plan, master: Area | None):
+        self.book, self.plan, self.trace, self.master = book, plan, plan.trace, master
+        self.count = len(plan.trace.token_ids)  # tokens in use
+
+    def token(self, position: int) -> str:
+        return self.trace.tokens[position] if position < self.count else ""
+
+    def position(self, position: int) -> int | str:
+        return position if position < self.count else ""
+
+    # -------------------------------------------------------------------------------------------- rows
+
+    def label_rows(self, step: Step, area: Area) -> None:
+        by_vocabulary = step.rows is Axis.VOCABULARY
+        for column, name in enumerate(("id" if by_vocabulary else "position", "token")):
+            self.book.text(area.tab, area.row - 1, column, name, "head name")
+        if by_vocabulary:
+            self.label_vocabulary(area)
+        elif step.rows is Axis.LAST_TOKEN:
+            self.label_last(area)
+        else:
+            self.label_positions(area)
+
+    def label_last(self, area: Area) -> None:
+        last = f'=IF({N_TOKENS}=0,"",{N_TOKENS}-1)'
+        self.book.formula(area.tab, area.row, 0, last, self.count - 1, "position")
+        token = f'=IF({N_TOKENS}=0,"",INDEX(tokens,1,{N_TOKENS}))'
+        self.book.formula(area.tab, area.row, 1, token, self.trace.tokens[-1], "token")
+
+    def label_positions(self, area: Area) -> None:
+        master = self.master or area
+        for i in range(area.rows):
+            row = area.row + i
+            here, there = cell(row, 0), f"{master.tab}!{cell(master.row + i, 0)}"
+            position = f'=IF({i}<{N_TOKENS},{i},"")' if area == master else f"={there}"
+            token = f'=IF({here}="","",INDEX(tokens,1,{here}+1))'
+            self.book.formula(area.tab, row, 0, position, self.position(i), "position")
+            self.book.formula(area.tab, row, 1, token, self.token(i), "token")
+
+    def label_vocabulary(self, area: Area) -> None:
+        for row, token in enumerate(self.trace.labels.vocabulary(), start=area.row):
+            self.book.number(area.tab, row, 0, row - area.row, "position")
+            self.book.text(area.tab, row, 1, token, "token")
+
+    # -------------------------------------------------------------------------------------------- columns
+
+    def label_columns(self, step: Step, place: Place) -> None:
+        area = place.area
+        if shared.is_by_key(step):
+            self.label_keys(area, area.row - place.panel.header_rows, by_head=step.by_head)
+        elif step.columns is Axis.LOGIT:
+            self.book.text(area.tab, area.row - 1, area.column, step.name, "head token")
+        else:
+            self.book.dimension_head(area, 0)
+            self.book.text(area.tab, area.row - 1, 1, "token  \\  dimension", "head name")
+
+    def label_keys(self, area: Area, first_row: int, *, by_head: bool) -> None:
+        book, tab = self.book, area.tab
+        for row, name in enumerate(("head", "key") if by_head else ("key",), start=first_row):
+            book.text(tab, row, 0, "", "head name")
+            book.text(tab, row, 1, name, "head name")
+        for number in range(area.columns):
+            head, key = divmod(number, self.plan.max_tokens)
+            column, label = area.column + number, cell(area.row - 2, area.column + number)
+            if by_head:
+                shown = head if key < self.count else ""
+                book.formula(tab, area.row - 3, column, f'=IF({label}="","",{head})', shown, "head")
+            book.formula(tab, area.row - 2, column, f'=IF({key}<{N_TOKENS},{key},"")', self.position(key), "head")
+            token = f'=IF({label}="","",INDEX(tokens,1,{label}+1))'
+            book.formula(tab, area.row - 1, column, token, self.token(key), "head token")
+
+    # -------------------------------------------------------------------------------------------- logits
+
+    def label_logits(self, step: Step, area: Area) -> Names:
+        """Beside each logit its token, probability and rank. Returns the names of those columns."""
+        shared.logits_look(self.book, area)
+        self.label_vocabulary(area)
+        best = sorted(self.trace.predictions(area.rows), key=lambda one: one.id)
+        ids = Area(area.tab, area.row, 0, area.rows, 1)
+        share, rank = (area.part(column=column, columns=1) for column in (1, 2))
+        powers = f"EXP({step.name}-MAX({step.name}))"
+        softmax = f'IF({N_TOKENS}=0,"",{powers}/SUM({powers}))'
+        self.put_column(share, [one.probability for one in best], {(0, 0, area.rows, 1): softmax}, "live probability")
+        ranks = {(i, 0, 1, 1): rank_formula(step.name, area, i) for i in range(area.rows)}
+        self.put_column(rank, [one.rank for one in best], ranks, "live count")
+        return {"logit_ids": ids.address(), "token_probabilities": share.address()}
+
+    def put_column(
+        self, area: Area, values: Iterable[float], formulas: dict[tuple[int, int, int, int], str], fmt: str
+    ) -> None:
+        self.book.put(Formulas(area, [[value] for value in values], formulas), fmt)
+
+
+def rank_formula(name: str, logits: Area, row: int) -> str:
+    """The rank of one logit; of equals, the smaller id comes first."""
+    here = cell(logits.row + row, logits.column)
+    rank = f"RANK({here},{name})"
+    if row and logits.rows <= COUNTED_RANKS:
+        above = f"{cell(logits.row, logits.column)}:{cell(logits.row + row - 1, logits.column)}"
+        rank += f"+SUMPRODUCT(--({above}={here}))"
+    return f'IF({N_TOKENS}=0,"",{rank})'

@@ -1,0 +1,541 @@
+"""The live workbook: LibreOffice computes every stage from scratch, before and after cells are edited, as `run` does.
+
+All workbooks of this file are written and edited first, then recalculated in one start of LibreOffice.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+import openpyxl
+import pytest
+from python_calamine import CalamineWorkbook
+
+from models import ODD_HEADS, ONE_BLOCK, SMALL, random_ids, write_random_model
+from sheetgpt import ops
+from sheetgpt.bpe import learn, write_tables
+from sheetgpt.bpe.words import cut
+from sheetgpt.errors import DumpError
+from sheetgpt.model import load_model
+from sheetgpt.models.config import Config
+from sheetgpt.sheets.live import plan as live_plan
+from sheetgpt.sheets.live.plan import parse_blocks, plan
+from sheetgpt.sheets.live.words import WordRow, names
+from sheetgpt.sheets.live.write import write_live_workbook
+from sheetgpt.workbook.book import Book
+from sheetgpt.workbook.grid import Area
+from sheetgpt.workbook.reading.names import areas_of, name_texts
+from sheetgpt.workbook.reading.open import Workbook
+
+PROMPT = "Mike is quick. He moves"
+LONGEST = "Anna is slow. She moves slowly. Mike is quick. He moves quickly"  # as many tokens as its layout holds
+ROOM, TINY_ROOM = 12, 10  # tokens in the layout of PROMPT
+TINY_WORD = 8  # characters of a word in the small models' layout
+FULL = -1
+FIRST_WORD = 5  # row of the tab words
+
+
+@pytest.fixture(scope="module")
+def model():
+    """The embedded model."""
+    return load_model()
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A small random model with words of its own, for what doesn't depend on the model's size."""
+    folder = tmp_path_factory.mktemp("tiny")
+    merges, known = learn((PROMPT + " quickly. ") * 3, 280)
+    write_tables(folder, merges, known)
+    write_random_model(folder, Config(1, 2, 6, 40, len(known)))
+    return load_model(folder)
+
+
+def stage(found: Workbook, name: str) -> np.ndarray:
+    """A matrix stage of a workbook, by its name: the cells in use."""
+    return found.part(found.names[name.lower()])[0]
+
+
+def differences(path: Path, trace, stages=None) -> dict[str, object]:
+    """The stages of a workbook that aren't the trace's: name -> the largest difference, or the wrong shape."""
+    found, wrong = Workbook(path), {}
+    for name in stages or trace:
+        if trace.step(name).is_text:
+            continue
+        cells, matrix = stage(found, name), trace.array(name)
+        if cells.shape != matrix.shape:
+            wrong[name] = f"{cells.shape}, not {matrix.shape}"
+        elif not np.all(np.abs(cells - matrix) <= 1e-9 * np.maximum(1, np.abs(matrix))):
+            wrong[name] = float(np.max(np.abs(cells - matrix)))
+    return wrong
+
+
+def tab(path: Path, name: str) -> list[list]:
+    return CalamineWorkbook.from_path(path).get_sheet_by_name(name).to_python(skip_empty_area=False)
+
+
+def message(path: Path) -> str:
+    return tab(path, "words")[1][1]
+
+
+def predicted(path: Path) -> str:
+    found = Workbook(path)
+    area = found.names["predicted_token"][0]
+    return found.part([area])[1].get((2, 1), "")
+
+
+def place(book, name: str) -> Area:
+    """The whole area of a stage, with the room for more tokens."""
+    text = book.defined_names[name].attr_text
+    return areas_of(re.search(r"INDEX\(([^,]+)", text)[1] if "INDEX" in text else text)[0]
+
+
+def write_cell(book, area: Area, row: int, column: int, value) -> None:
+    book[area.tab].cell(area.row + row + 1, area.column + column + 1).value = value
+
+
+def type_words(book, words: list[str]) -> None:
+    for i in range(ROOM):
+        book["words"].cell(FIRST_WORD + i, 2).value = words[i] if i < len(words) else None
+
+
+# ------------------------------------------------------------------------------------------------ edits
+
+SPOILED = re.compile(rb"(</f>)<v>-?[0-9.e-]+</v>")
+
+
+def spoil(path: Path) -> None:
+    """Every cached number of a formula becomes 77: whoever believes it is found out."""
+    content = {}
+    with ZipFile(path) as archive:
+        for name in archive.namelist():
+            content[name] = SPOILED.sub(rb"\1<v>77</v>", archive.read(name))
+    with ZipFile(path, "w") as archive:
+        for name, text in content.items():
+            archive.writestr(name, text)
+
+
+@dataclass
+class Case:
+    """A workbook: the prompt it is written for, what is edited then, and the run that it should equal."""
+
+    expected: Callable | str  # model -> Trace, or the beginning of the message
+    edit: Callable | None = None  # openpyxl's workbook -> None
+    prompt: str | None = PROMPT
+    token_ids: tuple[int, ...] | None = None
+    max_tokens: int | None = None  # FULL: no more than the prompt has
+    tiny: bool = True
+
+
+def run(prompt: str):
+    return lambda model: model.run(prompt)
+
+
+def words(*typed: str | None):
+    return lambda book: type_words(book, typed)
+
+
+def with_override(name: str, row: int, column: int, value: float):
+    def expected(model):
+        base = model.run(PROMPT)
+        matrix = np.array(model.weights[name] if name in model.weights else base.array(name))
+        matrix[row, column] = value
+        return model.run(PROMPT, overrides={name: matrix})
+
+    return expected
+
+
+def edit_cell(name: str, row: int, column: int, value: float):
+    return lambda book: write_cell(book, place(book, name), row, column, value)
+
+
+def with_token_id(model):
+    ids = model.run(PROMPT).token_ids
+    return model.run(token_ids=[*ids[:2], 400, *ids[3:]])
+
+
+def word_cell(row: int, column: int, value):
+    def edit(book):
+        book["words"].cell(FIRST_WORD + row, column).value = value
+
+    return edit
+
+
+WARM = PROMPT.replace("quick", "warm")
+MORE = PROMPT + " quickly. Anna is"
+ODD = "It's =1+1, \"a\"  <b> & 'c'!"
+ATTENTION = "model_h0_attn_c_attn_w"
+CASES = {
+    # the embedded model, as written and edited
+    "unchanged": Case(run(PROMPT), tiny=False),
+    "longest": Case(run(LONGEST), prompt=LONGEST, max_tokens=FULL, tiny=False),
+    "another_word": Case(run(WARM), words(*cut(WARM)), tiny=False),
+    "shorter": Case(run("Mike is"), words("Mike", " is"), tiny=False),
+    "longer": Case(run(MORE), words(*cut(MORE)), tiny=False),
+    "token_id": Case(with_token_id, edit_cell("token_ids", 0, 2, 400), tiny=False),
+    "weight": Case(with_override(ATTENTION, 5, 7, 1.5), edit_cell(ATTENTION, 5, 7, 1.5), tiny=False),
+    "attention": Case(with_override("block_0_step_7", 5, 2, 0.9), edit_cell("block_0_step_7", 5, 2, 0.9), tiny=False),
+    # a tiny model
+    "one_token": Case(run("Mike"), prompt="Mike"),
+    "ids_only": Case(lambda model: model.run(token_ids=[5, 200, 77]), prompt=None, token_ids=(5, 200, 77)),
+    "foreign": Case(run("Mike is né. He moves"), prompt="Mike is né. He moves", max_tokens=12),
+    "punctuation": Case(run(ODD), prompt=ODD, max_tokens=FULL),
+    "unknown_word": Case(run("Zygmunt is quick"), words("Zygmunt", " is", " quick")),
+    "numbers": Case(run("Mike is 7"), words("Mike", " is", " 7")),
+    "embedding": Case(with_override("model_wte", 258, 3, -2.0), edit_cell("model_wte", 258, 3, -2.0)),
+    # what can't be read is told, and nothing is predicted
+    "too_long": Case("Word 1: it has 13 characters", words("Abcdefghijklm", " is")),
+    "not_ascii": Case("Word 2: it holds a character outside", words("Mike", " né")),
+    "two_words": Case("Word 1: GPT-2 reads this as several", words("Mike is", " quick")),
+    "torn_word": Case("Word 2: GPT-2 cuts this and the word above", words("Mi", "ke")),
+    "gap": Case("Word 2: this row is empty", words("Mike", None, " is")),
+    "no_words": Case("", words()),
+    "too_many": Case("The prompt has 14 tokens and this sheet holds 10", words(" zzzz", " zzzz", *[" is"] * 4)),
+    "beyond": Case("This sheet holds 10 words", word_cell(TINY_ROOM, 2, " is")),
+    "bad_id": Case("Word 1: a token id is a whole number", word_cell(0, 5, 280)),
+}
+
+
+@pytest.fixture(scope="module")
+def recalculated(model, tiny, tmp_path_factory, recalculate):
+    """Name of the case -> its workbook, recalculated."""
+    folder = tmp_path_factory.mktemp("live")
+    for name, case in CASES.items():
+        path, ours = folder / f"{name}.xlsx", tiny if case.tiny else model
+        trace = ours.run(case.prompt, token_ids=case.token_ids)
+        max_tokens = len(trace.token_ids) if case.max_tokens == FULL else case.max_tokens
+        with pytest.MonkeyPatch.context() as patch:
+            if case.tiny:
+                patch.setattr(live_plan, "LONGEST_WORD", TINY_WORD)
+                patch.setattr(live_plan, "FEWEST_TOKENS", TINY_ROOM)
+            write_live_workbook(trace, path, max_tokens=max_tokens)
+        if case.edit:
+            book = openpyxl.load_workbook(path)
+            case.edit(book)
+            book.save(path)
+        else:
+            spoil(path)
+    return dict(zip(CASES, recalculate(*(folder / f"{name}.xlsx" for name in CASES)), strict=True))
+
+
+@pytest.mark.office
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if not isinstance(case.expected, str)])
+def test_every_stage_equals_the_run_when_recalculated(name, model, tiny, recalculated):
+    trace, path = CASES[name].expected(tiny if CASES[name].tiny else model), recalculated[name]
+    assert differences(path, trace) == {}
+    assert predicted(path) == trace.predicted_token
+    found = Workbook(path)
+    assert stage(found, "token_ids").ravel().tolist() == trace.token_ids
+    assert message(path) == ""
+
+
+@pytest.mark.office
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if isinstance(case.expected, str)])
+def test_what_the_sheet_cannot_read_is_told_and_nothing_is_predicted(name, recalculated):
+    path = recalculated[name]
+    assert message(path).startswith(CASES[name].expected)
+    assert predicted(path) == ""
+    book = openpyxl.load_workbook(path, data_only=True)
+    for empty in ("block_0_step_3", "block_0_step_16", "logits"):
+        area = place(book, empty)
+        block = book[area.tab].iter_rows(
+            area.row + 1, area.row + area.rows, area.column + 1, area.column + area.columns
+        )
+        assert {cell.value for row in block for cell in row} <= {None, ""}
+    told = book["index"]["C14"].value
+    assert told == (message(path) or "Type at least one word on the tab words")
+
+
+@pytest.mark.office
+def test_rows_beyond_the_prompt_are_empty(recalculated):
+    book = openpyxl.load_workbook(recalculated["unchanged"], data_only=True)
+    for name in ("token_embeddings", "triangle_matrix", "block_0_step_6", "block_0_step_7", "block_1_step_13"):
+        area = place(book, name)
+        rows = book[area.tab].iter_rows(area.row + 7, area.row + area.rows, 1, area.column + area.columns)
+        assert {cell.value for row in rows for cell in row} <= {None, ""}, name
+
+
+@pytest.mark.office
+def test_merge_passes_are_the_run_s_own(model, tiny, recalculated):
+    from sheetgpt.diff.sides import WorkbookSide
+
+    for name in ("unchanged", "another_word", "longer", "unknown_word", "numbers", "punctuation"):
+        case, source = CASES[name], WorkbookSide(recalculated[name])
+        expected = case.expected(tiny if case.tiny else model)
+        for table in ("separated_into_words", "prompt_to_tokens"):
+            found = [["" if one is None else one for one in row] for row in source.table(table)]
+            assert found == expected.text_table(table), name
+
+
+@pytest.mark.office
+def test_the_ten_best_tokens_are_in_order_with_their_probabilities(model, recalculated):
+    for name in ("unchanged", "weight"):
+        best, rows = CASES[name].expected(model).predictions(10), tab(recalculated[name], "head")
+        first = next(i for i, row in enumerate(rows) if row[0] == "best_tokens") + 2
+        for one, row in zip(best, rows[first:], strict=False):
+            assert row[:3] == [one.rank, one.token, one.id]
+            assert row[3:5] == pytest.approx([one.logit, one.probability], rel=1e-9)
+
+
+@pytest.mark.office
+def test_probabilities_and_ranks_stand_beside_the_logits(model, recalculated):
+    rows = {int(row[0]): row for row in tab(recalculated["unchanged"], "logits")[5:]}
+    for one in model.run(PROMPT).predictions(model.config.n_vocab):
+        assert rows[one.id][1] == one.token
+        assert rows[one.id][2:5] == pytest.approx([one.logit, one.probability, one.rank], rel=1e-9)
+
+
+# ------------------------------------------------------------------------------------------------ other models
+
+
+@pytest.mark.office
+def test_models_of_other_shapes_and_positions_and_single_blocks_are_live_too(tmp_path, recalculate):
+    expected = {}
+    variants = {
+        "small": (SMALL, {}, None),
+        "odd": (ODD_HEADS, {"untied": True}, None),
+        "rotary": (replace(SMALL, position="rotary"), {}, None),
+        "sinusoidal": (replace(SMALL, position="sinusoidal"), {}, None),
+        "middle": (ODD_HEADS, {}, range(1, 2)),
+        "two": (ODD_HEADS, {}, range(2)),
+        **{rung: (replace(ONE_BLOCK, model=rung), {}, None) for rung in ("softmax", "bigram", "mlp", "attention")},
+    }
+    for name, (config, options, blocks) in variants.items():
+        write_random_model(tmp_path / name, config, **options)
+        model = load_model(tmp_path / name)
+        expected[name] = model.run(token_ids=random_ids(config, 5))
+        path = write_live_workbook(expected[name], tmp_path / f"{name}.xlsx", max_tokens=7, blocks=blocks)
+        spoil(path)
+    paths = recalculate(*(tmp_path / f"{name}.xlsx" for name in variants))
+    for (name, (_, _, blocks)), path in zip(variants.items(), paths, strict=True):
+        trace = expected[name]
+        shown = [one for one in trace if blocks is None or trace.step(one).block in blocks or one == "triangle_matrix"]
+        assert len(shown) == (len(trace) if blocks is None else 18 * len(blocks) + 1)
+        assert differences(path, trace, shown) == {}, name
+
+
+MISTAKES = {
+    "variance": (ops.Normalize, "VARP", "VAR"),
+    "root": (ops.AttentionScores, "/SQRT(", "/("),
+    "mask": (ops.CausalMask, ">", ">="),
+}
+
+
+@pytest.mark.office
+def test_one_broken_operation_breaks_the_whole_model_from_its_first_stage_on(model, tmp_path, recalculate, monkeypatch):
+    trace, first = (
+        model.run(PROMPT),
+        {"variance": "block_0_step_2", "root": "block_0_step_6", "mask": "triangle_matrix"},
+    )
+    for name, (op, right, wrong) in MISTAKES.items():
+        with monkeypatch.context() as patch:
+            formula = op.formula
+            patch.setattr(op, "formula", lambda *a, f=formula, r=right, w=wrong: f(*a).replace(r, w))
+            write_live_workbook(trace, tmp_path / f"{name}.xlsx")
+    for name, path in zip(MISTAKES, recalculate(*(tmp_path / f"{name}.xlsx" for name in MISTAKES)), strict=True):
+        wrong = differences(path, trace)
+        assert next(iter(wrong)) == first[name]
+        assert "logits" in wrong
+
+
+# ------------------------------------------------------------------------------------------------ words
+
+ALPHABET = ["a", "Z", "s", "t", "re", "ll", "d", "1", "42", "'", ".", "!", " ", " ", "'s", "'ll", "="]
+
+
+def word_lists(count: int) -> list[list[str]]:
+    """Texts as GPT-2 cuts them, and the same texts cut anywhere."""
+    rng, found = np.random.default_rng(3), []
+    while len(found) < count:
+        pieces = rng.choice(ALPHABET, rng.integers(1, 9)).tolist()
+        text = "".join(pieces)
+        found.append(cut(text) if len(found) % 3 == 0 else [one for one in pieces if one])
+        if len(found) % 3 == 2 and len(pieces) > 2:
+            at = sorted(rng.choice(range(1, len(text)), min(2, len(text) - 1), replace=False).tolist())
+            found[-1] = [text[i:j] for i, j in zip([0, *at], [*at, len(text)], strict=True)]
+    return found
+
+
+@pytest.mark.office
+def test_the_words_tab_accepts_exactly_the_words_that_gpt2_would_cut(model, tmp_path, recalculate):
+    lists, longest, room = word_lists(240), 12, 9
+    book, needed = Book("words"), names(plan(model.run(PROMPT)))
+    book.add_tab("words")
+    for name in ("printable", "kinds", "contractions", "char_numbers"):
+        book.define(name, needed[name])
+    for number, words in enumerate(lists):
+        area = Area("words", number * (room + 1), 1, room, 1)
+        for i in range(room):
+            row = WordRow(area, i, longest)
+            if i < len(words):
+                book.text("words", row.row, 1, words[i])
+            book.formula("words", row.row, 3, row.message_formula(653), "cached")
+            book.formula("words", row.row, 4 + longest, row.body_formula(), 0)
+            book.formula("words", row.row, 5 + longest, row.kind_formula(), "cached")
+    book.save(tmp_path / "words.xlsx")
+    rows = tab(recalculate(tmp_path / "words.xlsx"), "words")
+    for number, words in enumerate(lists):
+        told = [row[3] for row in rows[number * (room + 1) :][:room]]
+        assert (told == [""] * room) == (cut("".join(words)) == words), (words, told)
+
+
+# ------------------------------------------------------------------------------------------------ the file as written
+
+
+@pytest.fixture(scope="module")
+def file(model, tmp_path_factory):
+    return write_live_workbook(model.run(PROMPT), tmp_path_factory.mktemp("file") / "live.xlsx")
+
+
+def test_cached_values_are_the_run_s_own_so_that_readers_that_do_not_calculate_see_them(model, file):
+    trace = model.run(PROMPT)
+    assert differences(file, trace) == {}
+    assert predicted(file) == trace.predicted_token
+    book = openpyxl.load_workbook(file, data_only=True)
+    assert [book["embeddings"].cell(6, 3 + i).value for i in range(6)] == trace.tokens
+
+
+def test_formulas_read_like_the_pipeline(file):
+    book = openpyxl.load_workbook(file)
+
+    def formula(name: str) -> str:
+        area = place(book, name)
+        return book[area.tab].cell(area.row + 1, area.column + 1).value.text
+
+    assert formula("block_0_step_4") == (
+        '=IF(used,MMULT(block_0_step_3,model_h0_attn_c_attn_w)+model_h0_attn_c_attn_b,"")'
+    )
+    assert formula("block_1_step_8") == '=IF(used,MMULT(block_1_step_7_head_0,block_1_step_5_values_head_0),"")'
+    assert formula("block_0_step_10") == '=IF(used,block_0_step_9+block_0_step_1,"")'
+    assert formula("logits") == '=IF(n_tokens=0,"",MMULT(model_wte,TRANSPOSE(predicted_embedding)))'
+
+
+def test_no_formula_needs_more_than_libreoffice_and_excel_2016_have(file):
+    with ZipFile(file) as archive:
+        text = b"".join(archive.read(name) for name in archive.namelist() if "sheet" in name).decode()
+    used = set(re.findall(r"([A-Z][A-Z.]+)\(", " ".join(re.findall(r"<f[^>]*>([^<]*)</f>", text))))
+    assert used <= set(
+        "IF AND OR MMULT TRANSPOSE SUM SUMPRODUCT AVERAGE VARP SQRT EXP TANH PI MAX INDEX MATCH EXACT LEFT MID LEN "
+        "FIND SUBSTITUTE COUNT COUNTA ISNUMBER ISERROR IFERROR INT COLUMN LARGE SMALL RANK".split()
+    )
+    assert "_xlfn" not in text
+
+
+def test_every_formula_is_an_array_formula_as_changes_would_stop_at_plain_ones_in_libreoffice(file):
+    with ZipFile(file) as archive:
+        text = b"".join(archive.read(name) for name in archive.namelist() if "sheet" in name)
+    assert text.count(b"<f ") == text.count(b'<f t="array" ref="') > 10_000
+    assert b"<f>" not in text
+
+
+def test_every_stage_and_every_weight_has_its_name(model, file):
+    found = set(openpyxl.load_workbook(file).defined_names)
+    assert set(model.run(PROMPT)) | set(model.weights) | {"words", "tokens", "token_ids", "positions"} <= found
+    scores = dict(name_texts(file))["block_0_step_7"]
+    assert [area.columns for area in areas_of(scores, {"n_tokens": 2})] == [2] * model.config.n_head
+
+
+def test_the_first_tab_says_in_five_lines_how_to_play(file):
+    rows = tab(file, "index")
+    assert [row[1][:2] for row in rows[3:8]] == ["1.", "2.", "3.", "4.", "5."]
+    facts = {row[1]: row[2] for row in rows[8:30]}
+    assert facts["Prompt"] == PROMPT
+    assert facts["Predicted token"] == " quickly"
+    assert facts["Message"] == "ready"
+
+
+def test_the_same_run_gives_the_same_bytes(model, file, tmp_path):
+    assert write_live_workbook(model.run(PROMPT), tmp_path / "x.xlsx").read_bytes() == file.read_bytes()
+
+
+def test_our_own_diff_reads_it(model, file, tmp_path):
+    from click.testing import CliRunner
+
+    from sheetgpt.cli import cli
+
+    model.run(PROMPT).to_csv(tmp_path / "run")
+    done = CliRunner().invoke(cli, ["diff", str(file), str(tmp_path / "run")])
+    assert done.exit_code == 0, done.output
+    assert "No stage diverges" in done.output
+
+
+STRANGE = [
+    "1 0041 1e5 nan inf -inf NaN",
+    "TRUE #N/A =1+1 'x @a +1 -1",
+    'new "q" <b>&amp; _x0041_ ~',
+    "\u00fc \U0001f600 na\u00efve",
+    "a\tb\nc",
+    "\n",
+    "bell \x07 and \x7f",
+    "  a   b ",
+]
+
+
+@pytest.fixture(scope="module")
+def strange(tiny, tmp_path_factory):
+    """A live workbook of each strange prompt."""
+    folder = tmp_path_factory.mktemp("strange")
+    return [write_live_workbook(tiny.run(text), folder / f"{i}.xlsx") for i, text in enumerate(STRANGE)]
+
+
+def require_equal(model, prompt: str, path: Path) -> None:
+    """The workbook has the run's own words, merges, tokens and numbers; merges where formulas can follow the words."""
+    from sheetgpt.diff import diff
+    from sheetgpt.diff.sides import RunSide, open_side
+
+    report = diff(RunSide(model.run(prompt)), open_side(str(path)))
+    assert report.equal, report.first
+    lacking = {stage.stage for stage in report.missing if not stage.stage.startswith("model_")}
+    assert lacking == (set() if prompt.isascii() and prompt.isprintable() else {"prompt_to_tokens"})
+
+
+@pytest.mark.parametrize("number", range(len(STRANGE)))
+def test_words_that_look_like_something_else_are_words(tiny, strange, number):
+    require_equal(tiny, STRANGE[number], strange[number])
+    with ZipFile(strange[number]) as archive:
+        for name in archive.namelist():
+            if name.startswith("xl/worksheets/sheet"):
+                untyped = re.findall(rb'<c r="[A-Z]+\d+"(?: s="\d+")?>(?:<f.*?</f>)?<v>(.*?)</v>', archive.read(name))
+                assert all(re.fullmatch(rb"-?\d+(\.\d+)?(e[+-]?\d+)?", text, re.IGNORECASE) for text in untyped), name
+
+
+@pytest.mark.office
+def test_they_are_words_for_libreoffice_too(tiny, strange, tmp_path, recalculate):
+    copies = [tmp_path / path.name for path in strange]
+    for path, copy in zip(strange, copies, strict=True):
+        shutil.copy(path, copy)
+    for prompt, path in zip(STRANGE, recalculate(*copies), strict=True):
+        require_equal(tiny, prompt, path)
+
+
+def test_a_layout_that_cannot_be_is_refused_in_one_line(model, tmp_path, monkeypatch):
+    trace = model.run(PROMPT)
+    with pytest.raises(DumpError, match="--max-tokens 5: choose 6, the tokens of the prompt"):
+        plan(trace, max_tokens=5)
+    with pytest.raises(DumpError, match="to 64, the model's context"):
+        plan(trace, max_tokens=65)
+    write_random_model(tmp_path, replace(ONE_BLOCK, model="bigram"))
+    bigram = load_model(tmp_path)
+    with pytest.raises(DumpError, match="a bigram has no blocks"):
+        plan(bigram.run(token_ids=[1]), blocks=range(1))
+    with pytest.raises(DumpError, match="without --set"):
+        plan(model.run(PROMPT, overrides={"block_0_step_9": trace.array("block_0_step_9")}))
+    monkeypatch.setattr(live_plan, "MOST_CELLS", 1000)
+    with pytest.raises(DumpError, match="choose some blocks, such as --blocks 0"):
+        plan(trace)
+
+
+@pytest.mark.parametrize("text", ["", "x", "2", "1-0", "-1", "0-2", "0-1-2"])
+def test_blocks_that_are_none_are_refused(text):
+    with pytest.raises(DumpError, match="--blocks"):
+        parse_blocks(text, 2)
+
+
+def test_the_size_is_told_before(model):
+    assert str(plan(model.run(PROMPT)).size).startswith("live workbook for up to 12 tokens: 1")
