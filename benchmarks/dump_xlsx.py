@@ -35,7 +35,7 @@ def openpyxl_dump(trace, path: Path) -> None:
 
     book = Workbook(write_only=True)
     for name in trace:
-        if trace.step(name).rows != "text":
+        if not trace.step(name).is_text:
             sheet = book.create_sheet(name)
             for row in trace.array(name).tolist():
                 sheet.append(row)
@@ -56,7 +56,7 @@ def added_memory(trace, path: Path) -> int:
 def main(rounds: int) -> None:
     harness.print_machine("xlsxwriter", "openpyxl", "orjson")
     trace = run()
-    cells = sum(trace.array(name).size for name in trace if trace.step(name).rows != "text")
+    cells = sum(trace.array(name).size for name in trace if not trace.step(name).is_text)
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
         results = harness.in_turn(
@@ -67,7 +67,7 @@ def main(rounds: int) -> None:
         harness.report(f"dump-xlsx, {cells / 1e6:.1f} M cells", results, {"openpyxl": 0.3})
         sizes = [(here / f"{name}.xlsx").stat().st_size / 1e6 for name in ("ours", "openpyxl")]
         print("files: ours {:.1f} MB, openpyxl's {:.1f} MB".format(*sizes))
-        tab = sum(trace.array(name).nbytes for name in trace if name.startswith("block_0_")) / 1e6
+        tab = sum(trace.array(name).nbytes for name in trace if trace.step(name).block == 0) / 1e6
         peak = added_memory(trace, here / "ours.xlsx") / 1e6
         print(f"memory: {peak:.0f} MB in Python at the peak; the largest tab's matrices take {tab:.0f} MB")
 

@@ -40,8 +40,8 @@ def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype
     Example:
       sheetgpt diff "run:Mike is quick. He moves" port.npz
     """
-    from sheetgpt.diff import training as training_diff
     from sheetgpt.diff import diff
+    from sheetgpt.diff import training as training_diff
     from sheetgpt.diff.sides import open_side
 
     if training_diff.is_training(left) or training_diff.is_training(right):

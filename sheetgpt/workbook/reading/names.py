@@ -16,7 +16,7 @@ from zipfile import ZipFile
 from sheetgpt.workbook.grid import CELL, Area, parse_range
 from sheetgpt.workbook.reading import xlsb
 
-TAB = r"(?:'(?P<quoted>(?:[^']|'')+)'|(?P<tab>[^'!,:$]+))"
+TAB = r"(?:'(?P<quoted>(?:[^'\[\]]|'')+)'|(?P<tab>[^'!,:$\[\]]+))"  # brackets hold another workbook's number
 LIVE = rf"{CELL}:INDEX\((?P<whole>[^,()]+),(?P<rows>\w+),(?P<columns>\w+)\)"  # see `references.in_use`
 PIECE = re.compile(rf"{TAB}!(?:{LIVE}|(?P<cells>{CELL}(?::{CELL})?))(?:,|$)")
 ODS_PIECE = re.compile(r"\[\$?('(?:[^']|'')+'|[^'.\]]+)\.([^\]]*)\]|[;~]")
@@ -126,6 +126,6 @@ def excel_text(text: str) -> str:
     ('b!$C$5:INDEX(b!$C$5:$E$12,n_tokens,3),b!$G$5', "'my tab'!$C$4:$D$6")
     """
     formula = text.removeprefix("of:=")
-    if formula == text:
-        formula = f"[{text}]"
+    if "[" not in formula:  # a single range
+        formula = f"[{formula}]"
     return ODS_PIECE.sub(lambda found: f"{found[1]}!{found[2].replace(':.', ':')}" if found[1] else ",", formula)
