@@ -20,12 +20,8 @@ from sheetgpt.cli import main
 from sheetgpt.commands.diff import as_text, command
 from sheetgpt.diff import diff
 from sheetgpt.diff.matrices import TOLERANCES, Tolerance, compare
-from sheetgpt.diff.sides import open_side
-from sheetgpt.diff.sides.arrays import ArraysSide
-from sheetgpt.diff.sides.folder import FolderSide
+from sheetgpt.diff.sides import ArraysSide, FolderSide, RunSide, WorkbookSide, open_side
 from sheetgpt.diff.sides.inferred import precision_of, sizes_of
-from sheetgpt.diff.sides.run import RunSide
-from sheetgpt.diff.sides.workbook import WorkbookSide
 from sheetgpt.errors import DumpError
 from sheetgpt.model import load_model
 from sheetgpt.workbook.grid import cell

@@ -17,9 +17,7 @@ from sheetgpt.cli import main
 from sheetgpt.commands.locate import command
 from sheetgpt.diff import diff
 from sheetgpt.diff.locate import Pattern, locate, map_rows, search_tab
-from sheetgpt.diff.sides.arrays import ArraysSide
-from sheetgpt.diff.sides.run import RunSide
-from sheetgpt.diff.sides.workbook import WorkbookSide
+from sheetgpt.diff.sides import ArraysSide, RunSide, WorkbookSide
 from sheetgpt.errors import DumpError
 from sheetgpt.model import load_model
 from sheetgpt.models.heads import padded, under_each_other

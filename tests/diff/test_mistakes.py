@@ -11,8 +11,7 @@ import models
 from sheetgpt.diff import diff
 from sheetgpt.diff.mistakes import MISTAKES, known_mistakes
 from sheetgpt.diff.recomputation import rounded
-from sheetgpt.diff.sides.folder import FolderSide
-from sheetgpt.diff.sides.run import RunSide
+from sheetgpt.diff.sides import FolderSide, RunSide
 from sheetgpt.model import Model, load_model
 from sheetgpt.models.sizes import Sizes
 from sheetgpt.run.forward import forward

@@ -9,7 +9,7 @@ import pytest
 from models import SMALL
 from sheetgpt.diff import diff
 from sheetgpt.diff.mistakes import MISTAKES, known_mistakes
-from sheetgpt.diff.sides.run import RunSide
+from sheetgpt.diff.sides import RunSide
 from sheetgpt.models.config import POSITIONS
 from sheetgpt.models.sizes import Sizes
 from sheetgpt.models.step import Part

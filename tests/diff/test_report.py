@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from sheetgpt.commands.diff import command
 from sheetgpt.diff import diff
 from sheetgpt.diff.report import rectangles, write_report
-from sheetgpt.diff.sides.run import RunSide
+from sheetgpt.diff.sides import RunSide
 from sheetgpt.model import load_model
 
 PROMPT = "Mike is quick. He moves"

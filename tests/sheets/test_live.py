@@ -263,10 +263,10 @@ def test_rows_beyond_the_prompt_are_empty(recalculated):
 
 @pytest.mark.office
 def test_merge_passes_are_the_run_s_own(model, tiny, recalculated):
-    from sheetgpt.diff.sides.workbook import WorkbookSource
+    from sheetgpt.diff.sides import WorkbookSide
 
     for name in ("unchanged", "another_word", "longer", "unknown_word", "numbers", "punctuation"):
-        case, source = CASES[name], WorkbookSource(recalculated[name])
+        case, source = CASES[name], WorkbookSide(recalculated[name])
         expected = case.expected(tiny if case.tiny else model)
         for table in ("separated_into_words", "prompt_to_tokens"):
             found = [["" if one is None else one for one in row] for row in source.table(table)]
@@ -487,9 +487,9 @@ def strange(tiny, tmp_path_factory):
 def require_equal(model, prompt: str, path: Path) -> None:
     """The workbook has the run's own words, merges, tokens and numbers; merges where formulas can follow the words."""
     from sheetgpt.diff import diff
-    from sheetgpt.diff.sides.side import RunSource, open_source
+    from sheetgpt.diff.sides import RunSide, open_side
 
-    report = diff(RunSource(model.run(prompt)), open_source(str(path)))
+    report = diff(RunSide(model.run(prompt)), open_side(str(path)))
     assert report.equal, report.first
     lacking = {stage.stage for stage in report.missing if not stage.stage.startswith("model_")}
     assert lacking == (set() if prompt.isascii() and prompt.isprintable() else {"prompt_to_tokens"})

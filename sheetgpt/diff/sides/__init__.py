@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sheetgpt.diff.sides.side import Held, Options, Side
 from sheetgpt.errors import DumpError
 
-__all__ = ["Held", "Side", "kinds", "open_side"]
+if TYPE_CHECKING:
+    from sheetgpt.diff.sides.arrays import ArraysSide as ArraysSide
+    from sheetgpt.diff.sides.folder import FolderSide as FolderSide
+    from sheetgpt.diff.sides.run import RunSide as RunSide
+    from sheetgpt.diff.sides.workbook import WorkbookSide as WorkbookSide
+
+KINDS = (("run", "RunSide"), ("folder", "FolderSide"), ("arrays", "ArraysSide"), ("workbook", "WorkbookSide"))
+
+__all__ = ["KINDS", "ArraysSide", "FolderSide", "Held", "RunSide", "Side", "WorkbookSide", "open_side"]
 
 
 def kinds() -> Iterator[type[Side]]:
-    """Each kind of side. What a kind needs is imported only where those before it don't recognise what was typed."""
-    from sheetgpt.diff.sides.run import RunSide
+    """Each kind of side, imported only when it is reached: most runs need one, and starting takes time."""
+    for module, name in KINDS:
+        kind: type[Side] = getattr(import_module(f"{__name__}.{module}"), name)
+        yield kind
 
-    yield RunSide
-    from sheetgpt.diff.sides.folder import FolderSide
 
-    yield FolderSide
-    from sheetgpt.diff.sides.arrays import ArraysSide
-
-    yield ArraysSide
-    from sheetgpt.diff.sides.workbook import WorkbookSide
-
-    yield WorkbookSide
+def __getattr__(name: str) -> Any:
+    found = next((kind for kind in kinds() if kind.__name__ == name), None)
+    if found is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return found
 
 
 def open_side(text: str, *, weights: str | None = None, dtype: str = "float64", map_file: Path | None = None) -> Side:
