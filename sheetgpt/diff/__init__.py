@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from sheetgpt.diff.compare import NOT_COMPARED, Comparison, Report, Weights
-from sheetgpt.diff.diagnosis import diagnose
+from sheetgpt.diff.diagnosis import explained
 from sheetgpt.diff.sides import Side, open_side
 from sheetgpt.errors import DumpError
 
@@ -34,4 +32,4 @@ def diff(
     if all(stage.verdict == NOT_COMPARED for stage in stages):
         raise DumpError(f"{left.label} and {right.label} have no stage in common", remedy="stages are paired by name")
     report = Report(left.label, right.label, comparison.tolerance, comparison.precision, stages, strict=strict)
-    return replace(report, diagnosis=diagnose(comparison, report, weights)) if why else report
+    return explained(comparison, report, weights) if why else report

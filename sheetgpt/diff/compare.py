@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from sheetgpt.diff.grain import Grain, coarser, grain_of
 from sheetgpt.diff.matrices import Tolerance, compare, figures, finite, tolerance_for
 from sheetgpt.diff.sides import Held, Side
-from sheetgpt.diff.sides.inferred import precision_of, sizes_of
+from sheetgpt.diff.sides.inferred import grain_of_side, sizes_of
 from sheetgpt.diff.texts import Table, at, differing, extent, trimmed
 from sheetgpt.errors import DumpError
 from sheetgpt.models.sizes import Sizes
-from sheetgpt.models.step import ANY_BLOCK, Role
+from sheetgpt.models.step import ANY_BLOCK, Axis, Part, Role
+from sheetgpt.ops import masked_cells
 
 EQUAL, DIFFERENT, NOT_COMPARED = "equal", "different", "missing"
 WEIGHTS_TITLE = "weights"
@@ -55,6 +57,8 @@ class StageDiff:
     cells_out: int = 0
     worst: WorstCell | None = None
     note: str = ""
+    own_error: bool | None = None  # does RIGHT's stage not follow from RIGHT's own inputs? None: they are not there
+    cause: str = ""
     in_any_block: str = ""  # its name with `*` for the block's number, for lists of names
 
 
@@ -76,7 +80,7 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class Report:
-    """A comparison. `stages` stand in causal order."""
+    """A comparison. `stages` stand in causal order. `assumed`: what RIGHT's numbers were taken for."""
 
     left: str
     right: str
@@ -85,6 +89,7 @@ class Report:
     stages: list[StageDiff]
     diagnosis: Diagnosis | None = None
     strict: bool = False
+    assumed: str = ""
 
     @property
     def first(self) -> StageDiff | None:
@@ -94,6 +99,15 @@ class Report:
     @property
     def missing(self) -> list[StageDiff]:
         return [stage for stage in self.stages if stage.verdict == NOT_COMPARED]
+
+    @property
+    def compared(self) -> list[StageDiff]:
+        return [stage for stage in self.stages if stage.verdict != NOT_COMPARED]
+
+    @property
+    def own_errors(self) -> list[StageDiff]:
+        """The stages that don't follow from RIGHT's own inputs."""
+        return [stage for stage in self.stages if stage.own_error]
 
     @property
     def equal(self) -> bool:
@@ -126,7 +140,7 @@ class Comparison:
     left: Side
     right: Side
     sizes: Sizes
-    precision: tuple[str, str]
+    grains: tuple[Grain, Grain]
     tolerance: Tolerance
 
     @classmethod
@@ -135,8 +149,12 @@ class Comparison:
         sizes = sizes_of((left, right))
         for side in (left, right):
             side.check(sizes)
-        precision = precision_of(left, sizes), precision_of(right, sizes)
-        return cls(left, right, sizes, precision, tolerance_for(precision, atol, rtol))
+        grains = grain_of_side(left, sizes), grain_of_side(right, sizes)
+        return cls(left, right, sizes, grains, tolerance_for(grains, atol, rtol))
+
+    @property
+    def precision(self) -> tuple[str, str]:
+        return str(self.grains[0]), str(self.grains[1])
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -180,14 +198,46 @@ class Comparison:
         held = [side.read(name) for side in self.sides]
         left, right = (self.fitted(name, one) for one in held)
         if left is None or right is None:
-            shapes = " and ".join("{} x {}".format(*one.numbers.shape) for one in held)
-            return StageDiff(name, "", DIFFERENT, note=f"the shapes don't fit: {shapes}")
+            return StageDiff(name, "", DIFFERENT, note=self.misfit(name, *(one.numbers for one in held)))
         masked = self.sizes.is_masked(name)
         difference, out = compare(left, right, self.tolerance, masked=masked)
+        printed = self.printed_alone(name, right)
+        if printed is not None:
+            out &= ~(difference <= self.tolerance.allowed(finite(right)) + printed.half_unit(right) * (1 + 1e-9))
         note = self._overtaken(name, left, right)
         found = StageDiff(name, "", DIFFERENT if note or out.any() else EQUAL, note=note)
         found = replace(found, **figures(left, right, difference, masked=masked), cells_out=int(out.sum()))
+        if printed is not None and not note:
+            found = replace(found, note=f"rounded to {printed} on the right")
         return replace(found, worst=self._worst(name, held, (left, right), difference, out)) if out.any() else found
+
+    def printed_alone(self, name: str, right: np.ndarray) -> Grain | None:
+        """The printing of a computed stage that is rounded where the rest of RIGHT is not."""
+        step = self.sizes.step(name)
+        if step is None or step.part in (Part.WORDS, Part.EMBEDDINGS):
+            return None
+        found = self.stage_grain(name, right, self.grains[1])
+        return None if found == self.grains[1] else found
+
+    def stage_grain(self, name: str, right: np.ndarray, whole: Grain) -> Grain:
+        """The rounding of one of RIGHT's stages: as all of RIGHT has it, or printed more coarsely."""
+        counted = right[~masked_cells(right)] if self.sizes.is_masked(name) else right
+        found = grain_of(counted)
+        return coarser(found, whole, counted[np.isfinite(counted)]) if found.is_printed else whole
+
+    def misfit(self, name: str, left: np.ndarray, right: np.ndarray) -> str:
+        """What keeps two shapes from being compared, in words."""
+        shapes = f"{left.shape[0]} x {left.shape[1]} and {right.shape[0]} x {right.shape[1]}"
+        step = self.sizes.step(name)
+        if left.shape == right.T.shape:
+            same = np.allclose(left, right.T, rtol=1e-3, atol=1e-3, equal_nan=True)
+            return f"RIGHT's is transposed ({shapes})" + ("" if same else ", and its numbers differ too")
+        rows, more = self.sizes.shapes[name][0], max(right.shape)
+        if step is not None and step.rows is Axis.VOCABULARY and min(right.shape) == 1 and more > rows:
+            return f"RIGHT's vocabulary is padded to {more:,} rows, {more - rows:,} too many ({shapes})"
+        if left.size == right.size:
+            return f"RIGHT's is flattened or in another shape ({shapes})"
+        return f"the shapes don't fit: {shapes}"
 
     def _overtaken(self, name: str, left: np.ndarray, right: np.ndarray) -> str:
         """Another token is the best one: a difference within any tolerance."""

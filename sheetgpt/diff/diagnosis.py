@@ -1,46 +1,68 @@
-"""Why a stage diverges: RIGHT's is held against what RIGHT's own inputs lead to, rightly and with each known mistake.
+"""Why stages diverge: each of RIGHT's is held against what RIGHT's own inputs lead to, rightly and with each mistake.
 
 A formula that gives RIGHT's numbers back is what RIGHT computed. The mistakes stand in `mistakes`, the computing in
-`recomputation`; here are the cause and its sentence.
+`recomputation`, what wrong cells have in common in `patterns`; here are the causes and their sentences.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from sheetgpt.diff.compare import Comparison, Diagnosis, Report, StageDiff, Weights
-from sheetgpt.diff.mistakes import known_mistakes
+from sheetgpt.diff.compare import DIFFERENT, NOT_COMPARED, Comparison, Diagnosis, Report, StageDiff, Weights
+from sheetgpt.diff.grain import Kind
+from sheetgpt.diff.mistakes import Mistake, known_mistakes
+from sheetgpt.diff.patterns import Wrong, in_words, not_numbers
 from sheetgpt.diff.recomputation import Changed, Judgement, NotHeldError, Recomputation
 from sheetgpt.diff.sides import Side
-from sheetgpt.diff.sides.inferred import PRECISIONS
 from sheetgpt.errors import SheetGPTError
 from sheetgpt.models.step import Step
 from sheetgpt.weights.folder import load_weights
 
 MISTAKE, ROUNDING, INPUTS, CELLS = "mistake", "rounding", "inputs", "cells"
-OVERRIDE, TOKENS, UNKNOWN = "override", "tokens", "unknown"
+OVERRIDE, TOKENS, STALE, PATTERN, UNKNOWN = "override", "tokens", "stale", "pattern", "unknown"
 
 FEW = 100  # one cell in so many, at least one, may be edited by hand
 CLOSE = 10  # times the best: of mistakes, those that are named
+SHRINKS = 100  # times less is left by a mistake that explains most of a difference
+BETTER = 2  # times nearer than the right formula: what a mistake must be to count at all
+FAR = 8  # steps between RIGHT's stages, from which it is said what to dump next
+INHERITED = "inherited: it follows from RIGHT's own inputs"
 WITHIN_TOLERANCE = "the stages before it lead to it: their differences are within the tolerance"
 
 
-def diagnose(comparison: Comparison, report: Report, weights: Weights) -> Diagnosis | None:
-    """The diagnosis of a report's first divergent stage; None where nothing diverges."""
-    first = report.first
-    if first is None:
-        return None
-    step = comparison.sizes.step(first.stage)
-    plain = plain_cause(comparison, first, step)
-    if plain is not None or step is None:
-        return plain
+def explained(comparison: Comparison, report: Report, weights: Weights) -> Report:
+    """The report with each stage's own error and cause, and the diagnosis of the first that diverges."""
+    if report.first is None:
+        stages = [replace(stage, own_error=None if stage.verdict == NOT_COMPARED else False) for stage in report.stages]
+        return replace(report, stages=stages)
     try:
-        return Explanation(Recomputation(comparison, read_weights(weights, comparison.left))).why_first(step)
+        explanation = Explanation(Recomputation(comparison, read_weights(weights, comparison.left)))
     except SheetGPTError as error:
-        return Diagnosis(first.stage, UNKNOWN, f"no diagnosis: {error}")
+        return replace(report, diagnosis=undiagnosed(comparison, report.first, error))
+    found = {stage.stage: explanation.why(stage) for stage in report.stages}
+    stages = [
+        replace(stage, own_error=own, cause=why.sentence if why else "")
+        for stage, (own, why) in zip(report.stages, found.values(), strict=True)
+    ]
+    return replace(report, stages=stages, diagnosis=chosen(report.first, found), assumed=explanation.assumed())
+
+
+def undiagnosed(comparison: Comparison, first: StageDiff, error: SheetGPTError) -> Diagnosis:
+    plain = plain_cause(comparison, first, comparison.sizes.step(first.stage))
+    return plain or Diagnosis(first.stage, UNKNOWN, f"no diagnosis: {error}")
+
+
+def chosen(first: StageDiff, found: Mapping[str, tuple[bool | None, Diagnosis | None]]) -> Diagnosis | None:
+    """What belongs in the first line: an error before the first stage that diverges, or what is said of that one."""
+    for name, (own, why) in found.items():
+        if name == first.stage or own:
+            return why
+    return None
 
 
 def plain_cause(comparison: Comparison, found: StageDiff, step: Step | None) -> Diagnosis | None:
@@ -54,7 +76,8 @@ def plain_cause(comparison: Comparison, found: StageDiff, step: Step | None) -> 
     if step.is_given:
         return Diagnosis(name, TOKENS, "the two sides do not have the same tokens: compare the same prompt")
     if found.shape is None:
-        return Diagnosis(name, UNKNOWN, f"{found.note}: compare runs of one prompt")
+        remedy = ": compare runs of one prompt" if found.note.startswith("the shapes") else ""
+        return Diagnosis(name, PATTERN, f"{found.note}{remedy}")
     return None
 
 
@@ -80,63 +103,102 @@ class Explanation:
     def __init__(self, again: Recomputation):
         self.again, self.sizes = again, again.sizes
 
-    def why_first(self, step: Step) -> Diagnosis:
-        """Of the first stage that diverges: its own cause, or that of a stage before it that differs unseen."""
+    def why(self, found: StageDiff) -> tuple[bool | None, Diagnosis | None]:
+        """(is a stage's error its own, why); None where that can't be known."""
+        if found.verdict == NOT_COMPARED:
+            return None, None
+        step = self.sizes.step(found.stage)
+        if found.verdict != DIFFERENT:
+            return self.why_unseen(step)
+        plain = plain_cause(self.again.comparison, found, step)
+        if plain is not None or step is None:
+            return True, plain
         if step.is_text:  # the predicted token follows from the logits
-            return Diagnosis(step.name, INPUTS, WITHIN_TOLERANCE)
+            return False, Diagnosis(step.name, INPUTS, WITHIN_TOLERANCE)
+        try:
+            return self.why_different(step)
+        except NotHeldError as error:
+            return None, Diagnosis(step.name, UNKNOWN, f"no diagnosis: {error}")
+
+    def why_different(self, step: Step) -> tuple[bool | None, Diagnosis]:
         if not self.again.can_judge(step.name):
-            missing = len(self.again.way(step.name)) - 1
-            return Diagnosis(step.name, UNKNOWN, f"no diagnosis: {missing} stages that lead to it are not in RIGHT")
+            return None, Diagnosis(step.name, UNKNOWN, self.too_far(step.name))
         judgement = self.again.judge(step.name)
         if judgement.follows:
-            return self.earlier(step) or self.sound(judgement)
-        return self.mistaken(judgement)
+            return False, self.sound(judgement)
+        why = self.mistaken(judgement)
+        return why.cause != ROUNDING, why
 
-    def earlier(self, step: Step) -> Diagnosis | None:
-        """A stage before that is computed wrongly and differs within the tolerance."""
-        for judgement in self.again.judge_all():
-            if judgement.stage == step.name:
-                return None
-            if not judgement.follows:
-                found = self.mistaken(judgement)
-                if found.cause != ROUNDING:
-                    return found
-        return None
+    def why_unseen(self, step: Step | None) -> tuple[bool, Diagnosis | None]:
+        """Of a stage that is equal within the tolerance: is it computed with a known mistake?"""
+        if step is None or step.is_text or not self.again.can_judge(step.name):
+            return False, None
+        try:
+            judgement = self.again.judge(step.name)
+            why = None if judgement.follows else self.by_mistake(judgement) or self.cells(judgement)
+        except NotHeldError:
+            return False, None
+        return why is not None, why
+
+    def assumed(self) -> str:
+        """What RIGHT's numbers are taken for."""
+        grain, precision = self.again.grain, self.again.precision
+        numbers = f"numbers printed with {grain}, computed in {precision} or finer" if grain.is_printed else str(grain)
+        return ", ".join(filter(None, (numbers, self.again.assumed_weights)))
 
     # -------------------------------------------------------------------------------------------- causes
 
     def sound(self, judgement: Judgement) -> Diagnosis:
         """RIGHT follows from its own inputs: its formula is right, what differs has come in before."""
-        if self.again.precision != "float64":
-            return self.noise(judgement, self.again.precision)
-        error = judgement.own_error
+        if self.again.precision is not Kind.FLOAT64 or self.again.grain.is_coarse:
+            return self.noise(judgement)
+        error = judgement.error
+        if self.again.assumed_weights and judgement.stage == self.first_of_weights():
+            sentence = f"{self.again.assumed_weights}, not a bug: it follows from these within {error:.0e}"
+            return Diagnosis(judgement.stage, ROUNDING, sentence, within=error)
         sentence = (
             f"RIGHT follows from its own inputs by the right formula within {error:.0e}: "
             f"the difference came in before it, or LEFT is the one that is wrong"
         )
         return Diagnosis(judgement.stage, INPUTS, sentence, within=error)
 
-    def noise(self, judgement: Judgement, precision: str) -> Diagnosis:
-        name, error = judgement.stage, judgement.own_error
-        expected = self.again.rounding(name, precision) or self.again.floor(name, precision)
+    def first_of_weights(self) -> str:
+        """The first stage that RIGHT holds as a matrix."""
+        return next((step.name for step in self.again.steps if self.again.held(step.name) is not None), "")
+
+    def noise(self, judgement: Judgement) -> Diagnosis:
+        name, error, grain = judgement.stage, judgement.error, self.again.grain
+        allowed = float(judgement.allowed.max(initial=0))
+        what = f"rounding to {grain}" if grain.is_printed else f"{grain} rounding"
         sentence = (
-            f"{precision} rounding, not a bug: computed again from RIGHT's own inputs it differs by at most "
-            f"{error:.0e}, and {precision} is expected to round by {expected:.0e} here"
+            f"{what}, not a bug: computed again from RIGHT's own inputs it differs by at most "
+            f"{error:.0e}, and up to {allowed:.0e} is rounding here"
         )
         return Diagnosis(name, ROUNDING, sentence, within=error)
 
     def mistaken(self, judgement: Judgement) -> Diagnosis:
-        """The known mistakes that reproduce the stage; else coarser rounding, else a few edited cells, else unknown."""
-        name = judgement.stage
-        if is_overridden(self.again.right, name):
-            return overridden("RIGHT", name)
-        found = dict(sorted(self.reproduced(name), key=lambda item: item[1]))
-        if found:
-            return self.named(name, found)
-        for precision in PRECISIONS[PRECISIONS.index(self.again.precision) + 1 :]:
-            if judgement.own_error <= self.again.allowed(name, precision):
-                return self.noise(judgement, precision)
-        return self.cells(judgement) or self.unknown(judgement)
+        """The known mistakes that reproduce the stage; else a few edited cells, else what the wrong cells share."""
+        if is_overridden(self.again.right, judgement.stage):
+            return overridden("RIGHT", judgement.stage)
+        found = self.by_mistake(judgement)
+        if found is not None:
+            return found
+        return self.cells(judgement) or self.stale(judgement) or self.pattern(judgement) or self.unknown(judgement)
+
+    def by_mistake(self, judgement: Judgement) -> Diagnosis | None:
+        """What reproduces the stage: of several mistakes those that leave nothing, else what leaves least."""
+        found = dict(sorted(self.reproduced(judgement), key=lambda item: item[1].unexplained, reverse=True))
+        whole = {title: one.error for title, one in found.items() if one.follows}
+        if whole:
+            return self.named(judgement.stage, dict(sorted(whole.items(), key=lambda item: item[1])))
+        parts = {
+            t: one.error for t, one in found.items() if one.unexplained * SHRINKS <= judgement.unexplained < np.inf
+        }
+        if not parts:
+            return None
+        title = min(parts, key=lambda title: parts[title])
+        sentence = f"{title} explains most of it, {judgement.error:.0e}; {parts[title]:.0e} is left"
+        return Diagnosis(judgement.stage, MISTAKE, sentence, (title,), parts[title])
 
     def named(self, name: str, found: Mapping[str, float]) -> Diagnosis:
         """found: mistakes that reproduce the stage -> the largest difference, the best first."""
@@ -149,37 +211,77 @@ class Explanation:
     def cells(self, judgement: Judgement) -> Diagnosis | None:
         """A few cells that don't follow where all others do."""
         name, right = judgement.stage, self.again.own(judgement.stage)
-        wrong = self.again.wrong_cells(judgement)
+        wrong = [(int(row), int(column)) for row, column in np.argwhere(judgement.out)]
         if not 0 < len(wrong) <= max(1, right.size // FEW):
             return None
         held = self.again.right.read(name)
         where = held.place(*self.again.comparison.origin(name, held, *wrong[0]))
         many = f"all but {len(wrong)} of {right.size:,} cells follow" if right.size > 1 else "it does not follow"
-        sentence = f"{many} from RIGHT's own inputs by the right formula: look at {where}"
-        return Diagnosis(name, CELLS, sentence, within=judgement.own_error)
+        shared = not_numbers(self.wrong(judgement))
+        sentence = f"{many} from RIGHT's own inputs by the right formula: look at {where}" + (shared and f" ({shared})")
+        return Diagnosis(name, CELLS, sentence, within=judgement.error)
+
+    def stale(self, judgement: Judgement) -> Diagnosis | None:
+        """What is computed from it follows from the right stage and not from the one that stands there."""
+        name = judgement.stage
+        right, readers = self.again.value(name), [step.name for step in self.again.steps.readers(name)]
+        for reader in readers:
+            if self.again.can_judge(reader) and not self.again.judge(reader).follows:
+                by_right = self.again.computed(reader, moved={name: right})[reader].astype(np.float64)
+                if (self.again.difference(reader, by_right) <= self.again.allowed(reader)).all():
+                    sentence = f"left standing from an earlier run, or edited: {reader} follows from the right one"
+                    return Diagnosis(name, STALE, sentence, within=judgement.error)
+        return None
+
+    def pattern(self, judgement: Judgement) -> Diagnosis | None:
+        """What the wrong cells have in common."""
+        shared = in_words(self.wrong(judgement))
+        if not shared:
+            return None
+        sentence = f"{shared}; no known mistake reproduces it ({judgement.error:.0e} from what RIGHT's inputs lead to)"
+        return Diagnosis(judgement.stage, PATTERN, sentence, within=judgement.error)
+
+    def wrong(self, judgement: Judgement) -> Wrong:
+        name = judgement.stage
+        value, own = self.again.value(name), self.again.own(name)
+        return Wrong(self.again.steps[name], value, own, judgement.allowed, self.sizes.config.n_head)
 
     def unknown(self, judgement: Judgement) -> Diagnosis:
-        error = judgement.own_error
+        error = judgement.error
         sentence = f"no known mistake reproduces it; from RIGHT's own inputs it should differ by {error:.0e}"
+        if len(self.again.way(judgement.stage)) > FAR:
+            sentence = f"{sentence}; {self.too_far(judgement.stage)}"
         return Diagnosis(judgement.stage, UNKNOWN, sentence, within=error)
+
+    def too_far(self, name: str) -> str:
+        """How far a stage lies from those before it that RIGHT holds, and which would help most."""
+        way = self.again.way(name)
+        return f"{len(way) - 1} stages that lead to it are not in RIGHT: dump {way[(len(way) - 1) // 2].name} next"
 
     # -------------------------------------------------------------------------------------------- mistakes
 
-    def reproduced(self, name: str) -> Iterator[tuple[str, float]]:
-        """(mistake, largest difference) for each that gives RIGHT's numbers; of several forms of one, the best last."""
+    def reproduced(self, judgement: Judgement) -> Iterator[tuple[str, Judgement]]:
+        """(mistake, what RIGHT is like beside it) for each that comes nearer than the right formula does."""
+        name, steps = judgement.stage, self.again.steps
         way = self.again.way(name)
-        for mistake in known_mistakes(self.sizes):
-            changes = {step.name: change for step in way if (change := mistake.change(step, self.sizes.steps))}
+        for mistake in self.mistakes:
+            changes = {step.name: change for step in way if (change := mistake.change(step, steps))}
             several = [{changed: change} for changed, change in changes.items()] if len(changes) > 1 else []
             for changed in [changes, *several]:
-                error = self.tried(name, changed) if changed else None
-                if error is not None:
-                    yield mistake.name, error
+                found = self.tried(judgement, changed) if changed else None
+                if found is not None:
+                    yield mistake.name, found
 
-    def tried(self, name: str, changed: Changed) -> float | None:
-        """The largest difference where these changes reproduce the stage; None where they don't, or can't be made."""
+    @cached_property
+    def mistakes(self) -> list[Mistake]:
+        return known_mistakes(self.sizes)
+
+    def tried(self, judgement: Judgement, changed: Changed) -> Judgement | None:
+        """RIGHT beside these changes; None where they come no nearer to it, or can't be made."""
         try:
-            error = self.again.error(name, self.again.value(name, changed))
-            return error if error <= self.again.allowed(name, self.again.precision, changed) else None
-        except (NotHeldError, ValueError, IndexError):  # shapes that don't allow it; a row beyond the table
+            difference = self.again.difference(judgement.stage, self.again.value(judgement.stage, changed))
+            if not difference.max(initial=0) * BETTER <= judgement.error:
+                return None
+            return Judgement(judgement.stage, difference, self.again.allowed(judgement.stage, changed))
+        except (NotHeldError, ValueError, IndexError, TypeError):  # shapes that don't allow it; a row beyond the table
             return None

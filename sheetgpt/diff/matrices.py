@@ -5,11 +5,13 @@ The tolerances' reasons stand in docs/numbers.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TypedDict
 
 import numpy as np
 
+from sheetgpt.diff.grain import Grain, Kind
 from sheetgpt.ops import masked_cells
 
 
@@ -25,18 +27,34 @@ class Tolerance:
         return allowed
 
 
-TOLERANCES = {  # by the coarser precision of the two sides
-    "float64": Tolerance(1e-9, 1e-9),
-    "float32": Tolerance(1e-4, 1e-3),
-    "float16": Tolerance(1e-2, 2e-2),
+TOLERANCES = {  # by the coarser type of the two sides
+    Kind.FLOAT64: Tolerance(1e-9, 1e-9),
+    Kind.FLOAT32: Tolerance(1e-4, 1e-3),
+    Kind.FLOAT16: Tolerance(1e-2, 2e-2),
+    Kind.BFLOAT16: Tolerance(8e-2, 1.6e-1),
 }
+FEW_DIGITS = 4  # up to these the print's rounding is all that need be allowed
+SLACK = Tolerance(1e-6, 1e-6)  # beside it, for whoever printed float32
 
 
-def tolerance_for(precisions: tuple[str, str], atol: float | None = None, rtol: float | None = None) -> Tolerance:
-    """What is asked for; the rest as the coarser of the two precisions has it."""
-    defaults = [TOLERANCES.get(precision, TOLERANCES["float64"]) for precision in precisions]
-    default = max(defaults, key=lambda tolerance: tolerance.rtol)
-    return Tolerance(default.atol if atol is None else atol, default.rtol if rtol is None else rtol)
+def tolerance_of(grain: Grain) -> Tolerance:
+    """What numbers with this rounding may differ by from the exact ones."""
+    if not grain.is_printed:
+        return TOLERANCES[grain.kind]
+    base = SLACK if grain.count <= FEW_DIGITS else TOLERANCES[grain.arithmetic]
+    half = 0.5 * 10.0**-grain.count
+    if grain.kind is Kind.DECIMALS:
+        return replace(base, atol=base.atol + half)
+    return replace(base, rtol=base.rtol + 10 * half)
+
+
+def tolerance_for(grains: Sequence[Grain], atol: float | None = None, rtol: float | None = None) -> Tolerance:
+    """What is asked for; the rest as the coarser of the two sides has it."""
+    found = [tolerance_of(grain) for grain in grains]
+    return Tolerance(
+        max(one.atol for one in found) if atol is None else atol,
+        max(one.rtol for one in found) if rtol is None else rtol,
+    )
 
 
 def compare(

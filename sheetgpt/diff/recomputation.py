@@ -6,24 +6,31 @@ Every stage can be judged by itself. Why one doesn't follow is asked in `diagnos
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from sheetgpt import ops
 from sheetgpt.diff.compare import Comparison
+from sheetgpt.diff.grain import Grain, Kind, to_bfloat16
 from sheetgpt.diff.matrices import Tolerance, compare
-from sheetgpt.diff.sides.inferred import PRECISIONS, own_head
+from sheetgpt.diff.sides.inferred import own_head
 from sheetgpt.errors import SheetGPTError
 from sheetgpt.models.sizes import Sizes
-from sheetgpt.models.step import POSITIONS, Role, Step
+from sheetgpt.models.step import POSITIONS, Part, Role, Step
 
-FINEST = PRECISIONS[0]
 ROUNDING = 8  # times the rounding that one computation shows: another order of sums may round so much differently
-FLOOR = {"float64": 2e-12, "float32": 4 * 2.0**-23, "float16": 4 * 2.0**-10}  # of the largest number: sums, decimals
+FLOOR = {  # of the largest number: sums, decimals
+    Kind.FLOAT64: 2e-12,
+    Kind.FLOAT32: 4 * 2.0**-23,
+    Kind.FLOAT16: 4 * 2.0**-10,
+    Kind.BFLOAT16: 4 * 2.0**-7,
+}
 SAME = Tolerance(0, 0)
 LONGEST_WAY = 40  # steps between RIGHT's stages: beyond, hypotheses are too many and a mistake too far away
+DRAWS, MARGIN = 3, 3  # of inputs moved within their rounding; times what these draws show
+VOTES = 4  # stages that tell whether the weights are float32
 
 Matrices = Mapping[str, np.ndarray]
 Changed = Mapping[str, Step]  # steps that take the place of those of their names
@@ -38,17 +45,32 @@ class NotHeldError(SheetGPTError):
 class Judgement:
     """Does a stage of RIGHT follow from RIGHT's own inputs by the right formula?
 
-    own_error: the largest difference between what RIGHT holds and what its own inputs lead to.
-    allowed: what RIGHT's precision is expected to differ by.
+    difference: how far what RIGHT holds lies from what its own inputs lead to; infinite where one is no number.
+    allowed: what the rounding that RIGHT's numbers show makes there.
     """
 
     stage: str
-    own_error: float
-    allowed: float
+    difference: np.ndarray = field(repr=False)  # [rows, columns]
+    allowed: np.ndarray = field(repr=False)  # [rows, columns]
+
+    @property
+    def error(self) -> float:
+        return float(self.difference.max(initial=0))
+
+    @property
+    def out(self) -> np.ndarray:
+        """Which cells don't follow."""
+        wrong: np.ndarray = ~(self.difference <= self.allowed)
+        return wrong
 
     @property
     def follows(self) -> bool:
-        return self.own_error <= self.allowed
+        return not self.out.any()
+
+    @property
+    def unexplained(self) -> float:
+        """The largest difference of a cell that doesn't follow."""
+        return float(self.difference[self.out].max(initial=0))
 
 
 class Recomputation:
@@ -61,12 +83,38 @@ class Recomputation:
         self.sizes: Sizes = replace(comparison.sizes, untied=untied or comparison.sizes.untied)
         self.steps = self.sizes.steps
         self._held: dict[str, np.ndarray | None] = {}
+        self._values: dict[str, Matrices] = {}
+        if self.precision is Kind.FLOAT64 and self.has_float32_weights():
+            self.weights, self._values = {name: in_float32(matrix) for name, matrix in weights.items()}, {}
+            self.assumed_weights = "float32 weights under double arithmetic"
+        else:
+            self.assumed_weights = ""
+
+    @property
+    def grain(self) -> Grain:
+        """Of RIGHT's numbers."""
+        return self.comparison.grains[1]
 
     @cached_property
-    def precision(self) -> str:
-        """RIGHT's."""
-        precision = self.comparison.precision[1]
-        return precision if precision in PRECISIONS else FINEST
+    def precision(self) -> Kind:
+        """The type in which RIGHT was computed, as far as its numbers tell."""
+        return self.grain.arithmetic
+
+    def has_float32_weights(self) -> bool:
+        """Do RIGHT's stages that take weights follow better from the weights as float32?"""
+        exact = self.weights
+        votes: list[bool] = []
+        for step in self.steps:
+            if len(votes) < VOTES and self.can_judge(step.name) and any(name in exact for name in step.inputs):
+                try:
+                    plain = self.judge(step.name).error
+                    self.weights, self._values = {**exact, **{n: in_float32(exact[n]) for n in exact}}, {}
+                    votes.append(self.judge(step.name).error < plain / 1000)
+                except NotHeldError:
+                    continue
+                finally:
+                    self.weights, self._values = exact, {}
+        return 2 * sum(votes) > len(votes)
 
     # -------------------------------------------------------------------------------------------- judging
 
@@ -74,9 +122,9 @@ class Recomputation:
         """Does RIGHT hold the stage as a matrix, and the stages that lead to it are not too far away?"""
         return self.held(name) is not None and len(self.way(name)) <= LONGEST_WAY
 
-    def judge(self, name: str) -> Judgement:
-        """Raises NotHeldError where an input is on neither side."""
-        return Judgement(name, self.error(name, self.value(name)), self.allowed(name, self.precision))
+    def judge(self, name: str, changed: Changed = UNCHANGED) -> Judgement:
+        """By the right formula, or by one with changed steps. Raises NotHeldError where an input is on neither side."""
+        return Judgement(name, self.difference(name, self.value(name, changed)), self.allowed(name, changed))
 
     def judge_all(self) -> Iterator[Judgement]:
         """Every stage that can be judged, in causal order."""
@@ -99,9 +147,11 @@ class Recomputation:
         if name not in self.steps.by_name or self.sizes.is_text(name) or not self.right.has(name):
             return None
         matrix = self.comparison.fitted(name, self.right.read(name))
-        if matrix is not None and self.sizes.is_masked(name):
-            return np.where(np.isnan(matrix), ops.MASKED, matrix)
-        return matrix
+        if matrix is None:
+            return None
+        if self.sizes.is_masked(name):
+            matrix = np.where(np.isnan(matrix), ops.MASKED, matrix)
+        return self.grain.restored(matrix)
 
     def own(self, name: str) -> np.ndarray:
         """RIGHT's matrix of a stage that is judged. Raises NotHeldError where RIGHT doesn't hold it."""
@@ -144,14 +194,35 @@ class Recomputation:
 
     # -------------------------------------------------------------------------------------------- computing
 
-    def value(self, target: str, changed: Changed = UNCHANGED, precision: str = FINEST) -> np.ndarray:
-        """A stage from RIGHT's stages, computed in a precision, with some steps changed."""
+    def value(self, target: str, changed: Changed = UNCHANGED) -> np.ndarray:
+        """A stage from RIGHT's stages, with some steps changed."""
+        if target not in self._values:
+            self._values[target] = self.computed(target)
+        right = self._values[target]
+        return (self.computed(target, changed, known=right) if changed else right)[target].astype(np.float64)
+
+    def computed(
+        self,
+        target: str,
+        changed: Changed = UNCHANGED,
+        precision: Kind = Kind.FLOAT64,
+        known: Matrices | None = None,
+        moved: Matrices | None = None,
+    ) -> dict[str, np.ndarray]:
+        """What it takes to compute the target from RIGHT's stages, and the target.
+
+        precision: every matrix is rounded so. known: what is computed without the changes, taken where none matters.
+        moved: matrices that stand for RIGHT's.
+        """
         made: dict[str, np.ndarray] = {}
+        touched = self.touched(target, changed)
 
         def make(name: str) -> np.ndarray:
             held = self.held(name) if name != target else None
             if held is not None and name not in changed:
-                return held
+                return moved[name] if moved and name in moved else held
+            if known and name in known and name not in touched:
+                return known[name]
             if not self._is_computed(name):
                 return self.given(name)
             step = changed.get(name, self.steps[name])
@@ -163,49 +234,103 @@ class Recomputation:
             return made[name]
 
         with np.errstate(all="ignore"):  # RIGHT's numbers may be anything
-            return find(target).astype(np.float64)
+            find(target)
+        return made
 
-    def error(self, target: str, value: np.ndarray) -> float:
-        """How far a stage computed again lies from RIGHT's: the largest difference."""
+    def touched(self, target: str, changed: Changed) -> set[str]:
+        """The changed steps and those that come after them on the way."""
+        found = set(changed)
+        for step in self.way(target):
+            if found.intersection(step.inputs):
+                found.add(step.name)
+        return found
+
+    def difference(self, target: str, value: np.ndarray) -> np.ndarray:
+        """How far a stage computed again lies from RIGHT's, cell by cell."""
         right = self.own(target)
         if value.shape != right.shape:
-            return np.inf
+            return np.full(right.shape, np.inf)
         difference, _ = compare(value, right, SAME, masked=self.sizes.is_masked(target))
-        return float(difference.max(initial=0))
-
-    def wrong_cells(self, judgement: Judgement) -> list[tuple[int, int]]:
-        """The cells that don't follow: (row, column)."""
-        name, allowed = judgement.stage, Tolerance(judgement.allowed, 0)
-        _, out = compare(self.value(name), self.own(name), allowed, masked=self.sizes.is_masked(name))
-        return [(int(row), int(column)) for row, column in np.argwhere(out)]
+        return difference
 
     # -------------------------------------------------------------------------------------------- rounding
 
-    def allowed(self, target: str, precision: str, changed: Changed = UNCHANGED) -> float:
-        """What a computation in this precision is expected to differ by."""
-        return ROUNDING * self.rounding(target, precision, changed) + self.floor(target, precision)
+    def grain_of(self, name: str) -> Grain:
+        """The rounding that RIGHT's matrix of a stage shows: its own printing, or that of all its stages."""
+        step = self.steps.by_name.get(name)
+        if step is None or step.part in (Part.WORDS, Part.EMBEDDINGS):
+            return self.grain
+        return self.comparison.stage_grain(name, self.own(name), self.grain)
 
-    def rounding(self, target: str, precision: str, changed: Changed = UNCHANGED) -> float:
-        """The size of rounding that a computation in this precision shows at the stage."""
-        if precision == FINEST:
-            return 0.0
-        exact, coarse = self.value(target, changed), self.value(target, changed, precision)
-        difference, _ = compare(coarse, exact, SAME, masked=self.sizes.is_masked(target))
-        return float(difference[np.isfinite(difference)].max(initial=0))
-
-    def floor(self, target: str, precision: str = FINEST) -> float:
-        """Differences that are nothing: some units in the last place of the stage's largest number."""
+    def allowed(self, target: str, changed: Changed = UNCHANGED) -> np.ndarray:  # [rows, columns]
+        """What a computation with RIGHT's rounding may differ by, cell by cell."""
         right = self.own(target)
-        counted = np.isfinite(right)
+        printed = self.grain_of(target)
+        allowed = np.full(right.shape, ROUNDING * self.rounding(target, changed) + self.floor(target))
+        if printed.is_printed:
+            allowed = allowed + printed.half_unit(right) * (1 + 1e-9)
+        return allowed + self.sway(target, changed)
+
+    def rounding(self, target: str, changed: Changed = UNCHANGED) -> float:
+        """The size of rounding that a computation in RIGHT's precision shows at the stage."""
+        if self.precision is Kind.FLOAT64:
+            return 0.0
+        coarse = self.computed(target, changed, self.precision)[target].astype(np.float64)
+        return self._largest(target, coarse - self.value(target, changed))
+
+    def sway(self, target: str, changed: Changed) -> np.ndarray | float:  # [rows, columns]
+        """How far the target moves when RIGHT's stages move within the rounding of their printing."""
+        grains = {name: self.grain_of(name) for name in self.taken(target)}
+        coarse = {name: grain for name, grain in grains.items() if grain.is_coarse}
+        if not coarse:
+            return 0.0
+        exact, rng = self.value(target, changed), np.random.default_rng(0)
+        widest = np.zeros(self.own(target).shape)
+        for _ in range(DRAWS):
+            moved = {name: self._moved(name, grain, rng) for name, grain in coarse.items()}
+            there = self.computed(target, changed, moved=moved)[target].astype(np.float64)
+            if there.shape != widest.shape:
+                return 0.0
+            with np.errstate(invalid="ignore"):
+                widest = np.fmax(widest, np.where(np.isfinite(there - exact), np.abs(there - exact), 0))
+        swayed: np.ndarray = MARGIN * widest.max(axis=-1, keepdims=True)
+        return swayed
+
+    def _moved(self, name: str, grain: Grain, rng: np.random.Generator) -> np.ndarray:
+        right = self.own(name)
+        counted = np.isfinite(right) & ~(ops.masked_cells(right) if self.sizes.is_masked(name) else False)
+        return np.where(counted, right + grain.half_unit(right) * rng.uniform(-1, 1, right.shape), right)
+
+    def taken(self, target: str) -> set[str]:
+        """RIGHT's stages that the target is computed from."""
+        return {name for step in self.way(target) for name in step.inputs if self.held(name) is not None} - {target}
+
+    def floor(self, target: str) -> float:
+        """Differences that are nothing: some units in the last place of the stage's largest number."""
+        largest = self._largest(target, self.own(target))
+        floor = FLOOR[self.precision]
+        return floor * (max(1.0, largest) if self.precision is Kind.FLOAT64 else largest)
+
+    def _largest(self, target: str, numbers: np.ndarray) -> float:
+        """The largest of a stage's numbers that count."""
+        right = self.own(target)
+        counted = np.isfinite(numbers)
         if self.sizes.is_masked(target):
             counted &= ~ops.masked_cells(right)
-        largest = float(np.abs(right[counted]).max(initial=0))
-        return FLOOR[precision] * (max(1.0, largest) if precision == FINEST else largest)
+        return float(np.abs(numbers[counted]).max(initial=0))
 
 
-def rounded(array: np.ndarray, precision: str) -> np.ndarray:
-    """An array as a precision holds it; float16 is held in float32, as accelerators compute it."""
+def in_float32(matrix: np.ndarray) -> np.ndarray:
+    return matrix.astype(np.float32).astype(np.float64)
+
+
+def rounded(array: np.ndarray, precision: Kind) -> np.ndarray:
+    """An array as a precision holds it; what is narrower than float32 is held in float32, as accelerators do."""
     if array.dtype.kind != "f":
         return array
     with np.errstate(over="ignore"):  # masks are beyond float16's largest number
-        return array.astype(np.float16).astype(np.float32) if precision == "float16" else array.astype(precision)
+        if precision is Kind.FLOAT16:
+            return array.astype(np.float16).astype(np.float32)
+        if precision is Kind.BFLOAT16:
+            return to_bfloat16(array).astype(np.float32)
+        return array.astype(precision.value)

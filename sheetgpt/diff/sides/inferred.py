@@ -1,4 +1,4 @@
-"""What sides don't say and can be seen: the sizes of the run that they show, and the precision of their numbers."""
+"""What sides don't say and can be seen: the sizes of the run that they show, and the rounding of their numbers."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from sheetgpt import ops
+from sheetgpt.diff.grain import FINE, Grain, Kind, grain_of, telling
 from sheetgpt.diff.sides.side import Side
 from sheetgpt.models.config import Config
 from sheetgpt.models.kinds import weights_of
 from sheetgpt.models.sizes import Shape, Sizes, count_tokens, infer_config
 from sheetgpt.models.step import Part, Step
 
-PRECISIONS = ("float64", "float32", "float16")  # from the finest
-SAMPLE = 4096  # numbers that are looked at to see a side's precision
-STAGES = 4  # and stages
+STAGES = 4  # that are looked at to see how a side's numbers are rounded
 
 
 def sizes_of(sides: Sequence[Side], config: Config | None = None, *, untied: bool = False) -> Sizes:
@@ -35,34 +34,18 @@ def own_head(config: Config) -> set[str]:
     return weights_of(config, untied=True).keys() - weights_of(config)
 
 
-def precision_of(side: Side, sizes: Sizes) -> str:
-    """float64, float32 or float16: what the side says of itself, or what its numbers look like."""
-    return str(side.about.get("dtype") or seen_precision(side, sizes))
-
-
-def seen_precision(side: Side, sizes: Sizes) -> str:
-    """The coarsest type that holds all numbers of the first computed stages."""
+def grain_of_side(side: Side, sizes: Sizes) -> Grain:
+    """The rounding of its numbers: what the side says of itself, or what its first computed stages look like."""
+    said = side.about.get("dtype")
+    if said in set(Kind):
+        return Grain(Kind(said))
     computed = [step.name for step in sizes.steps if step.name in side.names and is_computed(step)]
-    found = [precision(side.read(name).numbers) for name in computed[:STAGES]]
-    return min(found, key=PRECISIONS.index, default=PRECISIONS[0])
+    if not computed:
+        return FINE
+    return grain_of(np.concatenate([telling(side.read(name).numbers) for name in computed[:STAGES]]))
 
 
 def is_computed(step: Step) -> bool:
     """Do its numbers show the run's precision? Embeddings may be float32 in any run, and so may their copies."""
     early = step.part in (Part.WORDS, Part.EMBEDDINGS)
     return not (early or step.is_text or step.op.masked or isinstance(step.op, ops.Copy))
-
-
-def precision(numbers: np.ndarray) -> str:
-    """The coarsest type that holds these numbers: as they are, or written as the shortest decimals of float32.
-
-    >>> precision(np.array([0.1, 1 / 3])), precision(np.array([0.1, -2e-7])), precision(np.array([0.5]))
-    ('float64', 'float32', 'float16')
-    """
-    sample = numbers[np.isfinite(numbers)][:SAMPLE]
-    with np.errstate(over="ignore", under="ignore"):
-        if np.array_equal(sample.astype(np.float16).astype(np.float64), sample):
-            return "float16"
-        single = sample.astype(np.float32)
-    shortest = np.array([float(str(number)) for number in single], np.float64)
-    return "float32" if np.all((single == sample) | (shortest == sample)) else "float64"
