@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -33,9 +33,9 @@ def its_own(step: Step, _steps: Steps) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A way to get a stage wrong_ops.
+    """A way to get a stage wrong.
 
-    op: the operation that is done wrong_ops.
+    op: the operation that is done wrong.
     function: the right operation and the inputs in, the wrong matrix out.
     inputs: the inputs that it takes, others where that is the mistake; None where there are none such.
     applies: to which steps of the operation.
@@ -101,6 +101,79 @@ def residual_from(number: int) -> OtherInputs:
     return inputs
 
 
+def from_number(number: int) -> OtherInputs:
+    """Its first input: another step of the same block."""
+
+    def inputs(step: Step, steps: Steps) -> tuple[str, ...] | None:
+        others = [one.name for one in steps if one.block == step.block and one.number == number]
+        return (others[0], *step.inputs[1:]) if others and others[0] != step.inputs[0] else None
+
+    return inputs
+
+
+def of_block(block: int) -> OtherInputs:
+    """The last input, a stage before the residual: that of another block."""
+
+    def inputs(step: Step, steps: Steps) -> tuple[str, ...] | None:
+        before = steps.by_name.get(step.inputs[-1])
+        if before is None or before.number is None or before.block in (None, block):
+            return None
+        return (*step.inputs[:-1], steps.in_block(block, before.number).name)
+
+    return inputs
+
+
+def after_block(block: int) -> OtherInputs:
+    """The output of another block, where a block takes that of the one before; block -1: the embeddings."""
+
+    def inputs(step: Step, steps: Steps) -> tuple[str, ...] | None:
+        starts = [one for one in steps if one.part is Part.BLOCK and isinstance(one.op, ops.Copy)]
+        outputs = [one.inputs[0] for one in starts]
+        if step not in starts or block + 1 >= len(outputs) or outputs[block + 1] == step.inputs[0]:
+            return None
+        return (outputs[block + 1],)
+
+    return inputs
+
+
+def weights_of_block(block: int) -> OtherInputs:
+    """Its weights, those of another block."""
+
+    def inputs(step: Step, steps: Steps) -> tuple[str, ...] | None:
+        if step.block in (None, block):
+            return None
+        other = next((one for one in steps if one.block == block and alike(one, step)), None)
+        if other is None:
+            return None
+        pairs = zip(step.inputs, other.inputs, strict=True)
+        return tuple(mine if mine in steps.by_name else theirs for mine, theirs in pairs)
+
+    return inputs
+
+
+def weights_of_norm(which: int) -> OtherInputs:
+    """The gain and bias of another of the model's layer norms, counted among those of its block and the head."""
+
+    def inputs(step: Step, steps: Steps) -> tuple[str, ...] | None:
+        norms = [one for one in steps if isinstance(one.op, ops.ScaleShift) and one.block in (step.block, None)]
+        others = [one for one in norms if one != step]
+        return (step.inputs[0], *others[which].inputs[1:]) if which < len(others) else None
+
+    return inputs
+
+
+def with_norm(step: Step, steps: Steps) -> tuple[str, ...] | None:
+    """The residual's inputs and the gain and bias of the layer norm that comes before it in the block."""
+    norms = [one for one in steps if isinstance(one.op, ops.ScaleShift) and one.block == step.block]
+    before = [one for one in norms if (one.number or 0) < (step.number or 0)]
+    return (*step.inputs, *before[-1].inputs[1:]) if before else None
+
+
+def alike(one: Step, other: Step) -> bool:
+    """Are they the same step of two blocks?"""
+    return (one.number, one.title) == (other.number, other.title)
+
+
 def keys_queries(step: Step, _steps: Steps) -> tuple[str, ...]:
     queries, keys, mask = step.inputs
     return keys, queries, mask
@@ -123,6 +196,27 @@ def last_row(steps: Steps) -> Step | None:
     return next((step for step in steps if isinstance(step.op, ops.LastRow)), None)
 
 
+def before_norm(step: Step, steps: Steps) -> tuple[str, ...] | None:
+    """What the layer norm takes, in place of what it makes."""
+    normal = steps.by_name.get(step.inputs[0])
+    return (normal.inputs[0], *step.inputs[1:]) if normal is not None and isinstance(normal.op, ops.Normalize) else None
+
+
+def in_mlp(step: Step, steps: Steps) -> bool:
+    """Is it a step that the block's MLP begins with?"""
+    readers = [one.op for one in steps.readers(step.name)]
+    return step.number == 11 or any(isinstance(op, ops.Gelu) for op in readers)
+
+
+def right_value(op: ops.Op, *inputs: np.ndarray) -> np.ndarray:
+    """The right operation; its inputs are what is wrong."""
+    return op.value(*inputs)
+
+
+def width(rows: np.ndarray) -> Any:
+    return rows.dtype.type(math.sqrt(rows.shape[-1]))
+
+
 # ------------------------------------------------------------------------------------------------ the list
 
 MIXED_UP = "q, k, v in another order"
@@ -133,6 +227,7 @@ NO_FINAL_NORM = "ln_f missing"
 OTHER_ROW = "logits from another row"
 NO_POSITIONS = "position embeddings left out"
 NO_BIAS = "bias left out"
+READ_TURNED = "weight buffer read [out, in]"
 NO_MASK, LATE_MASK, STRICT_MASK = "mask missing", "mask shifted by one", "mask strict"
 
 
@@ -146,6 +241,9 @@ OTHER_ENDS = (10, 2), (10, 3), (16, 1), (16, 9), (16, 11), (16, 12)  # a residua
 OF_EMBEDDINGS = (
     Mistake("token ids one too high", ops.TakeRows, lambda _op, table, ids: table[ids + 1]),
     Mistake("token ids one too low", ops.TakeRows, lambda _op, table, ids: table[ids - 1]),
+    Mistake("embedding times sqrt(n_embd)", ops.TakeRows, lambda _op, table, ids: table[ids] * width(table)),
+    Mistake("embedding times sqrt(n_embd)", ops.AddRows, lambda _op, x, table, at: x * width(x) + table[at]),
+    Mistake(READ_TURNED, ops.TakeRows, lambda _op, table, ids: wrong_ops.turned(table)[ids]),
     Mistake("positions starting at one", ops.AddRows, lambda _op, x, table, at: x + table[at + 1]),
     Mistake(NO_POSITIONS, ops.AddRows, lambda _op, x, _table, _at: x),
     Mistake(NO_POSITIONS, ops.Add, lambda _op, x, _table: x, applies=in_part(Part.EMBEDDINGS)),
@@ -158,11 +256,34 @@ OF_ROWS = (
     Mistake("epsilon 1e-6", ops.Normalize, wrong_ops.normalize(epsilon=1e-6)),
     Mistake("epsilon 1e-12", ops.Normalize, wrong_ops.normalize(epsilon=1e-12)),
     Mistake("epsilon outside the root", ops.Normalize, wrong_ops.normalize(outside=True)),
-    Mistake("mean not subtracted", ops.Normalize, wrong_ops.normalize(centred=False)),
+    Mistake("mean not subtracted (RMSNorm)", ops.Normalize, wrong_ops.normalize(centred=False)),
+    Mistake("no epsilon", ops.Normalize, wrong_ops.normalize(epsilon=0.0)),
+    Mistake("layer norm left out", ops.Normalize, lambda _op, x: x, applies=in_part(Part.BLOCK)),
+    Mistake("layer norm left out", ops.ScaleShift, lambda _op, x, _gain, _bias: x, before_norm, in_part(Part.BLOCK)),
+    Mistake("layer norm after the residual instead of before", ops.Add, wrong_ops.normalised_sum, with_norm),
+    *(
+        Mistake("another layer norm's gain and bias", ops.ScaleShift, right_value, weights_of_norm(which))
+        for which in (0, 1)
+    ),
+    Mistake("gain twice", ops.ScaleShift, lambda _op, x, gain, bias: x * gain * gain + bias),
+    Mistake("bias twice", ops.ScaleShift, lambda _op, x, gain, bias: x * gain + 2 * bias),
+    Mistake("bias twice", ops.Linear, lambda _op, x, w, bias: x @ w + 2 * bias),
+    Mistake("gain and bias left out", ops.ScaleShift, lambda _op, x, _gain, _bias: x),
     Mistake("gain left out", ops.ScaleShift, lambda _op, x, _gain, bias: x + bias),
     Mistake(NO_BIAS, ops.ScaleShift, lambda _op, x, gain, _bias: x * gain),
     Mistake(NO_BIAS, ops.Linear, lambda _op, x, w, _bias: x @ w),
     Mistake("weight transposed", ops.Linear, lambda op, x, w, b: op.value(x, w.T, b)),
+    Mistake(READ_TURNED, ops.Linear, lambda op, x, w, b: op.value(x, wrong_ops.turned(w), b)),
+    Mistake(READ_TURNED, ops.ScoreTokens, lambda op, table, x: op.value(wrong_ops.turned(table), x)),
+    Mistake("last term of the product left out", ops.Linear, lambda op, x, w, b: op.value(x[:, :-1], w[:-1], b)),
+    Mistake("last term of the product left out", ops.ScoreTokens, lambda op, t, x: op.value(t[:, :-1], x[:, :-1])),
+)
+OF_SPREADSHEETS = (
+    Mistake("a range fixed by $ (row 0 of its input for every row)", ops.Linear, wrong_ops.of_first_row),
+    Mistake("a range fixed by $ (row 0 of its input for every row)", ops.Gelu, wrong_ops.of_first_row),
+    Mistake("a range fixed by $ (row 0 of its input for every row)", ops.ScaleShift, wrong_ops.of_first_row),
+    Mistake("a bias fixed by $ (its first cell for all of row 0)", ops.Linear, wrong_ops.fixed_bias(rows=1)),
+    Mistake("a bias fixed by $ (its first cell everywhere)", ops.Linear, wrong_ops.fixed_bias()),
 )
 OF_ORDER = (
     *(Mistake(MIXED_UP, ops.Linear, wrong_ops.thirds(*order), applies=cut_in_columns) for order in ORDERS),
@@ -181,16 +302,27 @@ OF_ATTENTION = (
     Mistake(NO_MASK, ops.AttentionScores, wrong_ops.scores(mask_of=np.zeros_like)),
     Mistake(LATE_MASK, ops.AttentionScores, wrong_ops.scores(mask_of=wrong_ops.shifted(1))),
     Mistake(STRICT_MASK, ops.AttentionScores, wrong_ops.scores(mask_of=wrong_ops.shifted(-1))),
+    Mistake("masked scores set to 0", ops.AttentionScores, wrong_ops.zero_where_masked),
+    Mistake("mask upside down", ops.AttentionScores, wrong_ops.scores(mask_of=np.transpose)),
+    Mistake("mask times -inf", ops.AttentionScores, wrong_ops.times_infinity),
+    Mistake("softmax without its maximum", ops.Softmax, wrong_ops.softmax_unshifted),
     Mistake("mask of -10,000", ops.AttentionScores, wrong_ops.scores(mask_of=lambda mask: mask * 1e-6)),
     *(Mistake(WRONG_AXIS, ops.Softmax, wrong_ops.softmax_over(axis)) for axis in (0, 1, (1, 2))),
 )
 OF_RESIDUALS_AND_MLP = (
+    Mistake("parallel MLP: it takes what attention takes", ops.Linear, right_value, from_number(3), in_mlp),
+    Mistake("parallel MLP: it takes what attention takes", ops.Normalize, right_value, from_number(1), in_mlp),
     Mistake("residual left out", ops.Add, lambda _op, made, _before: made, applies=in_part(Part.BLOCK)),
     *(
         Mistake(RESIDUAL, ops.Add, lambda _op, a, b: a + b, residual_from(other), numbered(number))
         for number, other in OTHER_ENDS
     ),
     Mistake("exact (erf) GELU", ops.Gelu, wrong_ops.exact_gelu),
+    *(
+        Mistake(f"GELU with {constant} instead of {ops.GELU_CUBIC}", ops.Gelu, wrong_ops.gelu(constant))
+        for constant in (0.0447, 0.04715, 0.4715, 0.044)
+    ),
+    Mistake("GELU without the cube", ops.Gelu, wrong_ops.gelu(0.0)),
     Mistake("sigmoid GELU", ops.Gelu, lambda _op, x: x / (1 + np.exp(-1.702 * x))),
     Mistake("ReLU instead of GELU", ops.Gelu, lambda _op, x: np.maximum(x, 0)),
 )
@@ -200,13 +332,41 @@ OF_THE_HEAD = (
     Mistake(NO_FINAL_NORM, ops.ScoreTokens, lambda op, table, x: op.value(table, x), unnormalised),
     Mistake("log-probabilities instead of logits", ops.ScoreTokens, wrong_ops.log_probabilities),
 )
-MISTAKES = (*OF_EMBEDDINGS, *OF_ROWS, *OF_ORDER, *OF_ATTENTION, *OF_RESIDUALS_AND_MLP, *OF_THE_HEAD)
+MISTAKES = (*OF_EMBEDDINGS, *OF_ROWS, *OF_SPREADSHEETS, *OF_ORDER, *OF_ATTENTION, *OF_RESIDUALS_AND_MLP, *OF_THE_HEAD)
 
 
 def known_mistakes(sizes: Sizes) -> list[Mistake]:
     """The list, and those that depend on the run: how many heads, which row the logits come from."""
     split = Mistake(INTERLEAVED, ops.Columns, wrong_ops.thirds_per_head(sizes.config.n_head))
-    return [*MISTAKES, split, *other_rows(sizes.steps, range(sizes.n_tokens - 1))]
+    per_run = (*of_heads(sizes.config.n_head), *of_blocks(sizes.config.n_layer))
+    return [*MISTAKES, split, *per_run, *other_rows(sizes.steps, range(sizes.n_tokens - 1))]
+
+
+def of_heads(n_head: int) -> list[Mistake]:
+    """Mistakes of some heads: each one, the first ones, all."""
+    some = {tuple(range(count)) for count in range(1, n_head + 1)} | {(head,) for head in range(n_head)}
+    found = []
+    for heads in sorted(some, key=lambda some: (len(some) != n_head, some)):
+        which = "" if len(heads) == n_head else f" in head{'s' if len(heads) > 1 else ''} {', '.join(map(str, heads))}"
+        bias = wrong_ops.query_bias(heads, n_head)
+        found.append(Mistake(f"keys and values with the query's bias{which}", ops.Linear, bias, applies=cut_in_columns))
+        if len(heads) == 1 and n_head > 1:
+            found.append(Mistake(f"head {heads[0]} never written", ops.AttentionMix, wrong_ops.without_head(heads[0])))
+    return found
+
+
+def of_blocks(n_layer: int) -> list[Mistake]:
+    """Mistakes that take another block's matrices."""
+    found = []
+    for block in range(n_layer):
+        found.append(Mistake(f"block {block}'s residual", ops.Add, right_value, of_block(block)))
+        weights = weights_of_block(block)
+        found += [Mistake(f"block {block}'s weights", op, right_value, weights) for op in (ops.Linear, ops.ScaleShift)]
+    for block in range(-1, n_layer):
+        output = "the embeddings" if block < 0 else f"block {block}'s output"
+        name = f"blocks left out or swapped: it takes {output}"
+        found.append(Mistake(name, ops.Copy, right_value, after_block(block)))
+    return found
 
 
 def other_rows(steps: Steps, rows: Sequence[int]) -> list[Mistake]:

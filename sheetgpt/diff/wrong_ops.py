@@ -27,6 +27,42 @@ def exact_gelu(_op: ops.Op, x: np.ndarray) -> np.ndarray:
     return out
 
 
+def gelu(cubic: float) -> Function:
+    """GELU with another constant before its cube."""
+
+    def value(_op: ops.Op, x: np.ndarray) -> np.ndarray:
+        out: np.ndarray = 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + x.dtype.type(cubic) * x**3)))
+        return out
+
+    return value
+
+
+def of_first_row(op: ops.Op, x: np.ndarray, *others: np.ndarray) -> np.ndarray:
+    """Each row as if its input were row 0."""
+    return op.value(np.repeat(x[:1], len(x), axis=0), *others)
+
+
+def fixed_bias(rows: int | None = None) -> Function:
+    """The bias's first cell in place of every one, in the first rows only or in all."""
+
+    def value(op: ops.Op, x: np.ndarray, w: np.ndarray, bias: np.ndarray) -> np.ndarray:
+        made = np.array(op.value(x, w, bias))
+        made[:rows] = op.value(x[:rows], w, np.full_like(bias, bias[0, 0]))
+        return made
+
+    return value
+
+
+def turned(weight: np.ndarray) -> np.ndarray:  # [m, n] -> [m, n]
+    """The numbers of a buffer that holds the transpose, taken as they stand."""
+    return np.ascontiguousarray(weight).reshape(weight.shape[::-1]).T
+
+
+def normalised_sum(op: ops.Op, a: np.ndarray, b: np.ndarray, gain: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """Layer norm after the residual."""
+    return ops.ScaleShift().value(ops.Normalize().value(op.value(a, b)), gain, bias)
+
+
 def normalize(
     *, epsilon: float = ops.LAYER_NORM_EPSILON, sample: bool = False, outside: bool = False, centred: bool = True
 ) -> Function:
@@ -69,6 +105,27 @@ def shifted(by: int) -> MaskOf:
     return mask
 
 
+def zero_where_masked(op: Any, queries: np.ndarray, keys: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    plain = op.value(queries, keys, np.zeros_like(mask))
+    masked: np.ndarray = np.where(ops.masked_cells(np.tile(mask, op.n_head)), plain.dtype.type(0), plain)
+    return masked
+
+
+def times_infinity(op: Any, queries: np.ndarray, keys: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The mask as a matrix of 0 and 1, times -inf: 0 times -inf is NaN."""
+    plain = op.value(queries, keys, np.zeros_like(mask))
+    hidden: np.ndarray = plain + np.tile(ops.masked_cells(mask).astype(plain.dtype) * -np.inf, op.n_head)
+    return hidden
+
+
+def softmax_unshifted(op: Any, x: np.ndarray) -> np.ndarray:
+    """Powers that overflow, where float32 or float64 does."""
+    grouped = x.reshape(len(x), op.groups, -1)
+    powers = np.exp(grouped)
+    shares: np.ndarray = powers / powers.sum(-1, keepdims=True)
+    return shares.reshape(x.shape)
+
+
 def softmax_over(axis: int | tuple[int, ...]) -> Function:
     """Softmax of [query, head, key] over other axes than the last: [T, H T] -> [T, H T]."""
 
@@ -102,6 +159,28 @@ def next_slice(by: int) -> Function:
 def thirds_per_head(n_head: int) -> Function:
     """Queries, keys, values taken as if each head held its own three: [T, H 3 s] -> [T, H s]."""
     return lambda op, x: x.reshape(len(x), n_head, op.count, -1)[:, :, op.index].reshape(len(x), -1)
+
+
+def query_bias(heads: Sequence[int], n_head: int) -> Function:
+    """Queries, keys, values of some heads with the queries' bias."""
+
+    def value(op: ops.Op, x: np.ndarray, w: np.ndarray, bias: np.ndarray) -> np.ndarray:
+        thirds = np.array(bias).reshape(3, n_head, -1)
+        thirds[1:, list(heads)] = thirds[:1, list(heads)]
+        return op.value(x, w, thirds.reshape(bias.shape))
+
+    return value
+
+
+def without_head(head: int) -> Function:
+    """Attended values of which one head stays 0."""
+
+    def value(op: Any, weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+        mixed = np.array(op.value(weights, values))
+        mixed.reshape(len(mixed), op.n_head, -1)[:, head] = 0
+        return mixed
+
+    return value
 
 
 def strided(x: np.ndarray, n_head: int) -> np.ndarray:  # [T, H s], head h in columns h, h + H, ... -> blocked
