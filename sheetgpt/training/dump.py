@@ -31,7 +31,7 @@ def write_folder(training: Training, folder: Path) -> Path:
             for name, matrix in step.matrices.items():
                 (of_step / f"{name}.csv").write_bytes(b"".join(line + b"\n" for line in decimals.to_lines(matrix)))
             (of_step / "loss_table.csv").write_bytes(table(training.loss_table(step)))
-        losses = [["step", "loss"], *([step.number, step.loss] for step in training.steps)]
+        losses = [("step", "loss"), *((step.number, step.loss) for step in training.steps)]
         (temporary / "losses.csv").write_bytes(csv_bytes(losses))
         for name in ("gradient_check", "value_graph"):
             if rows := getattr(training, name):

@@ -96,7 +96,7 @@ class Input:
     slot: Slot
     tab: str  # where the formula stands
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.source.name
 
     @property
@@ -202,7 +202,7 @@ class GradientInput:
     source: Source
     tab: str  # where the formulas stand
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.source.name
 
     @property

@@ -21,6 +21,8 @@ from models import ODD_HEADS, ONE_BLOCK, SMALL, random_ids, write_random_model
 from sheetgpt import ops
 from sheetgpt.bpe import learn, write_tables
 from sheetgpt.bpe.words import cut
+from sheetgpt.diff.compare import diff
+from sheetgpt.diff.sides import RunSide, WorkbookSide, open_side
 from sheetgpt.errors import DumpError
 from sheetgpt.model import load_model
 from sheetgpt.models.config import Config
@@ -263,10 +265,8 @@ def test_rows_beyond_the_prompt_are_empty(recalculated):
 
 @pytest.mark.office
 def test_merge_passes_are_the_run_s_own(model, tiny, recalculated):
-    from sheetgpt.diff.sides.workbook import WorkbookSource
-
     for name in ("unchanged", "another_word", "longer", "unknown_word", "numbers", "punctuation"):
-        case, source = CASES[name], WorkbookSource(recalculated[name])
+        case, source = CASES[name], WorkbookSide(recalculated[name])
         expected = case.expected(tiny if case.tiny else model)
         for table in ("separated_into_words", "prompt_to_tokens"):
             found = [["" if one is None else one for one in row] for row in source.table(table)]
@@ -486,10 +486,7 @@ def strange(tiny, tmp_path_factory):
 
 def require_equal(model, prompt: str, path: Path) -> None:
     """The workbook has the run's own words, merges, tokens and numbers; merges where formulas can follow the words."""
-    from sheetgpt.diff.compare import diff
-    from sheetgpt.diff.sides.side import RunSource, open_source
-
-    report = diff(RunSource(model.run(prompt)), open_source(str(path)))
+    report = diff(RunSide(model.run(prompt)), open_side(str(path)))
     assert report.equal, report.first
     lacking = {stage.stage for stage in report.missing if not stage.stage.startswith("model_")}
     assert lacking == (set() if prompt.isascii() and prompt.isprintable() else {"prompt_to_tokens"})
