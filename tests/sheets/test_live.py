@@ -451,7 +451,8 @@ def test_the_first_tab_says_in_five_lines_how_to_play(file):
 
 
 def test_the_same_run_gives_the_same_bytes(model, file, tmp_path):
-    assert write_live_workbook(model.run(PROMPT), tmp_path / "x.xlsx").read_bytes() == file.read_bytes()
+    again = model.run(PROMPT).to_excel(tmp_path / "x.xlsx", formulas=True)
+    assert again.read_bytes() == file.read_bytes()
 
 
 def test_our_own_diff_reads_it(model, file, tmp_path):
@@ -532,6 +533,11 @@ def test_a_layout_that_cannot_be_is_refused_in_one_line(model, tmp_path, monkeyp
 def test_blocks_that_are_none_are_refused(text):
     with pytest.raises(DumpError, match="--blocks"):
         parse_blocks(text, 2)
+
+
+def test_a_run_without_weights_is_refused(model, tmp_path):
+    with pytest.raises(DumpError, match="a live workbook needs the run's weights"):
+        replace(model.run(PROMPT), weights=None).to_excel(tmp_path / "x.xlsx", formulas=True)
 
 
 def test_the_size_is_told_before(model):
