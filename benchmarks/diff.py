@@ -23,7 +23,7 @@ from sheetgpt.weights.folder import Weights
 IDS = list(range(500, 5500, 500))
 DIFF = """
 import sys
-from sheetgpt.diff.compare import diff
+from sheetgpt.diff import diff
 from sheetgpt.diff.sides import open_side
 found = diff(open_side(sys.argv[1]), open_side(sys.argv[2]), why=False)
 assert found.equal, found.first

@@ -26,7 +26,7 @@ COMMANDS = {
     "train-bpe": ("train_bpe", "Learn a merge table from a text."),
     "train": ("train", "Train a model on a text, from a die to a small GPT-2."),
     "train-step": ("train_step", "Show a step of training: penalties, gradients, the update."),
-    "loss": ("loss", "Show how well a model foretells a text, token by token."),
+    "loss": ("loss", "Show how well a model predicts a text, token by token."),
     "convert-weights": ("convert_weights", "Turn a published checkpoint into a CSV folder, or back."),
     "check": ("check", "Say whether a CSV folder is a whole, sane model."),
 }
@@ -90,5 +90,6 @@ def show_usage_error(error: click.ClickException) -> None:
     if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # click 8.1 has none
         error.show()
     else:
-        command = error.ctx.command_path if getattr(error, "ctx", None) else "sheetgpt"
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "sheetgpt"
         click.echo(f"Error: {error.format_message()} See {command} --help.", err=True)

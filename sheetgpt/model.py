@@ -122,38 +122,45 @@ class Model:
 
     def encode(self, prompt: str | None, token_ids: Sequence[int] | None) -> tuple[MergeTrace | None, list[int]]:
         """The prompt's tokens, checked against the model: (how they were made, their ids)."""
-        self._require_one(prompt, token_ids)
-        merges = self.tokenizer.trace(prompt) if token_ids is None else None
-        ids = list(token_ids if merges is None else merges.ids)
+        merges, ids = None, list(token_ids or ())
+        if (read := self._to_read(prompt, token_ids)) is not None:
+            tokenizer, text = read
+            merges = tokenizer.trace(text)
+            ids = list(merges.ids)
         if not ids:
-            raise PromptError("the prompt is empty: give at least one token")
+            raise PromptError("the prompt is empty", remedy="give at least one token")
         if len(ids) > self.room(len(ids)):
             raise PromptError(
-                f"the prompt has {len(ids)} tokens and the model's context holds {self.config.n_ctx}: shorten it"
+                f"the prompt has {len(ids)} tokens and the model's context holds {self.config.n_ctx}",
+                remedy="shorten it",
             )
         self._require_known(ids)
         return merges, ids
 
     def ids_of(self, text: str | None, token_ids: Sequence[int] | None) -> list[int]:
         """The tokens of a text of any length, checked against the model."""
-        self._require_one(text, token_ids)
-        ids = self.tokenizer.encode(text) if token_ids is None else list(token_ids)
+        read = self._to_read(text, token_ids)
+        ids = list(token_ids or ()) if read is None else read[0].encode(read[1])
         self._require_known(ids)
         return ids
 
-    def _require_one(self, text: str | None, token_ids: Sequence[int] | None) -> None:
+    def _to_read(self, text: str | None, token_ids: Sequence[int] | None) -> tuple[Tokenizer, str] | None:
+        """(what reads the text, the text); None where ids are given instead."""
         if (text is None) == (token_ids is None):
             raise PromptError("give either a prompt or token ids" + (", not both" if text is not None else ""))
-        if token_ids is None and self.tokenizer is None:
-            raise PromptError(
-                f"{self.weights.folder} has no {' and '.join(TOKEN_FILES)}, so it can't read text: give --token-ids"
-            )
+        if text is None:
+            return None
+        if self.tokenizer is None:
+            what = f"has no {' and '.join(TOKEN_FILES)}, so it can't read text"
+            raise PromptError(what, where=self.weights.folder, remedy="give --token-ids")
+        return self.tokenizer, text
 
     def _require_known(self, ids: Sequence[int]) -> None:
         for position, i in enumerate(ids):
             if not 0 <= i < self.config.n_vocab:
                 raise PromptError(
-                    f"token id {i} (position {position}) is not in the model: ids are 0 to {self.config.n_vocab - 1}"
+                    f"token id {i} (position {position}) is not in the model",
+                    remedy=f"ids are 0 to {self.config.n_vocab - 1}",
                 )
 
     def room(self, wanted: int) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 
 from sheetgpt import ops
 from sheetgpt.diff.matrices import Tolerance
-from sheetgpt.diff.sides import WorkbookSide
+from sheetgpt.diff.sides.workbook import WorkbookSide
 from sheetgpt.diff.texts import at, same_text, trimmed
 from sheetgpt.errors import DumpError, StageError
 from sheetgpt.model import Model, load_model

@@ -40,16 +40,16 @@ def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype
     Example:
       sheetgpt diff "run:Mike is quick. He moves" port.npz
     """
+    from sheetgpt.diff import diff
     from sheetgpt.diff import training as training_diff
-    from sheetgpt.diff.compare import diff
     from sheetgpt.diff.sides import open_side
 
     if training_diff.is_training(left) or training_diff.is_training(right):
         raise SystemExit(show_training(training_diff.compare(left, right, atol, rtol), as_json=as_json))
-    sides = [
-        open_side(text, weights=weights, dtype=dtype, map_file=map_file)
-        for text, map_file in ((left, left_map), (right, right_map))
-    ]
+    sides = (
+        open_side(left, weights=weights, dtype=dtype, map_file=left_map),
+        open_side(right, weights=weights, dtype=dtype, map_file=right_map),
+    )
     found = diff(*sides, atol=atol, rtol=rtol, strict=strict, weights=weights)
     if report:
         from sheetgpt.diff.report import write_report

@@ -44,7 +44,7 @@ def write(found, output: Path) -> Path:
     marks: dict[str, list[Mark]] = {}
     for change in found.changes:
         note = f"edited: {change.after:.12g}, computed: {change.before:.12g}"
-        marks.setdefault(change.stage, []).append(Mark(*change.at, note))
+        marks.setdefault(change.stage, []).append(Mark(change.at[0], change.at[1], note))
     return write_workbook(found.after, output, marks=marks)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +20,6 @@ from sheetgpt.diff.texts import Table, at, differing, extent, trimmed
 from sheetgpt.errors import DumpError
 from sheetgpt.models.sizes import Sizes
 from sheetgpt.models.step import ANY_BLOCK, Role
-
-if TYPE_CHECKING:
-    from sheetgpt.diff.diagnosis import Diagnosis
 
 EQUAL, DIFFERENT, NOT_COMPARED = "equal", "different", "missing"
 WEIGHTS_TITLE = "weights"
@@ -59,6 +56,22 @@ class StageDiff:
     worst: WorstCell | None = None
     note: str = ""
     in_any_block: str = ""  # its name with `*` for the block's number, for lists of names
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Why the first divergent stage diverges.
+
+    cause: "mistake", "rounding", "inputs" (RIGHT is right, given its inputs), "cells" (a few don't follow from the
+    rest), "override", "tokens", "unknown".
+    stage: where it begins: the first divergent one, or one before it that differs within the tolerance.
+    """
+
+    stage: str
+    cause: str
+    sentence: str
+    mistakes: tuple[str, ...] = ()
+    within: float | None = None
 
 
 @dataclass(frozen=True)
@@ -247,27 +260,3 @@ def text_place(side: Side, name: str, row: int, column: int) -> str:
 
 def number_or_none(number: float) -> float | None:
     return None if np.isnan(number) else float(number)
-
-
-def diff(
-    left: Side,
-    right: Side,
-    *,
-    atol: float | None = None,
-    rtol: float | None = None,
-    strict: bool = False,
-    weights: Weights = None,
-    why: bool = True,
-) -> Report:
-    """Compare two sides.
-
-    weights: what the diagnosis recomputes with, matrices or a folder; by default the folder that LEFT's manifest names.
-    """
-    from sheetgpt.diff.diagnosis import diagnose
-
-    comparison = Comparison.of(left, right, atol=atol, rtol=rtol)
-    stages = [comparison.stage(name) for name in comparison.names()]
-    if all(stage.verdict == NOT_COMPARED for stage in stages):
-        raise DumpError(f"{left.label} and {right.label} have no stage in common", remedy="stages are paired by name")
-    report = Report(left.label, right.label, comparison.tolerance, comparison.precision, stages, strict=strict)
-    return replace(report, diagnosis=diagnose(comparison, report, weights)) if why else report

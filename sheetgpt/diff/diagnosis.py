@@ -7,12 +7,11 @@ A formula that gives RIGHT's numbers back is what RIGHT computed. The mistakes s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from sheetgpt.diff.compare import Comparison, Report, StageDiff, Weights
+from sheetgpt.diff.compare import Comparison, Diagnosis, Report, StageDiff, Weights
 from sheetgpt.diff.mistakes import known_mistakes
 from sheetgpt.diff.recomputation import Changed, Judgement, NotHeldError, Recomputation
 from sheetgpt.diff.sides import Side
@@ -27,22 +26,6 @@ OVERRIDE, TOKENS, UNKNOWN = "override", "tokens", "unknown"
 FEW = 100  # one cell in so many, at least one, may be edited by hand
 CLOSE = 10  # times the best: of mistakes, those that are named
 WITHIN_TOLERANCE = "the stages before it lead to it: their differences are within the tolerance"
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """Why the first divergent stage diverges.
-
-    cause: "mistake", "rounding", "inputs" (RIGHT is right, given its inputs), "cells" (a few don't follow from the
-    rest), "override", "tokens", "unknown".
-    stage: where it begins: the first divergent one, or one before it that differs within the tolerance.
-    """
-
-    stage: str
-    cause: str
-    sentence: str
-    mistakes: tuple[str, ...] = ()
-    within: float | None = None
 
 
 def diagnose(comparison: Comparison, report: Report, weights: Weights) -> Diagnosis | None:

@@ -84,7 +84,7 @@ class Config:
             if name not in known:
                 raise WeightsError(f"unknown constant {name!r}; known: {', '.join(known)}", where=where)
             if name in values:
-                raise WeightsError(f"{name} is given twice; remove one", where=where)
+                raise WeightsError(f"{name} is given twice", where=where, remedy="remove one")
             try:
                 values[name] = value if name in TEXTS else int(value)
             except ValueError:

@@ -79,8 +79,10 @@ def token_steps() -> list[Step]:
     ]
 
 
-def embedded(name: str, title: str, op: ops.Op, inputs: tuple[str, ...], words: str, **axes: Axis) -> Step:
-    return Step(name, title, op, inputs, words, part=Part.EMBEDDINGS, **axes)
+def embedded(
+    name: str, title: str, op: ops.Op, inputs: tuple[str, ...], words: str, columns: Axis = Axis.DIMENSIONS
+) -> Step:
+    return Step(name, title, op, inputs, words, columns=columns, part=Part.EMBEDDINGS)
 
 
 def token_embeddings() -> Step:
@@ -331,8 +333,12 @@ def gain_bias(name: str, d: int, **place: Any) -> dict[str, Weight]:
     return {f"{name}_g": Weight((1, d), Use.GAIN, **place), f"{name}_b": Weight((1, d), Use.BIAS, **place)}
 
 
+def in_block(block: int) -> dict[str, Any]:
+    return {"part": Part.BLOCK, "block": block}
+
+
 def block_weights(block: int, d: int) -> dict[str, Weight]:
-    h, place = f"model_h{block}_", {"part": Part.BLOCK, "block": block}
+    h, place = f"model_h{block}_", in_block(block)
     return {
         **gain_bias(f"{h}ln_1", d, **place),
         **linear(f"{h}attn_c_attn", d, 3 * d, **place),

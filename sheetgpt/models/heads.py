@@ -15,7 +15,7 @@ from sheetgpt.errors import StageError
 HEADS, REFERENCE = "heads", "reference"
 LAYOUTS = (HEADS, REFERENCE)  # in which dumps can be written
 
-Shape = tuple[int, ...]
+Shape = tuple[int, int]
 Turn = Callable[[np.ndarray], np.ndarray]
 
 
@@ -43,8 +43,8 @@ def padded(matrix: np.ndarray, n_head: int, head_size: int) -> np.ndarray:  # [T
     n_tokens = len(matrix)
     if n_tokens > head_size:
         raise StageError(
-            f"the reference's head layout holds {head_size} tokens (the head size) and the prompt has {n_tokens}: "
-            "use --head-layout heads, or a shorter prompt"
+            f"the reference's head layout holds {head_size} tokens (the head size) and the prompt has {n_tokens}",
+            remedy="use --head-layout heads, or a shorter prompt",
         )
     slots = np.zeros((n_tokens, n_head, head_size), matrix.dtype)
     slots[:, :, :n_tokens] = apart(matrix, n_head)
@@ -69,7 +69,7 @@ def readings(n_head: int, n_tokens: int, head_size: int) -> dict[Shape, Turn]:
 
 def writings(matrix: np.ndarray, n_head: int, head_size: int) -> list[np.ndarray]:
     """The matrix in every layout in which it may stand in a sheet, ours first."""
-    found = {matrix.shape: matrix}
+    found: dict[tuple[int, ...], np.ndarray] = {matrix.shape: matrix}
     if len(matrix) <= head_size:
         slots = padded(matrix, n_head, head_size)
         found.setdefault(slots.shape, slots)

@@ -15,7 +15,7 @@ from sheetgpt import ops
 from sheetgpt.models import gpt2
 from sheetgpt.models.config import Config
 from sheetgpt.models.kinds import Defaults, Kind
-from sheetgpt.models.step import Axis, Part, Step, Use, Weight
+from sheetgpt.models.step import Axis, Step, Use, Weight
 
 HIDDEN = 4  # times n_embd: the width of the mlp's hidden layer
 FIRST_DEVIATION = 0.2  # of weights before training: no layer norm makes up for small numbers
@@ -124,11 +124,11 @@ def mlp_weights(config: Config, *, untied: bool = False) -> dict[str, Weight]:  
 
 
 def attention_weights(config: Config, *, untied: bool = False) -> dict[str, Weight]:  # noqa: ARG001
-    d, place = config.n_embd, {"part": Part.BLOCK, "block": 0}
+    d = config.n_embd
     return {
         gpt2.WTE: gpt2.table(config.n_vocab, d, Axis.VOCABULARY),
         **gpt2.position_table(config),
-        **gpt2.linear("model_h0_attn_c_attn", d, 3 * d, **place),
+        **gpt2.linear("model_h0_attn_c_attn", d, 3 * d, **gpt2.in_block(0)),
     }
 
 

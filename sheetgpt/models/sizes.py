@@ -98,8 +98,7 @@ class Sizes:
         forms: dict[Shape, Callable[[np.ndarray], np.ndarray]] = {shape: unchanged}
         step = self.step(name)
         if step is not None and step.by_head:
-            readings = heads.readings(self.config.n_head, self.n_tokens, self.config.head_size)
-            forms = {**readings, **forms}
+            forms = {**heads.readings(self.config.n_head, self.n_tokens, self.config.head_size), **forms}
         if 1 in shape:
             forms.setdefault((columns, rows), np.transpose)
         return forms
@@ -119,7 +118,7 @@ def require_override(name: str, shape: tuple[int, ...], expected: Shape) -> None
     if tuple(shape) != tuple(expected):
         given = " x ".join(map(str, shape)) or "a single number"
         raise StageError(
-            f"{name} is {expected[0]} x {expected[1]}, and what should replace it is {given}: give that shape"
+            f"{name} is {expected[0]} x {expected[1]}, and what should replace it is {given}", remedy="give that shape"
         )
 
 

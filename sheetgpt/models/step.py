@@ -197,6 +197,3 @@ class Weight:
     def is_vector(self) -> bool:
         """One row, a vector elsewhere; weight decay leaves it alone."""
         return self.use in (Use.BIAS, Use.GAIN)
-
-
-Weights = Mapping[str, Weight]

@@ -43,10 +43,11 @@ class AxisLabels:
         import pandas as pd
 
         if len(self.levels) > 1:
-            return pd.MultiIndex.from_arrays(self.levels, names=self.names)
+            return pd.MultiIndex.from_arrays([list(level) for level in self.levels], names=self.names)
         if isinstance(self.levels[0], range):
             return pd.RangeIndex(len(self), name=self.names[0])
-        return pd.Index(self.levels[0], name=self.names[0])
+        index: pd.Index = pd.Index(self.levels[0], name=self.names[0])
+        return index
 
 
 @dataclass(frozen=True)

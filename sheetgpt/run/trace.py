@@ -101,7 +101,7 @@ class Trace(Mapping[str, "pd.DataFrame"]):
 
     @property
     def token_ids(self) -> list[int]:
-        return self.role(Role.TOKENS).tolist()
+        return [int(i) for i in self.role(Role.TOKENS)]
 
     @property
     def tokens(self) -> list[str]:
@@ -142,13 +142,13 @@ class Trace(Mapping[str, "pd.DataFrame"]):
         import pandas as pd
 
         table = self.text_table(name)
-        return pd.DataFrame(table, dtype=object, index=self.text_labels(name, len(table)))
+        return pd.DataFrame(table, dtype=object, index=pd.Index(self.text_labels(name, len(table))))
 
     # -------------------------------------------------------------------------------------------- the answer
 
     @property
     def predicted_token(self) -> str:
-        return self.prediction_table()[2][1]
+        return str(self.prediction_table()[2][1])
 
     def predictions(self, count: int = 10) -> list[Prediction]:
         """The most probable next tokens; of equals, the smaller id first."""

@@ -11,12 +11,34 @@ from typing import Any
 
 from sheetgpt.dump import MANIFEST, csv_bytes, replacing_folder
 from sheetgpt.files import decimals
-from sheetgpt.training.step import Training
+from sheetgpt.training.step import OneStep, Training
 
 
 def write_folder(training: Training, folder: Path) -> Path:
     """Write `step_N/NAME.csv` for every matrix, without header and index as weights have it, and the tables."""
-    about = {
+    with replacing_folder(folder) as temporary:
+        for step in training.steps:
+            write_step(training, step, temporary / f"step_{step.number}")
+        losses: list[list[object]] = [[step.number, step.loss] for step in training.steps]
+        (temporary / "losses.csv").write_bytes(csv_bytes([["step", "loss"], *losses]))
+        for name, rows in (("gradient_check", training.gradient_check), ("value_graph", training.value_graph)):
+            if rows:
+                (temporary / f"{name}.csv").write_bytes(table(rows))
+        about = json.dumps(manifest(training), ensure_ascii=False, indent=1)
+        (temporary / MANIFEST).write_text(about + "\n", encoding="utf-8")
+    return folder
+
+
+def write_step(training: Training, step: OneStep, folder: Path) -> None:
+    folder.mkdir()
+    for name, matrix in step.matrices.items():
+        (folder / f"{name}.csv").write_bytes(b"".join(line + b"\n" for line in decimals.to_lines(matrix)))
+    (folder / "loss_table.csv").write_bytes(table(training.loss_table(step)))
+
+
+def manifest(training: Training) -> dict[str, Any]:
+    """What the dump says of itself."""
+    return {
         "sheetgpt": version("sheetgpt"),
         "text": training.text,
         "constants": dict(training.model.config.rows()) | {"model": training.model.config.model},
@@ -24,20 +46,6 @@ def write_folder(training: Training, folder: Path) -> Path:
         "losses": [step.loss for step in training.steps],
         "matrices": {name: list(matrix.shape) for name, matrix in training.steps[0].matrices.items()},
     }
-    with replacing_folder(folder) as temporary:
-        for step in training.steps:
-            of_step = temporary / f"step_{step.number}"
-            of_step.mkdir()
-            for name, matrix in step.matrices.items():
-                (of_step / f"{name}.csv").write_bytes(b"".join(line + b"\n" for line in decimals.to_lines(matrix)))
-            (of_step / "loss_table.csv").write_bytes(table(training.loss_table(step)))
-        losses = [("step", "loss"), *((step.number, step.loss) for step in training.steps)]
-        (temporary / "losses.csv").write_bytes(csv_bytes(losses))
-        for name in ("gradient_check", "value_graph"):
-            if rows := getattr(training, name):
-                (temporary / f"{name}.csv").write_bytes(table(rows))
-        (temporary / MANIFEST).write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    return folder
 
 
 def table(rows: Sequence[Any]) -> bytes:

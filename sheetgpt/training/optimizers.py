@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sheetgpt.errors import TrainingError
-from sheetgpt.models.step import Weights
+from sheetgpt.models.step import Weight
 
 OPTIMIZERS = ("adamw", "sgd")
 
@@ -74,7 +74,7 @@ class Packing:
     n_decayed: int
 
     @classmethod
-    def of(cls, weights: Weights) -> Packing:
+    def of(cls, weights: Mapping[str, Weight]) -> Packing:
         decayed = {name: weight.shape for name, weight in weights.items() if not weight.is_vector}
         others = {name: weight.shape for name, weight in weights.items() if weight.is_vector}
         return cls(decayed | others, sum(rows * columns for rows, columns in decayed.values()))

@@ -107,7 +107,7 @@ class Trainer:
         gradient += self.second_half
         return total / count
 
-    @np.errstate(all="ignore")  # a loss that is no number is told as one line
+    @np.errstate(all="ignore")  # a loss that is no number ends in an error of one line
     def _part(self, half: int, ids: np.ndarray, targets: np.ndarray, count: int) -> float:
         """The sum of some windows' penalties; the gradient of that sum / count is left in `gradients[half]`."""
         values = forward(self.steps, self.weights, self.steps.inputs(ids, targets=targets), dtype=np.float32)

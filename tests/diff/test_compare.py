@@ -18,7 +18,7 @@ import models
 from command_line import sheetgpt
 from sheetgpt.cli import main
 from sheetgpt.commands.diff import as_text, command
-from sheetgpt.diff.compare import diff
+from sheetgpt.diff import diff
 from sheetgpt.diff.matrices import TOLERANCES, Tolerance, compare
 from sheetgpt.diff.sides import ArraysSide, FolderSide, RunSide, WorkbookSide, open_side
 from sheetgpt.diff.sides.inferred import precision_of, sizes_of

@@ -10,8 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from sheetgpt.commands.diff import command
-from sheetgpt.diff.compare import diff
-from sheetgpt.diff.sides import ArraysSide, FolderSide, RunSide
+from sheetgpt.diff import diff
+from sheetgpt.diff.sides.arrays import ArraysSide
+from sheetgpt.diff.sides.folder import FolderSide
+from sheetgpt.diff.sides.run import RunSide
 from sheetgpt.dump import MANIFEST
 from sheetgpt.model import Model
 from sheetgpt.models.config import Config

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sheetgpt import ops
 from sheetgpt.cli import main
 from sheetgpt.commands.locate import command
-from sheetgpt.diff.compare import diff
+from sheetgpt.diff import diff
 from sheetgpt.diff.locate import Pattern, locate, map_rows, search_tab
 from sheetgpt.diff.sides import ArraysSide, RunSide, WorkbookSide
 from sheetgpt.errors import DumpError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import models
-from sheetgpt.diff.compare import diff
+from sheetgpt.diff import diff
 from sheetgpt.diff.mistakes import MISTAKES, known_mistakes
 from sheetgpt.diff.recomputation import rounded
 from sheetgpt.diff.sides import FolderSide, RunSide

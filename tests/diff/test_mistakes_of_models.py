@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from models import SMALL
-from sheetgpt.diff.compare import diff
+from sheetgpt.diff import diff
 from sheetgpt.diff.mistakes import MISTAKES, known_mistakes
 from sheetgpt.diff.sides import RunSide
 from sheetgpt.models.config import POSITIONS

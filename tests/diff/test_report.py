@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sheetgpt.commands.diff import command
-from sheetgpt.diff.compare import diff
+from sheetgpt.diff import diff
 from sheetgpt.diff.report import rectangles, write_report
 from sheetgpt.diff.sides import RunSide
 from sheetgpt.model import load_model

@@ -194,6 +194,8 @@ def test_what_spreadsheet_programs_save_reads_the_same(tmp_path, text):
         ("1,2\n3,[4]\n", ", row 2, column 2 holds '[4]', which is no number"),
         ("1,2\n3],[4\n", ", row 2, column 1 holds '3]', which is no number"),
         ("1,2\n3,true\n", ", row 2, column 2 holds 'true', which is no number"),
+        ("1,2\n3,false\n", ", row 2, column 2 holds 'false', which is no number"),
+        ("1,2\n3,null\n", ", row 2, column 2 holds 'null', which is no number"),
         ("1,2\n3,{}\n", ", row 2, column 2 holds '{}', which is no number"),
         ("1,2\n3,0x1\n", ", row 2, column 2 holds '0x1', which is no number"),
         ("1,2\n3,1 2\n", ", row 2, column 2 holds '1 2', which is no number"),

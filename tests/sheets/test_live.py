@@ -21,7 +21,7 @@ from models import ODD_HEADS, ONE_BLOCK, SMALL, random_ids, write_random_model
 from sheetgpt import ops
 from sheetgpt.bpe import learn, write_tables
 from sheetgpt.bpe.words import cut
-from sheetgpt.diff.compare import diff
+from sheetgpt.diff import diff
 from sheetgpt.diff.sides import RunSide, WorkbookSide, open_side
 from sheetgpt.errors import DumpError
 from sheetgpt.model import load_model

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from checkpoints import CONFIG, contents, ours, write_csvs
 from command_line import sheetgpt
 from models import random_matrices
+from sheetgpt import load_model
 from sheetgpt.bpe import write_tables
-from sheetgpt.errors import WeightsError
+from sheetgpt.bpe.tables import WAY_OUT
+from sheetgpt.errors import SheetGPTError, WeightsError
 from sheetgpt.files.journal import UNFINISHED
 from sheetgpt.models.config import Config
 from sheetgpt.training.documents import character_tables
@@ -126,6 +129,39 @@ def test_what_is_wrong_is_named_with_its_remedy(folder, change, finding):
     wrong = found(folder, "wrong")
     assert any(text.startswith(finding) for text in wrong), wrong
     assert all(f.remedy for f in check(folder).findings)
+
+
+def refusal(folder):
+    with pytest.raises(SheetGPTError) as error:
+        load_model(folder)
+    return error.value
+
+
+@pytest.mark.parametrize(
+    ("change", "where", "what", "remedy"),
+    [
+        (lambda d: (d / "model_wpe.csv").unlink(), "", "has no model_wpe.csv", f"{AGAIN}, or correct constants.csv"),
+        (
+            lambda d: rewrite(d / "model_wpe.csv", lambda t: HEADER + t),
+            "/model_wpe.csv, row 1",
+            "is a header (0, 1, 2, ...)",
+            "weight files have none; delete it",
+        ),
+        (
+            lambda d: rewrite(d / "bpe_token_ids.csv", lambda t: t.replace(b" the,258", b"1-Mar,258")),
+            "/bpe_token_ids.csv, line 259:",
+            "'1-Mar' is a date that a spreadsheet made of a token (line 259 should be ' the')",
+            WAY_OUT,
+        ),
+    ],
+)
+def test_a_refusal_says_in_fields_where_it_is_what_it_is_and_the_way_out(folder, change, where, what, remedy):
+    change(folder)
+    error = refusal(folder)
+    assert (error.where, error.what, error.remedy) == (f"{folder}{where}", what, remedy)
+    finding = next(finding for finding in check(folder).findings if finding.level == "wrong")
+    assert finding.remedy in (remedy, AGAIN)
+    assert finding.file == (Path(where.partition(",")[0]).name or "model_wpe.csv")
 
 
 def excel(text):

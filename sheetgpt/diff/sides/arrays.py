@@ -14,8 +14,6 @@ import numpy as np
 from sheetgpt.diff.sides.side import NOTHING_SAID, Held, Options, Side, known_to
 from sheetgpt.diff.texts import Table
 from sheetgpt.errors import DumpError
-from sheetgpt.fixtures.arrays import Matrices
-from sheetgpt.fixtures.entries import recognise
 from sheetgpt.fixtures.files import DAMAGED, FORMATS, load, open_npz
 from sheetgpt.models import heads
 from sheetgpt.models.kinds import known_names
@@ -85,6 +83,8 @@ class ArraysSide(Side):
 
 def opened(path: Path) -> tuple[NamedArrays, Mapping[str, Any]]:
     """(a file's arrays by our names, its manifest)."""
+    from sheetgpt.fixtures.arrays import Matrices
+
     if is_npz(path) and is_ours_or_damaged(path):
         return plain_npz(path), NOTHING_SAID
     arrays = load(path)
@@ -107,6 +107,8 @@ def is_ours_or_damaged(path: Path) -> bool:
 
 def is_ours(names: Mapping[str, object]) -> bool:
     """Is no other program known to name arrays so?"""
+    from sheetgpt.fixtures.entries import recognise
+
     known = recognise(names)
     return known is None or known.convention == OURS
 

@@ -14,7 +14,6 @@ from sheetgpt.dump import read_manifest
 from sheetgpt.errors import DumpError
 from sheetgpt.files.labelled import read_cells, read_numbers
 from sheetgpt.models.sizes import Shape
-from sheetgpt.workbook.grid import cell
 
 
 class FolderSide(Side):
@@ -49,6 +48,8 @@ class FolderSide(Side):
         numbers = found.numbers.astype(np.float32).astype(np.float64) if is_single else found.numbers
 
         def place(row: int, column: int) -> str:
+            from sheetgpt.workbook.grid import cell
+
             return f"{name}.csv!{cell(row + found.labels, column + found.labels)}"
 
         return Held(numbers, place, found.others)

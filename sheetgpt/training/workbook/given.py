@@ -69,9 +69,9 @@ class Given:
         if self.types_words:
             self.names[WORD] = Area(TRAINING, row, LABEL_COLUMNS, 1, 1).address()
             room = len(self.training.example.ids) - 1
-            told = f"type another word of up to {room} letters; everything below follows"
-            warning = f'IF(LEN({WORD})>{room},"too long: {room} letters at most","{told}")'
-            book.formula(TRAINING, row, LABEL_COLUMNS + 2, f"={warning}", told, "words")
+            hint = f"type another word of up to {room} letters; everything below follows"
+            warning = f'IF(LEN({WORD})>{room},"too long: {room} letters at most","{hint}")'
+            book.formula(TRAINING, row, LABEL_COLUMNS + 2, f"={warning}", hint, "words")
 
     def write_vocabulary(self) -> None:
         book, count = self.book, len(self.vocabulary)

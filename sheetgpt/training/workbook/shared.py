@@ -124,8 +124,10 @@ class TrainingBook:
         sheet.set_column(2, 2, 60)
         book.text(INDEX, 0, 1, "A training step, number by number", "title")
         sheet.set_row(0, 30)
-        told = "Weights, stages, loss, gradients (d_), the optimiser's state and the new weights, each under its name."
-        book.text(INDEX, 1, 1, told, "subtitle")
+        subtitle = (
+            "Weights, stages, loss, gradients (d_), the optimiser's state and the new weights, each under its name."
+        )
+        book.text(INDEX, 1, 1, subtitle, "subtitle")
         steps = self.training.steps
         facts: list[tuple[str, str | int]] = [
             ("Text", self.training.text if self.training.text is not None else "(token ids)"),
