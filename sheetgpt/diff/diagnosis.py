@@ -41,7 +41,7 @@ def explained(comparison: Comparison, report: Report, weights: Weights) -> Repor
         stages = [replace(stage, own_error=None if stage.verdict == NOT_COMPARED else False) for stage in report.stages]
         return replace(report, stages=stages)
     try:
-        explanation = Explanation(Recomputation(comparison, read_weights(weights, comparison.left)))
+        explanation = Explanation(Recomputation(comparison, read_weights(weights, comparison.left)), report.first.stage)
     except SheetGPTError as error:
         return replace(report, diagnosis=undiagnosed(comparison, report.first, error))
     found = {stage.stage: explanation.why(stage) for stage in report.stages}
@@ -100,8 +100,8 @@ def read_weights(weights: Weights, left: Side) -> Mapping[str, np.ndarray]:
 class Explanation:
     """Causes, found by computing RIGHT's stages again."""
 
-    def __init__(self, again: Recomputation):
-        self.again, self.sizes = again, again.sizes
+    def __init__(self, again: Recomputation, first: str):
+        self.again, self.sizes, self.first = again, again.sizes, first
 
     def why(self, found: StageDiff) -> tuple[bool | None, Diagnosis | None]:
         """(is a stage's error its own, why); None where that can't be known."""
@@ -125,7 +125,7 @@ class Explanation:
             return None, Diagnosis(step.name, UNKNOWN, self.too_far(step.name))
         judgement = self.again.judge(step.name)
         if judgement.follows:
-            return False, self.sound(judgement)
+            return False, self.sound(judgement) if step.name == self.first else self.inherited(judgement)
         why = self.mistaken(judgement)
         return why.cause != ROUNDING, why
 
@@ -162,6 +162,9 @@ class Explanation:
         )
         return Diagnosis(judgement.stage, INPUTS, sentence, within=error)
 
+    def inherited(self, judgement: Judgement) -> Diagnosis:
+        return Diagnosis(judgement.stage, INPUTS, INHERITED, within=judgement.error)
+
     def first_of_weights(self) -> str:
         """The first stage that RIGHT holds as a matrix."""
         return next((step.name for step in self.again.steps if self.again.held(step.name) is not None), "")
@@ -183,7 +186,7 @@ class Explanation:
         found = self.by_mistake(judgement)
         if found is not None:
             return found
-        return self.cells(judgement) or self.stale(judgement) or self.pattern(judgement) or self.unknown(judgement)
+        return self.cells(judgement) or self.unexplained(judgement)
 
     def by_mistake(self, judgement: Judgement) -> Diagnosis | None:
         """What reproduces the stage: of several mistakes those that leave nothing, else what leaves least."""
@@ -221,37 +224,32 @@ class Explanation:
         sentence = f"{many} from RIGHT's own inputs by the right formula: look at {where}" + (shared and f" ({shared})")
         return Diagnosis(name, CELLS, sentence, within=judgement.error)
 
-    def stale(self, judgement: Judgement) -> Diagnosis | None:
-        """What is computed from it follows from the right stage and not from the one that stands there."""
-        name = judgement.stage
-        right, readers = self.again.value(name), [step.name for step in self.again.steps.readers(name)]
-        for reader in readers:
+    def unexplained(self, judgement: Judgement) -> Diagnosis:
+        """What the wrong cells have in common, and what the stages after it say."""
+        error, shared, reader = judgement.error, in_words(self.wrong(judgement)), self.reader_of_right_one(judgement)
+        if reader:
+            rest = f"left standing from an earlier run, or edited: {reader} follows from the right one"
+        else:
+            rest = f"no known mistake reproduces it; from RIGHT's own inputs it should differ by {error:.0e}"
+        if len(self.again.way(judgement.stage)) > FAR:
+            rest = f"{rest}; {self.too_far(judgement.stage)}"
+        cause = STALE if reader else PATTERN if shared else UNKNOWN
+        return Diagnosis(judgement.stage, cause, "; ".join(filter(None, (shared, rest))), within=error)
+
+    def reader_of_right_one(self, judgement: Judgement) -> str:
+        """A stage that follows from the right one and not from the one that stands there; empty where there is none."""
+        name, right = judgement.stage, self.again.value(judgement.stage)
+        for reader in (step.name for step in self.again.steps.readers(name)):
             if self.again.can_judge(reader) and not self.again.judge(reader).follows:
                 by_right = self.again.computed(reader, moved={name: right})[reader].astype(np.float64)
                 if (self.again.difference(reader, by_right) <= self.again.allowed(reader)).all():
-                    sentence = f"left standing from an earlier run, or edited: {reader} follows from the right one"
-                    return Diagnosis(name, STALE, sentence, within=judgement.error)
-        return None
-
-    def pattern(self, judgement: Judgement) -> Diagnosis | None:
-        """What the wrong cells have in common."""
-        shared = in_words(self.wrong(judgement))
-        if not shared:
-            return None
-        sentence = f"{shared}; no known mistake reproduces it ({judgement.error:.0e} from what RIGHT's inputs lead to)"
-        return Diagnosis(judgement.stage, PATTERN, sentence, within=judgement.error)
+                    return reader
+        return ""
 
     def wrong(self, judgement: Judgement) -> Wrong:
         name = judgement.stage
         value, own = self.again.value(name), self.again.own(name)
         return Wrong(self.again.steps[name], value, own, judgement.allowed, self.sizes.config.n_head)
-
-    def unknown(self, judgement: Judgement) -> Diagnosis:
-        error = judgement.error
-        sentence = f"no known mistake reproduces it; from RIGHT's own inputs it should differ by {error:.0e}"
-        if len(self.again.way(judgement.stage)) > FAR:
-            sentence = f"{sentence}; {self.too_far(judgement.stage)}"
-        return Diagnosis(judgement.stage, UNKNOWN, sentence, within=error)
 
     def too_far(self, name: str) -> str:
         """How far a stage lies from those before it that RIGHT holds, and which would help most."""

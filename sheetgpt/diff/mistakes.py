@@ -17,7 +17,7 @@ import numpy as np
 from sheetgpt import ops
 from sheetgpt.diff import wrong_ops
 from sheetgpt.models.sizes import Sizes
-from sheetgpt.models.step import Part, Step, Steps
+from sheetgpt.models.step import Axis, Part, Step, Steps
 
 Applies = Callable[[Step, Steps], bool]
 OtherInputs = Callable[[Step, Steps], tuple[str, ...] | None]
@@ -79,6 +79,11 @@ def cut_in_columns(step: Step, steps: Steps) -> bool:
     return any(isinstance(reader.op, ops.Columns) for reader in steps.readers(step.name))
 
 
+def by_token(step: Step, _steps: Steps) -> bool:
+    """Has it a row a token?"""
+    return step.rows is Axis.TOKENS
+
+
 def numbered(number: int) -> Applies:
     """A block's step of that number."""
     return lambda step, _steps: step.number == number
@@ -112,11 +117,11 @@ def from_number(number: int) -> OtherInputs:
 
 
 def of_block(block: int) -> OtherInputs:
-    """The last input, a stage before the residual: that of another block."""
+    """The last input, a stage before the residual: that of a block before."""
 
     def inputs(step: Step, steps: Steps) -> tuple[str, ...] | None:
         before = steps.by_name.get(step.inputs[-1])
-        if before is None or before.number is None or before.block in (None, block):
+        if before is None or before.number is None or before.block is None or before.block <= block:
             return None
         return (*step.inputs[:-1], steps.in_block(block, before.number).name)
 
@@ -124,14 +129,12 @@ def of_block(block: int) -> OtherInputs:
 
 
 def after_block(block: int) -> OtherInputs:
-    """The output of another block, where a block takes that of the one before; block -1: the embeddings."""
+    """The output of a block further up, where a block takes that of the one before; block -1: the embeddings."""
 
     def inputs(step: Step, steps: Steps) -> tuple[str, ...] | None:
         starts = [one for one in steps if one.part is Part.BLOCK and isinstance(one.op, ops.Copy)]
         outputs = [one.inputs[0] for one in starts]
-        if step not in starts or block + 1 >= len(outputs) or outputs[block + 1] == step.inputs[0]:
-            return None
-        return (outputs[block + 1],)
+        return (outputs[block + 1],) if step in starts[block + 2 :] else None
 
     return inputs
 
@@ -227,7 +230,7 @@ NO_FINAL_NORM = "ln_f missing"
 OTHER_ROW = "logits from another row"
 NO_POSITIONS = "position embeddings left out"
 NO_BIAS = "bias left out"
-READ_TURNED = "weight buffer read [out, in]"
+TRANSPOSED = "weight transposed"  # a buffer that holds [out, in], taken for [in, out]: no shape tells
 NO_MASK, LATE_MASK, STRICT_MASK = "mask missing", "mask shifted by one", "mask strict"
 
 
@@ -243,7 +246,7 @@ OF_EMBEDDINGS = (
     Mistake("token ids one too low", ops.TakeRows, lambda _op, table, ids: table[ids - 1]),
     Mistake("embedding times sqrt(n_embd)", ops.TakeRows, lambda _op, table, ids: table[ids] * width(table)),
     Mistake("embedding times sqrt(n_embd)", ops.AddRows, lambda _op, x, table, at: x * width(x) + table[at]),
-    Mistake(READ_TURNED, ops.TakeRows, lambda _op, table, ids: wrong_ops.turned(table)[ids]),
+    Mistake(TRANSPOSED, ops.TakeRows, lambda _op, table, ids: wrong_ops.turned(table)[ids]),
     Mistake("positions starting at one", ops.AddRows, lambda _op, x, table, at: x + table[at + 1]),
     Mistake(NO_POSITIONS, ops.AddRows, lambda _op, x, _table, _at: x),
     Mistake(NO_POSITIONS, ops.Add, lambda _op, x, _table: x, applies=in_part(Part.EMBEDDINGS)),
@@ -272,16 +275,16 @@ OF_ROWS = (
     Mistake("gain left out", ops.ScaleShift, lambda _op, x, _gain, bias: x + bias),
     Mistake(NO_BIAS, ops.ScaleShift, lambda _op, x, gain, _bias: x * gain),
     Mistake(NO_BIAS, ops.Linear, lambda _op, x, w, _bias: x @ w),
-    Mistake("weight transposed", ops.Linear, lambda op, x, w, b: op.value(x, w.T, b)),
-    Mistake(READ_TURNED, ops.Linear, lambda op, x, w, b: op.value(x, wrong_ops.turned(w), b)),
-    Mistake(READ_TURNED, ops.ScoreTokens, lambda op, table, x: op.value(wrong_ops.turned(table), x)),
+    Mistake(TRANSPOSED, ops.Linear, lambda op, x, w, b: op.value(x, wrong_ops.turned(w), b)),
+    Mistake(TRANSPOSED, ops.ScoreTokens, lambda op, table, x: op.value(wrong_ops.turned(table), x)),
     Mistake("last term of the product left out", ops.Linear, lambda op, x, w, b: op.value(x[:, :-1], w[:-1], b)),
     Mistake("last term of the product left out", ops.ScoreTokens, lambda op, t, x: op.value(t[:, :-1], x[:, :-1])),
 )
 OF_SPREADSHEETS = (
-    Mistake("a range fixed by $ (row 0 of its input for every row)", ops.Linear, wrong_ops.of_first_row),
-    Mistake("a range fixed by $ (row 0 of its input for every row)", ops.Gelu, wrong_ops.of_first_row),
-    Mistake("a range fixed by $ (row 0 of its input for every row)", ops.ScaleShift, wrong_ops.of_first_row),
+    *(
+        Mistake("a range fixed by $ (row 0 of its input for every row)", op, wrong_ops.of_first_row, applies=by_token)
+        for op in (ops.Linear, ops.Gelu, ops.ScaleShift)
+    ),
     Mistake("a bias fixed by $ (its first cell for all of row 0)", ops.Linear, wrong_ops.fixed_bias(rows=1)),
     Mistake("a bias fixed by $ (its first cell everywhere)", ops.Linear, wrong_ops.fixed_bias()),
 )
@@ -362,9 +365,9 @@ def of_blocks(n_layer: int) -> list[Mistake]:
         found.append(Mistake(f"block {block}'s residual", ops.Add, right_value, of_block(block)))
         weights = weights_of_block(block)
         found += [Mistake(f"block {block}'s weights", op, right_value, weights) for op in (ops.Linear, ops.ScaleShift)]
-    for block in range(-1, n_layer):
+    for block in range(-1, n_layer - 2):
         output = "the embeddings" if block < 0 else f"block {block}'s output"
-        name = f"blocks left out or swapped: it takes {output}"
+        name = f"block left out: it takes {output}"
         found.append(Mistake(name, ops.Copy, right_value, after_block(block)))
     return found
 

@@ -124,7 +124,10 @@ class Recomputation:
 
     def judge(self, name: str, changed: Changed = UNCHANGED) -> Judgement:
         """By the right formula, or by one with changed steps. Raises NotHeldError where an input is on neither side."""
-        return Judgement(name, self.difference(name, self.value(name, changed)), self.allowed(name, changed))
+        value = self.value(name, changed)
+        if value.shape != self.own(name).shape:
+            raise NotHeldError(f"{name} on the right is of other tokens than those that are known")
+        return Judgement(name, self.difference(name, value), self.allowed(name, changed))
 
     def judge_all(self) -> Iterator[Judgement]:
         """Every stage that can be judged, in causal order."""
@@ -276,7 +279,8 @@ class Recomputation:
         if self.precision is Kind.FLOAT64:
             return 0.0
         coarse = self.computed(target, changed, self.precision)[target].astype(np.float64)
-        return self._largest(target, coarse - self.value(target, changed))
+        with np.errstate(invalid="ignore"):  # infinite on both sides
+            return self._largest(target, coarse - self.value(target, changed))
 
     def sway(self, target: str, changed: Changed) -> np.ndarray | float:  # [rows, columns]
         """How far the target moves when RIGHT's stages move within the rounding of their printing."""
@@ -291,7 +295,7 @@ class Recomputation:
             there = self.computed(target, changed, moved=moved)[target].astype(np.float64)
             if there.shape != widest.shape:
                 return 0.0
-            with np.errstate(invalid="ignore"):
+            with np.errstate(invalid="ignore", over="ignore"):
                 widest = np.fmax(widest, np.where(np.isfinite(there - exact), np.abs(there - exact), 0))
         swayed: np.ndarray = MARGIN * widest.max(axis=-1, keepdims=True)
         return swayed

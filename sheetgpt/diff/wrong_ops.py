@@ -114,7 +114,8 @@ def zero_where_masked(op: Any, queries: np.ndarray, keys: np.ndarray, mask: np.n
 def times_infinity(op: Any, queries: np.ndarray, keys: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The mask as a matrix of 0 and 1, times -inf: 0 times -inf is NaN."""
     plain = op.value(queries, keys, np.zeros_like(mask))
-    hidden: np.ndarray = plain + np.tile(ops.masked_cells(mask).astype(plain.dtype) * -np.inf, op.n_head)
+    times = np.where(ops.masked_cells(mask), -np.inf, np.nan).astype(plain.dtype)
+    hidden: np.ndarray = plain + np.tile(times, op.n_head)
     return hidden
 
 

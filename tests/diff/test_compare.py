@@ -21,7 +21,7 @@ from sheetgpt.commands.diff import as_text, command
 from sheetgpt.diff import diff
 from sheetgpt.diff.matrices import TOLERANCES, Tolerance, compare
 from sheetgpt.diff.sides import ArraysSide, FolderSide, RunSide, WorkbookSide, open_side
-from sheetgpt.diff.sides.inferred import precision_of, sizes_of
+from sheetgpt.diff.sides.inferred import grain_of_side, sizes_of
 from sheetgpt.errors import DumpError
 from sheetgpt.model import load_model
 from sheetgpt.workbook.grid import cell
@@ -269,14 +269,14 @@ def test_the_precision_of_a_dump_that_does_not_tell_is_seen_in_its_numbers(dtype
         tmp_path / "port.npz", **{name: array.astype(dtype) for name, array in trace.arrays.items() if "5" in name}
     )
     side = ArraysSide(tmp_path / "port.npz")
-    assert precision_of(side, sizes_of([side])) == dtype
+    assert str(grain_of_side(side, sizes_of([side]))) == dtype
 
 
 def test_float32_written_as_decimals_is_still_seen_as_float32(tmp_path):
     load_model(dtype="float32").run(PROMPT).to_csv(tmp_path / "dump")
     (tmp_path / "dump" / "manifest.json").unlink()
     side = FolderSide(tmp_path / "dump")
-    assert precision_of(side, sizes_of([side])) == "float32"
+    assert str(grain_of_side(side, sizes_of([side]))) == "float32"
 
 
 # ------------------------------------------------------------------------------------------------ what sides tell
