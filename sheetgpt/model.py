@@ -128,10 +128,11 @@ class Model:
             merges = tokenizer.trace(text)
             ids = list(merges.ids)
         if not ids:
-            raise PromptError("the prompt is empty: give at least one token")
+            raise PromptError("the prompt is empty", remedy="give at least one token")
         if len(ids) > self.room(len(ids)):
             raise PromptError(
-                f"the prompt has {len(ids)} tokens and the model's context holds {self.config.n_ctx}: shorten it"
+                f"the prompt has {len(ids)} tokens and the model's context holds {self.config.n_ctx}",
+                remedy="shorten it",
             )
         self._require_known(ids)
         return merges, ids
@@ -158,7 +159,8 @@ class Model:
         for position, i in enumerate(ids):
             if not 0 <= i < self.config.n_vocab:
                 raise PromptError(
-                    f"token id {i} (position {position}) is not in the model: ids are 0 to {self.config.n_vocab - 1}"
+                    f"token id {i} (position {position}) is not in the model",
+                    remedy=f"ids are 0 to {self.config.n_vocab - 1}",
                 )
 
     def room(self, wanted: int) -> int:

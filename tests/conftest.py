@@ -30,6 +30,18 @@ def require(module: str, extra: str):
         lacking(module, f"pip install 'sheetgpt[{extra}]'")
 
 
+NOT_FAST = {"oracle", "office", "slow"}  # marks; and fixtures that start LibreOffice or make GPT-2's own tables:
+HEAVY = {"soffice", "recalculate", "gpt2_tables", "reference_run"}
+
+
+def pytest_collection_modifyitems(items):
+    """Whatever is neither marked nor built on something heavy is `fast`."""
+    for item in items:
+        marks = {mark.name for mark in item.iter_markers()}
+        if not marks & NOT_FAST and not HEAVY.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.fast)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     if not SHARED.is_dir():

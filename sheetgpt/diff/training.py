@@ -6,7 +6,6 @@ A side is a folder or workbook that `train-step` wrote, or an .npz whose arrays 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -15,15 +14,11 @@ import numpy as np
 
 from sheetgpt.dump import read_manifest
 from sheetgpt.errors import DumpError
-from sheetgpt.workbook.grid import Area
+from sheetgpt.training.matrices import are_of_training, in_step
+from sheetgpt.training.workbook.layout import matrix_names
 from sheetgpt.workbook.reading.names import defined_names
 
-MARK = "new_"  # every training step has matrices called so, and no run has
 ATOL = RTOL = 1e-9
-GIVEN = {  # names in a workbook that are no matrices of a step
-    *("word", "vocabulary", "token_ids", "positions", "final_tokens", "targets", "share", "loss"),
-    *("learning_rate", "weight_decay", "beta1", "beta2", "epsilon", "nudge"),
-}
 
 
 @dataclass(frozen=True)
@@ -57,7 +52,7 @@ def is_training(side: str) -> bool:
     path = Path(side)
     if path.is_dir():
         return "losses" in read_manifest(path)
-    return path.suffix == ".xlsx" and any(name.startswith(MARK) for name in defined_names(path))
+    return path.suffix == ".xlsx" and are_of_training(set(defined_names(path)))
 
 
 def compare(left: str, right: str, atol: float | None = None, rtol: float | None = None) -> TrainingReport:
@@ -65,7 +60,9 @@ def compare(left: str, right: str, atol: float | None = None, rtol: float | None
     a, b = read(Path(left)), read(Path(right))
     order = [name for name in (a if is_training(left) else b) if name in a and name in b]
     if not order:
-        raise DumpError(f"{left} and {right} have no matrix of one name: call them d_logits, new_model_wte and so on")
+        raise DumpError(
+            f"{left} and {right} have no matrix of one name", remedy="call them d_logits, new_model_wte and so on"
+        )
     limits = ATOL if atol is None else atol, RTOL if rtol is None else rtol
     return TrainingReport([_difference(name, a[name], b[name], *limits) for name in order], sorted(set(a) ^ set(b)))
 
@@ -73,7 +70,8 @@ def compare(left: str, right: str, atol: float | None = None, rtol: float | None
 def _difference(name: str, left: np.ndarray, right: np.ndarray, atol: float, rtol: float) -> Difference:
     if left.shape != right.shape:
         return Difference(name, (left.shape, right.shape), float("nan"), max(left.size, right.size))
-    distance = np.abs(left - right)
+    with np.errstate(invalid="ignore"):
+        distance = np.where(left == right, 0.0, np.abs(left - right))  # a mask's -inf is equal to itself
     out = int(np.count_nonzero(~(distance <= atol + rtol * np.abs(right))))
     return Difference(name, (left.shape, right.shape), float(distance.max(initial=0)), out)
 
@@ -86,7 +84,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
                 return {name: np.atleast_2d(arrays[name]).astype(float) for name in arrays.files}
         return _read_folder(path) if path.is_dir() else _read_workbook(path)
     except (OSError, ValueError, TypeError, BadZipFile, KeyError) as error:
-        raise DumpError(f"{path} can't be read as training steps ({error}): dump it again") from None
+        raise DumpError(f"{path} can't be read as training steps ({error})", remedy="dump it again") from None
 
 
 def _read_folder(folder: Path) -> dict[str, np.ndarray]:
@@ -94,7 +92,7 @@ def _read_folder(folder: Path) -> dict[str, np.ndarray]:
     for number in range(1, len(about["losses"]) + 1):
         for name in about["matrices"]:
             text = folder / f"step_{number}" / f"{name}.csv"
-            found[prefix(number) + name] = np.loadtxt(text, delimiter=",", ndmin=2)
+            found[in_step(number, name)] = np.loadtxt(text, delimiter=",", ndmin=2)
     return found
 
 
@@ -102,22 +100,8 @@ def _read_workbook(path: Path) -> dict[str, np.ndarray]:
     from sheetgpt.workbook.reading.open import Workbook
 
     book, found = Workbook(path), {}
-    for name, areas in book.names.items():
-        matrix, others = book.part(areas)
-        is_given = re.sub(r"^step_\d+_", "", name) in GIVEN
-        if not is_given and not others and not np.isnan(matrix).any():
+    for name in matrix_names(book.names):
+        matrix, others = book.part(book.names[name])
+        if not others and not np.isnan(matrix).any():
             found[name] = matrix
-    return dict(sorted(found.items(), key=lambda item: _place(book.names[item[0]][0])))
-
-
-def _place(area: Area) -> tuple[int, str, int]:
-    return area.row if area.tab == "training" else 0, area.tab, area.column
-
-
-def prefix(step: int) -> str:
-    """What stands before a matrix's name from the second step on.
-
-    >>> prefix(1), prefix(2)
-    ('', 'step_2_')
-    """
-    return "" if step == 1 else f"step_{step}_"
+    return found

@@ -2,7 +2,7 @@
 
 The copy is a `.npy` file with a seal behind its numbers: the CSV's size, times, inode and device as they were when it
 was read. A copy is used only while the CSV still carries exactly these. Copies lie in `.sheetgpt_cache` beside the CSVs
-or, where that folder cannot be written, in the user's cache folder. Which matrices there are is `weights`' business.
+or, where that folder cannot be written, in the user's cache folder. Which matrices there are, `weights` knows.
 """
 
 from __future__ import annotations

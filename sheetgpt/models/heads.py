@@ -43,8 +43,8 @@ def padded(matrix: np.ndarray, n_head: int, head_size: int) -> np.ndarray:  # [T
     n_tokens = len(matrix)
     if n_tokens > head_size:
         raise StageError(
-            f"the reference's head layout holds {head_size} tokens (the head size) and the prompt has {n_tokens}: "
-            "use --head-layout heads, or a shorter prompt"
+            f"the reference's head layout holds {head_size} tokens (the head size) and the prompt has {n_tokens}",
+            remedy="use --head-layout heads, or a shorter prompt",
         )
     slots = np.zeros((n_tokens, n_head, head_size), matrix.dtype)
     slots[:, :, :n_tokens] = apart(matrix, n_head)

@@ -118,7 +118,7 @@ def require_override(name: str, shape: tuple[int, ...], expected: Shape) -> None
     if tuple(shape) != tuple(expected):
         given = " x ".join(map(str, shape)) or "a single number"
         raise StageError(
-            f"{name} is {expected[0]} x {expected[1]}, and what should replace it is {given}: give that shape"
+            f"{name} is {expected[0]} x {expected[1]}, and what should replace it is {given}", remedy="give that shape"
         )
 
 

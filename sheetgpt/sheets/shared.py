@@ -73,8 +73,12 @@ def heading(step: Step) -> str:
 
 def tab_look(step: Step) -> dict[str, Any]:
     """How a stage's tab looks, for `Book.add_tab`."""
-    colour = style.PALE if step.block is None else style.ACCENT
-    return {"colour": colour, "label_widths": LABEL_WIDTHS.get(tab_of(step), style.LABEL_WIDTHS)}
+    return {"colour": tab_colour(step), "label_widths": LABEL_WIDTHS.get(tab_of(step), style.LABEL_WIDTHS)}
+
+
+def tab_colour(step: Step | None) -> str:
+    """Of the tab of a stage, or of something else (None)."""
+    return style.PALE if step is None or step.block is None else style.ACCENT
 
 
 def panel(step: Step, rows: int, columns: int, *, header_rows: int = 1, together: int = 1) -> Panel:

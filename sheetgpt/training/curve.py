@@ -65,4 +65,4 @@ def _refusals(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise TrainingError(f"can't write {path}: {error.strerror}; choose another file") from None
+        raise TrainingError(f"can't write {path}: {error.strerror}", remedy="choose another file") from None

@@ -127,5 +127,7 @@ def character_tables(text: str) -> tuple[list[tuple[str, str]], list[str]]:
 def end_token(tokenizer: Tokenizer, folder: Path) -> int:
     """The id that ends a document. Raises TrainingError where the table has none."""
     if tokenizer.end_of_text is None:
-        raise TrainingError(f"{folder}: the token table has no {END_OF_TEXT}: add it as the last row, or learn another")
+        raise TrainingError(
+            f"{folder}: the token table has no {END_OF_TEXT}", remedy="add it as the last row, or learn another"
+        )
     return tokenizer.end_of_text

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import require
-from sheetgpt.bpe import Tokenizer, learn, merge_passes
-from sheetgpt.bpe import tokenizer as bpe
+from sheetgpt.bpe import Tokenizer, learn, merge_passes, passes
+from sheetgpt.bpe import tokenizer as bpe_tokenizer
 from sheetgpt.bpe import words as bpe_words
 from sheetgpt.bpe.words import ALPHABET, PATTERN, cut, spell, unspell
 from sheetgpt.errors import PromptError, TokenizerError
@@ -283,9 +283,9 @@ def test_merging_is_what_a_naive_reading_says(data):
     symbols = data.draw(st.lists(st.sampled_from("abc"), max_size=14))
     sides = st.sampled_from(["a", "b", "c", "ab", "bc", "aa", "abc", "aab"])
     scores = data.draw(st.dictionaries(st.tuples(sides, sides), st.integers(1, 4), max_size=8))
-    for passes in (bpe._short_passes, bpe._long_passes):
+    for merging in (passes._short_passes, passes._long_passes):
         tokens = symbols.copy()
-        places = list(passes(tokens, {pair: -score for pair, score in scores.items()}))
+        places = list(merging(tokens, {pair: -score for pair, score in scores.items()}))
         assert tokens == naive_merges(symbols, scores)
         assert len(places) == len(symbols) - len(tokens)
         assert places == list(merge_passes(symbols.copy(), {pair: -score for pair, score in scores.items()}))
@@ -316,7 +316,7 @@ def test_words_cut_into_pieces_give_the_same_tokens_by_a_learned_table(small, te
 
 
 def test_what_is_remembered_is_bounded_and_changes_nothing(small, monkeypatch):
-    monkeypatch.setattr(bpe, "REMEMBERED", 2)
+    monkeypatch.setattr(bpe_tokenizer, "REMEMBERED", 2)
     forgetful = Tokenizer(small.merges, small.tokens)
     text = "abab é中 abé ab 中文 " * 5
     assert forgetful.encode(text) == small.encode(text)
