@@ -168,7 +168,7 @@ def steps_of_blocks(trace: Trace, blocks: range) -> Steps:
     """The steps of some blocks, the tokens, and what else they need but the input of the first one, which is typed."""
     needed = {step.name for step in trace.steps if step.block in blocks}
     if not needed:
-        raise DumpError(f"--blocks: a {trace.config.model} has no blocks", remedy="leave the option out")
+        raise DumpError(f"--blocks: a {trace.config.model} has no blocks; leave the option out")
     needed.add(trace.steps.name(Role.TOKENS))
     typed = first_of(trace.steps, blocks)
     for step in reversed(trace.steps):
