@@ -169,7 +169,9 @@ class Comparison:
         """One stage's line."""
         step = self.sizes.step(name)
         title = step.title if step else WEIGHTS_TITLE
-        return replace(self._compared(name), title=title, in_any_block=self._in_any_block(name))
+        found = self._compared(name)
+        own_error = False if found.verdict == EQUAL else None  # of others, `diagnosis` knows
+        return replace(found, title=title, own_error=own_error, in_any_block=self._in_any_block(name))
 
     def _compared(self, name: str) -> StageDiff:
         without = [side.label for side in self.sides if not side.has(name)]

@@ -35,21 +35,19 @@ INHERITED = "inherited: it follows from RIGHT's own inputs"
 WITHIN_TOLERANCE = "the stages before it lead to it: their differences are within the tolerance"
 
 
-def explained(comparison: Comparison, report: Report, weights: Weights) -> Report:
+def explained(comparison: Comparison, report: Report, first: StageDiff, weights: Weights) -> Report:
     """The report with each stage's own error and cause, and the diagnosis of the first that diverges."""
-    if report.first is None:
-        stages = [replace(stage, own_error=None if stage.verdict == NOT_COMPARED else False) for stage in report.stages]
-        return replace(report, stages=stages)
     try:
-        explanation = Explanation(Recomputation(comparison, read_weights(weights, comparison.left)), report.first.stage)
+        again = Recomputation(comparison, read_weights(weights, comparison.left))
     except SheetGPTError as error:
-        return replace(report, diagnosis=undiagnosed(comparison, report.first, error))
+        return replace(report, diagnosis=undiagnosed(comparison, first, error))
+    explanation = Explanation(again, first.stage)
     found = {stage.stage: explanation.why(stage) for stage in report.stages}
     stages = [
         replace(stage, own_error=own, cause=why.sentence if why else "")
         for stage, (own, why) in zip(report.stages, found.values(), strict=True)
     ]
-    return replace(report, stages=stages, diagnosis=chosen(report.first, found), assumed=explanation.assumed())
+    return replace(report, stages=stages, diagnosis=chosen(first, found), assumed=explanation.assumed())
 
 
 def undiagnosed(comparison: Comparison, first: StageDiff, error: SheetGPTError) -> Diagnosis:

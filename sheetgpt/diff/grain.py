@@ -12,7 +12,8 @@ from enum import StrEnum
 
 import numpy as np
 
-SAMPLE = 512  # numbers that are looked at
+SAMPLE = 256  # numbers that are looked at
+FIRST_LOOK = 12  # and how many of these are looked at first, since most matrices hold all digits
 ENOUGH = 6  # numbers that are no whole ones, below which nothing is inferred
 FLOAT32_DIGITS = 8  # decimals or digits, up to which float32's are not told from others
 MOST_DIGITS = 13  # significant digits that a person or a format asks for; a double's own decimals have 15 to 17
@@ -127,7 +128,7 @@ def grain_of(numbers: np.ndarray) -> Grain:
     ['float64', 'float32', '2 decimals']
     """
     sample = telling(numbers)
-    if sample.size < ENOUGH:
+    if sample.size < ENOUGH or has_all_digits(sample[:: max(1, sample.size // FIRST_LOOK)]):
         return FINE
     for kind in (Kind.BFLOAT16, Kind.FLOAT16):
         if np.array_equal(Grain(kind).rounded(sample), sample):
@@ -143,6 +144,11 @@ def telling(numbers: np.ndarray) -> np.ndarray:
     flat = numbers[np.isfinite(numbers)]
     flat = np.unique(flat[(flat != np.round(flat)) & (np.abs(flat) > 1e-30)])
     return flat[:: max(1, flat.size // SAMPLE)][:SAMPLE]
+
+
+def has_all_digits(few: np.ndarray) -> bool:
+    """Are there as many digits as only doubles need, and no float32 behind them?"""
+    return max(digits_of(number)[0] for number in few.tolist()) > MOST_DIGITS and not is_float32(few)
 
 
 def is_float32(sample: np.ndarray) -> bool:

@@ -33,7 +33,6 @@ HEADINGS = {
 }
 LABEL_WIDTHS = {MERGES: (18, style.NUMBER_WIDTH), HEAD: (style.POSITION_WIDTH, 22)}
 FIRST_COLUMNS: Mapping[Role | None, int] = {Role.MERGES: 0, Role.WORDS: 1, Role.PREDICTION: 1}  # they hold their labels
-PASS_ROWS = ("Pass", "Input", "Pairs", "Scores", "Max Score", "Merged", "")  # of a pass of the merges
 
 BEST = 10  # tokens in the table under the predicted one and in the chart
 TOKEN_COLUMNS = ("id", "token", "logit", "probability", "rank")  # beside the logits
