@@ -117,7 +117,7 @@ def two_texts(left: Row, right: Row, sides: tuple[str, str]) -> str:
         return longer
     pair = next(pair for pair in zip_longest(words_of(left.text), words_of(right.text)) if pair[0] != pair[1])
     here, there = (shown(word) if word is not None else "nothing" for word in pair)
-    return f"the texts differ, first in {here} {sides[0]}, {there} {sides[1]}: compare the same prompt"
+    return f"these are two texts: the first word that differs is {here} {sides[0]}, {there} {sides[1]}"
 
 
 def too_many(one: Row, other: Row, sides: tuple[str, str]) -> str:

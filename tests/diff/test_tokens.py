@@ -133,7 +133,7 @@ def test_tokens_too_many_or_too_few_are_named(embedded):
 def test_another_prompt_is_said_to_be_one(embedded):
     left, right = embedded.encode("Mike is quick."), embedded.encode("Mike is slow.")
     assert found(left, right, embedded) == (
-        'the texts differ, first in " quick" on the left, " slow" on the right: compare the same prompt'
+        'these are two texts: the first word that differs is " quick" on the left, " slow" on the right'
     )
 
 
