@@ -2,35 +2,63 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sheetgpt.commands import show
+from sheetgpt.errors import PromptError
 
 if TYPE_CHECKING:
     from sheetgpt.bpe import MergeTrace, Tokenizer
+    from sheetgpt.diff.token_lines import CheckedLines
 
 Merge = dict[str, Any]  # one merge, as `--json` prints it
 
 
 @click.command()
-@click.argument("text")
+@click.argument("text", required=False)
 @show.weights_option
 @click.option("--trace", "with_trace", is_flag=True, help="Show every merge, pass by pass.")
 @click.option("--special", is_flag=True, help="Read <|endoftext|> in TEXT as the one special token.")
+@click.option(
+    "--lines",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Each line of FILE is a text: a list of ids a line.",
+)
+@click.option(
+    "--expect",
+    type=click.Path(path_type=Path),
+    metavar="IDS.jsonl",
+    help='With --lines: compare with these, a line each, [464, 995] or {"ids": [464, 995]}. Exit code 1: different.',
+)
 @show.json_option
-def command(text: str, weights: str | None, with_trace: bool, special: bool, as_json: bool) -> None:
-    """Show the tokens of TEXT (- reads standard input) and their ids.
+def command(
+    text: str | None,
+    weights: str | None,
+    with_trace: bool,
+    special: bool,
+    lines: Path | None,
+    expect: Path | None,
+    as_json: bool,
+) -> None:
+    """Show the tokens of TEXT (- reads standard input) and their ids; or check a tokenizer over a file of texts.
 
     \b
     Example:
       sheetgpt tokenize "Mike is quick. He moves" --trace
+      sheetgpt tokenize --lines texts.txt --expect port.jsonl
     """
+    require_one(text, lines, expect, with_trace=with_trace)
     tokenizer = read_tokenizer(weights)
-    content = standard_input() if text == "-" else text
+    if lines:
+        raise SystemExit(show_lines(tokenizer, lines, expect, special=special, as_json=as_json))
+    content = standard_input() if text == "-" else text or ""
     trace = tokenizer.trace(content, special=special) if with_trace else None
     ids = trace.ids if trace else tokenizer.encode(content, special=special)
     merges = merges_in_order(tokenizer, trace) if trace else None
@@ -38,6 +66,16 @@ def command(text: str, weights: str | None, with_trace: bool, special: bool, as_
         show.print_json(as_data(tokenizer, ids, trace, merges))
     else:
         click.echo(as_text(tokenizer, ids, trace, merges))
+
+
+def require_one(text: str | None, lines: Path | None, expect: Path | None, *, with_trace: bool) -> None:
+    """Raises PromptError where options don't go together."""
+    if (text is None) == (lines is None):
+        raise PromptError("give either TEXT or --lines FILE" + (", not both" if lines else ""))
+    if expect and not lines:
+        raise PromptError("--expect goes with --lines", remedy="give the file of texts")
+    if with_trace and lines:
+        raise PromptError("--trace shows one text", remedy="leave --lines out, and give TEXT")
 
 
 def read_tokenizer(weights: str | None) -> Tokenizer:
@@ -52,6 +90,41 @@ def standard_input() -> str:
     from sheetgpt.files.text import decoded
 
     return decoded(sys.stdin.buffer.read(), "standard input")
+
+
+# ------------------------------------------------------------------------------------------------ many texts
+
+
+def show_lines(tokenizer: Tokenizer, file: Path, expect: Path | None, *, special: bool, as_json: bool) -> int:
+    """Print the ids of every line of a file or, where some are expected, which lines differ; the exit code."""
+    from sheetgpt.diff.token_lines import check_lines, ids_of_lines, read_ids, read_lines
+
+    texts = read_lines(file)
+    if expect is None:
+        for ids in ids_of_lines(tokenizer, texts, file, special=special):
+            sys.stdout.write(f"{json.dumps(ids)}\n")  # click.echo would flush each line
+        return 0
+    found = check_lines(tokenizer, texts, file, read_ids(expect, texts, file), special=special)
+    if as_json:
+        show.print_json(asdict(found) | {"equal": found.equal})
+    else:
+        click.echo(lines_as_text(found))
+    return 0 if found.equal else 1
+
+
+def lines_as_text(found: CheckedLines) -> str:
+    """How many lines are equal; of the first that are not the text, both cuts, and where they part."""
+    from sheetgpt.diff.tokens import shown
+
+    parts = [f"{found.n_equal:,} of {found.n_lines:,} lines are equal."]
+    for line in found.different:
+        cuts = f"  here      {line.here}\n  expected  {line.expected}\n  {line.why}"
+        parts.append(f"Line {line.number}: {shown(line.text.encode())}\n{cuts}")
+    rest = found.n_lines - found.n_equal - len(found.different)
+    return "\n\n".join([*parts, *([f"... and {rest:,} lines more"] if rest else [])])
+
+
+# ------------------------------------------------------------------------------------------------ one text
 
 
 def merges_in_order(tokenizer: Tokenizer, trace: MergeTrace) -> list[Merge]:

@@ -1,24 +1,41 @@
 """Two dumps of training steps side by side: the first matrix that diverges, in the order of the data.
 
-A side is a folder or workbook that `train-step` wrote, or an .npz whose arrays are called as the matrices are
-(`d_logits`, `step_2_new_model_wte`): a port's gradients are checked so. Comparing runs belongs in `compare`.
+A side is a folder or workbook that `train-step` wrote, or what a port wrote under the same names (`d_logits`,
+`step_2_new_model_wte`): a folder of CSVs, an .npz, .safetensors or .json. Comparing runs belongs in `compare`.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 
+from sheetgpt.diff.matrices import TOLERANCES, Tolerance, finite
+from sheetgpt.diff.matrices import compare as compare_matrices
+from sheetgpt.diff.sides.inferred import PRECISIONS, precision
 from sheetgpt.dump import read_manifest
 from sheetgpt.errors import DumpError
-from sheetgpt.training.matrices import are_of_training, in_step
+from sheetgpt.files.labelled import read_numbers
+from sheetgpt.files.paths import existing
+from sheetgpt.fixtures.files import FORMATS, Arrays, load
+from sheetgpt.models import heads
+from sheetgpt.models.step import Step
+from sheetgpt.training.matrices import What, apart, are_of_training, held_in_steps, in_order, in_step
 from sheetgpt.training.workbook.layout import matrix_names
 from sheetgpt.workbook.reading.names import defined_names
+from sheetgpt.workbook.reading.open import SUFFIXES
 
-ATOL = RTOL = 1e-9
+LOSSES, MATRICES = "losses", "matrices"  # in the manifest of a dump of training steps
+STEP_FOLDER = re.compile(r"step_([1-9]\d{0,8})")
+JSON = ".json"
+JSON_KEY = re.compile(rb'"([^"\\]{1,200})"\s*:')
+LOOKED_AT = 4  # matrices that show a file's precision, where the file has no types
 
 
 @dataclass(frozen=True)
@@ -26,7 +43,7 @@ class Difference:
     """One matrix on both sides."""
 
     name: str
-    shapes: tuple[tuple[int, int], tuple[int, int]]
+    shapes: tuple[tuple[int, ...], tuple[int, ...]]
     largest: float  # difference; NaN where the shapes don't fit
     cells_out: int  # beyond the tolerance
 
@@ -47,61 +64,208 @@ class TrainingReport:
         return next((one for one in self.matrices if not one.equal), None)
 
 
+@dataclass(frozen=True)
+class TrainingSide:
+    """The matrices of training steps by name, each read when it is asked for; later steps' with `step_N_` before it."""
+
+    readers: Mapping[str, Callable[[], np.ndarray]]  # name -> what reads the matrix, [rows, columns]
+    is_ordered: bool = True  # do they stand in the order of the data?
+    precision: str | None = PRECISIONS[0]  # None: each matrix has its own type
+
+    def precision_of(self, matrix: np.ndarray) -> str:
+        own = matrix.dtype.name if matrix.dtype.name in PRECISIONS else PRECISIONS[0]
+        return self.precision or own
+
+
 def is_training(side: str) -> bool:
-    """Is it a dump of training steps?"""
-    path = Path(side)
+    """Is it, as it is typed, a dump of training steps, or are a port's matrices called so?"""
+    path = existing(side)
+    if path is None:
+        return False
+    if path.is_dir() and (about := read_manifest(path)):
+        return LOSSES in about
+    return are_of_training(names_in(path))
+
+
+def names_in(path: Path) -> set[str]:
+    """What may be names of matrices in a file or folder; nothing where it can't be read: opening it says better why."""
     if path.is_dir():
-        return "losses" in read_manifest(path)
-    return path.suffix == ".xlsx" and are_of_training(set(defined_names(path)))
+        return {name for name, _ in csvs_in(path)}
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
+        return set(defined_names(path))
+    try:
+        if suffix == JSON:  # subtle: parsing a large one takes long, and the side that it is will parse it
+            return {key.decode(errors="replace") for key in JSON_KEY.findall(path.read_bytes())}
+        return set(load(path)) if suffix in FORMATS else set()
+    except (OSError, DumpError):
+        return set()
+
+
+# ------------------------------------------------------------------------------------------------ comparing
 
 
 def compare(left: str, right: str, atol: float | None = None, rtol: float | None = None) -> TrainingReport:
-    """The comparison of two sides. Raises DumpError where one can't be read, or nothing is on both."""
-    a, b = read(Path(left)), read(Path(right))
-    order = [name for name in (a if is_training(left) else b) if name in a and name in b]
-    if not order:
+    """The comparison of two sides. Raises DumpError where one can't be read, or nothing is on both.
+
+    atol, rtol: in place of what `tolerance_for` allows.
+    """
+    a, b = opened(left), opened(right)
+    shared = [name for name in (a if a.is_ordered else b).readers if name in a.readers and name in b.readers]
+    if not shared:
         raise DumpError(
             f"{left} and {right} have no matrix of one name", remedy="call them d_logits, new_model_wte and so on"
         )
-    limits = ATOL if atol is None else atol, RTOL if rtol is None else rtol
-    return TrainingReport([_difference(name, a[name], b[name], *limits) for name in order], sorted(set(a) ^ set(b)))
+    order = shared if a.is_ordered or b.is_ordered else in_order(shared)
+    masked = masked_among(order)
+    found = []
+    for name in order:
+        one, other = read(a, name, left), read(b, name, right)
+        coarser = max(a.precision_of(one), b.precision_of(other), key=PRECISIONS.index)
+        one, other = fitted(one.astype(np.float64), other.astype(np.float64))
+        found.append(difference(name, one, other, tolerance_for(coarser, other, atol, rtol), masked=name in masked))
+    return TrainingReport(found, sorted(set(a.readers) ^ set(b.readers)))
 
 
-def _difference(name: str, left: np.ndarray, right: np.ndarray, atol: float, rtol: float) -> Difference:
+def fitted(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both matrices, RIGHT's row as a column where LEFT has a column, and the other way round."""
+    is_turned = 1 in left.shape and right.shape == left.shape[::-1]
+    return left, right.T if is_turned else right
+
+
+def tolerance_for(coarser: str, right: np.ndarray, atol: float | None, rtol: float | None) -> Tolerance:
+    """What may differ: as in runs; but where a side is coarser than float64, `atol` is a part of the largest number.
+
+    Gradients may all be far below 1: what is noise in stages would hide them.
+    """
+    usual, finest = TOLERANCES[coarser], TOLERANCES[PRECISIONS[0]]
+    largest = float(np.abs(finite(right)).max(initial=0))
+    of_size = max(finest.atol, usual.atol * min(1.0, largest))
+    return Tolerance(of_size if atol is None else atol, usual.rtol if rtol is None else rtol)
+
+
+def masked_among(names: Collection[str]) -> set[str]:
+    """The stages whose cells may be masked."""
+    steps = held_in_steps([apart(name)[2] for name in names])
+    return {name for name in names if isinstance(step := steps.get(stage_of(name)), Step) and step.op.masked}
+
+
+def stage_of(name: str) -> str:
+    """The stage or weight that a matrix is; nothing where it is a gradient or what training makes of a weight."""
+    _, what, of = apart(name)
+    return of if what is What.STAGE else ""
+
+
+def difference(
+    name: str, left: np.ndarray, right: np.ndarray, tolerance: Tolerance, *, masked: bool = False
+) -> Difference:
+    shapes = left.shape, right.shape
     if left.shape != right.shape:
-        return Difference(name, (left.shape, right.shape), float("nan"), max(left.size, right.size))
-    with np.errstate(invalid="ignore"):
-        distance = np.where(left == right, 0.0, np.abs(left - right))  # a mask's -inf is equal to itself
-    out = int(np.count_nonzero(~(distance <= atol + rtol * np.abs(right))))
-    return Difference(name, (left.shape, right.shape), float(distance.max(initial=0)), out)
+        return Difference(name, shapes, float("nan"), max(left.size, right.size, 1))
+    distance, out = compare_matrices(left, right, tolerance, masked=masked)
+    return Difference(name, shapes, float(distance.max(initial=0)), int(np.count_nonzero(out)))
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
-    """Every matrix of a side, by name; the steps after the first with `step_N_` before it."""
+# ------------------------------------------------------------------------------------------------ reading
+
+
+UNREADABLE = (OSError, ValueError, TypeError, BadZipFile, KeyError)
+
+
+def opened(side: str) -> TrainingSide:
+    """A side, as it is typed. Raises DumpError where it can't be opened."""
+    path = existing(side)
+    if path is None:
+        raise DumpError("is no dump of training steps", where=side, remedy="compare it with another `train-step` dump")
     try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                return {name: np.atleast_2d(arrays[name]).astype(float) for name in arrays.files}
-        return _read_folder(path) if path.is_dir() else _read_workbook(path)
-    except (OSError, ValueError, TypeError, BadZipFile, KeyError) as error:
-        raise DumpError(f"{path} can't be read as training steps ({error})", remedy="dump it again") from None
+        if path.is_dir():
+            about = read_manifest(path)
+            return dump_side(path, about) if LOSSES in about else csvs_side(path, about)
+        return arrays_side(path) if path.suffix.lower() in FORMATS else workbook_side(path)
+    except UNREADABLE as error:
+        raise unreadable(side, error) from None
 
 
-def _read_folder(folder: Path) -> dict[str, np.ndarray]:
-    about, found = read_manifest(folder), {}
-    for number in range(1, len(about["losses"]) + 1):
-        for name in about["matrices"]:
-            text = folder / f"step_{number}" / f"{name}.csv"
-            found[in_step(number, name)] = np.loadtxt(text, delimiter=",", ndmin=2)
-    return found
+def read(side: TrainingSide, name: str, label: str) -> np.ndarray:
+    """One matrix of a side. Raises DumpError where it can't be read."""
+    try:
+        return side.readers[name]()
+    except UNREADABLE as error:
+        raise unreadable(label, error) from None
 
 
-def _read_workbook(path: Path) -> dict[str, np.ndarray]:
+def unreadable(side: str, error: Exception) -> DumpError:
+    return DumpError(f"{side} can't be read as training steps ({error})", remedy="dump it again")
+
+
+def dump_side(folder: Path, about: Mapping[str, Any]) -> TrainingSide:
+    """What `train-step --dump-csv` wrote."""
+    steps = range(1, len(about[LOSSES]) + 1)
+    return TrainingSide(
+        {
+            in_step(number, name): partial(
+                np.loadtxt, folder / f"step_{number}" / f"{name}.csv", delimiter=",", ndmin=2
+            )
+            for number in steps
+            for name in about[MATRICES]
+        }
+    )
+
+
+def csvs_side(folder: Path, about: Mapping[str, Any]) -> TrainingSide:
+    """A folder without our manifest: one of our steps, or a port's matrices; what stands beside them is left alone."""
+    if about:
+        raise DumpError("is a run, not training steps", where=folder, remedy="compare two `train-step` dumps")
+    files = dict(csvs_in(folder))
+    steps = held_in_steps([apart(name)[2] for name in files])
+    readers = {name: partial(numbers_in, file) for name, file in files.items() if stage_of(name) in {"", *steps}}
+    return TrainingSide(readers, is_ordered=False, precision=seen_precision(readers))
+
+
+def numbers_in(file: Path) -> np.ndarray:  # [rows, columns]
+    return read_numbers(file).numbers
+
+
+def csvs_in(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The CSVs of a folder by their matrices' names: `NAME.csv`, and `step_N/NAME.csv` under its name in step N."""
+    for path in sorted(folder.glob("*.csv")):
+        yield path.stem, path
+    for inner in sorted(folder.glob("step_*")):
+        if number := STEP_FOLDER.fullmatch(inner.name):
+            yield from ((in_step(int(number[1]), path.stem), path) for path in sorted(inner.glob("*.csv")))
+
+
+def arrays_side(path: Path) -> TrainingSide:
+    arrays = load(path)
+    readers = {name: partial(matrix_in, arrays, name) for name in arrays}
+    seen = seen_precision(readers) if path.suffix.lower() == JSON else None
+    return TrainingSide(readers, is_ordered=False, precision=seen)
+
+
+def matrix_in(arrays: Arrays, name: str) -> np.ndarray:  # [n], [..., rows, columns] or [H, T, K] -> [rows, columns]
+    """As a port may hold it: a vector, axes of length 1 in front, heads on an axis of their own."""
+    array = arrays[name]
+    while array.ndim > 2 and array.shape[0] == 1:
+        array = array[0]
+    if array.ndim > 3:
+        where = f"{arrays.path}, {name}"
+        raise DumpError(f"has {array.ndim} axes {array.shape}", where=where, remedy="write rows and columns")
+    return heads.side_by_side(array) if array.ndim == 3 else np.atleast_2d(array)
+
+
+def seen_precision(readers: Mapping[str, Callable[[], np.ndarray]]) -> str:
+    """The coarsest type that holds the first gradients, where a file says nothing of types."""
+    gradients = [name for name in readers if apart(name)[1] is What.GRADIENT]
+    found = [precision(readers[name]()) for name in gradients[:LOOKED_AT]]
+    return min(found, key=PRECISIONS.index, default=PRECISIONS[0])
+
+
+def workbook_side(path: Path) -> TrainingSide:
+    """A workbook's matrices; NaN where a cell holds no number. What holds none at all is no matrix."""
     from sheetgpt.workbook.reading.open import Workbook
 
-    book, found = Workbook(path), {}
-    for name in matrix_names(book.names):
-        matrix, others = book.part(book.names[name])
-        if not others and not np.isnan(matrix).any():
-            found[name] = matrix
-    return found
+    book = Workbook(path)
+    found = {name: book.part(book.names[name])[0] for name in matrix_names(book.names)}
+    return TrainingSide(
+        {name: matrix.view for name, matrix in found.items() if not np.isnan(matrix).all()}, is_ordered=False
+    )

@@ -6,12 +6,15 @@ Nowhere else are such names made or read. The numbers come from `step`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
 
+from sheetgpt.models.config import Config
+from sheetgpt.models.kinds import known_names, likeliest, training_steps, weights_of
 from sheetgpt.models.step import Axis, Step, Weight
 
 NUDGE_SHOWN = 0.01  # of one weight, where the effect of a nudge is shown
@@ -40,6 +43,10 @@ class What(Enum):
         ('d_logits', 'new_model_wte', 'logits')
         """
         return self.form.format(of)
+
+
+OF_WEIGHTS = (What.GRADIENT, What.MEAN, What.SQUARE, What.NEW)  # and of stages: what a run has not
+IN_ORDER = (What.WEIGHT, What.STAGE, What.TARGET_SHARE, What.NUDGED_LOSS, What.NUDGED_SLOPE, *OF_WEIGHTS)
 
 
 @dataclass(frozen=True)
@@ -105,10 +112,60 @@ def in_step(number: int, name: str) -> str:
     return name if number == 1 else f"step_{number}_{name}"
 
 
-def are_of_training(names: Collection[str]) -> bool:
-    """Do these names belong to a training step? Then some matrix stands there as it was and as it became.
+def apart(name: str) -> tuple[int, What, str]:
+    """A name taken apart: (the step, what the matrix is, the stage or weight that it belongs to).
 
-    >>> are_of_training({"model_wte", "d_model_wte", "new_model_wte"}), are_of_training({"model_wte", "logits"})
-    (True, False)
+    What has the bare name of a stage or weight counts as a stage.
+
+    >>> number, what, of = apart("step_2_new_model_wte")
+    >>> number, what.name, of
+    (2, 'NEW', 'model_wte')
     """
-    return any(What.NEW.name_of(name) in names for name in names)
+    found = re.fullmatch(r"step_([1-9]\d{0,8})_(.+)", name)
+    number, rest = (int(found[1]), found[2]) if found else (1, name)
+    for what in What:
+        prefix = what.form.removesuffix("{}")
+        if prefix == rest or (prefix and prefix != what.form and rest.startswith(prefix)):
+            return number, what, rest.removeprefix(prefix)
+    return number, What.STAGE, rest
+
+
+def are_of_training(names: Collection[str]) -> bool:
+    """Do some of these names belong to a training step only: a gradient of a stage or weight, a weight after the step?
+
+    Or some matrix stands there as it was and as it became, in a model that is not known.
+
+    >>> are_of_training({"d_logits"}), are_of_training({"model_wte", "logits"}), are_of_training({"d_model", "x"})
+    (True, False, False)
+    >>> are_of_training({"d_mine", "new_mine"}), are_of_training({"mine", "new_mine"})
+    (False, True)
+    """
+    taken_apart = [apart(name) for name in names]
+    belonging = [of for _, what, of in taken_apart if what in OF_WEIGHTS]
+    known = known_names([of for _, _, of in taken_apart]) if belonging else ()
+    return any(of in known or of in names for of in belonging)
+
+
+def in_order(names: Collection[str]) -> list[str]:
+    """Names in the order of the data, as a step makes its matrices; of each kind, what no model of ours has comes last.
+
+    >>> in_order(["new_model_wte", "d_model_wte", "step_2_d_logits", "d_logits", "logits", "model_wte"])
+    ['model_wte', 'logits', 'd_logits', 'd_model_wte', 'new_model_wte', 'step_2_d_logits']
+    """
+    taken_apart = {name: apart(name) for name in names}
+    place = {of: at for at, of in enumerate(held_in_steps([of for _, _, of in taken_apart.values()]))}
+
+    def key(name: str) -> tuple[int, int, bool, int]:
+        number, what, of = taken_apart[name]
+        at = place.get(of, 0)
+        return number, IN_ORDER.index(what), of not in place, -at if what is What.GRADIENT else at
+
+    return sorted(names, key=key)
+
+
+def held_in_steps(names: Collection[str]) -> dict[str, Step | Weight]:
+    """What training steps hold of the model that has most of these names: weights and stages that are matrices."""
+    model, position = likeliest(names)
+    config = Config(known_names(names).count_blocks(names), 1, 2, 1, 1, model=model, position=position)
+    stages = {name: step for name, step in training_steps(config).by_name.items() if not step.is_text}
+    return {**weights_of(config, untied=True), **stages}

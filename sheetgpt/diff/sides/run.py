@@ -1,4 +1,4 @@
-"""A run on the spot as a side: a prompt typed as `run:PROMPT`, or a trace in Python."""
+"""A run on the spot as a side: typed as `run:PROMPT` or, from token ids, as `run-ids:3,1,2`; a trace in Python."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import numpy as np
 from sheetgpt.diff.sides.side import Held, Options, Side
 from sheetgpt.diff.texts import Table
 from sheetgpt.dump import manifest
+from sheetgpt.errors import PromptError
 from sheetgpt.models.kinds import Known, weights_of
 from sheetgpt.run.trace import Trace
 
-RUN = "run:"
+RUN, RUN_IDS = "run:", "run-ids:"
+LONGEST_ID = 18  # digits: more than any table needs
 NO_WEIGHTS: Mapping[str, np.ndarray] = {}
 
 
@@ -27,14 +29,16 @@ class RunSide(Side):
 
     @classmethod
     def recognises(cls, text: str) -> bool:
-        return text.startswith(RUN)
+        return text.startswith((RUN, RUN_IDS))
 
     @classmethod
     def open(cls, text: str, options: Options) -> Self:
         from sheetgpt.model import load_model
 
+        ids = ids_in(text) if text.startswith(RUN_IDS) else None
         model = load_model(options.weights, options.dtype)
-        return cls(model.run(text.removeprefix(RUN)), model.weights, text)
+        trace = model.run(text.removeprefix(RUN)) if ids is None else model.run(token_ids=ids)
+        return cls(trace, model.weights, text)
 
     def has(self, name: str) -> bool:
         return name in self.names or name in self._weights
@@ -45,6 +49,18 @@ class RunSide(Side):
 
     def table(self, name: str) -> Table:
         return self.trace.text_table(name)
+
+
+def ids_in(text: str) -> list[int]:
+    """The token ids of a side that is typed as such. Raises PromptError.
+
+    >>> ids_in("run-ids:3,1, 2")
+    [3, 1, 2]
+    """
+    parts = text.removeprefix(RUN_IDS).replace(",", " ").split()
+    if not all(part.isascii() and part.isdigit() and len(part) <= LONGEST_ID for part in parts):
+        raise PromptError(f"takes whole numbers such as {RUN_IDS}3,1,2, not {text!r}", where=RUN_IDS)
+    return [int(part) for part in parts]
 
 
 def is_table(trace: Trace, name: str) -> bool:

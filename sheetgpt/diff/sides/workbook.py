@@ -15,6 +15,7 @@ import numpy as np
 from sheetgpt.diff.sides.side import NOTHING_SAID, Held, Options, Side, known_to
 from sheetgpt.diff.texts import Table
 from sheetgpt.errors import DumpError
+from sheetgpt.files.paths import existing
 from sheetgpt.models.config import Config
 from sheetgpt.models.kinds import Known
 from sheetgpt.models.sizes import Shape, Sizes
@@ -50,7 +51,8 @@ class WorkbookSide(Side):
 
     @classmethod
     def recognises(cls, text: str) -> bool:
-        return Path(text).suffix.lower() in SUFFIXES and Path(text).exists()
+        path = existing(text)
+        return path is not None and path.suffix.lower() in SUFFIXES
 
     @classmethod
     def open(cls, text: str, options: Options) -> Self:
