@@ -16,9 +16,9 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from sheetgpt.diff.grain import Kind, grain_of
 from sheetgpt.diff.matrices import TOLERANCES, Tolerance, finite
 from sheetgpt.diff.matrices import compare as compare_matrices
-from sheetgpt.diff.sides.inferred import PRECISIONS, precision
 from sheetgpt.dump import read_manifest
 from sheetgpt.errors import DumpError
 from sheetgpt.files.labelled import read_numbers
@@ -35,6 +35,7 @@ LOSSES, MATRICES = "losses", "matrices"  # in the manifest of a dump of training
 STEP_FOLDER = re.compile(r"step_([1-9]\d{0,8})")
 JSON = ".json"
 JSON_KEY = re.compile(rb'"([^"\\]{1,200})"\s*:')
+PRECISIONS: tuple[str, ...] = (Kind.FLOAT64, Kind.FLOAT32, Kind.FLOAT16)  # from the finest
 LOOKED_AT = 4  # matrices that show a file's precision, where the file has no types
 
 
@@ -138,7 +139,7 @@ def tolerance_for(coarser: str, right: np.ndarray, atol: float | None, rtol: flo
 
     Gradients may all be far below 1: what is noise in stages would hide them.
     """
-    usual, finest = TOLERANCES[coarser], TOLERANCES[PRECISIONS[0]]
+    usual, finest = TOLERANCES[Kind(coarser)], TOLERANCES[Kind.FLOAT64]
     largest = float(np.abs(finite(right)).max(initial=0))
     of_size = max(finest.atol, usual.atol * min(1.0, largest))
     return Tolerance(of_size if atol is None else atol, usual.rtol if rtol is None else rtol)
@@ -256,7 +257,8 @@ def matrix_in(arrays: Arrays, name: str) -> np.ndarray:  # [n], [..., rows, colu
 def seen_precision(readers: Mapping[str, Callable[[], np.ndarray]]) -> str:
     """The coarsest type that holds the first gradients, where a file says nothing of types."""
     gradients = [name for name in readers if apart(name)[1] is What.GRADIENT]
-    found = [precision(readers[name]()) for name in gradients[:LOOKED_AT]]
+    kinds = [grain_of(readers[name]()).kind for name in gradients[:LOOKED_AT]]
+    found = [kind.value for kind in kinds if kind in PRECISIONS]
     return min(found, key=PRECISIONS.index, default=PRECISIONS[0])
 
 
