@@ -13,6 +13,7 @@ from sheetgpt.diff.texts import Table
 from sheetgpt.dump import read_manifest
 from sheetgpt.errors import DumpError
 from sheetgpt.files.labelled import read_cells, read_numbers
+from sheetgpt.fixtures.files import holds_arrays
 from sheetgpt.models.sizes import Shape
 
 
@@ -33,7 +34,7 @@ class FolderSide(Side):
 
     @classmethod
     def recognises(cls, text: str) -> bool:
-        return Path(text).is_dir()
+        return Path(text).is_dir() and not holds_arrays(Path(text))
 
     @classmethod
     def open(cls, text: str, options: Options) -> Self:  # noqa: ARG003 - a folder has none
