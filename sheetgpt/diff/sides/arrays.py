@@ -77,14 +77,11 @@ class ArraysSide(Side):
 
     def shows_sizes(self, name: str) -> bool:
         """A flat array shows them where a single row or column is all there is, one of three axes beside its keys."""
-        shape, step, weight = (
-            without_batch(self._numbers(name).shape),
-            self.known.stages.get(name),
-            self.known.weights.get(name),
-        )
+        step, weight = self.known.stages.get(name), self.known.weights.get(name)
+        shape = without_batch(self._numbers(name).shape)
         if len(shape) == 1:
             is_vector = step is not None and (step.rows is Axis.LAST_TOKEN or step.columns is Axis.LOGIT)
-            return is_vector or (weight is not None and weight.shape[0] == 1)
+            return is_vector or (weight is not None and weight.is_vector)
         return len(shape) == 2 or (len(shape) == 3 and step is not None and step.by_head)
 
     @cached_property
