@@ -71,6 +71,9 @@ class ArraysSide(Side):
         return Held(turn(array).astype(np.float64), place)
 
     def table(self, name: str) -> Table:
+        texts = self._arrays.texts(name) if isinstance(self._arrays, Arrays) else None
+        if texts is not None:
+            return texts
         array = self._numbers(name)
         rows: Table = self._turn(name, array)(array).tolist()
         return rows
@@ -187,7 +190,7 @@ def opened(path: Path) -> Opened:
     arrays = load(path)
     if not arrays.manifest and known_names(list(arrays)).among(arrays) and is_ours(arrays):
         return as_ours(arrays)
-    matrices = Matrices(arrays)
+    matrices = Matrices(arrays, every_row=True)
     return matrices, arrays.manifest, lambda: nearest(*matrices.unknown())
 
 
