@@ -22,13 +22,14 @@ from sheetgpt.fixtures.named import DAMAGED, Arrays, NamedArrays
 from sheetgpt.models import heads
 from sheetgpt.models.kinds import known_names
 from sheetgpt.models.sizes import Form, Sizes, unchanged
-from sheetgpt.models.step import Axis
+from sheetgpt.models.step import Axis, Role
 
 NPZ = ".npz"
 OURS = "reference"  # the convention that has our names
 NEAREST = 3  # names that are shown for one that isn't known
 NUMBER = re.compile(r"\d+")
-FLOAT64 = np.dtype("<f8")
+FLOAT64, INT32 = np.dtype("<f8"), np.dtype("<i4")
+LARGE = 2**24  # beyond any vocabulary, below the bits of 1.0
 
 
 class ArraysSide(Side):
@@ -98,6 +99,8 @@ class ArraysSide(Side):
         if name not in self._read:
             self._read[name] = self._checked(name)
         array = self._read[name]
+        if name in self._raw and name == self.named(Role.TOKENS):
+            return whole_numbers(array)
         if name in self._raw and self._layout(name, array) is None and array.size % 2 == 0:
             doubles = array.view(FLOAT64)
             return array if self._layout(name, doubles) is None else doubles
@@ -148,6 +151,16 @@ def without_batch(shape: tuple[int, ...]) -> tuple[int, ...]:
     while len(shape) > 2 and shape[0] == 1:
         shape = shape[1:]
     return shape
+
+
+def whole_numbers(raw: np.ndarray) -> np.ndarray:
+    """Token ids as they are meant: int32, where that gives small numbers, as float32 of ids never does.
+
+    >>> whole_numbers(np.array([464, 3290], "<i4").view("<f4")), whole_numbers(np.array([464, 3290], "<f4"))
+    (array([ 464, 3290], dtype=int32), array([ 464., 3290.], dtype=float32))
+    """
+    ids = raw.view(INT32)
+    return ids if np.all((ids >= 0) & (ids < LARGE)) else raw
 
 
 # ------------------------------------------------------------------------------------------------ what isn't read
