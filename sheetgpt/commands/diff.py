@@ -9,7 +9,8 @@ import click
 
 from sheetgpt.commands import show
 
-FIGURES = ["stage", "shape", "verdict", "largest", "relative", "rms", "cosine", "cells out", "of"]
+FIGURES = ["stage", "shape", "verdict", "own error", "largest", "relative", "rms", "cosine", "cells out", "of"]
+ERRORS = ["stage", "title", "cause"]
 CELLS = ["stage", "left at", "right at", "row", "column", "left", "right"]
 
 
@@ -27,13 +28,18 @@ CELLS = ["stage", "left at", "right at", "row", "column", "left", "right"]
 @click.option("--rtol", type=click.FloatRange(0), help="Relative tolerance. Default: by precision.")
 @click.option("--strict", is_flag=True, help="A stage that one side lacks counts as a difference.")
 @click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", help="Of `run:` sides.")
+@click.option("--stages", metavar="PATTERN", help='Compare only these, such as "block_0_*"; may be a list with commas.')
+@click.option("--all", "every_stage", is_flag=True, help="List the stages that are equal too.")
 @click.option("--report", type=click.Path(path_type=Path), metavar="REPORT.xlsx", help="Write the cells side by side.")
 @show.json_option
-def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype, report, as_json):
-    """Compare LEFT and RIGHT stage by stage; say which diverges first, and why.
+def command(
+    left, right, weights, right_map, left_map, atol, rtol, strict, dtype, stages, every_stage, report, as_json
+):
+    """Compare LEFT and RIGHT stage by stage; say which diverges first, which have errors of their own, and why.
 
-    Each side is a CSV dump's folder, a workbook (.xlsx, .xlsb, .ods), run:PROMPT, or arrays (.npz, .safetensors, .json)
-    called as the stages are, or as another program calls them: see `sheetgpt stages`.
+    Each side is a CSV dump's folder, a workbook (.xlsx, .xlsb, .ods), run:PROMPT, run-ids:1,2,3, or arrays (.npz,
+    .safetensors, .json, .jsonl, .npy, .bin, or a folder of these) called as the stages are, or as another program calls
+    them: see `sheetgpt stages`. Two dumps of `train-step` are compared matrix by matrix.
     Exit code 0: equal; 1: different; 2: trouble.
 
     \b
@@ -50,12 +56,12 @@ def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype
         open_side(left, weights=weights, dtype=dtype, map_file=left_map),
         open_side(right, weights=weights, dtype=dtype, map_file=right_map),
     )
-    found = diff(*sides, atol=atol, rtol=rtol, strict=strict, weights=weights)
+    found = diff(*sides, atol=atol, rtol=rtol, strict=strict, weights=weights, only=stages)
     if report:
         from sheetgpt.diff.report import write_report
 
         write_report(found, *sides, report, headline(found))
-    show.print_json(found.as_data()) if as_json else click.echo(as_text(found, report))
+    show.print_json(found.as_data()) if as_json else click.echo(as_text(found, report, every_stage=every_stage))
     raise SystemExit(0 if found.equal else 1)
 
 
@@ -102,10 +108,21 @@ def in_short(names: Iterable[tuple[str, str]]) -> str:
     )
 
 
-def as_text(found, report: Path | None = None) -> str:
-    """The report for people: the first divergence, figures of every stage, the worst cells, what is missing."""
-    compared = [stage for stage in found.stages if stage.verdict != "missing"]
-    lines = [headline(found), "", show.table(FIGURES, [figures(stage) for stage in compared])]
+def as_text(found, report: Path | None = None, *, every_stage: bool = False) -> str:
+    """The report for people: the first divergence, the errors, figures of the stages, worst cells, what is missing."""
+    compared = found.compared
+    lines = [headline(found)]
+    if found.first and found.assumed:
+        lines += [f"RIGHT's numbers are taken for {found.assumed}."]
+    if found.own_errors:
+        rows = [[stage.stage, stage.title, stage.cause] for stage in found.own_errors]
+        lines += ["", "Errors of their own, in the order of the data:", show.table(ERRORS, rows)]
+    shown = compared if every_stage else [stage for stage in compared if stage.verdict == "different"]
+    if shown:
+        lines += ["", show.table(FIGURES, [figures(stage) for stage in shown])]
+    equal = [(stage.stage, stage.in_any_block) for stage in compared if stage not in shown]
+    if equal:
+        lines += ["", f"Equal: {in_short(equal)}"]
     cells = [worst_cell(stage) for stage in compared if stage.worst]
     if cells:
         lines += ["", "The worst cell of each stage that differs:", show.table(CELLS, cells)]
@@ -113,6 +130,9 @@ def as_text(found, report: Path | None = None) -> str:
     for note in dict.fromkeys(stage.note for stage in found.missing):
         names = [(stage.stage, stage.in_any_block) for stage in found.missing if stage.note == note]
         lines += ["", f"Not compared, {note}: {in_short(names)}"]
+    for name, like in found.unread:
+        nearest = f", like {', '.join(like)}" if like else ""
+        lines += [f"Not read, no stage is called so: {name}{nearest}"]
     if report:
         lines += ["", f"Wrote {report}"]
     return "\n".join(lines)
@@ -122,17 +142,29 @@ def headline(found) -> str:
     """The first line: which stage diverges first, and why."""
     tolerance = f"|left - right| <= {found.tolerance.atol:g} + {found.tolerance.rtol:g} |right|"
     precision = " against ".join(dict.fromkeys(found.precision))
+    compared = f"{len(found.compared)} of {len(found.stages)} stages compared"
     if found.first is None:
-        count = len(found.stages) - len(found.missing)
         end = ", but some are missing" if found.strict and found.missing else ""
-        return f"No stage diverges: {count} are equal within {tolerance} ({precision}){end}."
+        return f"No stage diverges: {compared}, equal within {tolerance} ({precision}){end}."
     why, first = found.diagnosis, found.first
-    line = f"{first.stage} ({first.title}) diverges first"
+    line = f"{compared}; {first.stage} ({first.title}) diverges first"
     if why is None:
         return f"{line}, beyond {tolerance} ({precision})."
     if why.stage != first.stage:
-        return f"{line}, but the difference begins within the tolerance at {why.stage}: {why.sentence}."
-    return f"{line}; {why.sentence}."
+        line = f"{line}, but the difference begins within the tolerance at {why.stage}: {why.sentence}"
+    else:
+        line = f"{line}; {why.sentence}"
+    return f"{line}{behind(found)}."
+
+
+def behind(found) -> str:
+    """What the first line says of the errors behind the first."""
+    others = [stage for stage in found.own_errors if stage.stage != found.diagnosis.stage]
+    if not others:
+        return ""
+    if found.diagnosis.cause in ("rounding", "tokens", "inputs"):
+        return f"; the first error behind it is {others[0].stage} ({others[0].title}): {others[0].cause}"
+    return f"; {len(found.own_errors)} stages have errors of their own"
 
 
 def figures(stage) -> list[str]:
@@ -140,7 +172,8 @@ def figures(stage) -> list[str]:
     numbers = [number(x) for x in (stage.largest_difference, stage.largest_relative, stage.rms)]
     cosine = "" if stage.cosine is None else f"{stage.cosine:.9f}"
     verdict = stage.verdict.upper() if stage.verdict == "different" else stage.verdict
-    return [stage.stage, shape, verdict, *numbers, cosine, f"{stage.cells_out:,}", f"{stage.cells:,}"]
+    own_error = {True: "yes", False: "", None: "?"}[stage.own_error] if stage.verdict == "different" else ""
+    return [stage.stage, shape, verdict, own_error, *numbers, cosine, f"{stage.cells_out:,}", f"{stage.cells:,}"]
 
 
 def number(x: float | None) -> str:

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
 from sheetgpt.diff.compare import NOT_COMPARED, Comparison, Report, Weights
 from sheetgpt.diff.sides import Side, open_side
 from sheetgpt.errors import DumpError
@@ -21,18 +24,32 @@ def diff(
     strict: bool = False,
     weights: Weights = None,
     why: bool = True,
+    only: str | None = None,
 ) -> Report:
     """Compare two sides.
 
+    only: patterns of stages' names, with commas between them; by default all.
     weights: what the diagnosis recomputes with, matrices or a folder; by default the folder that LEFT's manifest names.
     """
     comparison = Comparison.of(left, right, atol=atol, rtol=rtol)
-    stages = [comparison.stage(name) for name in comparison.names()]
+    stages = [comparison.stage(name) for name in chosen(comparison.names(), only)]
     if all(stage.verdict == NOT_COMPARED for stage in stages):
         raise DumpError(f"{left.label} and {right.label} have no stage in common", remedy="stages are paired by name")
-    report = Report(left.label, right.label, comparison.tolerance, comparison.precision, stages, strict=strict)
+    unread = tuple((name, tuple(like)) for side in (left, right) for name, like in side.unread.items())
+    report = Report(
+        left.label, right.label, comparison.tolerance, comparison.precision, stages, strict=strict, unread=unread
+    )
     if not why or report.first is None:
         return report
     from sheetgpt.diff.diagnosis import explained  # only now: runs that are equal start sooner
 
     return explained(comparison, report, report.first, weights)
+
+
+def chosen(names: Sequence[str], only: str | None) -> list[str]:
+    """The names that fit one of the patterns. Raises DumpError where none does."""
+    patterns = [pattern.strip() for pattern in only.split(",")] if only else ["*"]
+    found = [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+    if not found:
+        raise DumpError(f"--stages {only}: no stage is called so", remedy='give a pattern such as "block_0_*"')
+    return found

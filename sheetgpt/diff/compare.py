@@ -90,6 +90,7 @@ class Report:
     diagnosis: Diagnosis | None = None
     strict: bool = False
     assumed: str = ""
+    unread: tuple[tuple[str, tuple[str, ...]], ...] = ()  # arrays that are called like no stage, and the nearest names
 
     @property
     def first(self) -> StageDiff | None:

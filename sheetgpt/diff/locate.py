@@ -196,6 +196,7 @@ def locate(
     Raises DumpError where places fit equally, or where nothing is found at all.
     """
     sizes = sizes_of([run])
+    run.check(sizes)
     matrices = matrices_of(run, sizes)
     patterns = [Pattern.of(name, shown) for name, matrix in matrices.items() for shown in layouts(sizes, name, matrix)]
     found: dict[str, list[Location]] = {name: [] for name in matrices}

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from sheetgpt.errors import StageError
+from sheetgpt.ops import masked_cells
 
 HEADS, REFERENCE = "heads", "reference"
 LAYOUTS = (HEADS, REFERENCE)  # in which dumps can be written
@@ -27,6 +28,11 @@ def apart(matrix: np.ndarray, n_head: int) -> np.ndarray:  # [T, H K] -> [T, H, 
 def side_by_side(array: np.ndarray) -> np.ndarray:  # [H, T, K] -> [T, H K]
     """Head after head in columns, from an array whose first axis is the head's."""
     return array.swapaxes(0, 1).reshape(array.shape[1], -1)
+
+
+def joined(array: np.ndarray) -> np.ndarray:  # [T, H, K] -> [T, H K], a view
+    """Head after head in columns, from an array whose second axis is the head's."""
+    return array.reshape(len(array), -1)
 
 
 def under_each_other(matrix: np.ndarray, n_head: int) -> np.ndarray:  # [T, H K] -> [H T, K]
@@ -57,14 +63,28 @@ def unpadded(matrix: np.ndarray, n_head: int, n_tokens: int | None = None) -> np
     return apart(matrix, n_head)[:, :, :count].reshape(len(matrix), n_head * count)
 
 
-def readings(n_head: int, n_tokens: int, head_size: int) -> dict[Shape, Turn]:
+def readings(n_head: int, n_tokens: int, head_size: int) -> dict[tuple[int, ...], Turn]:
     """The shapes other than ours in which the heads may stand, and for each what turns it into ours."""
-    found: dict[Shape, Turn] = {}
+    found: dict[tuple[int, ...], Turn] = {}
     if n_tokens <= head_size:
         found[n_tokens, n_head * head_size] = lambda x: unpadded(x, n_head, n_tokens)
     stacked = (n_head * n_tokens, n_tokens)
     found.setdefault(stacked, lambda x: side_by_side(x.reshape(n_head, n_tokens, n_tokens)))
     return found
+
+
+def arrays_apart(n_head: int, n_tokens: int, width: int) -> dict[tuple[int, ...], Turn]:
+    """The shapes in which ports hold heads as an axis of their own, [H, T, width] and [T, H, width], and their turns.
+
+    subtle: where there are as many tokens as heads, the first axis counts the heads.
+    """
+    return {(n_tokens, n_head, width): joined, (n_head, n_tokens, width): side_by_side}
+
+
+def looks_causal(matrix: np.ndarray, n_head: int) -> bool:  # [T, H T]
+    """Is every cell where a token would look ahead masked, blank or 0?"""
+    ahead = apart(matrix, n_head)[np.triu_indices(len(matrix), 1)[0], :, np.triu_indices(len(matrix), 1)[1]]
+    return bool(np.all(masked_cells(ahead) | (ahead == 0)))
 
 
 def writings(matrix: np.ndarray, n_head: int, head_size: int) -> list[np.ndarray]:

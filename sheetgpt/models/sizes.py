@@ -5,6 +5,7 @@ Also the other way round: constants inferred from the names and shapes of stages
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -17,6 +18,7 @@ from sheetgpt.models.config import REFERENCE_HEAD_SIZE, Config
 from sheetgpt.models.step import POSITIONS, Axis, Role, Step, Steps, Weight
 
 Shape = tuple[int, int]
+Form = Callable[[np.ndarray], np.ndarray]
 WIDE = (Axis.DIMENSIONS, Axis.HEADS_BY_DIMENSIONS)
 
 
@@ -92,25 +94,88 @@ class Sizes:
 
     # -------------------------------------------------------------------------------------------- layouts
 
-    def forms(self, name: str) -> dict[Shape, Callable[[np.ndarray], np.ndarray]]:
+    def forms(self, name: str) -> dict[tuple[int, ...], Form]:
         """The shapes in which others may hold a stage, and for each what turns it into ours; ours comes first."""
         rows, columns = shape = self.shapes[name]
-        forms: dict[Shape, Callable[[np.ndarray], np.ndarray]] = {shape: unchanged}
-        step = self.step(name)
-        if step is not None and step.by_head:
-            forms = {**heads.readings(self.config.n_head, self.n_tokens, self.config.head_size), **forms}
+        others = self._heads_apart(name)
         if 1 in shape:
-            forms.setdefault((columns, rows), np.transpose)
-        return forms
+            others.setdefault((columns, rows), np.transpose)
+        others |= self._all_rows(name)
+        return {shape: unchanged} | {other: form for other, form in others.items() if other != shape}
+
+    def _heads_apart(self, name: str) -> dict[tuple[int, ...], Form]:
+        """The layouts of a stage that has a slice of columns for each head."""
+        step, n_head, head_size = self.step(name), self.config.n_head, self.config.head_size
+        if step is not None and step.by_head:
+            apart = heads.arrays_apart(n_head, self.n_tokens, self.n_tokens)
+            return {**heads.readings(n_head, self.n_tokens, head_size), **apart}
+        if step is not None and step.columns is Axis.HEADS_BY_DIMENSIONS:
+            return heads.arrays_apart(n_head, self.n_tokens, head_size)
+        return {}
+
+    def _all_rows(self, name: str) -> dict[tuple[int, ...], Form]:
+        """The layout of a stage of the last token alone where others compute it after every token."""
+        step = self.step(name)
+        if step is None or self.n_tokens == 1:
+            return {}
+        rows, columns = self.shapes[name]
+        if step.columns is Axis.LOGIT:
+            return {(self.n_tokens, rows): last_row_as_column}
+        return {(self.n_tokens, columns): last_row} if step.rows is Axis.LAST_TOKEN else {}
+
+    def rows_taken(self, name: str, shape: Sequence[int]) -> str:
+        """Which rows of an array count, where that is not all; empty where it is.
+
+        >>> Sizes(Config(1, 1, 4, 8, 16), n_tokens=6).rows_taken("logits", (1, 6, 16))
+        'the last of 6 rows'
+        """
+        layouts = self._layouts(name, shape) if name in self.shapes else []
+        return f"the last of {self.n_tokens} rows" if layouts and layouts[0] in self._all_rows(name) else ""
+
+    def _layouts(self, name: str, shape: Sequence[int]) -> list[tuple[int, ...]]:
+        """The shapes among `forms` as which an array of any shape can be read, most likely first.
+
+        Axes of length 1 in front are dropped; a flat array may have any of the shapes that have its size.
+        """
+        forms, left = self.forms(name), tuple(shape)
+        while left not in forms and len(left) > 1 and left[0] == 1:
+            left = left[1:]
+        return [left] if left in forms else [form for form in forms if (math.prod(form),) == left]
+
+    def layout_of(self, name: str, array: np.ndarray) -> tuple[int, ...] | None:
+        """The shape among `forms` as which an array of any shape is read; None where it fits none.
+
+        Flat heads have their rows in our order, or head after head where only then no token looks ahead.
+        """
+        layouts, forms, step = self._layouts(name, array.shape), self.forms(name), self.step(name)
+        if len(layouts) > 1 and step is not None and step.by_head:
+            read = ((layout, forms[layout](array.reshape(layout))) for layout in layouts)
+            causal = (layout for layout, matrix in read if heads.looks_causal(matrix, self.config.n_head))
+            return next(causal, layouts[0])
+        return layouts[0] if layouts else None
 
     def fitted(self, name: str, array: np.ndarray) -> np.ndarray | None:
-        """An array in our layout of a stage; None where its shape fits none of the layouts."""
-        form = self.forms(name).get((array.shape[0], array.shape[1])) if array.ndim == 2 else None
-        return None if form is None else form(array)
+        """An array in our layout of a stage; None where its shape fits none of the layouts.
+
+        subtle: a matrix must have the shape of one, as its cells are looked for there; others are read freely.
+        """
+        forms = self.forms(name)
+        if array.ndim == 2:
+            return forms[array.shape](array) if array.shape in forms else None
+        layout = self.layout_of(name, array)
+        return None if layout is None else forms[layout](array.reshape(layout))
 
 
 def unchanged(x: np.ndarray) -> np.ndarray:
     return x
+
+
+def last_row(x: np.ndarray) -> np.ndarray:  # [T, n] -> [1, n]
+    return x[-1:]
+
+
+def last_row_as_column(x: np.ndarray) -> np.ndarray:  # [T, n] -> [n, 1]
+    return x[-1:].T
 
 
 def require_override(name: str, shape: tuple[int, ...], expected: Shape) -> None:
@@ -157,11 +222,12 @@ def infer_config(shapes: Mapping[str, Shape], n_tokens: int) -> Config:
         if step is not None and step.by_head:
             n_head = n_head or (shape[1] // n_tokens if n_tokens and shape[1] % n_tokens == 0 else 0)
         elif step is not None and step.columns in WIDE and name in trial.shapes:
-            wide = max(shape) if step.rows is Axis.LAST_TOKEN else shape[1]
+            wide = max(shape) if step.rows is Axis.LAST_TOKEN and 1 in shape else shape[1]
             widths.append(wide * trial.config.n_embd // trial.shapes[name][1])
         rows = step.rows if step is not None else weight.rows if weight is not None else None
         if rows is Axis.VOCABULARY:
-            n_vocab = max(shape) if step is not None else max(n_vocab, shape[0])
+            every_row = step is not None and 1 not in shape  # [T, V]
+            n_vocab = shape[1] if every_row else max(shape) if step is not None else max(n_vocab, shape[0])
         if weight is not None and weight.rows is Axis.VOCABULARY:
             widths.append(shape[1] * trial.config.n_embd // trial.shapes[name][1])
     n_embd = max(set(widths), key=widths.count, default=REFERENCE_HEAD_SIZE)

@@ -132,7 +132,7 @@ def read_whole(name: str, path: Path, sizes: Sizes) -> np.ndarray:
     found = read_numbers(path)
     if role_of(name, sizes) is Role.TOKENS:
         return found.numbers[-1:]
-    matrix = sizes.fitted(name, found.numbers)
+    matrix = None if sizes.rows_taken(name, found.numbers.shape) else sizes.fitted(name, found.numbers)
     if matrix is None:
         require_override(name, found.numbers.shape, sizes.shapes[name])
     if matrix is None or not np.isfinite(matrix).all():

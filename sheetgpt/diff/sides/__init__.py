@@ -1,4 +1,4 @@
-"""The sides of a comparison: a run on the spot, a folder of CSVs, a file of arrays, a workbook; one module a kind."""
+"""The sides of a comparison: a run on the spot, a folder of CSVs, arrays in files, a workbook; one module a kind."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def open_side(text: str, *, weights: str | None = None, dtype: str = "float64", 
     if not Path(text).exists():
         remedy = "give a CSV dump's folder, a workbook, an .npz, or run:PROMPT"
         raise DumpError("does not exist", where=text, remedy=remedy)
+    from sheetgpt.fixtures.files import READERS
     from sheetgpt.workbook.reading.open import SUFFIXES
 
-    raise DumpError(
-        f"is no CSV dump's folder, no workbook ({', '.join(SUFFIXES)}) and no .npz, .safetensors or .json", where=text
-    )
+    books, arrays = ", ".join(SUFFIXES), ", ".join(READERS)
+    raise DumpError(f"is no CSV dump's folder, no workbook ({books}) and no file of arrays ({arrays})", where=text)

@@ -19,14 +19,19 @@ STAGES = 4  # that are looked at to see how a side's numbers are rounded
 
 def sizes_of(sides: Sequence[Side], config: Config | None = None, *, untied: bool = False) -> Sizes:
     """The sizes of the run that these sides show; `config` where the weights are known."""
-    shapes: dict[str, Shape] = {}
-    for side in reversed(sides):
-        shapes |= {name: side.shape(name) for name in side.names if not side.is_text(name)}
+    shapes = shapes_of(sides)
     tokens = next((side.tokens for side in sides if side.tokens), ())
     n_tokens = len(tokens) or count_tokens(shapes)
     config = config or next(filter(None, (side.config for side in sides)), None) or infer_config(shapes, n_tokens)
     untied = untied or any(side.has(name) for side in sides for name in own_head(config))
     return Sizes(config, n_tokens or 1, tokens, untied)
+
+
+def shapes_of(sides: Sequence[Side]) -> dict[str, Shape]:
+    """The shapes of matrices that show the run's sizes, the first side's first; of all, where none does."""
+    held = [(side, name) for side in reversed(sides) for name in side.names if not side.is_text(name)]
+    showing = [(side, name) for side, name in held if side.shows_sizes(name)]
+    return {name: side.shape(name) for side, name in showing or held}
 
 
 def own_head(config: Config) -> set[str]:

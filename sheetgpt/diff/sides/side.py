@@ -70,6 +70,10 @@ class Side:
         rows, columns = self.read(name).numbers.shape
         return rows, columns
 
+    def shows_sizes(self, name: str) -> bool:  # noqa: ARG002 - a file of arrays asks
+        """Is it in a shape from which the sizes of the run can be seen? Flat arrays, say, are not."""
+        return True
+
     def has(self, name: str) -> bool:
         return name in self.names
 
@@ -78,7 +82,12 @@ class Side:
         return ""
 
     def check(self, sizes: Sizes) -> None:
-        """Raises DumpError where it can't be of such a run."""
+        """Raises DumpError where it can't be of such a run; from then on it is read as one of these sizes."""
+
+    @property
+    def unread(self) -> Mapping[str, Sequence[str]]:
+        """What it holds under names that aren't known -> the nearest known names."""
+        return {}
 
     # ------------------------------------------------------------------------------------------------ what it says
 
