@@ -32,9 +32,7 @@ CELLS = ["stage", "left at", "right at", "row", "column", "left", "right"]
 @click.option("--all", "every_stage", is_flag=True, help="List the stages that are equal too.")
 @click.option("--report", type=click.Path(path_type=Path), metavar="REPORT.xlsx", help="Write the cells side by side.")
 @show.json_option
-def command(
-    left, right, weights, right_map, left_map, atol, rtol, strict, dtype, stages, every_stage, report, as_json
-):
+def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype, stages, every_stage, report, as_json):
     """Compare LEFT and RIGHT stage by stage; say which diverges first, which have errors of their own, and why.
 
     Each side is a CSV dump's folder, a workbook (.xlsx, .xlsb, .ods), run:PROMPT, run-ids:1,2,3, or arrays (.npz,
@@ -142,7 +140,7 @@ def headline(found) -> str:
     """The first line: which stage diverges first, and why."""
     tolerance = f"|left - right| <= {found.tolerance.atol:g} + {found.tolerance.rtol:g} |right|"
     precision = " against ".join(dict.fromkeys(found.precision))
-    compared = f"{len(found.compared)} of {len(found.stages)} stages compared"
+    compared = "{} of {} stages compared".format(*found.extent)
     if found.first is None:
         end = ", but some are missing" if found.strict and found.missing else ""
         return f"No stage diverges: {compared}, equal within {tolerance} ({precision}){end}."

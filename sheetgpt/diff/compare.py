@@ -59,6 +59,7 @@ class StageDiff:
     note: str = ""
     own_error: bool | None = None  # does RIGHT's stage not follow from RIGHT's own inputs? None: they are not there
     cause: str = ""
+    is_matrix: bool = True  # of a stage: no weights, no table of texts
     in_any_block: str = ""  # its name with `*` for the block's number, for lists of names
 
 
@@ -106,6 +107,11 @@ class Report:
         return [stage for stage in self.stages if stage.verdict != NOT_COMPARED]
 
     @property
+    def extent(self) -> tuple[int, int]:
+        """(how many stages are compared, how many there are), tables of texts not counted."""
+        return sum(stage.is_matrix for stage in self.compared), sum(stage.is_matrix for stage in self.stages)
+
+    @property
     def own_errors(self) -> list[StageDiff]:
         """The stages that don't follow from RIGHT's own inputs."""
         return [stage for stage in self.stages if stage.own_error]
@@ -118,7 +124,7 @@ class Report:
         """The report as JSON has it: no NaN and no infinities, which JSON doesn't know."""
         data = asdict(self) | {"first": self.first.stage if self.first else None, "equal": self.equal}
         for stage in data["stages"]:
-            del stage["in_any_block"]
+            del stage["in_any_block"], stage["is_matrix"]
         found: dict[str, Any] = plain(data)
         return found
 
@@ -172,7 +178,8 @@ class Comparison:
         title = step.title if step else WEIGHTS_TITLE
         found = self._compared(name)
         own_error = False if found.verdict == EQUAL else None  # of others, `diagnosis` knows
-        return replace(found, title=title, own_error=own_error, in_any_block=self._in_any_block(name))
+        is_matrix, general = step is not None and not step.is_text, self._in_any_block(name)
+        return replace(found, title=title, own_error=own_error, is_matrix=is_matrix, in_any_block=general)
 
     def _compared(self, name: str) -> StageDiff:
         without = [side.label for side in self.sides if not side.has(name)]

@@ -13,11 +13,8 @@ from sheetgpt.diff.texts import Table
 from sheetgpt.dump import read_manifest
 from sheetgpt.errors import DumpError
 from sheetgpt.files.labelled import read_cells, read_numbers
-<<<<<<< HEAD
 from sheetgpt.files.paths import existing
-=======
 from sheetgpt.fixtures.files import holds_arrays
->>>>>>> i12-formats
 from sheetgpt.models.sizes import Shape
 
 
@@ -38,12 +35,8 @@ class FolderSide(Side):
 
     @classmethod
     def recognises(cls, text: str) -> bool:
-<<<<<<< HEAD
         path = existing(text)
-        return path is not None and path.is_dir()
-=======
-        return Path(text).is_dir() and not holds_arrays(Path(text))
->>>>>>> i12-formats
+        return path is not None and path.is_dir() and not holds_arrays(path)
 
     @classmethod
     def open(cls, text: str, options: Options) -> Self:  # noqa: ARG003 - a folder has none
