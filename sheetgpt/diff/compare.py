@@ -217,8 +217,11 @@ class Comparison:
         note = self._overtaken(name, left, right)
         found = StageDiff(name, "", DIFFERENT if note or out.any() else EQUAL, note=note)
         found = replace(found, **figures(left, right, difference, masked=masked), cells_out=int(out.sum()))
-        if printed is not None and not note:
-            found = replace(found, note=f"rounded to {printed} on the right")
+        notes = [note, f"rounded to {printed} on the right" if printed is not None else ""]
+        for which, one in zip(("left", "right"), held, strict=True):
+            rows = self.sizes.rows_taken(name, one.numbers.shape)
+            notes += [f"{rows} on the {which}" if rows else ""]
+        found = replace(found, note="; ".join(filter(None, notes)))
         return replace(found, worst=self._worst(name, held, (left, right), difference, out)) if out.any() else found
 
     def printed_alone(self, name: str, right: np.ndarray) -> Grain | None:

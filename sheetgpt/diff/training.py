@@ -23,7 +23,8 @@ from sheetgpt.dump import read_manifest
 from sheetgpt.errors import DumpError
 from sheetgpt.files.labelled import read_numbers
 from sheetgpt.files.paths import existing
-from sheetgpt.fixtures.files import FORMATS, Arrays, load
+from sheetgpt.fixtures.files import FORMATS, load
+from sheetgpt.fixtures.named import Arrays
 from sheetgpt.models import heads
 from sheetgpt.models.step import Step
 from sheetgpt.training.matrices import What, apart, are_of_training, held_in_steps, in_order, in_step

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sheetgpt.diff.sides.side import Held, Options, Side
 from sheetgpt.errors import DumpError
+from sheetgpt.files.paths import existing
 
 if TYPE_CHECKING:
     from sheetgpt.diff.sides.arrays import ArraysSide as ArraysSide
@@ -43,7 +44,7 @@ def open_side(text: str, *, weights: str | None = None, dtype: str = "float64", 
     kind = next((kind for kind in kinds() if kind.recognises(text)), None)
     if kind is not None:
         return kind.open(text, Options(weights, dtype, map_file))
-    if not Path(text).exists():
+    if existing(text) is None:
         remedy = "give a CSV dump's folder, a workbook, an .npz, or run:PROMPT"
         raise DumpError("does not exist", where=text, remedy=remedy)
     from sheetgpt.fixtures.files import READERS
