@@ -153,10 +153,16 @@ class Explanation:
             return False, None
         try:
             judgement = self.again.judge(step.name)
-            why = None if judgement.follows else self.by_mistake(judgement) or self.cells(judgement)
+            why = None if judgement.follows else self.by_mistake(judgement)
+            if why is None and not judgement.follows and self.is_before_first(step):
+                why = self.cells(judgement)  # later ones don't follow from what was edited before them
         except NotHeldError:
             return False, None
         return why is not None, why
+
+    def is_before_first(self, step: Step) -> bool:
+        names = list(self.again.steps.by_name)
+        return self.first not in names or names.index(step.name) < names.index(self.first)
 
     def assumed(self) -> str:
         """What RIGHT's numbers are taken for."""

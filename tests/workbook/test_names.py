@@ -104,3 +104,18 @@ def test_a_damaged_file_has_what_names_it_has(book, tmp_path, seed):
             whole[at] ^= 1 << int(draw.integers(0, 8))
         path.write_bytes(whole[: int(draw.integers(len(whole) // 2, len(whole) + 1))])
         assert set(defined_names(path)) <= set(in_small_letters(NAMES))
+
+
+def test_names_of_the_whole_workbook_count_before_those_of_a_copied_tab(tmp_path):
+    """Spreadsheet programs give the copy of a tab names of its own, for its own cells."""
+    book = openpyxl.Workbook()
+    book.active.title = "block_0 (2)"
+    book.create_sheet("block_0")
+    book["block_0 (2)"].defined_names["logits"] = DefinedName("logits", attr_text="'block_0 (2)'!$A$1:$A$9")
+    book["block_0"].defined_names["only_here"] = DefinedName("only_here", attr_text="block_0!$B$1")
+    book["block_0 (2)"].defined_names["only_here"] = DefinedName("only_here", attr_text="'block_0 (2)'!$B$1")
+    book.defined_names["logits"] = DefinedName("logits", attr_text="block_0!$A$1:$A$9")
+    book.save(tmp_path / "b.xlsx")
+    found = defined_names(tmp_path / "b.xlsx")
+    assert [area.tab for area in found["logits"]] == ["block_0"]
+    assert [area.tab for area in found["only_here"]] == ["block_0 (2)"]  # the first tab's

@@ -7,7 +7,7 @@ no areas. The cells themselves belong in `open`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree as ET
 from zipfile import ZipFile
@@ -90,9 +90,21 @@ def texts_in(archive: ZipFile) -> Texts:
         return [(name, excel_text(text)) for name, text in ods_texts(archive)]
     part = workbook_part(archive)
     if part.endswith(".bin"):
-        return [(name, ",".join(one.address() for one in areas)) for name, areas in xlsb.names(archive.read(part))]
+        found = xlsb.names(archive.read(part))
+        return by_scope((name, ",".join(one.address() for one in areas), of_tab) for name, areas, of_tab in found)
     elements = ET.fromstring(archive.read(part)).iter()  # noqa: S314 - expat refuses expanding entities
-    return [(one.get("name", ""), one.text or "") for one in elements if one.tag.endswith("}definedName")]
+    named = (one for one in elements if one.tag.endswith("}definedName"))
+    return by_scope((one.get("name", ""), one.text or "", "localSheetId" in one.attrib) for one in named)
+
+
+def by_scope(named: Iterable[tuple[str, str, bool]]) -> Texts:
+    """Names of one tab before those of the whole workbook, which count where both are: later ones take their place.
+
+    A copied tab has names of its own. Of several tabs' the first one's counts.
+    """
+    all_named = list(named)
+    of_tabs = [(name, text) for name, text, of_tab in all_named if of_tab]
+    return [*reversed(of_tabs), *((name, text) for name, text, of_tab in all_named if not of_tab)]
 
 
 def workbook_part(archive: ZipFile) -> str:

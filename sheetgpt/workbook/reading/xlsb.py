@@ -12,6 +12,7 @@ BUNDLE_SHEET, NAME, EXTERN_SHEET, SHEET_EXTENT = 156, 39, 362, 148
 SUPPORTING_BOOKS, THIS_BOOK = (355, 357, 358, 667), 357
 UNION, PAREN, MEM_FUNC, REF_3D, AREA_3D = 0x10, 0x15, 0x29, 0x3A, 0x3B
 COLUMN_BITS = 0x3FFF  # of a column's number; the others say what is fixed
+WHOLE_WORKBOOK = 0xFFFFFFFF  # in place of a tab's number, in names
 
 
 def records(part: bytes) -> Iterator[tuple[int, bytes]]:
@@ -62,8 +63,8 @@ def reach(head: bytes) -> tuple[int, int]:
 # ------------------------------------------------------------------------------------------------ defined names
 
 
-def names(workbook: bytes) -> Iterator[tuple[str, tuple[Area, ...]]]:
-    """Each defined name and the areas that it points to; no areas where it is another formula."""
+def names(workbook: bytes) -> Iterator[tuple[str, tuple[Area, ...], bool]]:
+    """Each defined name, the areas that it points to, and whether it is of one tab; no areas for another formula."""
     tabs: list[str] = []
     books: list[int] = []
     extern: list[str | None] = []
@@ -79,7 +80,8 @@ def names(workbook: bytes) -> Iterator[tuple[str, tuple[Area, ...]]]:
         elif kind == NAME:
             name, at = wide_text(record, 9)
             (size,) = struct.unpack_from("<I", record, at)
-            yield name, areas(record[at + 4 : at + 4 + size], extern)
+            (tab,) = struct.unpack_from("<I", record, 5)
+            yield name, areas(record[at + 4 : at + 4 + size], extern), tab != WHOLE_WORKBOOK
 
 
 def areas(formula: bytes, extern: Sequence[str | None]) -> tuple[Area, ...]:
