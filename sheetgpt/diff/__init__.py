@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from sheetgpt.diff.compare import NOT_COMPARED, Comparison, Report, Weights
+from sheetgpt.diff.compare import DIFFERENT, NOT_COMPARED, Comparison, Report, Weights
 from sheetgpt.diff.sides import Side, open_side
 from sheetgpt.errors import DumpError
 
@@ -32,7 +32,17 @@ def diff(
     weights: what the diagnosis recomputes with, matrices or a folder; by default the folder that LEFT's manifest names.
     """
     comparison = Comparison.of(left, right, atol=atol, rtol=rtol)
-    stages = [comparison.stage(name) for name in chosen(comparison.names(), only)]
+    names = chosen(comparison.names(), only)
+    stages = [comparison.stage(name) for name in names]
+    if why and any(stage.verdict == DIFFERENT and comparison.is_given(stage.stage) for stage in stages):
+        from sheetgpt.diff.rerun import run_of_right  # only now: as above
+
+        again = run_of_right(left, right, weights)
+        if again is not None:
+            given = {stage.stage: stage for stage in stages if comparison.is_given(stage.stage)}
+            comparison = Comparison.of(again, right, atol=atol, rtol=rtol, given=left)
+            names = chosen(comparison.names(), only)
+            stages = [given.get(name) or comparison.stage(name) for name in names]
     if all(stage.verdict == NOT_COMPARED for stage in stages):
         raise DumpError(f"{left.label} and {right.label} have no stage in common", remedy="stages are paired by name")
     unread = tuple((name, tuple(like)) for side in (left, right) for name, like in side.unread.items())

@@ -149,15 +149,29 @@ class Comparison:
     sizes: Sizes
     grains: tuple[Grain, Grain]
     tolerance: Tolerance
+    given: Side | None = None  # LEFT as it was given, where this one is its model's run of RIGHT's tokens
 
     @classmethod
-    def of(cls, left: Side, right: Side, *, atol: float | None = None, rtol: float | None = None) -> Comparison:
+    def of(
+        cls,
+        left: Side,
+        right: Side,
+        *,
+        atol: float | None = None,
+        rtol: float | None = None,
+        given: Side | None = None,
+    ) -> Comparison:
         """Raises DumpError where a side can't be of the run that both show."""
         sizes = sizes_of((left, right))
         for side in (left, right):
             side.check(sizes)
         grains = grain_of_side(left, sizes), grain_of_side(right, sizes)
-        return cls(left, right, sizes, grains, tolerance_for(grains, atol, rtol))
+        return cls(left, right, sizes, grains, tolerance_for(grains, atol, rtol), given)
+
+    def is_given(self, name: str) -> bool:
+        """Is it a stage of words or tokens, that no matrix leads to?"""
+        step = self.sizes.step(name)
+        return step is not None and step.is_given
 
     @property
     def precision(self) -> tuple[str, str]:
@@ -200,7 +214,7 @@ class Comparison:
     def fitted(self, name: str, held: Held) -> np.ndarray | None:
         """A side's numbers of a stage in our layout; None where their shape fits no layout."""
         matrix, step = self.sizes.fitted(name, held.numbers), self.sizes.step(name)
-        if matrix is not None and step is not None and step.by_head and step.op.shares:
+        if matrix is not None and held.blanks and step is not None and step.by_head and step.op.shares:
             return np.where(np.isnan(matrix), 0, matrix)  # a blank share is 0
         return matrix
 
@@ -274,7 +288,8 @@ class Comparison:
         for one, matrix in zip(held, matrices, strict=True):
             there = self.origin(name, one, row, column)
             places.append(one.place(*there))
-            values.append(one.others.get(there, number_or_none(matrix[row, column])))
+            value = number_or_none(matrix[row, column]) if one.blanks else float(matrix[row, column])
+            values.append(one.others.get(there, value))
         labels = self.sizes.row_label(name, row), self.sizes.column_label(name, column)
         return WorstCell(places[0], places[1], *labels, values[0], values[1])
 

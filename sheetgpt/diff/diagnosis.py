@@ -13,17 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
-from sheetgpt.bpe import Tokenizer
 from sheetgpt.diff.compare import DIFFERENT, NOT_COMPARED, Comparison, Diagnosis, Report, StageDiff, Weights
 from sheetgpt.diff.grain import Kind
 from sheetgpt.diff.mistakes import Mistake, known_mistakes
 from sheetgpt.diff.patterns import Wrong, in_words, not_numbers
 from sheetgpt.diff.recomputation import Changed, Judgement, NotHeldError, Recomputation
 from sheetgpt.diff.sides import Side
+from sheetgpt.diff.rerun import tokenizer_of
 from sheetgpt.diff.tokens import where_cut_differs
 from sheetgpt.errors import SheetGPTError
 from sheetgpt.models.step import Step
-from sheetgpt.weights.embedded import named_folder
 from sheetgpt.weights.folder import load_weights
 
 MISTAKE, ROUNDING, INPUTS, CELLS = "mistake", "rounding", "inputs", "cells"
@@ -75,7 +74,7 @@ def plain_cause(comparison: Comparison, found: StageDiff, step: Step | None) -> 
     if step is None:
         return Diagnosis(name, UNKNOWN, "the two sides have different weights")
     if step.is_given:
-        return Diagnosis(name, TOKENS, other_tokens(comparison.left, comparison.right))
+        return Diagnosis(name, TOKENS, other_tokens(comparison.given or comparison.left, comparison.right))
     if found.shape is None:
         remedy = ": compare runs of one prompt" if found.note.startswith("the shapes") else ""
         return Diagnosis(name, PATTERN, f"{found.note}{remedy}")
@@ -88,15 +87,6 @@ def other_tokens(left: Side, right: Side) -> str:
         return "the two sides do not have the same tokens: compare the same prompt"
     where = where_cut_differs(left.tokens, left.token_ids, right.token_ids, tokenizer_of(left))
     return f"the two sides do not have the same tokens: {where}"
-
-
-def tokenizer_of(side: Side) -> Tokenizer | None:
-    """Of the model that the side's manifest names; None where it names none, or a model without a token table."""
-    folder = side.about.get("weights")
-    try:
-        return Tokenizer.read(named_folder(folder)) if folder else None
-    except SheetGPTError:
-        return None
 
 
 def is_overridden(side: Side, name: str) -> bool:
@@ -135,7 +125,7 @@ class Explanation:
             return False, Diagnosis(step.name, INPUTS, WITHIN_TOLERANCE)
         try:
             return self.why_different(step)
-        except NotHeldError as error:
+        except (NotHeldError, ValueError, IndexError) as error:  # shapes that belong to no one run
             return None, Diagnosis(step.name, UNKNOWN, f"no diagnosis: {error}")
 
     def why_different(self, step: Step) -> tuple[bool | None, Diagnosis]:
@@ -156,7 +146,7 @@ class Explanation:
             why = None if judgement.follows else self.by_mistake(judgement)
             if why is None and not judgement.follows and self.is_before_first(step):
                 why = self.cells(judgement)  # later ones don't follow from what was edited before them
-        except NotHeldError:
+        except (NotHeldError, ValueError, IndexError):
             return False, None
         return why is not None, why
 

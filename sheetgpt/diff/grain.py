@@ -44,7 +44,9 @@ class Grain:
     count: int = 0  # of digits or decimals
 
     def __str__(self) -> str:
-        """>>> str(Grain(Kind.DECIMALS, 2)), str(Grain(Kind.FLOAT32))
+        """As a person says it.
+
+        >>> str(Grain(Kind.DECIMALS, 2)), str(Grain(Kind.FLOAT32))
         ('2 decimals', 'float32')
         """
         if not self.count:

@@ -69,7 +69,7 @@ class ArraysSide(Side):
             index = np.unravel_index(int(numbered[row, column]), array.shape)
             return f"{name}[{','.join(map(str, index))}]"
 
-        return Held(turn(array).astype(np.float64), place)
+        return Held(turn(array).astype(np.float64), place, blanks=False)
 
     def table(self, name: str) -> Table:
         texts = self._arrays.texts(name) if isinstance(self._arrays, Arrays) else None

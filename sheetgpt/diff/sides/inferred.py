@@ -40,10 +40,13 @@ def own_head(config: Config) -> set[str]:
 
 
 def grain_of_side(side: Side, sizes: Sizes) -> Grain:
-    """The rounding of its numbers: what the side says of itself, or what its first computed stages look like."""
+    """The rounding of its numbers: what its first computed stages look like, else what the side says of itself."""
     said = side.about.get("dtype")
-    if said in set(Kind):
-        return Grain(Kind(said))
+    seen = seen_grain(side, sizes)
+    return Grain(Kind(said)) if seen == FINE and said in set(Kind) else seen
+
+
+def seen_grain(side: Side, sizes: Sizes) -> Grain:
     computed = [step.name for step in sizes.steps if step.name in side.names and is_computed(step)]
     if not computed:
         return FINE

@@ -31,6 +31,7 @@ class Held:
     numbers: np.ndarray  # [rows, columns] float64, NaN where a cell holds no number
     place: Callable[[int, int], str]  # (row, column) -> the cell's address
     others: Mapping[tuple[int, int], object] = field(default_factory=dict)  # cells that hold something else
+    blanks: bool = True  # is NaN a blank cell? Arrays have none: their NaN is NaN
 
 
 @dataclass(frozen=True)
