@@ -7,9 +7,11 @@ import pytest
 
 from sheetgpt.diff import diff
 from sheetgpt.diff.sides import ArraysSide, RunSide
+from sheetgpt.errors import StageError
 from sheetgpt.models import heads
 from sheetgpt.models.sizes import Sizes
 from sheetgpt.models.step import Axis
+from sheetgpt.run.edit import read_whole
 
 
 def matrices_of(trace):
@@ -61,3 +63,11 @@ def test_every_form_of_every_stage_gives_its_matrix_back_and_ours_is_the_first(t
             assert sizes.fitted(name, np.zeros(shape)).shape == (rows, columns)
             if len(shape) == 2:
                 assert bool(sizes.rows_taken(name, shape)) == (np.prod(shape) == rows * columns * sizes.n_tokens)
+
+
+def test_an_edit_takes_no_row_out_of_many(trace, tmp_path):
+    sizes = Sizes(trace.config, len(trace.token_ids))
+    name = next(step.name for step in trace.steps if step.columns is Axis.LOGIT)
+    np.savetxt(tmp_path / "rows.csv", with_every_row(trace, name, trace.array(name)), delimiter=",")
+    with pytest.raises(StageError, match="what should replace it is"):
+        read_whole(name, tmp_path / "rows.csv", sizes)
