@@ -18,7 +18,7 @@ def strange(name: str) -> str:
     """Another name, without a digit, a number or a word of the old one.
 
     >>> strange("logits")
-    'zz_nphzbdk'
+    'zz_dskuixj'
     """
     number, letters = crc32(name.encode()), ""
     while number:

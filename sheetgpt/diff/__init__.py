@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sheetgpt.diff.compare import NOT_COMPARED, Comparison, Report, Weights
-from sheetgpt.diff.diagnosis import diagnose
 from sheetgpt.diff.sides import Side, open_side
 from sheetgpt.errors import DumpError
 
@@ -34,4 +33,8 @@ def diff(
     if all(stage.verdict == NOT_COMPARED for stage in stages):
         raise DumpError(f"{left.label} and {right.label} have no stage in common", remedy="stages are paired by name")
     report = Report(left.label, right.label, comparison.tolerance, comparison.precision, stages, strict=strict)
-    return replace(report, diagnosis=diagnose(comparison, report, weights)) if why else report
+    if not why or report.first is None:
+        return report
+    from sheetgpt.diff.diagnosis import diagnose  # only now: runs that are equal start sooner
+
+    return replace(report, diagnosis=diagnose(comparison, report, weights))

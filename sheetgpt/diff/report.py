@@ -15,6 +15,7 @@ from sheetgpt.diff.matrices import compare
 from sheetgpt.diff.sides import Side
 from sheetgpt.diff.texts import at, extent, is_blank, same_text
 from sheetgpt.ops import masked_cells
+from sheetgpt.sheets.shared import tab_colour
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Numbers
 from sheetgpt.workbook.grid import MAX_COLUMNS, MAX_ROWS, MAX_TEXT, Area, cell
@@ -109,10 +110,10 @@ def write_summary_line(book: Book, row: int, stage: StageDiff) -> None:
 
 def write_stage(book: Book, comparison: Comparison, stage: StageDiff) -> None:
     """Left, right, difference, each with labels; what no sheet can hold is cut, and said."""
-    name = stage.stage
+    name, of_tab = stage.stage, tab_colour(comparison.sizes.step(stage.stage))
     left, right = (comparison.fitted(name, side.read(name)) for side in comparison.sides)
     if left is None or right is None:
-        book.add_tab(name, f"{stage.title}: {stage.note}")
+        book.add_tab(name, f"{stage.title}: {stage.note}", colour=of_tab)
         return
     masked = comparison.sizes.is_masked(name)
     _, out = compare(left, right, comparison.tolerance, masked=masked)
@@ -120,7 +121,7 @@ def write_stage(book: Book, comparison: Comparison, stage: StageDiff) -> None:
     tall = rows > TALL
     fits = min(rows, MAX_ROWS - 8), min(columns, (MAX_COLUMNS - LABEL_COLUMNS - 4) // (3 if tall else 1))
     cut = "" if fits == (rows, columns) else f" (cut to {fits[0]} x {fits[1]})"
-    sheet = book.add_tab(name, f"{stage.title}, {rows} x {columns}{cut}")
+    sheet = book.add_tab(name, f"{stage.title}, {rows} x {columns}{cut}", colour=of_tab)
     width = max(len(comparison.sizes.column_label(name, column)) for column in (0, columns - 1))
     sheet.set_column(LABEL_COLUMNS, LABEL_COLUMNS + (fits[1] + 1) * (3 if tall else 1), max(11, width + 2))
     sheet.set_column(1, 1, ROW_LABEL_WIDTH)

@@ -68,7 +68,7 @@ class Sampling:
         *,
         greedy: bool = False,
     ) -> Sampling:
-        """Greedy where no option is given; with any, temperature 1 unless it is given, and a seed that can be told."""
+        """Greedy where no option is given; with any, temperature 1 unless it is given, and a seed to give again."""
         if greedy or all(option is None for option in (temperature, top_k, top_p, seed)):
             if temperature:
                 what = f"greedy has no temperature, and temperature {temperature} is given"

@@ -33,7 +33,6 @@ HEADINGS = {
 }
 LABEL_WIDTHS = {MERGES: (18, style.NUMBER_WIDTH), HEAD: (style.POSITION_WIDTH, 22)}
 FIRST_COLUMNS: Mapping[Role | None, int] = {Role.MERGES: 0, Role.WORDS: 1, Role.PREDICTION: 1}  # they hold their labels
-PASS_ROWS = ("Pass", "Input", "Pairs", "Scores", "Max Score", "Merged", "")  # of a pass of the merges
 
 BEST = 10  # tokens in the table under the predicted one and in the chart
 TOKEN_COLUMNS = ("id", "token", "logit", "probability", "rank")  # beside the logits
@@ -73,8 +72,12 @@ def heading(step: Step) -> str:
 
 def tab_look(step: Step) -> dict[str, Any]:
     """How a stage's tab looks, for `Book.add_tab`."""
-    colour = style.PALE if step.block is None else style.ACCENT
-    return {"colour": colour, "label_widths": LABEL_WIDTHS.get(tab_of(step), style.LABEL_WIDTHS)}
+    return {"colour": tab_colour(step), "label_widths": LABEL_WIDTHS.get(tab_of(step), style.LABEL_WIDTHS)}
+
+
+def tab_colour(step: Step | None) -> str:
+    """Of the tab of a stage, or of something else (None)."""
+    return style.PALE if step is None or step.block is None else style.ACCENT
 
 
 def panel(step: Step, rows: int, columns: int, *, header_rows: int = 1, together: int = 1) -> Panel:

@@ -1,1 +1,1 @@
-"""Excel workbooks: of values, of live formulas, of picks and of training; and reading any workbook."""
+"""A library for workbooks, made and read: it knows cells, not models; a subject's workbook stands with its subject."""

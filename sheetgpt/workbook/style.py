@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from xlsxwriter import Workbook
-
 INK, MUTED, LINE, HEAD_FILL, ACCENT, LINK = "#1F2933", "#7B8794", "#D9DFE5", "#F4F6F8", "#2F7F86", "#2B6CB0"
 INPUT_FILL, PARAMETER_FILL, STAGE_FILL = "#FFF3D1", "#E9F0E4", "#EDF2F9"  # the live workbook's three kinds of cells
 WARNING = "#B4501E"
@@ -99,24 +97,3 @@ def gradient_scale(largest: float) -> dict[str, Any]:
     colours = {"min_color": SHARE, "mid_color": "#FFFFFF", "max_color": AGAINST}
     ends = {"min_value": -largest, "mid_value": 0, "max_value": largest}
     return {"type": "3_color_scale", "min_type": "num", "mid_type": "num", "max_type": "num", **ends, **colours}
-
-
-def loss_chart(workbook: Workbook, tab: str, first_row: int, count: int) -> Any:
-    """The loss of each step as a line: steps in column A, losses in column B."""
-    chart: Any = workbook.add_chart({"type": "line"})
-    last_row = first_row + count - 1
-    chart.add_series(
-        {
-            "name": "loss",
-            "categories": [tab, first_row, 0, last_row, 0],
-            "values": [tab, first_row, 1, last_row, 1],
-            "line": {"color": ACCENT, "width": 2},
-        }
-    )
-    chart.set_title({"name": "The loss, step by step", "name_font": {"size": 11, "color": INK, "bold": True}})
-    chart.set_legend({"none": True})
-    chart.set_x_axis({"num_font": {"size": 9}, "line": {"color": LINE}})
-    gridlines = {"visible": True, "line": {"color": LINE}}
-    chart.set_y_axis({"num_font": {"size": 9}, "num_format": "0.00", "major_gridlines": gridlines})
-    chart.set_size({"width": 480, "height": 200})
-    return chart

@@ -21,6 +21,8 @@ from models import ODD_HEADS, ONE_BLOCK, SMALL, random_ids, write_random_model
 from sheetgpt import ops
 from sheetgpt.bpe import learn, write_tables
 from sheetgpt.bpe.words import cut
+from sheetgpt.diff import diff
+from sheetgpt.diff.sides import RunSide, WorkbookSide, open_side
 from sheetgpt.errors import DumpError
 from sheetgpt.model import load_model
 from sheetgpt.models.config import Config
@@ -263,8 +265,6 @@ def test_rows_beyond_the_prompt_are_empty(recalculated):
 
 @pytest.mark.office
 def test_merge_passes_are_the_run_s_own(model, tiny, recalculated):
-    from sheetgpt.diff.sides import WorkbookSide
-
     for name in ("unchanged", "another_word", "longer", "unknown_word", "numbers", "punctuation"):
         case, source = CASES[name], WorkbookSide(recalculated[name])
         expected = case.expected(tiny if case.tiny else model)
@@ -451,7 +451,8 @@ def test_the_first_tab_says_in_five_lines_how_to_play(file):
 
 
 def test_the_same_run_gives_the_same_bytes(model, file, tmp_path):
-    assert write_live_workbook(model.run(PROMPT), tmp_path / "x.xlsx").read_bytes() == file.read_bytes()
+    again = model.run(PROMPT).to_excel(tmp_path / "x.xlsx", formulas=True)
+    assert again.read_bytes() == file.read_bytes()
 
 
 def test_our_own_diff_reads_it(model, file, tmp_path):
@@ -486,9 +487,6 @@ def strange(tiny, tmp_path_factory):
 
 def require_equal(model, prompt: str, path: Path) -> None:
     """The workbook has the run's own words, merges, tokens and numbers; merges where formulas can follow the words."""
-    from sheetgpt.diff import diff
-    from sheetgpt.diff.sides import RunSide, open_side
-
     report = diff(RunSide(model.run(prompt)), open_side(str(path)))
     assert report.equal, report.first
     lacking = {stage.stage for stage in report.missing if not stage.stage.startswith("model_")}
@@ -535,6 +533,11 @@ def test_a_layout_that_cannot_be_is_refused_in_one_line(model, tmp_path, monkeyp
 def test_blocks_that_are_none_are_refused(text):
     with pytest.raises(DumpError, match="--blocks"):
         parse_blocks(text, 2)
+
+
+def test_a_run_without_weights_is_refused(model, tmp_path):
+    with pytest.raises(DumpError, match="a live workbook needs the run's weights"):
+        replace(model.run(PROMPT), weights=None).to_excel(tmp_path / "x.xlsx", formulas=True)
 
 
 def test_the_size_is_told_before(model):

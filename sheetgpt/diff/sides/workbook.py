@@ -19,7 +19,7 @@ from sheetgpt.models.config import Config
 from sheetgpt.models.kinds import Known
 from sheetgpt.models.sizes import Shape, Sizes
 from sheetgpt.models.step import Role
-from sheetgpt.sheets.live.merges import tight_merges
+from sheetgpt.sheets.passes import tight_merges
 from sheetgpt.workbook.grid import address
 from sheetgpt.workbook.places import INDEX
 from sheetgpt.workbook.reading.maps import Mapped, read_map

@@ -16,7 +16,7 @@ from sheetgpt.bpe.tokenizer import merged_at
 from sheetgpt.models.step import Role
 from sheetgpt.sheets.live.plan import Plan
 from sheetgpt.sheets.live.words import IDS, MESSAGE, WORD, WORDS, WordRow, typed_words, words_area
-from sheetgpt.sheets.shared import PASS_ROWS
+from sheetgpt.sheets.passes import PASS_ROWS, ROWS_A_PASS
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Table
 from sheetgpt.workbook.grid import Area, cell
@@ -24,7 +24,6 @@ from sheetgpt.workbook.places import Place
 from sheetgpt.workbook.references import N_WORDS, Names
 
 HEADING = "From words to tokens: in each pass the pair with the best score merges"
-ROWS_A_PASS = len(PASS_ROWS)
 VOCAB_BPE, ID_TO_TOKENS = "vocab_bpe", "id_to_tokens"
 TABLE_ROW = 3  # the first row of those two tables
 
@@ -255,21 +254,3 @@ def write_tables(book: Book, plan: Plan) -> None:
     for tab in (VOCAB_BPE, ID_TO_TOKENS):
         book.sheets[tab].freeze_panes(TABLE_ROW, 0)
         book.sheets[tab].set_column(0, 1, 18)
-
-
-# ------------------------------------------------------------------------------------------------ as a dump has them
-
-
-def tight_merges(table: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    """The merge trace of a live workbook, which has room for longer words, as the dump of a run has it.
-
-    A pass has seven rows in both; there are as many as the longest word has letters, and so wide is each word.
-    """
-    room = len(table) // ROWS_A_PASS
-    slots = range(1, len(table[0]), room + 1)
-    lengths = [sum(one not in (None, "") for one in table[1][start : start + room]) for start in slots]
-    longest, words = max(lengths), sum(map(bool, lengths))
-    rows = [*table[: ROWS_A_PASS * longest - 1], table[-1]]
-    tight = [[row[0], *(one for start in slots for one in row[start : start + longest + 1])] for row in rows]
-    ids = [str(int(one)) if isinstance(one, float) else one for one in tight[-1]]
-    return [row[: words * (longest + 1)] for row in [*tight[:-1], ids]]

@@ -13,6 +13,7 @@ from sheetgpt.models.kinds import has_last_position
 from sheetgpt.models.step import Axis, Role, Step, Steps, Weight
 from sheetgpt.run.trace import Trace
 from sheetgpt.sheets import shared
+from sheetgpt.sheets.passes import ROWS_A_PASS
 from sheetgpt.workbook.places import Panel
 
 LONGEST_WORD = 12  # characters that there is room for, or the prompt's longest word
@@ -76,7 +77,7 @@ class Plan:
         if step.role is Role.WORDS:
             return shared.panel(step, 1, room, header_rows=0)
         if step.role is Role.MERGES:
-            return shared.panel(step, len(shared.PASS_ROWS) * word, room * (word + 1), header_rows=0)
+            return shared.panel(step, ROWS_A_PASS * word, room * (word + 1), header_rows=0)
         if step.role is Role.TOKENS:
             return shared.panel(step, 2, room)
         if step.role is Role.PREDICTION:
@@ -168,7 +169,7 @@ def steps_of_blocks(trace: Trace, blocks: range) -> Steps:
     """The steps of some blocks, the tokens, and what else they need but the input of the first one, which is typed."""
     needed = {step.name for step in trace.steps if step.block in blocks}
     if not needed:
-        raise DumpError(f"--blocks: a {trace.config.model} has no blocks", remedy="leave the option out")
+        raise DumpError(f"--blocks: a {trace.config.model} has no blocks; leave the option out")
     needed.add(trace.steps.name(Role.TOKENS))
     typed = first_of(trace.steps, blocks)
     for step in reversed(trace.steps):

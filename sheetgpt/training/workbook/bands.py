@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from sheetgpt.errors import DumpError
 from sheetgpt.training.matrices import NUDGE_SHOWN, in_step
@@ -16,6 +17,7 @@ from sheetgpt.training.workbook.given import Given, Row
 from sheetgpt.training.workbook.layout import BAND_HEAD, BANDS_ROW, LOSS, SETTINGS_ROW, TRAINING
 from sheetgpt.training.workbook.shared import Cells, LabelCells, TrainingBook
 from sheetgpt.workbook import style
+from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.grid import Area, cell
 from sheetgpt.workbook.places import LABEL_COLUMNS
 from sheetgpt.workbook.references import Names, Source
@@ -150,7 +152,7 @@ class Bands(TrainingBook):
             self.put_live(row + step.number, 1, area.address(), step.loss)
         if len(self.training.steps) > 1:
             for tab, where in ((LOSS, cell(2, 7)), (TRAINING, cell(2, LABEL_COLUMNS + 12))):
-                chart = style.loss_chart(book.workbook, LOSS, row + 1, len(self.training.steps))
+                chart = loss_chart(book, row + 1, len(self.training.steps))
                 book.sheets[tab].insert_chart(where, chart, {"object_position": 3})
 
     def write_predictions(self) -> None:
@@ -176,3 +178,25 @@ class Bands(TrainingBook):
             self.book.text(LOSS, row, column, value)
         else:
             self.book.number(LOSS, row, column, value, kind)
+
+
+def loss_chart(book: Book, first_row: int, count: int) -> Any:
+    """The loss of each step as a line: steps in column A of the losses' tab, losses in column B."""
+    chart: Any = book.workbook.add_chart({"type": "line"})
+    last_row = first_row + count - 1
+    chart.add_series(
+        {
+            "name": "loss",
+            "categories": [LOSS, first_row, 0, last_row, 0],
+            "values": [LOSS, first_row, 1, last_row, 1],
+            "line": {"color": style.ACCENT, "width": 2},
+        }
+    )
+    font, line = {"size": 11, "color": style.INK, "bold": True}, {"color": style.LINE}
+    chart.set_title({"name": "The loss, step by step", "name_font": font})
+    chart.set_legend({"none": True})
+    chart.set_x_axis({"num_font": {"size": 9}, "line": line})
+    gridlines = {"visible": True, "line": line}
+    chart.set_y_axis({"num_font": {"size": 9}, "num_format": "0.00", "major_gridlines": gridlines})
+    chart.set_size({"width": 480, "height": 200})
+    return chart

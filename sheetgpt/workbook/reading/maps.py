@@ -56,7 +56,7 @@ def read_map(path: Path, tabs: Sequence[str]) -> dict[str, Mapped]:
 def map_row(row: Mapping[str, str | None], where: str, tabs: Sequence[str]) -> Mapped:
     sheet, area = row["sheet"] or "", parse_range((row["range"] or "").strip(), row["sheet"] or "")
     if sheet not in tabs:
-        raise DumpError(f"{where}: the workbook has no tab {sheet!r}", remedy=f"its tabs are {some(tabs)}")
+        raise DumpError(f"{where}: the workbook has no tab {sheet!r}; its tabs are {some(tabs)}")
     if area is None or area.row + area.rows > MAX_ROWS or area.column + area.columns > MAX_COLUMNS:
         raise DumpError(f"{where}: {row['range']!r} is no range such as C5:BN12")
     answer = (row.get("transposed") or "").strip().lower()

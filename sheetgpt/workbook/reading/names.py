@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from html import unescape
 from pathlib import Path
 from xml.etree import ElementTree as ET
 from zipfile import ZipFile
@@ -107,6 +106,8 @@ def workbook_part(archive: ZipFile) -> str:
 
 def ods_texts(archive: ZipFile) -> Iterator[tuple[str, str]]:
     """Each name and what it stands for. LibreOffice writes them behind the cells, so the whole part streams by."""
+    from html import unescape
+
     rest = b""
     with archive.open("content.xml") as file:
         while chunk := file.read(STRETCH):

@@ -1,7 +1,7 @@
 """Reading workbooks (.xlsx, .xlsm, .xlsb, .ods): the tabs that are asked for, by python-calamine, and nothing else.
 
-A tab becomes one array of numbers and a dictionary of everything else. Where stages stand is told by the workbook's
-defined names (`names`) or by a person's map (`maps`); what they mean belongs to those who ask.
+A tab becomes one array of numbers and a dictionary of everything else. Where stages stand, the workbook's defined
+names say (`names`) or a person's map (`maps`); what they mean belongs to those who ask.
 """
 
 from __future__ import annotations
