@@ -18,8 +18,8 @@ from sheetgpt.diff.grain import Kind
 from sheetgpt.diff.mistakes import Mistake, known_mistakes
 from sheetgpt.diff.patterns import Wrong, in_words, not_numbers
 from sheetgpt.diff.recomputation import Changed, Judgement, NotHeldError, Recomputation
-from sheetgpt.diff.sides import Side
 from sheetgpt.diff.rerun import tokenizer_of
+from sheetgpt.diff.sides import Side
 from sheetgpt.diff.tokens import where_cut_differs
 from sheetgpt.errors import SheetGPTError
 from sheetgpt.models.step import Step
@@ -118,6 +118,8 @@ class Explanation:
         step = self.sizes.step(found.stage)
         if found.verdict != DIFFERENT:
             return self.why_unseen(step)
+        if step is not None and step.is_given and step.name != self.first:
+            return False, Diagnosis(step.name, TOKENS, INHERITED)
         plain = plain_cause(self.again.comparison, found, step)
         if plain is not None or step is None:
             return True, plain

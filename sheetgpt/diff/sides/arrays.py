@@ -76,7 +76,8 @@ class ArraysSide(Side):
         if texts is not None:
             return texts
         array = self._numbers(name)
-        rows: Table = self._turn(name, array)(array).tolist()
+        is_flat_prediction = array.ndim == 1 and name == self.named(Role.PREDICTION)
+        rows: Table = (array[:, None] if is_flat_prediction else self._turn(name, array)(array)).tolist()
         return rows
 
     def shows_sizes(self, name: str) -> bool:

@@ -30,8 +30,12 @@ def sizes_of(sides: Sequence[Side], config: Config | None = None, *, untied: boo
 def shapes_of(sides: Sequence[Side]) -> dict[str, Shape]:
     """The shapes of matrices that show the run's sizes, the first side's first; of all, where none does."""
     held = [(side, name) for side in reversed(sides) for name in side.names if not side.is_text(name)]
-    showing = [(side, name) for side, name in held if side.shows_sizes(name)]
-    return {name: side.shape(name) for side, name in showing or held}
+    shapes: dict[str, Shape] = {}
+    for side, name in [(side, name) for side, name in held if side.shows_sizes(name)] or held:
+        shape = side.shape(name)
+        if shape[0] != 1 or shapes.get(name, shape)[0] == 1:  # a single row may be all rows, laid flat
+            shapes[name] = shape
+    return shapes
 
 
 def own_head(config: Config) -> set[str]:
