@@ -110,7 +110,7 @@ def as_text(found, report: Path | None = None, *, every_stage: bool = False) -> 
     """The report for people: the first divergence, the errors, figures of the stages, worst cells, what is missing."""
     compared = found.compared
     lines = [headline(found)]
-    if found.first and found.assumed:
+    if found.assumed and (found.first or found.diagnosis):
         lines += [f"RIGHT's numbers are taken for {found.assumed}."]
     if found.own_errors:
         rows = [[stage.stage, stage.title, stage.cause] for stage in found.own_errors]
@@ -143,7 +143,9 @@ def headline(found) -> str:
     compared = "{} of {} stages compared".format(*found.extent)
     if found.first is None:
         end = ", but some are missing" if found.strict and found.missing else ""
-        return f"No stage diverges: {compared}, equal within {tolerance} ({precision}){end}."
+        line = f"No stage diverges: {compared}, equal within {tolerance} ({precision}){end}"
+        hidden = found.diagnosis
+        return f"{line}; but within that {hidden.stage} is wrong: {hidden.sentence}." if hidden else f"{line}."
     why, first = found.diagnosis, found.first
     line = f"{compared}; {first.stage} ({first.title}) diverges first"
     if why is None:

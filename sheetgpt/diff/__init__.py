@@ -49,11 +49,11 @@ def diff(
     report = Report(
         left.label, right.label, comparison.tolerance, comparison.precision, stages, strict=strict, unread=unread
     )
-    if not why or report.first is None:
+    if not why or (report.first is None and comparison.is_exact):
         return report
     from sheetgpt.diff.diagnosis import explained  # only now: runs that are equal start sooner
 
-    return explained(comparison, report, report.first, weights)
+    return explained(comparison, report, weights)
 
 
 def chosen(names: Sequence[str], only: str | None) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from sheetgpt.diff.grain import Grain, coarser, grain_of
+from sheetgpt.diff.grain import FINE, Grain, coarser, grain_of
 from sheetgpt.diff.matrices import Tolerance, compare, figures, finite, tolerance_for
 from sheetgpt.diff.sides import Held, Side
 from sheetgpt.diff.sides.inferred import grain_of_side, sizes_of
@@ -174,6 +174,11 @@ class Comparison:
         return step is not None and step.is_given
 
     @property
+    def is_exact(self) -> bool:
+        """Are the numbers so fine that no mistake hides in what rounding may differ by?"""
+        return all(grain == FINE for grain in self.grains)
+
+    @property
     def precision(self) -> tuple[str, str]:
         return str(self.grains[0]), str(self.grains[1])
 
@@ -249,6 +254,8 @@ class Comparison:
     def stage_grain(self, name: str, right: np.ndarray, whole: Grain) -> Grain:
         """The rounding of one of RIGHT's stages: as all of RIGHT has it, or printed more coarsely."""
         counted = right[~masked_cells(right)] if self.sizes.is_masked(name) else right
+        if whole.is_printed and np.array_equal(whole.rounded(finite(counted)), finite(counted)):
+            return whole
         found = grain_of(counted)
         return coarser(found, whole, counted[np.isfinite(counted)]) if found.is_printed else whole
 

@@ -37,19 +37,19 @@ INHERITED = "inherited: it follows from RIGHT's own inputs"
 WITHIN_TOLERANCE = "the stages before it lead to it: their differences are within the tolerance"
 
 
-def explained(comparison: Comparison, report: Report, first: StageDiff, weights: Weights) -> Report:
+def explained(comparison: Comparison, report: Report, weights: Weights) -> Report:
     """The report with each stage's own error and cause, and the diagnosis of the first that diverges."""
     try:
         again = Recomputation(comparison, read_weights(weights, comparison.left))
     except SheetGPTError as error:
-        return replace(report, diagnosis=undiagnosed(comparison, first, error))
-    explanation = Explanation(again, first.stage)
+        return replace(report, diagnosis=undiagnosed(comparison, report.first, error) if report.first else None)
+    explanation = Explanation(again, report.first.stage if report.first else "")
     found = {stage.stage: explanation.why(stage) for stage in report.stages}
     stages = [
         replace(stage, own_error=own, cause=why.sentence if why else "")
         for stage, (own, why) in zip(report.stages, found.values(), strict=True)
     ]
-    return replace(report, stages=stages, diagnosis=chosen(first, found), assumed=explanation.assumed())
+    return replace(report, stages=stages, diagnosis=chosen(report.first, found), assumed=explanation.assumed())
 
 
 def undiagnosed(comparison: Comparison, first: StageDiff, error: SheetGPTError) -> Diagnosis:
@@ -57,10 +57,10 @@ def undiagnosed(comparison: Comparison, first: StageDiff, error: SheetGPTError) 
     return plain or Diagnosis(first.stage, UNKNOWN, f"no diagnosis: {error}")
 
 
-def chosen(first: StageDiff, found: Mapping[str, tuple[bool | None, Diagnosis | None]]) -> Diagnosis | None:
+def chosen(first: StageDiff | None, found: Mapping[str, tuple[bool | None, Diagnosis | None]]) -> Diagnosis | None:
     """What belongs in the first line: an error before the first stage that diverges, or what is said of that one."""
     for name, (own, why) in found.items():
-        if name == first.stage or own:
+        if own or (first is not None and name == first.stage):
             return why
     return None
 
@@ -113,11 +113,9 @@ class Explanation:
 
     def why(self, found: StageDiff) -> tuple[bool | None, Diagnosis | None]:
         """(is a stage's error its own, why); None where that can't be known."""
-        if found.verdict == NOT_COMPARED:
-            return None, None
         step = self.sizes.step(found.stage)
         if found.verdict != DIFFERENT:
-            return self.why_unseen(step)
+            return (None, None) if found.verdict == NOT_COMPARED else self.why_unseen(step)
         if step is not None and step.is_given and step.name != self.first:
             return False, Diagnosis(step.name, TOKENS, INHERITED)
         plain = plain_cause(self.again.comparison, found, step)
@@ -188,9 +186,9 @@ class Explanation:
     def noise(self, judgement: Judgement) -> Diagnosis:
         name, error, grain = judgement.stage, judgement.error, self.again.grain
         allowed = float(judgement.allowed.max(initial=0))
-        what = f"rounding to {grain}" if grain.is_printed else f"{grain} rounding"
+        what = f"no more than rounding to {grain} hides" if grain.is_printed else f"{grain} rounding, not a bug"
         sentence = (
-            f"{what}, not a bug: computed again from RIGHT's own inputs it differs by at most "
+            f"{what}: computed again from RIGHT's own inputs it differs by at most "
             f"{error:.0e}, and up to {allowed:.0e} is rounding here"
         )
         return Diagnosis(name, ROUNDING, sentence, within=error)

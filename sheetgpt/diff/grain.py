@@ -170,7 +170,7 @@ def printed_grain(sample: np.ndarray) -> Grain | None:
     digits, decimals = np.array([digits_of(number) for number in sample.tolist()]).T
     n, k = int(digits.max()), int(decimals.max())
     by_digits, by_decimals = float(np.mean(digits >= n - 1)), float(np.mean(decimals >= k - 1))
-    if by_decimals > by_digits and by_decimals > FULLY_USED and 0 <= k < MOST_DIGITS:
+    if by_decimals >= by_digits and by_decimals > FULLY_USED and 0 <= k < MOST_DIGITS:
         return Grain(Kind.DECIMALS, k)
     if n < MOST_DIGITS and by_digits > FULLY_USED:
         return Grain(Kind.DIGITS, n)

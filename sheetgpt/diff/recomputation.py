@@ -29,7 +29,7 @@ FLOOR = {  # of the largest number: sums, decimals
 }
 SAME = Tolerance(0, 0)
 LONGEST_WAY = 40  # steps between RIGHT's stages: beyond, hypotheses are too many and a mistake too far away
-DRAWS, MARGIN = 3, 3  # of inputs moved within their rounding; times what these draws show
+DRAWS, MARGIN = 16, 8  # of inputs moved within their rounding; times what is usual among them
 VOTES = 4  # stages that tell whether the weights are float32
 
 Matrices = Mapping[str, np.ndarray]
@@ -152,7 +152,7 @@ class Recomputation:
         matrix = self.comparison.fitted(name, self.right.read(name))
         if matrix is None:
             return None
-        if self.sizes.is_masked(name):
+        if self.sizes.is_masked(name) and not np.isnan(matrix[:, 0]).any():  # no token is hidden from the first
             matrix = np.where(np.isnan(matrix), ops.MASKED, matrix)
         return self.grain.restored(matrix)
 
@@ -289,15 +289,15 @@ class Recomputation:
         if not coarse:
             return 0.0
         exact, rng = self.value(target, changed), np.random.default_rng(0)
-        widest = np.zeros(self.own(target).shape)
+        squares = np.zeros(self.own(target).shape)
         for _ in range(DRAWS):
             moved = {name: self._moved(name, grain, rng) for name, grain in coarse.items()}
             there = self.computed(target, changed, moved=moved)[target].astype(np.float64)
-            if there.shape != widest.shape:
+            if there.shape != squares.shape:
                 return 0.0
             with np.errstate(invalid="ignore", over="ignore"):
-                widest = np.fmax(widest, np.where(np.isfinite(there - exact), np.abs(there - exact), 0))
-        swayed: np.ndarray = MARGIN * widest.max(axis=-1, keepdims=True)
+                squares += np.where(np.isfinite(there - exact), np.square(there - exact), 0)
+        swayed: np.ndarray = MARGIN * np.sqrt(squares / DRAWS)
         return swayed
 
     def _moved(self, name: str, grain: Grain, rng: np.random.Generator) -> np.ndarray:

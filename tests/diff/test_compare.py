@@ -482,7 +482,9 @@ def test_the_first_line_names_the_first_divergent_stage_and_why(trace):
     matrix = trace.array("block_0_step_14") * 1.01
     report = diff(RunSide(trace), RunSide(replace(trace, arrays={**trace.arrays, "block_0_step_14": matrix})))
     first_line = as_text(report).splitlines()[0]
-    assert first_line.startswith("block_0_step_14 (MLP: GELU) diverges first; no known mistake reproduces it")
+    assert first_line.startswith(
+        "39 of 39 stages compared; block_0_step_14 (MLP: GELU) diverges first; every cell is 1.01 times what it should"
+    )
 
 
 def test_json_is_json_even_where_numbers_are_none(trace, dumps, tmp_path):
@@ -495,5 +497,5 @@ def test_json_is_json_even_where_numbers_are_none(trace, dumps, tmp_path):
     assert data["first"] == "block_0_step_9"
     assert data["diagnosis"]["cause"] == "cells"
     stage = next(stage for stage in data["stages"] if stage["stage"] == "block_0_step_9")
-    assert stage["worst"]["right"] is None
+    assert stage["worst"]["right"] == "nan"
     assert stage["largest_difference"] == "inf"
