@@ -1,4 +1,4 @@
-"""Every stage is judged from RIGHT's own inputs, however RIGHT's numbers are rounded; what wrong cells share is said."""
+"""Every stage is judged from RIGHT's own inputs, however RIGHT's numbers are rounded; what wrong cells share."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def arrays_of(good, model, steps, port):
     return {name: array for name, array in made.items() if name in good.sizes.shapes}
 
 
-def write(arrays, port, path, only=lambda name: True):
+def write(arrays, port, path, only=lambda _name: True):
     np.savez(path, **{name: PORTS[port][2](array) for name, array in arrays.items() if only(name)})
     return ArraysSide(path)
 
@@ -133,7 +133,7 @@ def test_all_own_errors_are_named_in_causal_order_and_the_rest_has_inherited(mod
     assert {stage["own_error"] for stage in stages.values() if stage["verdict"] == "missing"} == {None}
     assert all(stage["own_error"] is False for name, stage in stages.items() if name in arrays and name not in wrong)
     first_line = CliRunner().invoke(command, [f"run:{PROMPT}", str(path)]).output.splitlines()[0]
-    assert first_line.startswith("39 of 39 stages compared; block_0_step_2 ")
+    assert first_line.startswith("43 of 43 stages compared; block_0_step_2 ")
     assert first_line.endswith("5 stages have errors of their own.")
 
 
@@ -157,10 +157,10 @@ def test_stages_far_apart_are_said_and_what_to_dump_next(model, good, left, tmp_
 
 
 def test_the_nano_workbook_of_others_has_its_sixteen_errors(shared, tmp_path):
-    from sheetgpt.cli import main
+    from sheetgpt.cli import cli
 
     foreign = shared / "data" / "foreign"
-    CliRunner().invoke(main, ["convert-weights", str(foreign / "nano_weights.npz"), str(tmp_path / "nano")])
+    CliRunner().invoke(cli, ["convert-weights", str(foreign / "nano_weights.npz"), str(tmp_path / "nano")])
     trace = load_model(tmp_path / "nano").run(token_ids=[2, 0, 1, 1, 0, 2, 0, 0, 0, 0, 0])
     right = open_side(str(foreign / "NanoGPT-Excel.xlsx"), map_file=foreign / "map_of_whole_stages.csv")
     report = diff(RunSide(trace), right, weights=tmp_path / "nano")
@@ -214,7 +214,11 @@ def with_noise(select):
         ("logits", lambda a: a - a.mean(), "a constant is added everywhere"),
         ("block_1_step_9", lambda a: 1.25 * a, "every cell is 1.25 times what it should be"),
         ("block_1_step_9", np.zeros_like, "all cells are 0"),
-        ("block_1_step_9", lambda a: np.repeat(a[:1], len(a), axis=0), "all rows are the same as row 0"),
+        (
+            "block_1_step_9",
+            lambda a: np.repeat(a[:1], len(a), axis=0),
+            "a range fixed by $ (row 0 of its input for every row)",
+        ),
         ("block_1_step_9", lambda a: a.ravel(order="F").reshape(a.shape), "column after column"),
         ("block_1_step_9", with_noise(np.s_[0]), "only row 0 is wrong"),
         ("block_1_step_9", with_noise(np.s_[:, 3:4]), "only column 3 is wrong"),
