@@ -79,7 +79,7 @@ def test_a_die_whose_scores_were_changed_is_no_equal_die(tmp_path):
     scores.write_text(scores.read_text().replace("1.07", "777"))
     told = CliRunner().invoke(command, [str(dump), str(changed)])
     assert told.exit_code == 1
-    assert told.output.startswith("2 of 2 stages compared; scores (the die's weights) diverges first")
+    assert told.output.startswith("3 of 3 stages compared; scores (the die's weights) diverges first")
 
 
 def test_weights_of_any_model_are_compared_without_any_constants(model, tmp_path):
