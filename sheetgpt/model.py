@@ -9,22 +9,25 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sheetgpt.bpe import MergeTrace, Tokenizer
 from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE
 from sheetgpt.errors import PromptError
-from sheetgpt.generate import decode
-from sheetgpt.generate.sample import Sampling
 from sheetgpt.models import kinds
 from sheetgpt.models.config import Config
 from sheetgpt.models.sizes import Sizes
 from sheetgpt.models.step import Role, Steps
-from sheetgpt.run import edit, frames
+from sheetgpt.run import frames
 from sheetgpt.run.forward import NO_OVERRIDES, Matrices, forward
 from sheetgpt.run.trace import Trace
 from sheetgpt.weights.folder import EMBEDDED, Weights, load_weights, named_folder
+
+if TYPE_CHECKING:
+    from sheetgpt.generate.decode import Generated
+    from sheetgpt.run.edit import Edit
 
 TOKEN_FILES = (MERGES_FILE, TOKENS_FILE)
 
@@ -63,6 +66,8 @@ class Model:
         merges, ids = self.encode(prompt, token_ids)
         tokens = self.steps.name(Role.TOKENS)
         if overrides:
+            from sheetgpt.run import edit  # only where it is needed, as all that `run` alone doesn't need
+
             overrides = edit.checked(overrides, Sizes(self.config, len(ids), untied=self.weights.untied))
         if tokens in overrides:
             merges, ids = self.encode(None, overrides[tokens].tolist())
@@ -93,8 +98,10 @@ class Model:
         ids = before.token_ids if before.prompt is None else None
         return self.run(before.prompt, token_ids=ids, overrides=overrides, base=None if changed_ids else base)
 
-    def run_edited(self, before: Trace, edits: Iterable[edit.Edit]) -> Trace:
+    def run_edited(self, before: Trace, edits: Iterable[Edit]) -> Trace:
         """The run that follows from these edits of a run."""
+        from sheetgpt.run import edit
+
         return edit.run_edited(before, edits, lambda overrides, base: self.rerun(before, overrides, base))
 
     def generate(
@@ -110,12 +117,15 @@ class Model:
         greedy: bool = False,
         stop_at_eos: bool = True,
         slide: bool = True,
-    ) -> Iterator[decode.Generated]:
+    ) -> Iterator[Generated]:
         """Up to n new tokens, each as soon as it is made; greedy where no sampling option is given.
 
         What the options mean stands in `sample.Sampling` and `decode.generate`. Raises PromptError at once, not at
         the first token, where an option or the prompt doesn't fit.
         """
+        from sheetgpt.generate import decode
+        from sheetgpt.generate.sample import Sampling
+
         sampling = Sampling.of(temperature, top_k, top_p, seed, greedy=greedy)
         _, ids = self.encode(prompt, token_ids)
         return decode.generate(self, ids, n, sampling, stop_at_eos=stop_at_eos, slide=slide)

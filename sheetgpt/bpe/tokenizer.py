@@ -13,14 +13,13 @@ from functools import cached_property
 from itertools import chain, pairwise
 from pathlib import Path
 
-from sheetgpt.bpe.learning import learn
 from sheetgpt.bpe.passes import merge_passes
 from sheetgpt.bpe.pieces import pieces_pattern
 from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE, read_tables, write_tables
 from sheetgpt.bpe.words import ALPHABET, cut, spell, unspell
 from sheetgpt.errors import PromptError, TokenizerError
 
-__all__ = ["MergeTrace", "Tokenizer", "learn", "merge_passes", "write_tables"]
+__all__ = ["MergeTrace", "Tokenizer", "merge_passes", "write_tables"]
 
 END_OF_TEXT = "<|endoftext|>"
 REMEMBERED = 1 << 17  # words and pieces whose ids are kept: about 30 MB

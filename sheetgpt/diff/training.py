@@ -28,9 +28,6 @@ from sheetgpt.fixtures.named import Arrays
 from sheetgpt.models import heads
 from sheetgpt.models.step import Step
 from sheetgpt.training.matrices import What, apart, are_of_training, held_in_steps, in_order, in_step
-from sheetgpt.training.workbook.layout import matrix_names
-from sheetgpt.workbook.reading.names import defined_names
-from sheetgpt.workbook.reading.open import SUFFIXES
 
 LOSSES, MATRICES = "losses", "matrices"  # in the manifest of a dump of training steps
 STEP_FOLDER = re.compile(r"step_([1-9]\d{0,8})")
@@ -94,14 +91,21 @@ def names_in(path: Path) -> set[str]:
     if path.is_dir():
         return {name for name, _ in csvs_in(path)}
     suffix = path.suffix.lower()
-    if suffix in SUFFIXES:
-        return set(defined_names(path))
+    if suffix not in FORMATS:
+        return names_in_workbook(path)
     try:
         if suffix == JSON:  # subtle: parsing a large one takes long, and the side that it is will parse it
             return {key.decode(errors="replace") for key in JSON_KEY.findall(path.read_bytes())}
-        return set(load(path)) if suffix in FORMATS else set()
+        return set(load(path))
     except (OSError, DumpError):
         return set()
+
+
+def names_in_workbook(path: Path) -> set[str]:
+    from sheetgpt.workbook.reading.names import defined_names
+    from sheetgpt.workbook.reading.open import SUFFIXES
+
+    return set(defined_names(path)) if path.suffix.lower() in SUFFIXES else set()
 
 
 # ------------------------------------------------------------------------------------------------ comparing
@@ -265,6 +269,7 @@ def seen_precision(readers: Mapping[str, Callable[[], np.ndarray]]) -> str:
 
 def workbook_side(path: Path) -> TrainingSide:
     """A workbook's matrices; NaN where a cell holds no number. What holds none at all is no matrix."""
+    from sheetgpt.training.workbook.layout import matrix_names
     from sheetgpt.workbook.reading.open import Workbook
 
     book = Workbook(path)

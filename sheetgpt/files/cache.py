@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
-from platformdirs import user_cache_path
 
 from sheetgpt.errors import WeightsError
 from sheetgpt.files import decimals
@@ -82,6 +81,8 @@ def stamp_of(status: os.stat_result) -> list[int]:
 
 def user_folder(folder: Path) -> Path:
     """Where copies lie when `folder` cannot be written: one folder for each path."""
+    from platformdirs import user_cache_path  # only here: most folders can be written
+
     base = user_cache_path("sheetgpt", appauthor=False, opinion=False)
     if not base.is_absolute():
         raise RuntimeError("no home folder")
