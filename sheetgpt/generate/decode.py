@@ -10,10 +10,9 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from sheetgpt.bpe import Tokenizer
 from sheetgpt.errors import PromptError
@@ -21,6 +20,9 @@ from sheetgpt.generate.sample import Pick, Sampler, Sampling
 from sheetgpt.models.config import Config
 from sheetgpt.models.step import Role, Step, Steps
 from sheetgpt.weights.folder import Weights
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 FIRST_ROWS = 64  # that a cache has room for at first
 

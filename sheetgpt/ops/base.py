@@ -19,12 +19,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+else:
+    Array = np.ndarray  # what NDArray stands for, without its import
 Gradients = tuple[Array | None, ...]  # one an input
 Shape = tuple[int, ...]
 Box = tuple[int, int, int, int]  # (row, column, rows, columns), counted from the matrix's first cell

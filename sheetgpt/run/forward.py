@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from sheetgpt.models.step import Step
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 Matrices = Mapping[str, np.ndarray]
 NO_OVERRIDES: Matrices = {}
