@@ -37,8 +37,11 @@ SUMMARY = (
     "cells out",
     "of",
     "worst cell",
+    "own error",
+    "cause",
 )
-WIDTHS = (25, 32, 14, 12, 11, 11, 11, 14, 11, 11, 60)
+WIDTHS = (25, 32, 14, 12, 11, 11, 11, 14, 11, 11, 60, 11, 90)
+OWN_ERROR = {True: "yes", False: "no", None: ""}
 
 
 def write_report(report: Report, left: Side, right: Side, path: Path, headline: str = "") -> Path:
@@ -102,7 +105,8 @@ def write_summary_line(book: Book, row: int, stage: StageDiff) -> None:
         book.number(INDEX, row, 10, stage.cells)
     worst = stage.worst
     where = f"{worst.left_place} | {worst.right_place}: {worst.row}, {worst.column}" if worst else stage.note
-    book.text(INDEX, row, 11, where)
+    for column, text in enumerate((where, OWN_ERROR[stage.own_error], stage.cause), start=11):
+        book.text(INDEX, row, column, text)
 
 
 # ------------------------------------------------------------------------------------------------ a stage's tab
