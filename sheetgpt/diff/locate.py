@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from sheetgpt.diff.grain import Grain, Kind, grain_of
 from sheetgpt.diff.sides import Side
 from sheetgpt.diff.sides.inferred import sizes_of
 from sheetgpt.errors import DumpError
@@ -38,6 +39,7 @@ class Pattern:
     matrix: np.ndarray  # masked cells hold MASKED
     anchors: np.ndarray = field(repr=False)  # [count, 2] rows and columns
     size: float = 0.0  # root mean square
+    half_unit: float = 0.0  # of the decimals to which the tab's numbers are rounded
 
     @classmethod
     def of(cls, stage: str, matrix: np.ndarray) -> Pattern:
@@ -47,8 +49,13 @@ class Pattern:
         return cls(stage, shown, rare_cells(shown), root_mean_square)
 
     def near(self, numbers: np.ndarray) -> np.ndarray:
-        allowed: np.ndarray = NEAR * (np.abs(numbers) + self.size / 10)
+        allowed: np.ndarray = NEAR * (np.abs(numbers) + self.size / 10) + self.half_unit
         return allowed
+
+    def rounded_to(self, grain: Grain) -> Pattern:
+        """As it is looked for among numbers that are rounded so; too coarse ones would fit anything."""
+        half_unit = 0.5 * 10.0**-grain.count if grain.kind is Kind.DECIMALS else 0.0
+        return replace(self, half_unit=half_unit) if half_unit < self.size / 4 else self
 
     def exact(self, numbers: np.ndarray) -> np.ndarray:
         allowed: np.ndarray = EXACT * (np.abs(numbers) + self.size)
@@ -100,6 +107,8 @@ def search_tab(tab: Tab, patterns: Sequence[Pattern]) -> list[Location]:
     if not tab.numbers.size or not patterns:
         return []
     grid = np.where(tab.numbers <= MASKED_BELOW, MASKED, tab.numbers)
+    grain = grain_of(grid)
+    patterns = [pattern.rounded_to(grain) for pattern in patterns]
     found = [
         held_against(tab.name, grid, patterns[i], row, column, turned)
         for i, turned, row, column in candidates(grid, patterns)

@@ -14,7 +14,7 @@ import numpy as np
 from sheetgpt.models.step import Axis, Role, Step
 
 FEW = 3  # rows, columns or heads that are named one by one
-CONSTANT = 0.02  # of the difference's size: how much a "same" constant or factor may vary
+DROPPED_OF = 16  # cells, below which no share of them says anything
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,22 @@ def factor(wrong: Wrong) -> str:
     if not np.all(np.abs(f - times * e) <= wrong.allowed * max(1.0, abs(times)) + 1e-6 * np.abs(f)):
         return ""
     return f"every cell is {times:.6g} times what it should be"
+
+
+def dropped(wrong: Wrong) -> str:
+    """Some cells 0, the others larger by as much as makes up for them."""
+    e, f = wrong.expected, wrong.found
+    counted = np.abs(e) > 100 * wrong.allowed
+    if not np.isfinite(f).all() or counted.sum() < DROPPED_OF:
+        return ""
+    zero = counted & (f == 0)
+    share, kept = float(zero.sum() / counted.sum()), counted & ~zero
+    if not 0 < share < 1 or not kept.any():
+        return ""
+    times = float(np.median(f[kept] / e[kept]))
+    if times <= 1 or not np.all(np.abs(f - times * e)[kept] <= wrong.allowed[kept] * times + 1e-6 * np.abs(f[kept])):
+        return ""
+    return f"dropout left on: {share:.0%} of the cells are 0, the others {times:.6g} times what they should be"
 
 
 def all_zero(wrong: Wrong) -> str:
@@ -216,6 +232,7 @@ PATTERNS: tuple[Callable[[Wrong], str], ...] = (
     all_zero,
     constant_added,
     factor,
+    dropped,
     transposed,
     flattened,
     rows_alike,

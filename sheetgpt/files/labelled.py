@@ -31,6 +31,7 @@ class Numbers:
     numbers: np.ndarray  # [rows, columns] float64
     others: dict[tuple[int, int], str]
     labels: int
+    blanks: bool = False  # is some cell empty? Else NaN stands there as such
 
 
 def read_cells(path: Path) -> Labelled:
@@ -61,7 +62,8 @@ def read_numbers(path: Path) -> Numbers:
                 numbers[number, column] = value = number_in(text)
                 if np.isnan(value) and text.strip().lower() not in NO_NUMBER:
                     others[number, column] = text
-    return Numbers(numbers, others, found.labels)
+    blanks = bool(np.isnan(numbers).any()) and any(not text.strip() for row in rows for text in row)
+    return Numbers(numbers, others, found.labels, blanks)
 
 
 def number_in(cell: object) -> float:

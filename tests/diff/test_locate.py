@@ -311,3 +311,19 @@ def test_a_workbook_of_another_prompt_is_refused_in_one_line(trace, tmp_path, ca
         main(["locate", f"run:{PROMPT}", str(tmp_path / "nowhere.xlsx")])
     assert end.value.code == 2
     assert "nowhere.xlsx does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("decimals", [2, 3])
+def test_stages_that_are_rounded_to_some_decimals_are_found_within_half_a_unit(decimals, trace, run, tmp_path):
+    names = ["token_embeddings", "block_0_step_4", "block_0_step_6", "block_1_step_10", "last_hidden_state", "logits"]
+    sheets = Sheets(tmp_path / "book.xlsx")
+    for row, name in enumerate(names):
+        sheets.put(name, name, 3 + row, 2, np.round(trace.array(name), decimals))
+    sheets.book.close()
+    found = locate(run, Workbook(sheets.path), first=True)
+    for row, name in enumerate(names):
+        place = found[name]
+        assert (place.area.tab, place.area.row, place.area.column, place.off) == (name, 3 + row, 2, 0)
+    other = RunSide(load_model().run("Anna is slow. She runs"))
+    with pytest.raises(DumpError, match="holds no stage"):
+        locate(other, Workbook(sheets.path), first=True)

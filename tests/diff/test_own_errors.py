@@ -228,6 +228,11 @@ def with_noise(select):
             lambda a: a.reshape(6, 4, 16)[:, [1, 0, 2, 3]].reshape(a.shape),
             "heads 0 and 1 are swapped",
         ),
+        (
+            "block_1_step_9",
+            lambda a: np.where(np.random.default_rng(3).random(a.shape) < 0.1, 0, a / 0.9),
+            "the others 1.11111 times what they should be",
+        ),
         ("block_1_step_9", nan_in(2, 5), "NaN, the first at row 2, column 5"),
         ("block_1_step_9", lambda a: np.full_like(a, np.inf), "all cells are infinite"),
     ],
@@ -264,6 +269,19 @@ def test_one_stage_that_a_person_rounded_is_equal_within_half_a_unit(decimals, m
         good, "block_1_step_9", lambda a: np.round(a + 3 * 10.0**-decimals * (np.indices(a.shape)[0] == 1), decimals)
     )
     assert diff(left, wrong, weights=model.weights).first.stage == "block_1_step_9"
+
+
+def test_nan_in_a_csv_is_nan_and_an_empty_cell_is_blank(good, tmp_path):
+    dumps = [good.to_csv(tmp_path / name) for name in ("left", "nan", "blank")]
+    for folder, text in zip(dumps[1:], ("nan", ""), strict=True):
+        file = folder / "block_1_step_9.csv"
+        lines = file.read_text().split("\n")
+        lines[2] = ",".join([lines[2].split(",")[0], text, *lines[2].split(",")[2:]])
+        file.write_text("\n".join(lines))
+    nan, blank = (as_text(diff(*(open_side(str(side)) for side in (dumps[0], other)))) for other in dumps[1:])
+    assert "NaN" in nan.splitlines()[0]
+    assert "blank" not in nan
+    assert "blank" in blank
 
 
 # ------------------------------------------------------------------------------------------------ laws

@@ -55,7 +55,7 @@ class FolderSide(Side):
 
             return f"{name}.csv!{cell(row + found.labels, column + found.labels)}"
 
-        return Held(numbers, place, found.others)
+        return Held(numbers, place, found.others, blanks=found.blanks)
 
     def shape(self, name: str) -> Shape:
         if name in self._shapes:
