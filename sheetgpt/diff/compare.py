@@ -216,6 +216,27 @@ class Comparison:
 
     # -------------------------------------------------------------------------------------------- matrices
 
+    def paired(self, name: str) -> tuple[list[Held], list[np.ndarray | None]]:
+        """What the sides hold of a stage, and the matrices to compare: of a decoding step, one row, the last one."""
+        held = [side.read(name) for side in self.sides]
+        whole = [self.fitted(name, one) for one in held]
+        step, (rows, columns) = self.sizes.step(name), self.sizes.shapes[name]
+        single = [one.numbers.shape == (1, columns) for one in held]
+        if step is None or step.rows is not Axis.TOKENS or rows == 1 or sorted(single) != [False, True]:
+            return held, whole
+        held = [one if is_row else self._last_row(name, one, rows) for one, is_row in zip(held, single, strict=True)]
+        return held, [one.numbers for one in held]
+
+    def _last_row(self, name: str, held: Held, rows: int) -> Held:
+        whole = self.fitted(name, held)
+        if whole is None:
+            return held
+
+        def place(_row: int, column: int) -> str:
+            return held.place(*self.origin(name, held, rows - 1, column))
+
+        return Held(whole[-1:], place, blanks=held.blanks)
+
     def fitted(self, name: str, held: Held) -> np.ndarray | None:
         """A side's numbers of a stage in our layout; None where their shape fits no layout."""
         matrix, step = self.sizes.fitted(name, held.numbers), self.sizes.step(name)
@@ -224,8 +245,7 @@ class Comparison:
         return matrix
 
     def _matrices(self, name: str) -> StageDiff:
-        held = [side.read(name) for side in self.sides]
-        left, right = (self.fitted(name, one) for one in held)
+        held, (left, right) = self.paired(name)
         if left is None or right is None:
             return StageDiff(name, "", DIFFERENT, note=self.misfit(name, *(one.numbers for one in held)))
         masked = self.sizes.is_masked(name)
@@ -240,6 +260,8 @@ class Comparison:
         for which, one in zip(("left", "right"), held, strict=True):
             rows = self.sizes.rows_taken(name, one.numbers.shape)
             notes += [f"{rows} on the {which}" if rows else ""]
+        if left.shape[0] < self.sizes.shapes[name][0]:
+            notes += [f"one row, compared with the last of {self.sizes.shapes[name][0]}"]
         found = replace(found, note="; ".join(filter(None, notes)))
         return replace(found, worst=self._worst(name, held, (left, right), difference, out)) if out.any() else found
 
@@ -297,15 +319,17 @@ class Comparison:
             places.append(one.place(*there))
             value = number_or_none(matrix[row, column]) if one.blanks else float(matrix[row, column])
             values.append(one.others.get(there, value))
-        labels = self.sizes.row_label(name, row), self.sizes.column_label(name, column)
+        at = row + self.sizes.shapes[name][0] - len(matrices[1])  # a decoding step's row is the last
+        labels = self.sizes.row_label(name, at), self.sizes.column_label(name, column)
         return WorstCell(places[0], places[1], *labels, values[0], values[1])
 
     def origin(self, name: str, held: Held, row: int, column: int) -> tuple[int, int]:
         """Where a cell of our layout stands in a side's own."""
         rows, columns = held.numbers.shape
-        if (rows, columns) == self.sizes.shapes[name]:
+        form = self.sizes.forms(name).get((rows, columns))
+        if form is None or (rows, columns) == self.sizes.shapes[name]:  # a decoding step's row is as it is
             return row, column
-        numbered = self.sizes.forms(name)[rows, columns](np.arange(rows * columns).reshape(rows, columns))
+        numbered = form(np.arange(rows * columns).reshape(rows, columns))
         row_there, column_there = divmod(int(numbered[row, column]), columns)
         return row_there, column_there
 

@@ -115,7 +115,7 @@ def write_summary_line(book: Book, row: int, stage: StageDiff) -> None:
 def write_stage(book: Book, comparison: Comparison, stage: StageDiff) -> None:
     """Left, right, difference, each with labels; what no sheet can hold is cut, and said."""
     name, of_tab = stage.stage, tab_colour(comparison.sizes.step(stage.stage))
-    left, right = (comparison.fitted(name, side.read(name)) for side in comparison.sides)
+    _, (left, right) = comparison.paired(name)
     if left is None or right is None:
         book.add_tab(name, f"{stage.title}: {stage.note}", colour=of_tab)
         return

@@ -271,6 +271,22 @@ def test_one_stage_that_a_person_rounded_is_equal_within_half_a_unit(decimals, m
     assert diff(left, wrong, weights=model.weights).first.stage == "block_1_step_9"
 
 
+def test_a_decoding_step_is_compared_with_the_row_it_belongs_to(good, left, tmp_path):
+    names = [name for name, step in good.steps.by_name.items() if step.rows is Axis.TOKENS]
+    step = {name: good.array(name)[-1:].copy() for name in names} | {"logits": good.array("logits")}
+    np.savez(tmp_path / "step.npz", **step)
+    right = diff(left, ArraysSide(tmp_path / "step.npz"))
+    assert right.first is None
+    assert "one row, compared with the last of 6" in as_text(right)
+    step["block_1_step_9"][0, 3] += 1
+    np.savez(tmp_path / "step.npz", **step)
+    wrong = diff(left, ArraysSide(tmp_path / "step.npz"))
+    assert [stage.stage for stage in wrong.stages if stage.verdict == "different"] == ["block_1_step_9"]
+    assert wrong.first.worst.row.startswith("position 5")
+    assert wrong.first.worst.left_place == "block_1_step_9[5,3]"
+    assert wrong.first.worst.right_place == "block_1_step_9[0,3]"
+
+
 def test_nan_in_a_csv_is_nan_and_an_empty_cell_is_blank(good, tmp_path):
     dumps = [good.to_csv(tmp_path / name) for name in ("left", "nan", "blank")]
     for folder, text in zip(dumps[1:], ("nan", ""), strict=True):
