@@ -32,13 +32,15 @@ def require(module: str, extra: str):
 
 NOT_FAST = {"oracle", "office", "slow"}  # marks; and fixtures that start LibreOffice or make GPT-2's own tables:
 HEAVY = {"soffice", "recalculate", "gpt2_tables", "reference_run"}
+INNER = {"bpe", "files", "models", "ops", "run", "workbook"}  # rooms whose tests take a moment each; and doctests
 
 
 def pytest_collection_modifyitems(items):
-    """Whatever is neither marked nor built on something heavy is `fast`."""
+    """What the inner loop runs is `fast`."""
     for item in items:
         marks = {mark.name for mark in item.iter_markers()}
-        if not marks & NOT_FAST and not HEAVY.intersection(getattr(item, "fixturenames", ())):
+        is_inner = item.path.parent.name in INNER or "tests" not in item.path.parts
+        if is_inner and not marks & NOT_FAST and not HEAVY.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.fast)
 
 
