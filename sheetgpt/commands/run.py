@@ -134,12 +134,14 @@ def command(
       sheetgpt run "Mike is quick. He moves" --set "block_0_step_7[0,-1,2]=0"
     """
     from sheetgpt.model import load_model
-    from sheetgpt.run.edit import parse
 
     wanted = Dumps(**dumps)
     model = load_model(weights, dtype)
-    before = model.run(prompt, token_ids=token_ids)
-    trace = model.run_edited(before, [parse(text, before.sizes) for text in assignments]) if assignments else before
+    trace = before = model.run(prompt, token_ids=token_ids)
+    if assignments:
+        from sheetgpt.run.edit import parse
+
+        trace = model.run_edited(before, [parse(text, before.sizes) for text in assignments])
     show.notice(model.length_notice(len(trace.token_ids)))
     files = wanted.write(trace)
     changes = show.Changes(before, trace, assignments) if assignments else None

@@ -14,6 +14,7 @@ import os
 import struct
 import time
 import zlib
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from io import FileIO
@@ -94,10 +95,14 @@ class Cache:
 
     def __init__(self, folder: Path, dtype: DTypeLike):
         self.dtype = np.dtype(dtype)
-        self.places = [folder / FOLDER]
-        with suppress(RuntimeError):  # no home folder
-            self.places.append(user_folder(folder))
+        self.folder = folder
         self._left_is_removed = False
+
+    def places(self) -> Iterator[Path]:
+        """Where copies may lie, the folder's own place first: few look further."""
+        yield self.folder / FOLDER
+        with suppress(RuntimeError):  # no home folder
+            yield user_folder(self.folder)
 
     def get(self, csv: Path) -> np.ndarray | None:
         """The copy of a CSV, read-only, [rows, columns]; None where there is none that is certainly the same."""
@@ -139,7 +144,7 @@ class Cache:
         )
 
     def _look(self, csv: Path, answer: Callable[[FileIO, Seal], Answer]) -> Answer | None:
-        for place in self.places:
+        for place in self.places():
             with suppress(OSError, ValueError, TypeError), (place / self._name(csv)).open("rb", buffering=0) as file:
                 seal = _read_seal(file, self.dtype)
                 if seal and self._holds(seal, csv, file):
@@ -169,9 +174,9 @@ class Cache:
     def _copy(self, csv: Path) -> _Copy:
         if not self._left_is_removed:
             self._left_is_removed = True
-            for place in self.places:
+            for place in self.places():
                 sweep(place)
-        for place in self.places:
+        for place in self.places():
             with suppress(OSError):
                 place.mkdir(parents=True, exist_ok=True)
                 return _Copy(place / self._name(csv), self.dtype)

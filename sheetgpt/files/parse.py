@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sized
-from decimal import Decimal
 from functools import cache
 from importlib.util import find_spec
 from itertools import chain
@@ -112,6 +111,8 @@ def _singles(doubles: np.ndarray, text: bytes) -> np.ndarray | None:
 
 def _nearest(texts: list[bytes], doubles: np.ndarray, singles: np.ndarray) -> np.ndarray:
     """The float32 next to each decimal, given the next double and that one's next float32."""
+    from decimal import Decimal  # only here: ties are rare
+
     others = np.nextafter(singles, np.copysign(np.float32(np.inf), doubles - singles, dtype=np.float32))
     between = others - doubles == doubles - singles  # else the double lies nearer to one, and so does the decimal
     sides = [
