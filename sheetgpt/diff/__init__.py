@@ -35,7 +35,7 @@ def diff(
     names = chosen(comparison.names(), only)
     stages = [comparison.stage(name) for name in names]
     if why and any(stage.verdict == DIFFERENT and comparison.is_given(stage.stage) for stage in stages):
-        from sheetgpt.diff.rerun import run_of_right  # only now: as above
+        from sheetgpt.diff.rerun import run_of_right  # only now: it is rare
 
         again = run_of_right(left, right, weights)
         if again is not None:

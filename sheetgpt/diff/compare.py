@@ -68,7 +68,8 @@ class Diagnosis:
     """Why the first divergent stage diverges.
 
     cause: "mistake", "rounding", "inputs" (RIGHT is right, given its inputs), "cells" (a few don't follow from the
-    rest), "override", "tokens", "unknown".
+    rest), "stale" (the stages after it follow from the right one), "pattern" (only what the wrong cells share is
+    known), "override", "tokens", "unknown".
     stage: where it begins: the first divergent one, or one before it that differs within the tolerance.
     """
 
@@ -267,14 +268,14 @@ class Comparison:
 
     def printed_alone(self, name: str, right: np.ndarray) -> Grain | None:
         """The printing of a computed stage that is rounded where the rest of RIGHT is not."""
-        step = self.sizes.step(name)
-        if step is None or step.part in (Part.WORDS, Part.EMBEDDINGS):
-            return None
-        found = self.stage_grain(name, right, self.grains[1])
+        found = self.stage_grain(name, right)
         return None if found == self.grains[1] else found
 
-    def stage_grain(self, name: str, right: np.ndarray, whole: Grain) -> Grain:
-        """The rounding of one of RIGHT's stages: as all of RIGHT has it, or printed more coarsely."""
+    def stage_grain(self, name: str, right: np.ndarray) -> Grain:
+        """The rounding of one of RIGHT's matrices: as all of RIGHT has it, or, of a computed stage, printed coarser."""
+        step, whole = self.sizes.step(name), self.grains[1]
+        if step is None or step.part in (Part.WORDS, Part.EMBEDDINGS):  # weights may have few digits of their own
+            return whole
         counted = right[~masked_cells(right)] if self.sizes.is_masked(name) else right
         if whole.is_printed and np.array_equal(whole.rounded(finite(counted)), finite(counted)):
             return whole

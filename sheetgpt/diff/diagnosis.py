@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from sheetgpt.diff.grain import Kind
 from sheetgpt.diff.mistakes import Mistake, known_mistakes
 from sheetgpt.diff.patterns import Wrong, in_words, not_numbers
 from sheetgpt.diff.recomputation import Changed, Judgement, NotHeldError, Recomputation
-from sheetgpt.diff.rerun import tokenizer_of
+from sheetgpt.diff.rerun import folder_of, tokenizer_of
 from sheetgpt.diff.sides import Side
 from sheetgpt.diff.tokens import where_cut_differs
 from sheetgpt.errors import SheetGPTError
@@ -99,10 +98,10 @@ def overridden(which: str, name: str) -> Diagnosis:
 
 def read_weights(weights: Weights, left: Side) -> Mapping[str, np.ndarray]:
     """The matrices: as given, from the folder given, else from the one that LEFT's manifest names; none without any."""
-    folder = left.about.get("weights") if weights is None else weights
-    if isinstance(folder, Mapping):
-        return folder
-    return load_weights(Path(folder)) if folder else {}
+    if isinstance(weights, Mapping):
+        return weights
+    folder = folder_of(left, weights)
+    return load_weights(folder) if folder else {}
 
 
 class Explanation:

@@ -1,7 +1,7 @@
 """How finely numbers are held: the type or the printing that they show, and what its rounding alone can move.
 
 Inferred from the numbers themselves: a port may print its floats with nine digits, a person may round a sheet to two
-decimals. What follows from that for a comparison belongs in `compare` and `judge`.
+decimals. What follows from that for a comparison belongs in `matrices`, `compare` and `recomputation`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import numpy as np
 
-SAMPLE = 256  # numbers that are looked at
+SAMPLE, AMONG = 256, 8192  # numbers that are looked at; among so many, evenly spread
 FIRST_LOOK = 12  # and how many of these are looked at first, since most matrices hold all digits
 ENOUGH = 6  # numbers that are no whole ones, below which nothing is inferred
 FLOAT32_DIGITS = 8  # decimals or digits, up to which float32's are not told from others
@@ -143,7 +143,8 @@ def grain_of(numbers: np.ndarray) -> Grain:
 
 def telling(numbers: np.ndarray) -> np.ndarray:
     """Some numbers that can tell: finite, no whole ones, each once."""
-    flat = numbers[np.isfinite(numbers)]
+    flat = numbers.ravel()[:: 1 + numbers.size // AMONG]
+    flat = flat[np.isfinite(flat)]
     flat = np.unique(flat[(flat != np.round(flat)) & (np.abs(flat) > 1e-30)])
     return flat[:: max(1, flat.size // SAMPLE)][:SAMPLE]
 

@@ -18,7 +18,7 @@ from sheetgpt.diff.matrices import Tolerance, compare
 from sheetgpt.diff.sides.inferred import own_head
 from sheetgpt.errors import SheetGPTError
 from sheetgpt.models.sizes import Sizes
-from sheetgpt.models.step import POSITIONS, Part, Role, Step
+from sheetgpt.models.step import POSITIONS, Role, Step
 
 ROUNDING = 8  # times the rounding that one computation shows: another order of sums may round so much differently
 FLOOR = {  # of the largest number: sums, decimals
@@ -30,7 +30,7 @@ FLOOR = {  # of the largest number: sums, decimals
 SAME = Tolerance(0, 0)
 LONGEST_WAY = 40  # steps between RIGHT's stages: beyond, hypotheses are too many and a mistake too far away
 DRAWS, MARGIN = 16, 8  # of inputs moved within their rounding; times what is usual among them
-VOTES = 4  # stages that tell whether the weights are float32
+VOTES, SMALL = 4, 1 << 22  # stages that tell whether the weights are float32, by weights of so many numbers at most
 
 Matrices = Mapping[str, np.ndarray]
 Changed = Mapping[str, Step]  # steps that take the place of those of their names
@@ -84,11 +84,15 @@ class Recomputation:
         self.steps = self.sizes.steps
         self._held: dict[str, np.ndarray | None] = {}
         self._values: dict[str, Matrices] = {}
+        self._grains: dict[str, Grain] = {}
+        self.assumed_weights = ""
         if self.precision is Kind.FLOAT64 and self.has_float32_weights():
-            self.weights, self._values = {name: in_float32(matrix) for name, matrix in weights.items()}, {}
+            self._take(Float32Weights(weights))
             self.assumed_weights = "float32 weights under double arithmetic"
-        else:
-            self.assumed_weights = ""
+
+    def _take(self, weights: Matrices) -> None:
+        """Compute with these weights from now on."""
+        self.weights, self._values = weights, {}
 
     @property
     def grain(self) -> Grain:
@@ -102,19 +106,25 @@ class Recomputation:
 
     def has_float32_weights(self) -> bool:
         """Do RIGHT's stages that take weights follow better from the weights as float32?"""
-        exact = self.weights
+        exact, single = self.weights, Float32Weights(self.weights)
         votes: list[bool] = []
         for step in self.steps:
-            if len(votes) < VOTES and self.can_judge(step.name) and any(name in exact for name in step.inputs):
+            if len(votes) == VOTES:
+                break
+            if self.can_judge(step.name) and any(self._is_small(name) for name in step.inputs):
                 try:
-                    plain = self.judge(step.name).error
-                    self.weights, self._values = {**exact, **{n: in_float32(exact[n]) for n in exact}}, {}
-                    votes.append(self.judge(step.name).error < plain / 1000)
+                    plain = self.error(step.name)
+                    self._take(single)
+                    votes.append(self.error(step.name) < plain / 1000)
                 except NotHeldError:
                     continue
                 finally:
-                    self.weights, self._values = exact, {}
+                    self._take(exact)
         return 2 * sum(votes) > len(votes)
+
+    def _is_small(self, name: str) -> bool:
+        """Is it a weight that is no table of a whole vocabulary, or the model so small that all of its are small?"""
+        return name in self.weights and self.weights[name].size <= SMALL
 
     # -------------------------------------------------------------------------------------------- judging
 
@@ -122,21 +132,16 @@ class Recomputation:
         """Does RIGHT hold the stage as a matrix, and the stages that lead to it are not too far away?"""
         return self.held(name) is not None and len(self.way(name)) <= LONGEST_WAY
 
-    def judge(self, name: str, changed: Changed = UNCHANGED) -> Judgement:
-        """By the right formula, or by one with changed steps. Raises NotHeldError where an input is on neither side."""
-        value = self.value(name, changed)
+    def judge(self, name: str) -> Judgement:
+        """By the right formula. Raises NotHeldError where an input is on neither side."""
+        value = self.value(name)
         if value.shape != self.own(name).shape:
             raise NotHeldError(f"{name} on the right is of other tokens than those that are known")
-        return Judgement(name, self.difference(name, value), self.allowed(name, changed))
+        return Judgement(name, self.difference(name, value), self.allowed(name))
 
-    def judge_all(self) -> Iterator[Judgement]:
-        """Every stage that can be judged, in causal order."""
-        for step in self.steps:
-            if self.can_judge(step.name):
-                try:
-                    yield self.judge(step.name)
-                except NotHeldError:
-                    continue
+    def error(self, name: str) -> float:
+        """How far RIGHT's stage lies from what the right formula leads to, at most."""
+        return float(self.difference(name, self.value(name)).max(initial=0))
 
     # -------------------------------------------------------------------------------------------- inputs
 
@@ -260,10 +265,9 @@ class Recomputation:
 
     def grain_of(self, name: str) -> Grain:
         """The rounding that RIGHT's matrix of a stage shows: its own printing, or that of all its stages."""
-        step = self.steps.by_name.get(name)
-        if step is None or step.part in (Part.WORDS, Part.EMBEDDINGS):
-            return self.grain
-        return self.comparison.stage_grain(name, self.own(name), self.grain)
+        if name not in self._grains:
+            self._grains[name] = self.comparison.stage_grain(name, self.own(name))
+        return self._grains[name]
 
     def allowed(self, target: str, changed: Changed = UNCHANGED) -> np.ndarray:  # [rows, columns]
         """What a computation with RIGHT's rounding may differ by, cell by cell."""
@@ -324,8 +328,22 @@ class Recomputation:
         return float(np.abs(numbers[counted]).max(initial=0))
 
 
-def in_float32(matrix: np.ndarray) -> np.ndarray:
-    return matrix.astype(np.float32).astype(np.float64)
+class Float32Weights(Mapping[str, np.ndarray]):
+    """Weights as float32 has them, each made when it is asked for: a large model's would fill the memory."""
+
+    def __init__(self, exact: Matrices):
+        self._exact, self._made = exact, dict[str, np.ndarray]()
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._made:
+            self._made[name] = self._exact[name].astype(np.float32).astype(np.float64)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._exact)
+
+    def __len__(self) -> int:
+        return len(self._exact)
 
 
 def rounded(array: np.ndarray, precision: Kind) -> np.ndarray:
@@ -337,4 +355,4 @@ def rounded(array: np.ndarray, precision: Kind) -> np.ndarray:
             return array.astype(np.float16).astype(np.float32)
         if precision is Kind.BFLOAT16:
             return to_bfloat16(array).astype(np.float32)
-        return array.astype(precision.value)
+        return array.astype(precision.value, copy=False)  # weights are large

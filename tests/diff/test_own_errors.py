@@ -287,6 +287,24 @@ def test_a_decoding_step_is_compared_with_the_row_it_belongs_to(good, left, tmp_
     assert wrong.first.worst.right_place == "block_1_step_9[0,3]"
 
 
+def test_only_the_weights_that_judging_takes_are_read(model, good, tmp_path):
+    """A large model's weights would fill the memory."""
+
+    read = set()
+
+    class Watched(dict):
+        def __getitem__(self, name):
+            read.add(name)
+            return super().__getitem__(name)
+
+    weights = Watched({name: model.weights[name] for name in model.weights})
+    right = write({n: 1.5 * good.array(n) for n in ("block_0_step_2", "block_0_step_3")}, "float64", tmp_path / "p.npz")
+    report = diff(RunSide(good), right, weights=weights)
+    assert report.first.stage == "block_0_step_2"
+    assert {"model_h0_ln_1_g", "model_h0_ln_1_b"} <= read
+    assert not [name for name in read if "attn" in name or "mlp" in name]
+
+
 def test_nan_in_a_csv_is_nan_and_an_empty_cell_is_blank(good, tmp_path):
     dumps = [good.to_csv(tmp_path / name) for name in ("left", "nan", "blank")]
     for folder, text in zip(dumps[1:], ("nan", ""), strict=True):
