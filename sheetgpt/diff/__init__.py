@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from sheetgpt.diff.compare import DIFFERENT, NOT_COMPARED, Comparison, Report, Weights
-from sheetgpt.diff.sides import Side, open_side
+from sheetgpt.diff.compare import Comparison
+from sheetgpt.diff.result import DIFFERENT, NOT_COMPARED, Report
+from sheetgpt.diff.sides import Side, Weights, open_side
 from sheetgpt.errors import DumpError
 
 __all__ = ["Report", "Side", "diff", "open_side"]

@@ -1,20 +1,19 @@
 """Two runs side by side: every stage that both hold, in causal order, its verdict, its figures and its worst cell.
 
-Here: pairing, layouts, and the report as data. Reading belongs in `sides`, single matrices and texts in `matrices` and
-`texts`, why a stage diverges in `diagnosis`, printing in the command.
+Here: pairing and layouts. What is found stands in `result`; reading belongs in `sides`, single matrices and texts in
+`matrices` and `texts`, why a stage diverges in `diagnosis`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sheetgpt.diff.grain import FINE, Grain, coarser, grain_of
 from sheetgpt.diff.matrices import Tolerance, compare, figures, finite, tolerance_for
+from sheetgpt.diff.result import DIFFERENT, EQUAL, NOT_COMPARED, StageDiff, WorstCell
 from sheetgpt.diff.sides import Held, Side
 from sheetgpt.diff.sides.inferred import grain_of_side, sizes_of
 from sheetgpt.diff.texts import Table, at, differing, extent, trimmed
@@ -23,122 +22,7 @@ from sheetgpt.models.sizes import Sizes
 from sheetgpt.models.step import ANY_BLOCK, Axis, Part, Role
 from sheetgpt.ops import masked_cells
 
-EQUAL, DIFFERENT, NOT_COMPARED = "equal", "different", "missing"
 WEIGHTS_TITLE = "weights"
-
-Weights = Mapping[str, np.ndarray] | str | Path | None  # matrices, a folder, or the folder that LEFT names
-
-
-@dataclass(frozen=True)
-class WorstCell:
-    """One cell on both sides, as a person finds it."""
-
-    left_place: str
-    right_place: str
-    row: str
-    column: str
-    left: object  # a number, a text, or None where it is blank
-    right: object
-
-
-@dataclass(frozen=True)
-class StageDiff:
-    """One stage's line in the report. Figures leave masked cells out; `note` says what figures can't."""
-
-    stage: str
-    title: str
-    verdict: str
-    shape: tuple[int, int] | None = None
-    largest_difference: float | None = None
-    largest_relative: float | None = None  # |left - right| / the larger of |left| and |right|
-    rms: float | None = None
-    cosine: float | None = None
-    cells: int = 0
-    cells_out: int = 0
-    worst: WorstCell | None = None
-    note: str = ""
-    own_error: bool | None = None  # does RIGHT's stage not follow from RIGHT's own inputs? None: they are not there
-    cause: str = ""
-    is_matrix: bool = True  # of a stage: no weights, no table of texts
-    in_any_block: str = ""  # its name with `*` for the block's number, for lists of names
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """Why the first divergent stage diverges.
-
-    cause: "mistake", "rounding", "inputs" (RIGHT is right, given its inputs), "cells" (a few don't follow from the
-    rest), "stale" (the stages after it follow from the right one), "pattern" (only what the wrong cells share is
-    known), "override", "tokens", "unknown".
-    stage: where it begins: the first divergent one, or one before it that differs within the tolerance.
-    """
-
-    stage: str
-    cause: str
-    sentence: str
-    mistakes: tuple[str, ...] = ()
-    within: float | None = None
-
-
-@dataclass(frozen=True)
-class Report:
-    """A comparison. `stages` stand in causal order. `assumed`: what RIGHT's numbers were taken for."""
-
-    left: str
-    right: str
-    tolerance: Tolerance
-    precision: tuple[str, str]
-    stages: list[StageDiff]
-    diagnosis: Diagnosis | None = None
-    strict: bool = False
-    assumed: str = ""
-    unread: tuple[tuple[str, tuple[str, ...]], ...] = ()  # arrays that are called like no stage, and the nearest names
-
-    @property
-    def first(self) -> StageDiff | None:
-        """The first stage that diverges."""
-        return next((stage for stage in self.stages if stage.verdict == DIFFERENT), None)
-
-    @property
-    def missing(self) -> list[StageDiff]:
-        return [stage for stage in self.stages if stage.verdict == NOT_COMPARED]
-
-    @property
-    def compared(self) -> list[StageDiff]:
-        return [stage for stage in self.stages if stage.verdict != NOT_COMPARED]
-
-    @property
-    def extent(self) -> tuple[int, int]:
-        """(how many stages are compared, how many there are), tables of texts not counted."""
-        return sum(stage.is_matrix for stage in self.compared), sum(stage.is_matrix for stage in self.stages)
-
-    @property
-    def own_errors(self) -> list[StageDiff]:
-        """The stages that don't follow from RIGHT's own inputs."""
-        return [stage for stage in self.stages if stage.own_error]
-
-    @property
-    def equal(self) -> bool:
-        return self.first is None and not (self.strict and self.missing)
-
-    def as_data(self) -> dict[str, Any]:
-        """The report as JSON has it: no NaN and no infinities, which JSON doesn't know."""
-        data = asdict(self) | {"first": self.first.stage if self.first else None, "equal": self.equal}
-        for stage in data["stages"]:
-            del stage["in_any_block"], stage["is_matrix"]
-        found: dict[str, Any] = plain(data)
-        return found
-
-
-def plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return str(value) if isinstance(value, float) and not np.isfinite(value) else value
-
-
-# ------------------------------------------------------------------------------------------------ comparing
 
 
 @dataclass(frozen=True)

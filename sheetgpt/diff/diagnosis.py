@@ -12,13 +12,14 @@ from functools import cached_property
 
 import numpy as np
 
-from sheetgpt.diff.compare import DIFFERENT, NOT_COMPARED, Comparison, Diagnosis, Report, StageDiff, Weights
+from sheetgpt.diff.compare import Comparison
 from sheetgpt.diff.grain import Kind
 from sheetgpt.diff.mistakes import Mistake, known_mistakes
 from sheetgpt.diff.patterns import Wrong, in_words, not_numbers
 from sheetgpt.diff.recomputation import Changed, Judgement, NotHeldError, Recomputation
 from sheetgpt.diff.rerun import folder_of, tokenizer_of
-from sheetgpt.diff.sides import Side
+from sheetgpt.diff.result import DIFFERENT, NOT_COMPARED, Diagnosis, Report, StageDiff
+from sheetgpt.diff.sides import Side, Weights
 from sheetgpt.diff.tokens import where_cut_differs
 from sheetgpt.errors import SheetGPTError
 from sheetgpt.models.step import Step

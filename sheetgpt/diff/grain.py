@@ -100,6 +100,18 @@ class Grain:
             return numbers.astype(self.kind.value).astype(np.float64)
 
 
+def rounded(array: np.ndarray, precision: Kind) -> np.ndarray:
+    """An array as a precision holds it; what is narrower than float32 is held in float32, as accelerators do."""
+    if array.dtype.kind != "f":
+        return array
+    with np.errstate(over="ignore"):  # masks are beyond float16's largest number
+        if precision is Kind.FLOAT16:
+            return array.astype(np.float16).astype(np.float32)
+        if precision is Kind.BFLOAT16:
+            return to_bfloat16(array).astype(np.float32)
+        return array.astype(precision.value, copy=False)  # weights are large
+
+
 def to_bfloat16(numbers: np.ndarray) -> np.ndarray:
     """The nearest numbers of eight bits, ties to even."""
     with np.errstate(over="ignore"):

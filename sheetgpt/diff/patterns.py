@@ -6,7 +6,7 @@ mistake: that is for `mistakes`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -241,8 +241,3 @@ PATTERNS: tuple[Callable[[Wrong], str], ...] = (
     some_rows,
     some_columns,
 )
-
-
-def every(wrong: Wrong) -> Iterator[str]:
-    """Each pattern that the wrong cells show."""
-    return filter(None, (pattern(wrong) for pattern in PATTERNS))

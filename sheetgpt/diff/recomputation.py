@@ -13,7 +13,7 @@ import numpy as np
 
 from sheetgpt import ops
 from sheetgpt.diff.compare import Comparison
-from sheetgpt.diff.grain import Grain, Kind, to_bfloat16
+from sheetgpt.diff.grain import Grain, Kind, rounded
 from sheetgpt.diff.matrices import Tolerance, compare
 from sheetgpt.diff.sides.inferred import own_head
 from sheetgpt.errors import SheetGPTError
@@ -344,15 +344,3 @@ class Float32Weights(Mapping[str, np.ndarray]):
 
     def __len__(self) -> int:
         return len(self._exact)
-
-
-def rounded(array: np.ndarray, precision: Kind) -> np.ndarray:
-    """An array as a precision holds it; what is narrower than float32 is held in float32, as accelerators do."""
-    if array.dtype.kind != "f":
-        return array
-    with np.errstate(over="ignore"):  # masks are beyond float16's largest number
-        if precision is Kind.FLOAT16:
-            return array.astype(np.float16).astype(np.float32)
-        if precision is Kind.BFLOAT16:
-            return to_bfloat16(array).astype(np.float32)
-        return array.astype(precision.value, copy=False)  # weights are large

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sheetgpt.diff.compare import DIFFERENT, NOT_COMPARED, Comparison, Report, StageDiff
+from sheetgpt.diff.compare import Comparison
 from sheetgpt.diff.matrices import compare
+from sheetgpt.diff.result import DIFFERENT, NOT_COMPARED, Report, StageDiff
 from sheetgpt.diff.sides import Side
 from sheetgpt.diff.texts import at, extent, is_blank, same_text
 from sheetgpt.ops import masked_cells

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sheetgpt.bpe import Tokenizer
-from sheetgpt.diff.compare import Weights
-from sheetgpt.diff.sides import Side
+from sheetgpt.diff.sides import Side, Weights
 from sheetgpt.errors import SheetGPTError
 from sheetgpt.weights.embedded import named_folder
 

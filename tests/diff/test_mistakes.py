@@ -9,9 +9,8 @@ import pytest
 
 import models
 from sheetgpt.diff import diff
-from sheetgpt.diff.grain import Kind
+from sheetgpt.diff.grain import Kind, rounded
 from sheetgpt.diff.mistakes import MISTAKES, known_mistakes
-from sheetgpt.diff.recomputation import rounded
 from sheetgpt.diff.sides import FolderSide, RunSide
 from sheetgpt.model import Model, load_model
 from sheetgpt.models.sizes import Sizes

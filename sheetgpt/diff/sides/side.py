@@ -22,6 +22,7 @@ from sheetgpt.models.sizes import Shape, Sizes, config_of
 from sheetgpt.models.step import Role
 
 NOTHING_SAID: Mapping[str, Any] = {}
+Weights = Mapping[str, np.ndarray] | str | Path | None  # matrices, a folder, or the folder that a side names
 
 
 @dataclass(frozen=True)
