@@ -67,27 +67,33 @@ def show_training(found, *, as_json: bool) -> int:
     """Print a comparison of training steps; the exit code."""
     from dataclasses import asdict
 
+    from sheetgpt.diff.result import plain
+
     first = found.first
     if as_json:
         show.print_json(
             {
                 "equal": first is None,
                 "first": first.name if first else None,
-                "matrices": [asdict(one) for one in found.matrices],
+                "matrices": plain([asdict(one) for one in found.matrices]),
                 "missing": found.missing,
             }
         )
         return 0 if first is None else 1
     rows = [
-        [one.name, "{} x {}".format(*one.shapes[0]), "equal" if one.equal else "DIFFERENT", number(one.largest),
-         f"{one.cells_out:,}"]
+        [one.name, both_shapes(one), "equal" if one.equal else "DIFFERENT", number(one.largest), f"{one.cells_out:,}"]
         for one in found.matrices
-    ]  # fmt: skip
+    ]
     click.echo(f"{first.name} diverges first." if first else f"No matrix diverges: {len(rows)} are equal.")
     click.echo("\n" + show.table(["matrix", "shape", "verdict", "largest", "cells out"], rows))
     if found.missing:
         click.echo(f"\nNot compared, on one side only: {', '.join(found.missing)}")
     return 0 if first is None else 1
+
+
+def both_shapes(matrix) -> str:
+    """Both sides' shapes, once where they are the same."""
+    return " and ".join(dict.fromkeys("{} x {}".format(*shape) for shape in matrix.shapes))
 
 
 def in_short(names: Iterable[tuple[str, str]]) -> str:

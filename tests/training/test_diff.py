@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from command_line import sheetgpt
 from sheetgpt import load_model
+from sheetgpt.commands.diff import command
 from sheetgpt.diff import training as diff
 from sheetgpt.errors import DumpError
 from sheetgpt.fixtures.conventions import OURS
@@ -186,3 +189,12 @@ def test_names_are_put_in_the_order_in_which_a_step_makes_its_matrices(model, po
     assert are_of_training(made)
     assert are_of_training([f"step_3_d_{names[0]}"])
     assert not are_of_training(names)
+
+
+def test_json_of_matrices_that_do_not_fit_is_json_and_both_shapes_are_shown(tmp_path):
+    np.savez(tmp_path / "a.npz", d_logits=np.zeros((3, 4)), d_model_wte=np.ones((2, 2)))
+    np.savez(tmp_path / "b.npz", d_logits=np.zeros((5, 4)), d_model_wte=np.ones((2, 2)))
+    sides = [str(tmp_path / "a.npz"), str(tmp_path / "b.npz")]
+    told = CliRunner().invoke(command, [*sides, "--json"])
+    assert json.loads(told.output, parse_constant=pytest.fail)["first"] == "d_logits"
+    assert "3 x 4 and 5 x 4" in CliRunner().invoke(command, sides).output
