@@ -18,6 +18,7 @@ from sheetgpt.diff.sides import Held, Side
 from sheetgpt.diff.sides.inferred import grain_of_side, sizes_of
 from sheetgpt.diff.texts import Table, at, differing, extent, trimmed
 from sheetgpt.errors import DumpError
+from sheetgpt.files.labelled import number_in
 from sheetgpt.models.sizes import Sizes
 from sheetgpt.models.step import ANY_BLOCK, Axis, Part, Role
 from sheetgpt.ops import masked_cells
@@ -237,18 +238,29 @@ class Comparison:
 
 
 def comparable(role: Role | None, left: Table, right: Table) -> tuple[Table, Table]:
-    """Both tables, or what both have of them: a side may know of the tokens only the ids, of the prediction no text."""
+    """Both tables, or what both have of them.
+
+    Of the tokens a side may hold the ids alone, or the texts alone; of the prediction no text, or no labels.
+    """
     if role is Role.TOKENS and 1 in (len(left), len(right)):
-        return left[-1:], right[-1:]
-    if role is Role.PREDICTION and 2 in (len(left), len(right)):
-        return [row[-1:] for row in left[:2]], [row[-1:] for row in right[:2]]
+        are_texts = any(len(table) == 1 and not holds_numbers(table[0]) for table in (left, right))
+        return (left[:1], right[:1]) if are_texts else (left[-1:], right[-1:])
+    if role is Role.PREDICTION:
+        rows = min(len(left), len(right))
+        has_no_labels = any(len(row) == 1 for table in (left, right) for row in table)
+        if rows == 2 or has_no_labels:
+            return [row[-1:] for row in left[:rows]], [row[-1:] for row in right[:rows]]
     return left, right
+
+
+def holds_numbers(row: Sequence[object]) -> bool:
+    return all(np.isfinite(number_in(cell)) for cell in row)
 
 
 def text_place(side: Side, name: str, row: int, column: int) -> str:
     try:
         return side.read(name).place(row, column)
-    except (DumpError, AttributeError, KeyError):
+    except (DumpError, AttributeError, KeyError, IndexError):  # a table of texts may hold other rows than its matrix
         return f"{name}[{row},{column}]"
 
 

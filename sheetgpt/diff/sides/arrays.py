@@ -73,12 +73,11 @@ class ArraysSide(Side):
 
     def table(self, name: str) -> Table:
         texts = self._arrays.texts(name) if isinstance(self._arrays, Arrays) else None
-        if texts is not None:
-            return texts
-        array = self._numbers(name)
-        is_flat_prediction = array.ndim == 1 and name == self.named(Role.PREDICTION)
-        rows: Table = (array[:, None] if is_flat_prediction else self._turn(name, array)(array)).tolist()
-        return rows
+        if texts is None:
+            array = self._numbers(name)
+            texts = self._turn(name, array)(array).tolist()
+        is_flat_prediction = len(texts) == 1 and name == self.named(Role.PREDICTION)
+        return [[cell] for cell in texts[0]] if is_flat_prediction else texts
 
     def shows_sizes(self, name: str) -> bool:
         """A flat array shows them where a single row or column is all there is, one of three axes beside its keys."""
