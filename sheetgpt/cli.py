@@ -19,6 +19,7 @@ COMMANDS = {
     "generate": ("generate", "Continue a prompt, token by token."),
     "diff": ("diff", "Compare two runs; name the first stage that diverges, and why."),
     "fixtures": ("fixtures", "Write stages in another program's names and shapes: an oracle for a port."),
+    "page-recorder": ("page_recorder", "Print a script that records a run of the reference's page, for diff."),
     "stages": ("stages", "Show every stage, and what other programs call it."),
     "locate": ("locate", "Find each stage in a foreign workbook by its numbers; write a map."),
     "resume": ("resume", "Run on from a workbook whose cells were edited."),

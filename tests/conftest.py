@@ -30,7 +30,12 @@ def require(module: str, extra: str):
         lacking(module, f"pip install 'sheetgpt[{extra}]'")
 
 
-NOT_FAST = {"oracle", "office", "slow"}  # marks; and fixtures that start LibreOffice or make GPT-2's own tables:
+NOT_FAST = {
+    "oracle",
+    "office",
+    "browser",
+    "slow",
+}  # marks; and fixtures that start LibreOffice or make GPT-2's own tables:
 HEAVY = {"soffice", "recalculate", "gpt2_tables", "reference_run"}
 INNER = {"bpe", "files", "models", "ops", "run", "workbook"}  # rooms whose tests take a moment each; and doctests
 
@@ -155,3 +160,18 @@ def recalculate(tmp_path_factory):
         return made[0] if len(made) == 1 else made
 
     return run
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Chromium without a window, driven by Playwright."""
+    require("playwright", "test")
+    from playwright.sync_api import sync_playwright
+
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        lacking("Chromium", "apt-get install chromium")
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program)
+        yield browser
+        browser.close()

@@ -100,6 +100,15 @@ class Step:
         """
         return self.name if self.block is None else self.name.replace(str(self.block), ANY_BLOCK, 1)
 
+    @property
+    def without_block(self) -> str:
+        """Its name on the reference's page, which calls the stages of all blocks alike.
+
+        >>> Step("block_11_step_2", "", ops.Copy(), (), "", block=11).without_block
+        'block_step_2'
+        """
+        return self.in_any_block.replace(f"_{ANY_BLOCK}", "", 1)
+
 
 class Steps(Sequence[Step]):
     """A model's steps in the order of the data, found by place or by name; iterating gives the steps."""
