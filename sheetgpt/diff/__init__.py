@@ -48,7 +48,14 @@ def diff(
         raise DumpError(f"{left.label} and {right.label} have no stage in common", remedy="stages are paired by name")
     unread = tuple((name, tuple(like)) for side in (left, right) for name, like in side.unread.items())
     report = Report(
-        left.label, right.label, comparison.tolerance, comparison.precision, stages, strict=strict, unread=unread
+        left.label,
+        right.label,
+        comparison.tolerance,
+        comparison.precision,
+        stages,
+        strict=strict,
+        unread=unread,
+        taken=tuple(comparison.taken()),
     )
     if not why or (report.first is None and comparison.is_exact):
         return report

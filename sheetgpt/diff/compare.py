@@ -6,14 +6,14 @@ Here: pairing and layouts. What is found stands in `result`; reading belongs in 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sheetgpt.diff.grain import FINE, Grain, coarser, grain_of
 from sheetgpt.diff.matrices import Tolerance, compare, figures, finite, tolerance_for
-from sheetgpt.diff.result import DIFFERENT, EQUAL, NOT_COMPARED, StageDiff, WorstCell
+from sheetgpt.diff.result import DIFFERENT, EQUAL, NOT_COMPARED, StageDiff, Taken, WorstCell
 from sheetgpt.diff.sides import Held, Side
 from sheetgpt.diff.sides.inferred import grain_of_side, sizes_of
 from sheetgpt.diff.texts import Table, at, differing, extent, trimmed
@@ -49,6 +49,8 @@ class Comparison:
     ) -> Comparison:
         """Raises DumpError where a side can't be of the run that both show."""
         sizes = sizes_of((left, right))
+        if any([side.take_as_last_block(sizes.config.n_layer) for side in (left, right)]):  # noqa: C419 - of both
+            sizes = sizes_of((left, right))
         for side in (left, right):
             side.check(sizes)
         grains = grain_of_side(left, sizes), grain_of_side(right, sizes)
@@ -76,6 +78,13 @@ class Comparison:
         """The stages of the model in causal order; before them the weights that either side holds as such."""
         weights = [name for name in self.sizes.weights if any(name in side.names for side in self.sides)]
         return weights + list(self.sizes.steps.by_name)
+
+    def taken(self) -> Iterator[Taken]:
+        """What each side holds under names without a block's number, and whose it is taken for."""
+        last = self.sizes.config.n_layer - 1
+        for side in self.sides:
+            if side.taken:
+                yield Taken(side.label, tuple(side.taken.values()), last)
 
     def stage(self, name: str) -> StageDiff:
         """One stage's line."""

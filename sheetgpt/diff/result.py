@@ -67,6 +67,15 @@ class Diagnosis:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """Names on one side that number no block, and the block that they were taken for."""
+
+    side: str
+    names: tuple[str, ...]
+    block: int
+
+
+@dataclass(frozen=True)
 class Report:
     """A comparison. `stages` stand in causal order. `assumed`: what RIGHT's numbers were taken for."""
 
@@ -79,6 +88,7 @@ class Report:
     strict: bool = False
     assumed: str = ""
     unread: tuple[tuple[str, tuple[str, ...]], ...] = ()  # arrays that are called like no stage, and the nearest names
+    taken: tuple[Taken, ...] = ()
 
     @property
     def first(self) -> StageDiff | None:

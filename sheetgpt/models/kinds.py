@@ -126,6 +126,11 @@ class Known:
     def among(self, names: Iterable[str]) -> list[str]:
         return [name for name in names if name in self]
 
+    def unnumbered(self, names: Iterable[str]) -> dict[str, Step]:
+        """Those that stand for a stage of some block, as the reference's page has it -> the stage in one of them."""
+        found = {step.without_block: step for step in self.stages.values() if step.block is not None}
+        return {name: found[name] for name in names if name in found and name not in self}
+
     def count_blocks(self, names: Iterable[str]) -> int:
         """The number of blocks that these names tell of, at least 1."""
         found = (self.stages.get(name) or self.weights.get(name) for name in names)

@@ -100,6 +100,10 @@ class Step:
         """
         return self.name if self.block is None else self.name.replace(str(self.block), ANY_BLOCK, 1)
 
+    def name_in(self, block: int) -> str:
+        """Its name in another block."""
+        return self.in_any_block.replace(ANY_BLOCK, str(block), 1)
+
     @property
     def without_block(self) -> str:
         """Its name on the reference's page, which calls the stages of all blocks alike.

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from sheetgpt.diff.sides.side import NOTHING_SAID, Held, Options, Side, known_to
+from sheetgpt.diff.sides.side import NEAREST, NOTHING_SAID, Held, Options, Side, known_to
 from sheetgpt.diff.texts import Table
 from sheetgpt.errors import DumpError
 from sheetgpt.fixtures.files import holds_arrays, load, open_npz
@@ -26,7 +26,6 @@ from sheetgpt.models.step import Axis, Role
 
 NPZ = ".npz"
 OURS = "reference"  # the convention that has our names
-NEAREST = 3  # names that are shown for one that isn't known
 NUMBER = re.compile(r"\d+")
 FLOAT64, INT32 = np.dtype("<f8"), np.dtype("<i4")
 LARGE = 2**24  # beyond any vocabulary, below the bits of 1.0
@@ -38,11 +37,11 @@ class ArraysSide(Side):
     def __init__(self, path: Path):
         self._arrays, about, self._unread = opened(path)
         known = known_to(about, list(self._arrays))
-        super().__init__(str(path), known.among(self._arrays), known, about)
+        super().__init__(str(path), known.among(self._arrays), known, about, self._arrays)
         self._raw = self._arrays.raw if isinstance(self._arrays, Arrays) else frozenset()
         self._read: dict[str, np.ndarray] = {}
         self._sizes: Sizes | None = None
-        if not self.names:
+        if not (self.names or self.unnumbered):
             what, remedy = (
                 "holds no array that is called like a stage, such as block_0_step_7",
                 did_you_mean(self.unread),
@@ -67,9 +66,10 @@ class ArraysSide(Side):
         def place(row: int, column: int) -> str:
             numbered = turn(np.arange(array.size).reshape(array.shape))
             index = np.unravel_index(int(numbered[row, column]), array.shape)
-            return f"{name}[{','.join(map(str, index))}]"
+            return f"{self.held_as(name)}[{','.join(map(str, index))}]"
 
-        return Held(turn(array).astype(np.float64), place, blanks=False)
+        with np.errstate(invalid="ignore"):  # halves of float64, as long as nobody knows the sizes, may be odd NaN
+            return Held(turn(array).astype(np.float64), place, blanks=False)
 
     def table(self, name: str) -> Table:
         texts = self._arrays.texts(name) if isinstance(self._arrays, Arrays) else None
@@ -90,7 +90,10 @@ class ArraysSide(Side):
 
     @cached_property
     def unread(self) -> Mapping[str, Sequence[str]]:
-        return self._unread()
+        return {
+            **{name: like for name, like in self._unread().items() if name not in self.unnumbered},
+            **super().unread,
+        }
 
     # -------------------------------------------------------------------------------------------- shapes
 
@@ -99,17 +102,18 @@ class ArraysSide(Side):
         if name not in self._read:
             self._read[name] = self._checked(name)
         array = self._read[name]
-        if name in self._raw and name == self.named(Role.TOKENS):
+        is_raw = self.held_as(name) in self._raw
+        if is_raw and name == self.named(Role.TOKENS):
             return whole_numbers(array)
-        if name in self._raw and self._layout(name, array) is None and array.size % 2 == 0:
+        if is_raw and self._layout(name, array) is None and array.size % 2 == 0:
             doubles = array.view(FLOAT64)
             return array if self._layout(name, doubles) is None else doubles
         return array
 
     def _checked(self, name: str) -> np.ndarray:
-        where = f"{self.label}, {name}"
+        where = f"{self.label}, {self.held_as(name)}"
         try:
-            array = self._arrays[name]
+            array = self._arrays[self.held_as(name)]
         except DAMAGED as error:
             raise DumpError(f"is damaged ({error})", where=where, remedy="write it again") from None
         if array.dtype.kind not in "fiub":
@@ -137,7 +141,7 @@ class ArraysSide(Side):
             is_token_first = shape[0] == shape[2] != shape[1]
             return shape, heads.joined if is_token_first else heads.side_by_side
         if len(shape) > 2:
-            where, remedy = f"{self.label}, {name}", "write rows and columns"
+            where, remedy = f"{self.label}, {self.held_as(name)}", "write rows and columns"
             raise DumpError(f"has {len(shape)} axes {shape}", where=where, remedy=remedy)
         return (1,) * (2 - len(shape)) + shape, unchanged
 
@@ -201,7 +205,8 @@ def opened(path: Path) -> Opened:
     if is_npz(path) and is_ours_or_damaged(path):
         return as_ours(plain_npz(path))
     arrays = load(path)
-    if not arrays.manifest and known_names(list(arrays)).among(arrays) and is_ours(arrays):
+    known = known_names(list(arrays))
+    if not arrays.manifest and (known.among(arrays) or known.unnumbered(arrays)) and is_ours(arrays):
         return as_ours(arrays)
     matrices = Matrices(arrays, every_row=True)
     return matrices, arrays.manifest, lambda: nearest(*matrices.unknown())

@@ -25,8 +25,8 @@ class FolderSide(Side):
         self.folder, about = folder, read_manifest(folder)
         found = [path.stem for path in sorted(folder.glob("*.csv"))]
         known = known_to(about, found)
-        super().__init__(str(folder), known.among(found), known, about)
-        if not self.names:
+        super().__init__(str(folder), known.among(found), known, about, found)
+        if not (self.names or self.unnumbered):
             raise DumpError(
                 "holds no STAGE.csv, such as block_0_step_7.csv",
                 where=folder,
@@ -43,7 +43,7 @@ class FolderSide(Side):
         return cls(Path(text))
 
     def file(self, name: str) -> Path:
-        return self.folder / f"{name}.csv"
+        return self.folder / f"{self.held_as(name)}.csv"
 
     def read(self, name: str) -> Held:
         found = read_numbers(self.file(name))
@@ -53,7 +53,7 @@ class FolderSide(Side):
         def place(row: int, column: int) -> str:
             from sheetgpt.workbook.grid import cell
 
-            return f"{name}.csv!{cell(row + found.labels, column + found.labels)}"
+            return f"{self.held_as(name)}.csv!{cell(row + found.labels, column + found.labels)}"
 
         return Held(numbers, place, found.others, blanks=found.blanks)
 

@@ -6,7 +6,7 @@ belongs in `compare`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,8 +19,9 @@ from sheetgpt.files.labelled import number_in
 from sheetgpt.models.config import Config
 from sheetgpt.models.kinds import Known, known_names, model_steps, weights_of
 from sheetgpt.models.sizes import Shape, Sizes, config_of
-from sheetgpt.models.step import Role
+from sheetgpt.models.step import Role, Step
 
+NEAREST = 3  # names that are shown for one that isn't read
 NOTHING_SAID: Mapping[str, Any] = {}
 Weights = Mapping[str, np.ndarray] | str | Path | None  # matrices, a folder, or the folder that a side names
 
@@ -47,8 +48,18 @@ class Options:
 class Side:
     """One side. Each kind reads its own stages; `names` are those it holds, in no particular order."""
 
-    def __init__(self, label: str, names: Sequence[str], known: Known, about: Mapping[str, Any] = NOTHING_SAID):
+    def __init__(
+        self,
+        label: str,
+        names: Sequence[str],
+        known: Known,
+        about: Mapping[str, Any] = NOTHING_SAID,
+        unnumbered: Iterable[str] = (),
+    ):
+        """unnumbered: names that it holds and that may be a block's, without saying which."""
         self.label, self.names, self.known, self.about = label, names, known, about
+        self.unnumbered = known.unnumbered(unnumbered)
+        self.taken: Mapping[str, str] = {}  # a stage -> the name without a number under which it is held
 
     @classmethod
     def recognises(cls, text: str) -> bool:
@@ -86,10 +97,36 @@ class Side:
     def check(self, sizes: Sizes) -> None:
         """Raises DumpError where it can't be of such a run; from then on it is read as one of these sizes."""
 
+    def take_as_last_block(self, n_layer: int) -> bool:
+        """Read names without a block's number as the last block's, unless it holds these too; did that add any?
+
+        The page runs all blocks through the same tables: what is copied out of them afterwards is the last one's.
+        """
+        if self.taken or not self.unnumbered:
+            return False
+        last = {step.name_in(n_layer - 1): name for name, step in self.unnumbered.items()}
+        self.taken = {stage: name for stage, name in last.items() if stage not in self.names}
+        self.names = [*self.names, *self.taken]
+        self.known = known_to(self.about, self.names)
+        return bool(self.taken)
+
+    def held_as(self, stage: str) -> str:
+        """The name under which it holds a stage."""
+        return self.taken.get(stage, stage)
+
     @property
     def unread(self) -> Mapping[str, Sequence[str]]:
-        """What it holds under names that aren't known -> the nearest known names."""
-        return {}
+        """What it holds under names that aren't known, or that another one precedes -> the nearest known names."""
+        alike = {name: [other for other in self.names if self._is_in_a_block(other, step)] for name, step in self._left}
+        return {name: others[-NEAREST:] for name, others in alike.items()}
+
+    @property
+    def _left(self) -> list[tuple[str, Step]]:
+        return [(name, step) for name, step in self.unnumbered.items() if name not in self.taken.values()]
+
+    def _is_in_a_block(self, name: str, step: Step) -> bool:
+        found = self.known.stages.get(name)
+        return found is not None and found.in_any_block == step.in_any_block
 
     # ------------------------------------------------------------------------------------------------ what it says
 

@@ -47,7 +47,8 @@ class WorkbookSide(Side):
                 where=path,
                 remedy=f"find the stages with `sheetgpt locate RUN {path} -o MAP.csv`, then give --map MAP.csv",
             )
-        super().__init__(str(path), list(self.places), known, about)
+        names = [name for name in self.places if name not in known.unnumbered(self.places)]
+        super().__init__(str(path), names, known, about, self.places)
 
     @classmethod
     def recognises(cls, text: str) -> bool:
@@ -64,7 +65,7 @@ class WorkbookSide(Side):
         return N_TOKENS in self.book.names
 
     def read(self, name: str) -> Held:
-        place = self.places[name]
+        place = self.places[self.held_as(name)]
         numbers, others = self.book.part(place.areas)
         if place.transposed:
             numbers, others = numbers.T, {(column, row): value for (row, column), value in others.items()}
@@ -92,19 +93,21 @@ class WorkbookSide(Side):
         return f"passes of {some(typed, 3)} are not in {self.label}" if typed else ""
 
     def shape(self, name: str) -> Shape:
-        return self.places[name].shape
+        return self.places[self.held_as(name)].shape
 
     def check(self, sizes: Sizes) -> None:
         """Raises DumpError where a range can't hold its stage: of a defined name, or of a line of the map."""
-        for name, place in self.places.items():
+        for name in self.names:
             if not sizes.is_text(name) and (self.map_file or name in sizes.shapes):
-                where = f"{self.map_file}, {name}" if self.map_file else f"{self.label}, defined name {name}"
-                require_range(sizes, name, place.shape, where)
+                held = self.held_as(name)
+                where = f"{self.map_file}, {held}" if self.map_file else f"{self.label}, defined name {held}"
+                require_range(sizes, name, self.shape(name), where)
 
 
 def named_places(book: Workbook, known: Known) -> dict[str, Mapped]:
     """The stages and weights that a workbook has defined names for; names ignore case."""
-    ours = {name.lower(): name for name in (*known.stages, *known.weights)}
+    without_block = (step.without_block for step in known.stages.values())
+    ours = {name.lower(): name for name in (*without_block, *known.stages, *known.weights)}
     return {
         ours[name]: Mapped(areas)
         for name, areas in book.names.items()
