@@ -24,6 +24,7 @@ from sheetgpt.models.sizes import Sizes, unchanged
 from sheetgpt.models.step import Role, Steps
 from sheetgpt.run.edit import TOKEN_IDS_ROW, Edit, current, edited
 from sheetgpt.run.trace import Trace
+from sheetgpt.workbook.grid import with_r1c1
 
 SAVED = Tolerance(1e-300, 1e-12)  # what saving a number in 15 digits moves
 COMPUTED = 1e-9  # relative to cell and stage: what a spreadsheet program's own sums move
@@ -135,7 +136,7 @@ def refuse_texts(book: WorkbookSide, before: Trace) -> None:
                     tokens = before.steps.name(Role.TOKENS)
                     raise StageError(
                         f"was edited from {expected!r} to {found!r}, and texts can't be resumed",
-                        where=book.read(name).place(row, column),
+                        where=with_r1c1(book.read(name).place(row, column)),
                         remedy=f"edit the ids of {tokens}, or run another prompt",
                     )
 
@@ -157,7 +158,7 @@ def changes_of(name: str, book: WorkbookSide, before: Trace, after: Trace) -> It
         place, value = held.place(row_there, column_there), float(numbers[row, column])
         if not np.isfinite(value):
             text = held.others.get((row_there, column_there))
-            raise no_number(value if text is None else text, f"{place} ({name}[{row},{column}])")
+            raise no_number(value if text is None else text, f"{with_r1c1(place)}, {name}[{row},{column}]")
         labels = sizes.row_label(name, row), sizes.column_label(name, column)
         yield Change(place, name, (row, column), *labels, float(expected[row, column]), value)
 

@@ -197,11 +197,13 @@ def number(x: float | None) -> str:
 
 
 def worst_cell(stage) -> list[str]:
+    from sheetgpt.workbook.grid import with_r1c1
+
     worst = stage.worst
     return [
         stage.stage,
-        worst.left_place,
-        worst.right_place,
+        with_r1c1(worst.left_place),
+        with_r1c1(worst.right_place),
         worst.row,
         worst.column,
         *map(shown, (worst.left, worst.right)),

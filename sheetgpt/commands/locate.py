@@ -69,6 +69,8 @@ def as_data(place) -> dict:
 
 
 def as_text(found, output: Path | None) -> str:
+    from sheetgpt.workbook.grid import with_r1c1
+
     counts = {"exactly": 0, "nearly": 0, "not at all": 0}
     rows = []
     for name, place in found.items():
@@ -77,7 +79,9 @@ def as_text(found, output: Path | None) -> str:
             rows.append([name, "not at all", "", "", "", "", ""])
         else:
             turned = "transposed" if place.transposed else ""
-            rows.append([name, place.fit, place.address, turned, f"{place.largest:.1e}", place.off, place.note])
+            rows.append(
+                [name, place.fit, with_r1c1(place.address), turned, f"{place.largest:.1e}", place.off, place.note]
+            )
     head = f"{counts['exactly']} stages found exactly, {counts['nearly']} nearly, {counts['not at all']} not at all."
     lines = [head, "", show.table(["stage", "found", "where", "", "largest difference", "cells off", ""], rows)]
     return "\n".join([*lines, *(["", f"Wrote {output}"] if output else [])])

@@ -61,7 +61,9 @@ def as_data(found, output: Path | None, top: int) -> dict:
 def as_text(found, edited: Path, output: Path | None, top: int) -> str:
     if not found.changes:
         return f"No cell of {edited} was edited: it shows the run as it was. Nothing to resume, nothing written."
-    rows = [[c.place, c.stage, c.row, c.column, f"{c.before:.6g}", f"{c.after:.6g}"] for c in found.changes]
+    from sheetgpt.workbook.grid import with_r1c1
+
+    rows = [[with_r1c1(c.place), c.stage, c.row, c.column, f"{c.before:.6g}", f"{c.after:.6g}"] for c in found.changes]
     return "\n".join(
         [
             f"{len(rows)} edited cell{'s' if len(rows) > 1 else ''}:",

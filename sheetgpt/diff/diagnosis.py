@@ -24,6 +24,7 @@ from sheetgpt.diff.tokens import where_cut_differs
 from sheetgpt.errors import SheetGPTError
 from sheetgpt.models.step import Step
 from sheetgpt.weights.folder import load_weights
+from sheetgpt.workbook.grid import with_r1c1
 
 MISTAKE, ROUNDING, INPUTS, CELLS = "mistake", "rounding", "inputs", "cells"
 OVERRIDE, TOKENS, STALE, PATTERN, UNKNOWN = "override", "tokens", "stale", "pattern", "unknown"
@@ -232,7 +233,7 @@ class Explanation:
         if not 0 < len(wrong) <= max(1, right.size // FEW):
             return None
         held = self.again.right.read(name)
-        where = held.place(*self.again.comparison.origin(name, held, *wrong[0]))
+        where = with_r1c1(held.place(*self.again.comparison.origin(name, held, *wrong[0])))
         many = f"all but {len(wrong)} of {right.size:,} cells follow" if right.size > 1 else "it does not follow"
         shared = not_numbers(self.wrong(judgement))
         sentence = f"{many} from RIGHT's own inputs by the right formula: look at {where}" + (shared and f" ({shared})")

@@ -19,7 +19,7 @@ from sheetgpt.ops import masked_cells
 from sheetgpt.sheets.shared import tab_colour
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Numbers
-from sheetgpt.workbook.grid import MAX_COLUMNS, MAX_ROWS, MAX_TEXT, Area, cell
+from sheetgpt.workbook.grid import MAX_COLUMNS, MAX_ROWS, MAX_TEXT, Area, cell, with_r1c1
 from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS
 
 OUT = {"bg_color": "#F8C9C0", "font_color": "#9B1C1C", "bold": True}
@@ -105,7 +105,11 @@ def write_summary_line(book: Book, row: int, stage: StageDiff) -> None:
         book.number(INDEX, row, 9, stage.cells_out)
         book.number(INDEX, row, 10, stage.cells)
     worst = stage.worst
-    where = f"{worst.left_place} | {worst.right_place}: {worst.row}, {worst.column}" if worst else stage.note
+    where = (
+        f"{with_r1c1(worst.left_place)} | {with_r1c1(worst.right_place)}: {worst.row}, {worst.column}"
+        if worst
+        else stage.note
+    )
     for column, text in enumerate((where, OWN_ERROR[stage.own_error], stage.cause), start=11):
         book.text(INDEX, row, column, text)
 

@@ -100,6 +100,19 @@ def address(areas: Sequence[Area], row: int, column: int) -> str:
     raise DumpError(f"column {column} lies beyond the stage's areas")
 
 
+def with_r1c1(place: str) -> str:
+    """An address as people read it: beside A1 how the reference's page, and Excel where it is set so, call it.
+
+    >>> with_r1c1("block_0!C7"), with_r1c1("'my tab'!C5:BN12"), with_r1c1("block_0_step_7[4,2]")
+    ('block_0!C7 (R7C3)', "'my tab'!C5:BN12 (R5C3:R12C66)", 'block_0_step_7[4,2]')
+    """
+    area = parse_range(place.rpartition("!")[2], "")
+    if area is None:
+        return place
+    corners = (area.row, area.column), (area.row + area.rows - 1, area.column + area.columns - 1)
+    return f"{place} ({':'.join(dict.fromkeys(f'R{row + 1}C{column + 1}' for row, column in corners))})"
+
+
 def width(areas: Sequence[Area]) -> int:
     """The first column after all of these areas."""
     return max(area.column + area.columns for area in areas)
