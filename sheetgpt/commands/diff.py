@@ -11,7 +11,6 @@ from sheetgpt.commands import show
 
 FIGURES = ["stage", "shape", "verdict", "own error", "largest", "relative", "rms", "cosine", "cells out", "of"]
 ERRORS = ["stage", "title", "cause"]
-NAMES = 3  # that are shown of names without a block
 CELLS = ["stage", "left at", "right at", "row", "column", "left", "right"]
 
 
@@ -119,7 +118,7 @@ def as_text(found, report: Path | None = None, *, every_stage: bool = False) -> 
     lines = [headline(found)]
     if found.assumed and (found.first or found.diagnosis):
         lines += [f"RIGHT's numbers are taken for {found.assumed}."]
-    lines += [taken_as(taken) for taken in found.taken]
+    lines += [taken.sentence for taken in found.taken]
     if found.own_errors:
         rows = [[stage.stage, stage.title, stage.cause] for stage in found.own_errors]
         lines += ["", "Errors of their own, in the order of the data:", show.table(ERRORS, rows)]
@@ -142,14 +141,6 @@ def as_text(found, report: Path | None = None, *, every_stage: bool = False) -> 
     if report:
         lines += ["", f"Wrote {report}"]
     return "\n".join(lines)
-
-
-def taken_as(taken) -> str:
-    """What is said of names that number no block."""
-    more = f" and {len(taken.names) - NAMES} more" if len(taken.names) > NAMES else ""
-    names = f"{', '.join(taken.names[:NAMES])}{more}"
-    what = "numbers no block and is" if len(taken.names) == 1 else "number no block and are"
-    return f"In {taken.side} {names} {what} taken as block {taken.block}'s, the last."
 
 
 def headline(found) -> str:

@@ -71,7 +71,10 @@ def write_summary(book: Book, report: Report, headline: str) -> None:
     sheet.set_row(0, 30)
     book.text(INDEX, 1, 1, headline, "strong")
     tolerance = f"|left - right| <= {report.tolerance.atol:g} + {report.tolerance.rtol:g} |right|"
-    for row, (key, text) in enumerate([("left", report.left), ("right", report.right), ("equal", tolerance)], start=3):
+    about = [("left", report.left), ("right", report.right), ("equal", tolerance)]
+    if report.taken:
+        about += [("names", " ".join(taken.sentence for taken in report.taken))]
+    for row, (key, text) in enumerate(about, start=3):
         book.text(INDEX, row, 1, key, "key")
         book.text(INDEX, row, 2, text, "text")
     for column, title in enumerate(SUMMARY, start=1):

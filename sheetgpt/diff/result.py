@@ -13,6 +13,7 @@ import numpy as np
 from sheetgpt.diff.matrices import Tolerance
 
 EQUAL, DIFFERENT, NOT_COMPARED = "equal", "different", "missing"
+FEW = 3  # names that are shown of those that number no block
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,17 @@ class Taken:
     side: str
     names: tuple[str, ...]
     block: int
+
+    @property
+    def sentence(self) -> str:
+        """What is said of them.
+
+        >>> Taken("page.npz", ("block_step_7",), 11).sentence
+        "In page.npz block_step_7 numbers no block and is taken as block 11's, the last."
+        """
+        more = f" and {len(self.names) - FEW} more" if len(self.names) > FEW else ""
+        what = "numbers no block and is" if len(self.names) == 1 else "number no block and are"
+        return f"In {self.side} {', '.join(self.names[:FEW])}{more} {what} taken as block {self.block}'s, the last."
 
 
 @dataclass(frozen=True)

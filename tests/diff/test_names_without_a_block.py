@@ -6,6 +6,7 @@ import csv
 import json
 
 import numpy as np
+import openpyxl
 import pytest
 import xlsxwriter
 
@@ -124,6 +125,14 @@ def test_the_command_says_whose_they_are_taken_for(trace, tmp_path):
     assert line.endswith("and 15 more number no block and are taken as block 1's, the last.")
     found = json.loads(sheetgpt("diff", f"run:{PROMPT}", folder, "--json").out)
     assert found["taken"][0]["block"] == 1
+
+
+def test_the_workbook_of_a_report_says_it_too(trace, tmp_path):
+    folder = as_csvs(tmp_path / "page", held(trace))
+    result = sheetgpt("diff", f"run:{PROMPT}", folder, "--report", tmp_path / "report.xlsx")
+    assert result.code == 0, result.err
+    cells = [str(cell.value) for row in openpyxl.load_workbook(tmp_path / "report.xlsx").worksheets[0] for cell in row]
+    assert any(cell.endswith("taken as block 1's, the last.") for cell in cells)
 
 
 def test_a_single_file_is_a_side_too(trace, tmp_path):
