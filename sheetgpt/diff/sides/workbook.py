@@ -21,10 +21,10 @@ from sheetgpt.models.kinds import Known
 from sheetgpt.models.sizes import Shape, Sizes
 from sheetgpt.models.step import Role
 from sheetgpt.sheets.passes import tight_merges
-from sheetgpt.workbook.grid import address
 from sheetgpt.workbook.places import INDEX
-from sheetgpt.workbook.reading.maps import Mapped, read_map
+from sheetgpt.workbook.reading.maps import read_map
 from sheetgpt.workbook.reading.open import SUFFIXES, Workbook, some
+from sheetgpt.workbook.reading.pieces import Pieces, whole
 from sheetgpt.workbook.references import N_TOKENS
 
 KEY_COLUMN, VALUE_COLUMN = 1, 2  # of the index tab
@@ -40,7 +40,8 @@ class WorkbookSide(Side):
         self.book, self.map_file = Workbook(path), map_file
         about = NOTHING_SAID if map_file else said_in_index(self.book)
         known = known_to(about, list(self.book.names))
-        self.places = named_places(self.book, known) | (read_map(map_file, self.book.tabs) if map_file else {})
+        mapped = read_map(map_file, self.book.tabs) if map_file else {}
+        self.places = named_places(self.book, known) | {name: Pieces(parts) for name, parts in mapped.items()}
         if not self.places:
             raise DumpError(
                 "has no defined name that is called like a stage",
@@ -65,14 +66,8 @@ class WorkbookSide(Side):
 
     def read(self, name: str) -> Held:
         place = self.places[name]
-        numbers, others = self.book.part(place.areas)
-        if place.transposed:
-            numbers, others = numbers.T, {(column, row): value for (row, column), value in others.items()}
-
-        def where(row: int, column: int) -> str:
-            return address(place.areas, *((column, row) if place.transposed else (row, column)))
-
-        return Held(numbers, where, others)
+        numbers, others = place.read(self.book)
+        return Held(numbers, place.place, others, absent=place.absent)
 
     def table(self, name: str) -> Table:
         held = self.read(name)
@@ -96,17 +91,18 @@ class WorkbookSide(Side):
 
     def check(self, sizes: Sizes) -> None:
         """Raises DumpError where a range can't hold its stage: of a defined name, or of a line of the map."""
-        for name, place in self.places.items():
+        for name, place in list(self.places.items()):
             if not sizes.is_text(name) and (self.map_file or name in sizes.shapes):
                 where = f"{self.map_file}, {name}" if self.map_file else f"{self.label}, defined name {name}"
-                require_range(sizes, name, place.shape, where)
+                self.places[name] = place.within(sizes.shapes.get(name, place.shape))
+                require_range(sizes, name, self.places[name].shape, where)
 
 
-def named_places(book: Workbook, known: Known) -> dict[str, Mapped]:
+def named_places(book: Workbook, known: Known) -> dict[str, Pieces]:
     """The stages and weights that a workbook has defined names for; names ignore case."""
     ours = {name.lower(): name for name in (*known.stages, *known.weights)}
     return {
-        ours[name]: Mapped(areas)
+        ours[name]: whole(areas)
         for name, areas in book.names.items()
         if name in ours and all(area.tab in book.tabs for area in areas)
     }
