@@ -110,7 +110,9 @@ def where(found: Found) -> str:
 
 def mistakes_assumed(found: Located) -> list[str]:
     """The mistakes with which the workbook goes its own way, each with its stages."""
+    from sheetgpt.diff.locate.trail import title
+
     by_mistake: dict[str, list[str]] = {}
     for stage, mistake in found.assumed.items():
-        by_mistake.setdefault(mistake, []).append(stage)
+        by_mistake.setdefault(title(mistake), []).append(stage)
     return [f"Computed with {mistake}: {', '.join(stages)}" for mistake, stages in by_mistake.items()]

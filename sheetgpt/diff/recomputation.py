@@ -145,8 +145,9 @@ class Recomputation(Computation):
     def _read(self, name: str) -> np.ndarray | None:
         if name not in self.steps.by_name or self.sizes.is_text(name) or not self.right.has(name):
             return None
-        matrix = self.comparison.fitted(name, self.right.read(name))
-        if matrix is None:
+        held = self.right.read(name)
+        matrix = self.comparison.fitted(name, held)
+        if matrix is None or held.absent is not None:  # nothing follows from a part
             return None
         if self.sizes.is_masked(name) and not np.isnan(matrix[:, 0]).any():  # no token is hidden from the first
             matrix = np.where(np.isnan(matrix), ops.MASKED, matrix)

@@ -14,7 +14,7 @@ import numpy as np
 from sheetgpt.diff.diagnosis import read_weights
 from sheetgpt.diff.locate.choice import Choice, Found, outermost
 from sheetgpt.diff.locate.pattern import Pattern, patterns
-from sheetgpt.diff.locate.search import EXACTLY, Cells, Location, search
+from sheetgpt.diff.locate.search import Cells, Location, search
 from sheetgpt.diff.locate.trail import Trail, lost_after
 from sheetgpt.diff.sides import Side, Weights
 from sheetgpt.diff.sides.inferred import own_head, sizes_of
@@ -70,13 +70,16 @@ def locate(
     run.check(sizes)
     matrices = matrices_of(run, sizes)
     cells, places = read_tabs(book, tabs or book.tabs, list(wanted(sizes, matrices)), progress)
-    choice = Choice(book.tabs, sizes.config.n_head)
+    require_same_prompt(places, run, book, sizes)
+    everywhere = [place for there in places.values() for place in there]
+    whole = [place for place in everywhere if place.head is None]
+    choice = Choice(book.tabs, sizes.config.n_head, everywhere)
     trail, remarks = trail_of(run, sizes, cells, weights)
     found: dict[str, Found | None] = {}
-    for name in matrices:
-        place = choice.found(name, outermost(places.get(name, []), whole_ones(places)))
-        if trail is not None and (place is None or place.fit != EXACTLY):
-            place = trail.find(sizes.steps[name], place, choice)
+    for name, own in matrices.items():
+        place = choice.found(name, outermost(places.get(name, []), whole))
+        if trail is not None:
+            place = trail.find(sizes.steps[name], place, own, choice)
         if place is not None:
             choice.take(place)
             if trail is not None:
@@ -119,10 +122,6 @@ def read_tabs(
     return kept, found
 
 
-def whole_ones(places: Mapping[str, Sequence[Location]]) -> list[Location]:
-    return [place for some in places.values() for place in some if place.head is None]
-
-
 def trail_of(run: Side, sizes: Sizes, cells: Sequence[Cells], weights: Weights) -> tuple[Trail | None, list[str]]:
     """(what follows the workbook, remarks); None where there are no weights to compute with."""
     try:
@@ -146,7 +145,6 @@ def checked(
     if not there:
         remedy = "give a run of the prompt that the workbook shows"
         raise DumpError(f"holds no stage of {run.label}", where=book.path, remedy=remedy)
-    require_same_prompt(there, run, book, sizes)
     rivals = next((place for place in there if place.rivals), None)
     if rivals and not first:
         where = " and ".join(place.address for place in rivals.rivals[:3])
@@ -158,10 +156,9 @@ def checked(
     return Located(found, tuple(remarks))
 
 
-def require_same_prompt(there: Sequence[Found], run: Side, book: Workbook, sizes: Sizes) -> None:
-    """Raises DumpError where the same rows are off, whole, in all that was found: these tokens are others."""
-    by_token = [place for place in there if is_by_token(sizes, place)]
-    off = [set(place.places[0].rows_off) for place in by_token]
+def require_same_prompt(places: Mapping[str, Sequence[Location]], run: Side, book: Workbook, sizes: Sizes) -> None:
+    """Raises DumpError where the same rows are off, whole, wherever RUN's numbers fit: there the token is another."""
+    off = [set(place.rows_off) for name, there in places.items() if is_a_row_a_token(sizes, name) for place in there]
     common = set.intersection(*off) if off else set()
     if common:
         rows = some([str(row) for row in sorted(common)], 3)
@@ -169,10 +166,10 @@ def require_same_prompt(there: Sequence[Found], run: Side, book: Workbook, sizes
         raise DumpError(what, where=book.path, remedy="give a run of the prompt that the workbook shows")
 
 
-def is_by_token(sizes: Sizes, place: Found) -> bool:
-    step = sizes.step(place.stage)
-    whole = place.places[0].head is None and place.places[0].numbers.shape == sizes.shapes[place.stage]
-    return step is not None and step.rows is Axis.TOKENS and whole
+def is_a_row_a_token(sizes: Sizes, name: str) -> bool:
+    """Does every number of a row follow from its token? A first row of attention weights is the same for all."""
+    step = sizes.step(name)
+    return step is not None and step.rows is Axis.TOKENS and step.columns is Axis.DIMENSIONS
 
 
 def map_rows(found: Mapping[str, Found | None]) -> list[list[object]]:

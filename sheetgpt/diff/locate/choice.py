@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,7 +28,9 @@ class Found:
 
     @property
     def fit(self) -> str:
-        return EXACTLY if all(place.fit == EXACTLY for place in self.places) else NEARLY
+        """Nearly, where some heads are missing."""
+        exact = self.is_whole and all(place.fit == EXACTLY for place in self.places)
+        return EXACTLY if exact else NEARLY
 
     @property
     def area(self) -> Area:
@@ -73,8 +75,10 @@ class Found:
 class Choice:
     """Chooses places for one stage after the other; what one stage has taken, another takes only where it must."""
 
-    def __init__(self, tabs: Sequence[str], n_head: int):
+    def __init__(self, tabs: Sequence[str], n_head: int, places: Iterable[Location] = ()):
+        """places: where RUN's numbers stand."""
         self.tabs, self.n_head = tabs, n_head
+        self.own = {place.area: place.stage for place in places if place.fit == EXACTLY}
         self.taken: set[Area] = set()
 
     def found(self, stage: str, places: Sequence[Location], assumed: str = "") -> Found | None:
@@ -90,8 +94,9 @@ class Choice:
     def take(self, found: Found) -> None:
         self.taken |= set(found.areas)
 
-    def is_taken(self, place: Location) -> bool:
-        return place.area in self.taken
+    def is_free(self, place: Location) -> bool:
+        """Has no other stage taken it, nor do RUN's own numbers of another stage stand there?"""
+        return place.area not in self.taken and self.own.get(place.area, place.stage) == place.stage
 
     def _picked(self, stage: str, places: Sequence[Location]) -> Found | None:
         """The best of places for one matrix: of exact copies the first that no other stage has taken."""

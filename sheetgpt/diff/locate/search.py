@@ -35,7 +35,7 @@ class Location:
     blank: int = 0  # cells that are blank where 0 or a masked cell may stand
     head: int | None = None
     assumed: str = ""  # the mistake with which what stands there was computed
-    rows_off: tuple[int, ...] = ()  # of the stage, of which hardly a cell fits
+    rows_off: tuple[int, ...] = ()  # of the stage, of which most cells don't fit
     numbers: np.ndarray = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)  # as the pattern
 
     @property
@@ -134,7 +134,7 @@ def held_against(cells: Cells, pattern: Pattern, row: int, column: int, turned: 
         int(blank_is_right.sum()),
         pattern.head,
         pattern.assumed,
-        tuple(np.flatnonzero((off.T if turned else off).mean(axis=1) > 1 - MAY_BE_OFF).tolist()),
+        tuple(np.flatnonzero((off.T if turned else off).mean(axis=1) > 1 / 2).tolist()),
         numbers.T if turned else numbers,
     )
 

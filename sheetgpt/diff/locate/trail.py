@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from sheetgpt import ops
 from sheetgpt.diff.computation import UNCHANGED, Changed, Computation, NotHeldError
 from sheetgpt.diff.locate.choice import Choice, Found, outermost
 from sheetgpt.diff.locate.pattern import EXACT, patterns
@@ -21,7 +22,10 @@ from sheetgpt.models.step import POSITIONS, Role, Step
 
 FARTHEST = 20  # steps since the last stage that was found, a block and its neighbours: further on no mistake is tried
 NO_MORE_THAN_ROUNDING = 1e-6  # of a stage's largest number: so near, the right formula needs no mistake
+AHEAD = 6  # stages whose right numbers are no mistake of an earlier one
 NAMED = 3  # mistakes that lead to the same numbers
+
+AT, OR = ", at ", " or "
 
 Hypothesis = tuple[str, np.ndarray]  # the mistake, empty for the right formula, and what it leads to
 
@@ -52,24 +56,30 @@ class Trail(Computation):
         return self.weights[name]
 
     def hold(self, found: Found) -> None:
-        """Compute with the workbook's own numbers of this stage from now on."""
-        matrix = found.matrix(self.sizes)
-        if matrix is not None:
+        """Compute with the workbook's own numbers of this stage from now on.
+
+        subtle: a copy is held once a stage has followed from it; it may stand there and not be what is taken.
+        """
+        matrix, step = found.matrix(self.sizes), self.steps[found.stage]
+        for one in self.way(found.stage)[:-1]:
+            value = self.value(one.name) if isinstance(one.op, ops.Copy) and one.name not in found.assumed else None
+            if value is not None:
+                self._held[one.name] = value
+        if matrix is not None and not isinstance(step.op, ops.Copy):
             self._held[found.stage] = matrix
 
     # ------------------------------------------------------------------------------------------------ one stage
 
-    def find(self, step: Step, known: Found | None, choice: Choice) -> Found | None:
-        """The stage where the workbook's own numbers lead to; `known` is where RUN's numbers have found it."""
-        best = known
+    def find(self, step: Step, known: Found | None, own: np.ndarray, choice: Choice) -> Found | None:
+        """The stage where the workbook's own numbers lead to; `known` is where RUN's `own` numbers have found it."""
         right = self.value(step.name)
         if right is None:
+            return known
+        follows = None if same(right, own) else self.searched(step, [("", right)], choice)
+        best = follows if follows is not None and follows.fit == EXACTLY else better(known, follows)
+        if best is not None and is_right(best, right):
             return best
-        best = better(best, self.searched(step, [("", right)], choice))
-        if (best is not None and is_right(best, right)) or len(self.way(step.name)) > FARTHEST:
-            return best
-        mistaken = self.searched(step, list(self.mistaken(step, right)), choice)
-        return better(best, mistaken)
+        return better(best, self.searched(step, list(self.mistaken(step, right)), choice))
 
     def value(self, name: str, changed: Changed = UNCHANGED) -> np.ndarray | None:
         """A stage from the workbook's own; None where something is missing, or shapes don't allow it."""
@@ -80,26 +90,32 @@ class Trail(Computation):
 
     def mistaken(self, step: Step, right: np.ndarray) -> Iterator[Hypothesis]:
         """What each known mistake leads to, where it shows: nothing that another stage holds already."""
-        for title, changed in made_on(self.way(step.name), self.mistakes, self.steps):
+        if len(self.way(step.name)) > FARTHEST:
+            return
+        others = [right, *self._held.values(), *self.ahead(step)]
+        for name, changed in made_on(self.way(step.name), self.mistakes, self.steps):
             value = self.value(step.name, changed)
-            if value is not None and value.shape == right.shape and not self.stands_already(value, right):
-                yield place_of(title, changed, step), value
+            if value is not None and value.shape == right.shape and not any(same(value, other) for other in others):
+                yield place_of(name, changed, step), value
 
-    def stands_already(self, value: np.ndarray, right: np.ndarray) -> bool:
-        """Is it what the right formula leads to, or another stage that was found?"""
-        return any(same(value, other) for other in (right, *self._held.values()))
+    def ahead(self, step: Step) -> Iterator[np.ndarray]:
+        """What the stages after this one should be: queries that look like the keys are keys."""
+        after = [one for one in self.steps if not one.is_text]
+        start = next(number for number, one in enumerate(after) if one.name == step.name) + 1
+        values = (self.value(one.name) for one in after[start : start + AHEAD])
+        return (value for value in values if value is not None)
 
     def searched(self, step: Step, hypotheses: Sequence[Hypothesis], choice: Choice) -> Found | None:
         """Where what some hypothesis leads to stands, and which."""
-        wanted = [p for title, value in hypotheses for p in patterns(self.sizes, step.name, value, title)]
+        wanted = [p for name, value in hypotheses for p in patterns(self.sizes, step.name, value, name)]
         places: dict[str, list[Location]] = {}
         for cells in self.cells:
             for place in search(cells, wanted):
                 places.setdefault(place.assumed, []).append(place)
         best: Found | None = None
-        for title, there in places.items():
-            free = [place for place in there if not title or not choice.is_taken(place)]
-            best = merged(best, choice.found(step.name, outermost(free, ()), title))
+        for assumed, there in places.items():
+            free = [place for place in there if not assumed or choice.is_free(place)]
+            best = merged(best, choice.found(step.name, outermost(free, ()), assumed))
         return best
 
 
@@ -114,10 +130,16 @@ def merged(one: Found | None, other: Found | None) -> Found | None:
     best = better(one, other)
     if one is None or other is None or best is None:
         return best
-    names = one.assumed.split(" or ")
-    if one.fit == other.fit == EXACTLY and one.areas == other.areas and len(names) < NAMED:
-        return replace(one, assumed=" or ".join(dict.fromkeys([*names, other.assumed])))
+    names = [title(mistake) for mistake in one.assumed.split(OR)]
+    if one.fit == other.fit == EXACTLY and one.areas == other.areas:
+        more = [other.assumed] if title(other.assumed) not in names and len(names) < NAMED else []
+        return replace(one, assumed=OR.join([one.assumed, *more]))
     return best
+
+
+def title(assumed: str) -> str:
+    """A mistake without the step where it happens."""
+    return assumed.partition(AT)[0]
 
 
 def is_right(found: Found, right: np.ndarray) -> bool:
@@ -135,10 +157,10 @@ def same(one: np.ndarray, other: np.ndarray) -> bool:
     return bool(np.allclose(one, other, rtol=EXACT, atol=EXACT * min(size, 1e9), equal_nan=True))
 
 
-def place_of(title: str, changed: Changed, step: Step) -> str:
+def place_of(name: str, changed: Changed, step: Step) -> str:
     """A mistake with the step where it happens, where that is another one than the stage itself."""
     others = [name for name in changed if name != step.name]
-    return f"{title}, at {others[0]}" if len(changed) == 1 and others else title
+    return f"{name}{AT}{others[0]}" if len(changed) == 1 and others else name
 
 
 def lost_after(steps: Iterable[Step], found: Mapping[str, Found | None]) -> tuple[str, int]:

@@ -67,7 +67,7 @@ class WorkbookSide(Side):
     def read(self, name: str) -> Held:
         place = self.places[name]
         numbers, others = place.read(self.book)
-        return Held(numbers, place.place, others, absent=place.absent)
+        return Held(numbers, place.place, others, absent=place.absent, held_part=place.held_part)
 
     def table(self, name: str) -> Table:
         held = self.read(name)

@@ -65,13 +65,15 @@ class Pieces:
                 return address(part.areas, *(reversed(at) if part.transposed else at))
         return "nowhere"
 
-    def missing_heads(self) -> list[int]:
-        """Heads that no piece holds, where the pieces are heads of one width."""
-        heads = {part.head for part in self.parts}
-        if None in heads:
-            return []
-        count = self.shape[1] // self.parts[0].shape[1]
-        return [head for head in range(count) if head not in heads]
+    @property
+    def held_part(self) -> str:
+        """What is there of a stage that is not whole, in words; empty where all is there."""
+        if self.absent is None:
+            return ""
+        heads = sorted(part.head for part in self.parts if part.head is not None)
+        if len(heads) == len(self.parts):
+            return f"head{'s' if len(heads) > 1 else ''} {', '.join(map(str, heads))}"
+        return f"{np.sum(~self.absent):,} of {self.absent.size:,} cells"
 
 
 def block(part: Mapped) -> tuple[slice, slice]:
