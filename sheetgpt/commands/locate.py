@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sheetgpt.commands import show
 from sheetgpt.commands.progress import progress
+
+if TYPE_CHECKING:
+    from sheetgpt.diff.locate import Found, Located
+
+NOT_AT_ALL = "not at all"
 
 
 @click.command()
@@ -44,6 +51,7 @@ def command(run, workbook, output, weights, tabs, first, dtype, as_json):
             book,
             tabs=tabs,
             first=first,
+            weights=weights,
             progress=lambda tab: advance(searched.index(tab), len(searched), tab),
         )
         advance(len(searched), len(searched))
@@ -55,33 +63,58 @@ def command(run, workbook, output, weights, tabs, first, dtype, as_json):
         click.echo(as_text(found, output))
 
 
-def as_data(place) -> dict:
-    if place is None:
-        return {"fit": "not at all"}
+def as_data(found: Found | None) -> dict[str, Any]:
+    if found is None:
+        return {"fit": NOT_AT_ALL}
+    pieces = [
+        {"head": one.head, "tab": one.area.tab, "range": one.area.range(), "transposed": one.transposed}
+        for one in found.places
+    ]
     return {
-        "fit": place.fit,
-        "tab": place.area.tab,
-        "range": place.area.range(),
-        "transposed": place.transposed,
-        "largest_difference": place.largest,
-        "cells_off": place.off,
+        "fit": found.fit,
+        **{key: pieces[0][key] for key in ("tab", "range", "transposed")},
+        "pieces": [] if found.places[0].head is None else pieces,
+        "largest_difference": found.largest,
+        "cells_off": found.off,
+        "assumed": found.assumed,
+        "note": found.note,
     }
 
 
-def as_text(found, output: Path | None) -> str:
+def as_text(found: Located, output: Path | None) -> str:
+    count = Counter(place.fit if place else NOT_AT_ALL for place in found.values())
+    told = f"{count['exactly']} stages found exactly, {count['nearly']} nearly, {count[NOT_AT_ALL]} not at all."
+    rows = [as_row(name, place) for name, place in found.items()]
+    heads = ["stage", "found", "where", "", "largest difference", "cells off", "computed with", ""]
+    assumed = ["", *mistakes_assumed(found)] if found.assumed else []
+    written = [f"Wrote {output}"] if output else []
+    after = [part for part in (found.remarks, written) if part]
+    return "\n".join([told, *assumed, "", show.table(heads, rows), *(line for part in after for line in ("", *part))])
+
+
+def as_row(name: str, found: Found | None) -> list[object]:
+    if found is None:
+        return [name, NOT_AT_ALL, "", "", "", "", "", ""]
+    turned = "transposed" if found.transposed else ""
+    largest = f"{found.largest:.1e}"
+    return [name, found.fit, where(found), turned, largest, found.off, found.assumed, found.note]
+
+
+def where(found: Found) -> str:
+    """The address; of pieces the first one, and how many there are."""
     from sheetgpt.workbook.grid import with_r1c1
 
-    counts = {"exactly": 0, "nearly": 0, "not at all": 0}
-    rows = []
-    for name, place in found.items():
-        counts[place.fit if place else "not at all"] += 1
-        if place is None:
-            rows.append([name, "not at all", "", "", "", "", ""])
-        else:
-            turned = "transposed" if place.transposed else ""
-            rows.append(
-                [name, place.fit, with_r1c1(place.address), turned, f"{place.largest:.1e}", place.off, place.note]
-            )
-    head = f"{counts['exactly']} stages found exactly, {counts['nearly']} nearly, {counts['not at all']} not at all."
-    lines = [head, "", show.table(["stage", "found", "where", "", "largest difference", "cells off", ""], rows)]
-    return "\n".join([*lines, *(["", f"Wrote {output}"] if output else [])])
+    address, more = with_r1c1(found.places[0].address), len(found.places) - 1
+    if found.places[0].head is None:
+        return address
+    return f"{address}{f' and {more} more' if more else ''}, by head"
+
+
+def mistakes_assumed(found: Located) -> list[str]:
+    """The mistakes with which the workbook goes its own way, each with its stages."""
+    from sheetgpt.diff.locate.trail import title
+
+    by_mistake: dict[str, list[str]] = {}
+    for stage, mistake in found.assumed.items():
+        by_mistake.setdefault(title(mistake), []).append(stage)
+    return [f"Computed with {mistake}: {', '.join(stages)}" for mistake, stages in by_mistake.items()]

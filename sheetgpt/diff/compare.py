@@ -144,6 +144,8 @@ class Comparison:
         if left is None or right is None:
             return StageDiff(name, "", DIFFERENT, note=self.misfit(name, *(one.numbers for one in held)))
         masked = self.sizes.is_masked(name)
+        absent = self.absent(name, held)
+        left, right = (np.where(absent, 0, one) for one in (left, right))
         difference, out = compare(left, right, self.tolerance, masked=masked)
         printed = self.printed_alone(name, right)
         if printed is not None:
@@ -151,7 +153,10 @@ class Comparison:
         note = self._overtaken(name, left, right)
         found = StageDiff(name, "", DIFFERENT if note or out.any() else EQUAL, note=note)
         found = replace(found, **figures(left, right, difference, masked=masked), cells_out=int(out.sum()))
+        if absent.any():
+            found = replace(found, cells=int(np.sum(~absent)))
         notes = [note, f"rounded to {printed} on the right" if printed is not None else ""]
+        notes += [f"only {one.held_part}" for one in held if one.held_part]
         for which, one in zip(("left", "right"), held, strict=True):
             rows = self.sizes.rows_taken(name, one.numbers.shape)
             notes += [f"{rows} on the {which}" if rows else ""]
@@ -159,6 +164,13 @@ class Comparison:
             notes += [f"one row, compared with the last of {self.sizes.shapes[name][0]}"]
         found = replace(found, note="; ".join(filter(None, notes)))
         return replace(found, worst=self._worst(name, held, (left, right), difference, out)) if out.any() else found
+
+    def absent(self, name: str, held: Sequence[Held]) -> np.ndarray:  # [rows, columns]
+        """The cells that one of the sides doesn't hold, in our layout."""
+        missing = [self.sizes.fitted(name, one.absent) for one in held if one.absent is not None]
+        none_of_it: np.ndarray = np.zeros(1, dtype=bool)
+        found: np.ndarray = np.logical_or.reduce([one for one in missing if one is not None] or [none_of_it])
+        return found
 
     def printed_alone(self, name: str, right: np.ndarray) -> Grain | None:
         """The printing of a computed stage that is rounded where the rest of RIGHT is not."""

@@ -16,7 +16,10 @@ from sheetgpt import ops
 from sheetgpt.cli import main
 from sheetgpt.commands.locate import command
 from sheetgpt.diff import diff
-from sheetgpt.diff.locate import Pattern, locate, map_rows, search_tab
+from sheetgpt.diff.grain import Grain, Kind
+from sheetgpt.diff.locate import locate, map_rows
+from sheetgpt.diff.locate.pattern import Pattern
+from sheetgpt.diff.locate.search import Cells, search
 from sheetgpt.diff.sides import ArraysSide, RunSide, WorkbookSide
 from sheetgpt.errors import DumpError
 from sheetgpt.model import load_model
@@ -210,11 +213,23 @@ def test_of_near_candidates_the_clearly_nearest_is_taken_and_called_near(trace, 
 
 
 @pytest.mark.parametrize("factor", [1.0, 1 + 1e-7])
-def test_two_candidates_that_fit_equally_are_refused_and_may_be_chosen(factor, trace, run, tmp_path):
+def test_of_exact_copies_the_first_is_taken_and_the_others_are_said(factor, trace, run, tmp_path):
     name = "block_1_step_9"
     sheets = Sheets(tmp_path / "twice.xlsx")
     sheets.put("one", "a", 0, 0, trace.array(name) * factor)
     sheets.put("two", "b", 2, 1, trace.array(name) * factor)
+    book = sheets.close()
+    found = locate(run, book)
+    assert places(found)[name] == ("a", "A1:BL6", False)
+    assert found[name].note == "2 equal places, in the workbook's order"
+    assert places(locate(run, book, tabs=["b"]))[name] == ("b", "B3:BM8", False)
+
+
+def test_places_that_fit_equally_and_differ_are_refused_and_may_be_chosen(trace, run, tmp_path):
+    name = "block_1_step_9"
+    sheets = Sheets(tmp_path / "two.xlsx")
+    sheets.put("one", "a", 0, 0, trace.array(name) * (1 + 1e-7))
+    sheets.put("two", "b", 2, 1, trace.array(name) * (1 - 1e-7))
     book = sheets.close()
     with pytest.raises(DumpError, match=r"block_1_step_9 fits equally well at a!A1:BL6 and b!B3:BM8: name the tabs"):
         locate(run, book)
@@ -244,9 +259,15 @@ def test_what_is_not_there_is_not_found(trace, run, tmp_path):
 def test_a_float32_run_is_found_nearly_in_a_float64_workbook(trace, tmp_path):
     sheets, _ = scrambled(trace, tmp_path / "foreign.xlsx", 3)
     single = RunSide(load_model(dtype="float32").run(PROMPT))
-    found = locate(single, sheets.close(), first=True)
+    book = sheets.close()
+    found = locate(single, book, weights={})
     assert all(found.values())
     assert found["block_1_step_14"].fit == "nearly"
+    assert found.remarks == (f"The workbook is not followed: {single.label} names no weights (give them by --weights)",)
+    assert places(found)["block_1_step_14"] == sheets.places["block_1_step_14"]
+    found = locate(single, book)
+    assert found["block_1_step_14"].fit == "exactly"  # it follows from the workbook's own numbers
+    assert not found.assumed
     assert places(found)["block_1_step_14"] == sheets.places["block_1_step_14"]
 
 
@@ -266,7 +287,7 @@ def test_any_matrix_is_found_at_any_place_of_a_tab_of_other_numbers(rows, column
     matrix = rng.standard_normal((rows, columns))
     shown = matrix.T if transposed else matrix
     grid[row : row + shown.shape[0], column : column + shown.shape[1]] = shown
-    found = search_tab(Tab("t", grid, {}), [Pattern.of("stage", matrix)])
+    found = search(Cells(Tab("t", grid, {})), [Pattern.of("stage", matrix)])
     exact = [(p.area.row, p.area.column) for p in found if p.fit == "exactly"]
     assert set(exact) == {(row, column)}
     if 1 not in matrix.shape:
@@ -275,7 +296,7 @@ def test_any_matrix_is_found_at_any_place_of_a_tab_of_other_numbers(rows, column
 
 def test_a_stage_of_zeros_has_nothing_to_be_found_by():
     assert len(Pattern.of("triangle_matrix", np.zeros((1, 1))).anchors) == 0
-    assert search_tab(Tab("t", np.zeros((5, 5)), {}), [Pattern.of("s", np.zeros((2, 2)))]) == []
+    assert search(Cells(Tab("t", np.zeros((5, 5)), {})), [Pattern.of("s", np.zeros((2, 2)))]) == []
 
 
 def test_a_mask_is_looked_for_by_its_masked_cells(trace):
@@ -313,12 +334,12 @@ def test_a_workbook_of_another_prompt_is_refused_in_one_line(trace, tmp_path, ca
     assert "nowhere.xlsx does not exist" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("decimals", [2, 3])
-def test_stages_that_are_rounded_to_some_decimals_are_found_within_half_a_unit(decimals, trace, run, tmp_path):
+@pytest.mark.parametrize("printed", [Grain(Kind.DECIMALS, 2), Grain(Kind.DECIMALS, 3), Grain(Kind.DIGITS, 3)])
+def test_stages_that_are_printed_with_few_digits_are_found_within_half_a_unit(printed, trace, run, tmp_path):
     names = ["token_embeddings", "block_0_step_4", "block_0_step_6", "block_1_step_10", "last_hidden_state", "logits"]
     sheets = Sheets(tmp_path / "book.xlsx")
     for row, name in enumerate(names):
-        sheets.put(name, name, 3 + row, 2, np.round(trace.array(name), decimals))
+        sheets.put(name, name, 3 + row, 2, printed.rounded(trace.array(name)))
     sheets.book.close()
     found = locate(run, Workbook(sheets.path), first=True)
     for row, name in enumerate(names):

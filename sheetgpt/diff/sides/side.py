@@ -34,6 +34,8 @@ class Held:
     place: Callable[[int, int], str]  # (row, column) -> the cell's address
     others: Mapping[tuple[int, int], object] = field(default_factory=dict)  # cells that hold something else
     blanks: bool = True  # is NaN a blank cell? Arrays have none: their NaN is NaN
+    absent: np.ndarray | None = None  # [rows, columns] the cells that the side does not hold at all
+    held_part: str = ""  # what it holds then, in words
 
 
 @dataclass(frozen=True)

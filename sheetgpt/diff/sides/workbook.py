@@ -21,10 +21,10 @@ from sheetgpt.models.kinds import Known
 from sheetgpt.models.sizes import Shape, Sizes
 from sheetgpt.models.step import Role
 from sheetgpt.sheets.passes import tight_merges
-from sheetgpt.workbook.grid import address
 from sheetgpt.workbook.places import INDEX
-from sheetgpt.workbook.reading.maps import Mapped, read_map
+from sheetgpt.workbook.reading.maps import read_map
 from sheetgpt.workbook.reading.open import SUFFIXES, Workbook, some
+from sheetgpt.workbook.reading.pieces import Pieces, whole
 from sheetgpt.workbook.references import N_TOKENS
 
 KEY_COLUMN, VALUE_COLUMN = 1, 2  # of the index tab
@@ -40,7 +40,8 @@ class WorkbookSide(Side):
         self.book, self.map_file = Workbook(path), map_file
         about = NOTHING_SAID if map_file else said_in_index(self.book)
         known = known_to(about, list(self.book.names))
-        self.places = named_places(self.book, known) | (read_map(map_file, self.book.tabs) if map_file else {})
+        mapped = read_map(map_file, self.book.tabs) if map_file else {}
+        self.places = named_places(self.book, known) | {name: Pieces(parts) for name, parts in mapped.items()}
         if not self.places:
             raise DumpError(
                 "has no defined name that is called like a stage",
@@ -66,14 +67,8 @@ class WorkbookSide(Side):
 
     def read(self, name: str) -> Held:
         place = self.places[self.held_as(name)]
-        numbers, others = self.book.part(place.areas)
-        if place.transposed:
-            numbers, others = numbers.T, {(column, row): value for (row, column), value in others.items()}
-
-        def where(row: int, column: int) -> str:
-            return address(place.areas, *((column, row) if place.transposed else (row, column)))
-
-        return Held(numbers, where, others)
+        numbers, others = place.read(self.book)
+        return Held(numbers, place.place, others, absent=place.absent, held_part=place.held_part)
 
     def table(self, name: str) -> Table:
         held = self.read(name)
@@ -101,15 +96,16 @@ class WorkbookSide(Side):
             if not sizes.is_text(name) and (self.map_file or name in sizes.shapes):
                 held = self.held_as(name)
                 where = f"{self.map_file}, {held}" if self.map_file else f"{self.label}, defined name {held}"
+                self.places[held] = self.places[held].within(sizes.shapes.get(name, self.shape(name)))
                 require_range(sizes, name, self.shape(name), where)
 
 
-def named_places(book: Workbook, known: Known) -> dict[str, Mapped]:
+def named_places(book: Workbook, known: Known) -> dict[str, Pieces]:
     """The stages and weights that a workbook has defined names for; names ignore case."""
     without_block = (step.without_block for step in known.stages.values())
     ours = {name.lower(): name for name in (*without_block, *known.stages, *known.weights)}
     return {
-        ours[name]: Mapped(areas)
+        ours[name]: whole(areas)
         for name, areas in book.names.items()
         if name in ours and all(area.tab in book.tabs for area in areas)
     }
