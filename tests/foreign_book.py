@@ -8,6 +8,8 @@ from pathlib import Path
 
 import openpyxl
 
+from sheetgpt.workbook.reading.maps import COLUMNS, CUTS, write_map
+
 IDS = [2, 0, 1, 1, 0, 2, 0, 0, 0, 0, 0]
 STAGES = 49  # that stand there in some layout: every matrix but the causal mask, tokens, and steps 2, 4 and 11
 
@@ -116,3 +118,39 @@ def versions(source: Path, folder: Path) -> dict[str, Path]:
 def put(cells: Iterable[tuple[object, object]]) -> None:
     for cell, value in cells:
         cell.value = value
+
+
+def weights_map(path: Path) -> Path:
+    """Where the book's weights stand: dimensions down, queries, keys and values head by head on tabs of their own."""
+    rows = [COLUMNS + CUTS]
+
+    def add(name, tab, area, *, turned=True, columns=""):
+        rows.append((name, f"Random Weights{tab}", area, "yes" if turned else "no", "", "", columns))
+
+    add("model_wte", " - Embedding", "B10:D57")
+    add("model_wpe", " - Embedding", "T10:AD57")
+    for block, end in enumerate(("la", "l1", "l2")):
+        norms, mlp = (
+            (f" - Layer Norm-{block}", f" - MLP-Layer Nor{'m' if end == 'la' else block}"),
+            f" - MLP  (multi-{end}",
+        )
+        for number, tab in enumerate(norms, start=1):
+            add(f"model_h{block}_ln_{number}_b", tab, "B10:B57")
+            add(f"model_h{block}_ln_{number}_g", tab, "D10:D57")
+        for head in range(3):
+            for third, row in enumerate((5, 24, 43)):
+                first = third * 48 + head * 16
+                tab, columns = f"-T{block} Self Attn H{head}", f"{first}-{first + 15}"
+                add(f"model_h{block}_attn_c_attn_w", tab, f"E{row}:AZ{row + 15}", columns=columns)
+                add(f"model_h{block}_attn_c_attn_b", tab, f"B{row}:B{row + 15}", columns=columns)
+        add(f"model_h{block}_attn_c_proj_w", f" - Projection-{block}", "E6:AZ53")
+        add(f"model_h{block}_attn_c_proj_b", f" - Projection-{block}", "B6:B53")
+        add(f"model_h{block}_mlp_c_fc_w", mlp, "G9:GP56", turned=False)
+        add(f"model_h{block}_mlp_c_fc_b", mlp, "G5:GP5", turned=False)
+        add(f"model_h{block}_mlp_c_proj_w", mlp, "G90:GP137")
+        add(f"model_h{block}_mlp_c_proj_b", mlp, "B90:B137")
+    add("model_ln_f_b", " - Results Layer ", "B10:B57")
+    add("model_ln_f_g", " - Results Layer ", "D10:D57")
+    add("model_lm_head", " - Logits", "B56:AW58", turned=False)
+    write_map(path, rows)
+    return path

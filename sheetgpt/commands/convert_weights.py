@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Replace the model that DEST holds.")
 @click.option("--revision", metavar="NAME", help="The branch, tag or commit of a model on the Hugging Face hub.")
 @click.option("--n-head", type=click.IntRange(1), help="The number of heads, where the checkpoint does not hold it.")
+@click.option(
+    "--map",
+    "map_file",
+    type=click.Path(path_type=Path),
+    metavar="WEIGHTS.csv",
+    help="Where each matrix stands in a workbook.",
+)
 @click.option("--no-tokenizer", is_flag=True, help="Leave the token table out: the model then runs by --token-ids.")
 @show.json_option
 def command(
@@ -33,13 +40,15 @@ def command(
     force: bool,
     revision: str | None,
     n_head: int | None,
+    map_file: Path | None,
     no_tokenizer: bool,
     as_json: bool,
 ) -> None:
     """Turn SOURCE into a folder of CSVs, DEST, that `sheetgpt run --weights DEST` runs.
 
     SOURCE is the id of a GPT-2 on the Hugging Face hub, or a folder or file: Hugging Face's, nanoGPT's or minGPT's,
-    OpenAI's own, GGUF, the reference's CSVs (or their zip), or an npz by our names. Pickled files run no code.
+    OpenAI's own, GGUF, the reference's CSVs (or their zip), an npz by our names, or a workbook with a --map of where
+    its matrices stand (columns stage,sheet,range,transposed; head,rows,columns for pieces). Pickles run no code.
     Interrupted, the same command goes on. With --to safetensors SOURCE is a CSV folder, and DEST becomes a folder
     that Hugging Face's transformers loads.
 
@@ -47,6 +56,7 @@ def command(
     Examples:
       sheetgpt convert-weights openai-community/gpt2 gpt2_csv
       sheetgpt convert-weights my_csv my_model --to safetensors
+      sheetgpt convert-weights nano.xlsx nano_csv --map WEIGHTS.csv --n-head 3
     """
     from sheetgpt.convert import convert
     from sheetgpt.convert.export import to_safetensors
@@ -55,7 +65,7 @@ def command(
         options: dict[str, Any] = {"tokenizer": not no_tokenizer, "force": force, "progress": advance}
         done: Checkpoint | Written
         if to == "csv":
-            done = convert(source, dest, revision=revision, n_head=n_head, **options)
+            done = convert(source, dest, revision=revision, n_head=n_head, map_file=map_file, **options)
         else:
             done = to_safetensors(Path(source), dest, **options)
     about = {

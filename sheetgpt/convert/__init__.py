@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE, read_tables
+from sheetgpt.convert import workbook
 from sheetgpt.convert.checkpoint import Checkpoint
 from sheetgpt.convert.sources import CHOOSE, source_of
 from sheetgpt.errors import ConvertError
@@ -26,6 +27,7 @@ def convert(
     *,
     revision: str | None = None,
     n_head: int | None = None,
+    map_file: Path | None = None,
     tokenizer: bool = True,
     force: bool = False,
     progress: Progress | None = None,
@@ -34,17 +36,20 @@ def convert(
     if folder.exists() and Path(source).exists() and folder.samefile(source):
         what = "is source and destination at once"
         raise ConvertError(what, where=folder, remedy="name another folder")
-    checkpoint = open_source(source, revision=revision, n_head=n_head)
+    checkpoint = open_source(source, revision=revision, n_head=n_head, map_file=map_file)
     if not tokenizer:
         checkpoint.write_tables = None
     write(checkpoint, folder, force=force, progress=progress)
     return checkpoint
 
 
-def open_source(source: str, *, revision: str | None = None, n_head: int | None = None) -> Checkpoint:
+def open_source(
+    source: str, *, revision: str | None = None, n_head: int | None = None, map_file: Path | None = None
+) -> Checkpoint:
     """Find out what a source is, and open it; nothing but headers is read yet.
 
-    revision: of a model on the hub. n_head: for checkpoints that don't say how many heads they have.
+    revision: of a model on the hub. n_head: for checkpoints that don't say how many heads they have. map_file: where
+    weights stand in a workbook.
     """
     path = Path(source)
     if not path.is_dir() and not path.is_file():
@@ -54,6 +59,8 @@ def open_source(source: str, *, revision: str | None = None, n_head: int | None 
 
         path = hub.download(source, revision)
     try:
+        if map_file is not None:
+            return workbook.open_mapped(path, n_head, map_file)
         return source_of(path).open(path, n_head)
     except OSError as error:
         what = f"cannot be read: {error.strerror or error}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from sheetgpt.convert import tokens
-from sheetgpt.convert.checkpoint import Checkpoint, TensorCheckpoint, gather, origin_of
+from sheetgpt.convert.checkpoint import Checkpoint, Tensor, TensorCheckpoint, gather, origin_of
 from sheetgpt.convert.names import our_names
 from sheetgpt.convert.peek import names_in_zip
 from sheetgpt.errors import ConvertError
@@ -90,11 +91,13 @@ def member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, file: Path) -> Memb
     return Member(file, entry.filename, shape)
 
 
-def config_of(file: Path, constants: dict[str, Any], matrices: dict[str, Member], n_head: int | None) -> Config:
+def config_of(
+    file: Path, constants: dict[str, Any], matrices: Mapping[str, Tensor], n_head: int | None, what: str = "an npz"
+) -> Config:
     for name in (WTE, WPE):
         shape = matrices[name].shape if name in matrices else ()
         if constants.get("position", "learned") == "learned" and len(shape) != 2:
-            remedy = "an npz holds a model's matrices by our names"
+            remedy = f"{what} holds a model's matrices by our names"
             raise ConvertError(f"has no matrix {name}", where=file, remedy=remedy)
     n_vocab, n_embd = matrices[WTE].shape
     heads = n_head or constants.get("n_head") or n_embd // REFERENCE_HEAD_SIZE

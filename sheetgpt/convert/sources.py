@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sheetgpt.convert import csvs, gguf, huggingface, npz, tensorflow, torch_checkpoint
+from sheetgpt.convert import csvs, gguf, huggingface, npz, tensorflow, torch_checkpoint, workbook
 from sheetgpt.convert.checkpoint import Checkpoint
 from sheetgpt.errors import ConvertError
 
@@ -31,6 +31,7 @@ SOURCES = (
     Source("a Hugging Face folder", huggingface.recognises, huggingface.open_path),
     Source("a CSV folder or its zip", csvs.recognises, csvs.open_path),
     Source("OpenAI's download", tensorflow.recognises, tensorflow.open_path),
+    Source("a workbook with its map", workbook.recognises, workbook.open_path),
     Source("an npz", npz.recognises, npz.open_path),
 )
 KINDS = ", ".join(["a hub id (openai-community/gpt2)", *(source.what for source in SOURCES[:-1])])

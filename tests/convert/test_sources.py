@@ -92,7 +92,7 @@ def zip_with(name: str) -> bytes:
     return data.getvalue()
 
 
-GGUF, TORCH, HF, CSVS, OPENAI, NPZ = (source.what for source in SOURCES)
+GGUF, TORCH, HF, CSVS, OPENAI, BOOK, NPZ = (source.what for source in SOURCES)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +115,7 @@ GGUF, TORCH, HF, CSVS, OPENAI, NPZ = (source.what for source in SOURCES)
         ("model.index", b"hello", (), OPENAI),
         ("model.index", zip_with("x"), (), NPZ),
         ("m.npz", zip_with("model_wte.npy"), (), NPZ),
+        ("book.xlsx", zip_with("[Content_Types].xml"), (), BOOK),
         ("", b"", ("ckpt.pt", "config.json", "model_wte.csv"), TORCH),
         ("", b"", ("model.pt", "config.json"), TORCH),
         ("", b"", ("config.json", "model_wte.csv", "model.index"), HF),
