@@ -10,19 +10,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from sheetgpt.diff.sides.side import NOTHING_SAID, Held, Options, Side, known_to
 from sheetgpt.diff.texts import Table
 from sheetgpt.errors import DumpError
-from sheetgpt.fixtures.files import holds_arrays, load, open_npz
-from sheetgpt.fixtures.named import DAMAGED, Arrays, NamedArrays
+from sheetgpt.fixtures.files import holds_arrays, load
+from sheetgpt.fixtures.named import Arrays
 from sheetgpt.models import heads
 from sheetgpt.models.kinds import known_names
 from sheetgpt.models.sizes import Form, Sizes, unchanged
 from sheetgpt.models.step import Axis, Role
+
+if TYPE_CHECKING:
+    from sheetgpt.fixtures.arrays import Matrices
 
 NPZ = ".npz"
 OURS = "reference"  # the convention that has our names
@@ -80,6 +83,9 @@ class ArraysSide(Side):
         rows: Table = (array[:, None] if is_flat_prediction else self._turn(name, array)(array)).tolist()
         return rows
 
+    def dtype_of(self, name: str) -> str:
+        return self._arrays.dtype_of(name)
+
     def shows_sizes(self, name: str) -> bool:
         """A flat array shows them where a single row or column is all there is, one of three axes beside its keys."""
         step, weight = self.known.stages.get(name), self.known.weights.get(name)
@@ -98,23 +104,13 @@ class ArraysSide(Side):
     def _numbers(self, name: str) -> np.ndarray:
         """An array as it is held."""
         if name not in self._read:
-            self._read[name] = self._checked(name)
+            self._read[name] = self._arrays[name]
         array = self._read[name]
         if name in self._raw and name == self.named(Role.TOKENS):
             return whole_numbers(array)
         if name in self._raw and self._layout(name, array) is None and array.size % 2 == 0:
             doubles = array.view(FLOAT64)
             return array if self._layout(name, doubles) is None else doubles
-        return array
-
-    def _checked(self, name: str) -> np.ndarray:
-        where = f"{self.label}, {name}"
-        try:
-            array = self._arrays[name]
-        except DAMAGED as error:
-            raise DumpError(f"is damaged ({error})", where=where, remedy="write it again") from None
-        if array.dtype.kind not in "fiub":
-            raise DumpError(f"holds {array.dtype}, not numbers", where=where, remedy="write float32 or float64")
         return array
 
     def _layout(self, name: str, array: np.ndarray) -> tuple[int, ...] | None:
@@ -192,38 +188,25 @@ def did_you_mean(unread: Mapping[str, Sequence[str]]) -> str:
 
 # ------------------------------------------------------------------------------------------------ opening
 
-Opened = tuple[NamedArrays, Mapping[str, Any], Callable[[], Mapping[str, Sequence[str]]]]
+Opened = tuple["Arrays | Matrices", Mapping[str, Any], Callable[[], Mapping[str, Sequence[str]]]]
 
 
 def opened(path: Path) -> Opened:
     """(a file's arrays by our names, its manifest, what finds the names nearest to those that aren't known)."""
     from sheetgpt.fixtures.arrays import Matrices
 
-    if is_npz(path) and is_ours_or_damaged(path):
-        return as_ours(plain_npz(path))
     arrays = load(path)
-    if not arrays.manifest and known_names(list(arrays)).among(arrays) and is_ours(arrays):
+    has_ours = path.suffix.lower() == NPZ or known_names(list(arrays)).among(arrays)
+    if not arrays.manifest and has_ours and is_ours(arrays):
         return as_ours(arrays)
     matrices = Matrices(arrays, every_row=True)
     return matrices, arrays.manifest, lambda: nearest(*matrices.unknown())
 
 
-def as_ours(arrays: NamedArrays) -> Opened:
+def as_ours(arrays: Arrays) -> Opened:
     known = known_names(list(arrays))
     unknown = [name for name in arrays if name not in known]
     return arrays, NOTHING_SAID, lambda: nearest(unknown, [*known.stages, *known.weights])
-
-
-def is_npz(path: Path) -> bool:
-    return path.suffix.lower() == NPZ
-
-
-def is_ours_or_damaged(path: Path) -> bool:
-    try:
-        arrays = load(path)
-    except DumpError:
-        return True  # opening it plainly says better what is wrong
-    return not arrays.manifest and is_ours(arrays)
 
 
 def is_ours(names: Mapping[str, object]) -> bool:
@@ -232,11 +215,3 @@ def is_ours(names: Mapping[str, object]) -> bool:
 
     known = recognise(names)
     return known is None or known.convention == OURS
-
-
-def plain_npz(path: Path) -> NamedArrays:
-    try:
-        arrays: NamedArrays = open_npz(path)
-    except DAMAGED as error:
-        raise DumpError(f"can't be read as an npz ({error})", where=path, remedy="write it with numpy.savez") from None
-    return arrays

@@ -44,14 +44,21 @@ def own_head(config: Config) -> set[str]:
 
 
 def grain_of_side(side: Side, sizes: Sizes) -> Grain:
-    """The rounding of its numbers: what its first computed stages look like, else what the side says of itself."""
+    """The rounding of its numbers: what its first computed stages look like, else what the side says of itself.
+
+    subtle: of stages in several types the coarsest counts, as what is computed from them is no finer.
+    """
+    computed = [step.name for step in sizes.steps if step.name in side.names and is_computed(step)]
+    types = {side.dtype_of(name) for name in computed}
+    narrow = next((kind for kind in (Kind.BFLOAT16, Kind.FLOAT16) if kind in types), None)
+    if narrow is not None:
+        return Grain(narrow)
     said = side.about.get("dtype")
-    seen = seen_grain(side, sizes)
+    seen = seen_grain(side, computed)
     return Grain(Kind(said)) if seen == FINE and said in set(Kind) else seen
 
 
-def seen_grain(side: Side, sizes: Sizes) -> Grain:
-    computed = [step.name for step in sizes.steps if step.name in side.names and is_computed(step)]
+def seen_grain(side: Side, computed: Sequence[str]) -> Grain:
     if not computed:
         return FINE
     return grain_of(np.concatenate([telling(side.read(name).numbers) for name in computed[:STAGES]]))

@@ -76,6 +76,10 @@ class Side:
         """Is it in a shape from which the sizes of the run can be seen? Flat arrays, say, are not."""
         return True
 
+    def dtype_of(self, name: str) -> str:  # noqa: ARG002 - a file of arrays has types
+        """The type in which it holds a stage, such as bfloat16; empty where it doesn't say."""
+        return ""
+
     def has(self, name: str) -> bool:
         return name in self.names
 
