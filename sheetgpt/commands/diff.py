@@ -119,6 +119,7 @@ def as_text(found, report: Path | None = None, *, every_stage: bool = False) -> 
     lines = [headline(found)]
     if found.assumed and (found.first or found.diagnosis):
         lines += [f"RIGHT's numbers are taken for {found.assumed}."]
+    lines += found.remarks
     if found.own_errors:
         rows = [[stage.stage, stage.title, stage.cause] for stage in found.own_errors]
         lines += ["", "Errors of their own, in the order of the data:", show.table(ERRORS, rows)]

@@ -79,6 +79,7 @@ class Report:
     strict: bool = False
     assumed: str = ""
     unread: tuple[tuple[str, tuple[str, ...]], ...] = ()  # arrays that are called like no stage, and the nearest names
+    remarks: tuple[str, ...] = ()  # what one side shows of how it was made and the other does not
 
     @property
     def first(self) -> StageDiff | None:

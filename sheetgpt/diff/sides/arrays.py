@@ -17,18 +17,18 @@ import numpy as np
 from sheetgpt.diff.sides.side import NOTHING_SAID, Held, Options, Side, known_to
 from sheetgpt.diff.texts import Table
 from sheetgpt.errors import DumpError
+from sheetgpt.fixtures.conventions import OURS, TRANSFORMERLENS
 from sheetgpt.fixtures.files import holds_arrays, load
 from sheetgpt.fixtures.named import Arrays
 from sheetgpt.models import heads
 from sheetgpt.models.kinds import known_names
-from sheetgpt.models.sizes import Form, Sizes, unchanged
+from sheetgpt.models.sizes import Form, Sizes, count_tokens, unchanged
 from sheetgpt.models.step import Axis, Role
 
 if TYPE_CHECKING:
     from sheetgpt.fixtures.arrays import Matrices
 
 NPZ = ".npz"
-OURS = "reference"  # the convention that has our names
 NEAREST = 3  # names that are shown for one that isn't known
 NUMBER = re.compile(r"\d+")
 FLOAT64, INT32 = np.dtype("<f8"), np.dtype("<i4")
@@ -98,6 +98,17 @@ class ArraysSide(Side):
     @cached_property
     def unread(self) -> Mapping[str, Sequence[str]]:
         return self._unread()
+
+    @property
+    def remark(self) -> str:
+        if getattr(self._arrays, "convention", OURS) != TRANSFORMERLENS:
+            return ""
+        from sheetgpt.fixtures.processing import ONE_MORE, processing
+
+        stages = {name: step for name, step in self.known.stages.items() if name in self.names and not step.is_text}
+        more = count_tokens({name: self.shape(name) for name in stages}) - (self._sizes.n_tokens if self._sizes else 0)
+        found = ONE_MORE if more == 1 else processing(stages, self._numbers)
+        return f"{self.label} {found}." if found else ""
 
     # -------------------------------------------------------------------------------------------- shapes
 

@@ -95,6 +95,11 @@ class Side:
         """What it holds under names that aren't known -> the nearest known names."""
         return {}
 
+    @property
+    def remark(self) -> str:
+        """What it shows of how it was made that no stage's comparison says; usually nothing."""
+        return ""
+
     # ------------------------------------------------------------------------------------------------ what it says
 
     def is_text(self, name: str) -> bool:
