@@ -5,6 +5,7 @@ Files belong in `fixtures.files`, the other programs' names in `fixtures.table`,
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -43,6 +44,7 @@ class ArraysSide(Side):
         known = known_to(about, list(self._arrays))
         super().__init__(str(path), known.among(self._arrays), known, about)
         self._raw = self._arrays.raw if isinstance(self._arrays, Arrays) else frozenset()
+        self._whole_rows = self._arrays.whole_rows if isinstance(self._arrays, Arrays) else frozenset()
         self._read: dict[str, np.ndarray] = {}
         self._sizes: Sizes | None = None
         if not self.names:
@@ -61,7 +63,14 @@ class ArraysSide(Side):
         return cls(Path(text))
 
     def check(self, sizes: Sizes) -> None:
+        """Raises DumpError where a file without a header ends before its numbers do."""
         self._sizes = sizes
+        for name in self._whole_rows:
+            size, expected = self._numbers(name).size, math.prod(sizes.shapes[name])
+            if size < expected:
+                what = f"holds {size:,} numbers, and the vocabulary has {expected:,} tokens"
+                remedy = "it is torn, or of another model: write it again"
+                raise DumpError(what, where=f"{self.label}, {name}", remedy=remedy)
 
     def read(self, name: str) -> Held:
         array = self._numbers(name)
