@@ -37,8 +37,9 @@ def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype
 
     Each side is a CSV dump's folder, a workbook (.xlsx, .xlsb, .ods), run:PROMPT, run-ids:1,2,3, or arrays (.npz,
     .safetensors, .json, .jsonl, .npy, .bin, or a folder of these) called as the stages are, or as another program calls
-    them: see `sheetgpt stages`. Two dumps of `train-step`, train-step:TEXT, or llm.c's debug state are compared matrix
-    by matrix; train-step: alone is a step on the batch that llm.c's file holds.
+    them (see `sheetgpt stages`); or what Hugging Face's model debugger or llama.cpp wrote. Two dumps of `train-step`,
+    train-step:TEXT and llm.c's debug state are compared matrix by matrix; train-step: alone is a step on the batch that
+    llm.c's file holds.
     Exit code 0: equal; 1: different; 2: trouble.
 
     \b

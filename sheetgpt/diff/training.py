@@ -216,7 +216,9 @@ def opened(side: str) -> TrainingSide:
     """A dump of training steps, or a port's matrices. Raises DumpError where it can't be opened."""
     path = existing(side)
     if path is None:
-        raise DumpError("is no dump of training steps", where=side, remedy="compare it with another `train-step` dump")
+        raise DumpError(
+            "is no dump of training steps", where=side, remedy="compare it with a `train-step` dump, or train-step:TEXT"
+        )
     try:
         if path.is_dir():
             about = read_manifest(path)
