@@ -36,3 +36,14 @@ def huggingface_model(config: Config, matrices: dict):
     state["lm_head.weight"] = matrices["model_wte"]
     model.load_state_dict({name: torch.tensor(matrix) for name, matrix in state.items()})
     return model
+
+
+def local_tokenizer(folder, n_vocab: int):
+    """A tokenizer that needs no download; it is asked for, and not used."""
+    tokenizers, transformers = require("tokenizers", "test"), require("transformers", "oracle")
+    words = tokenizers.models.WordLevel({f"#{i}": i for i in range(n_vocab)}, unk_token="#0")
+    made = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizers.Tokenizer(words), bos_token="#1", eos_token="#1"
+    )
+    made.save_pretrained(folder)
+    return transformers.AutoTokenizer.from_pretrained(folder)

@@ -37,7 +37,9 @@ def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype
 
     Each side is a CSV dump's folder, a workbook (.xlsx, .xlsb, .ods), run:PROMPT, run-ids:1,2,3, or arrays (.npz,
     .safetensors, .json, .jsonl, .npy, .bin, or a folder of these) called as the stages are, or as another program calls
-    them: see `sheetgpt stages`. Two dumps of `train-step` are compared matrix by matrix.
+    them (see `sheetgpt stages`); or what Hugging Face's model debugger or llama.cpp wrote. Two dumps of `train-step`,
+    train-step:TEXT and llm.c's debug state are compared matrix by matrix; train-step: alone is a step on the batch that
+    llm.c's file holds.
     Exit code 0: equal; 1: different; 2: trouble.
 
     \b
@@ -49,7 +51,7 @@ def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype
     from sheetgpt.diff.sides import open_side
 
     if training_diff.is_training(left) or training_diff.is_training(right):
-        raise SystemExit(show_training(training_diff.compare(left, right, atol, rtol), as_json=as_json))
+        raise SystemExit(show_training(training_diff.compare(left, right, atol, rtol, weights), as_json=as_json))
     sides = (
         open_side(left, weights=weights, dtype=dtype, map_file=left_map),
         open_side(right, weights=weights, dtype=dtype, map_file=right_map),
@@ -119,6 +121,7 @@ def as_text(found, report: Path | None = None, *, every_stage: bool = False) -> 
     if found.assumed and (found.first or found.diagnosis):
         lines += [f"RIGHT's numbers are taken for {found.assumed}."]
     lines += [taken.sentence for taken in found.taken]
+    lines += found.remarks
     if found.own_errors:
         rows = [[stage.stage, stage.title, stage.cause] for stage in found.own_errors]
         lines += ["", "Errors of their own, in the order of the data:", show.table(ERRORS, rows)]

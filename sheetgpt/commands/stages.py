@@ -69,7 +69,7 @@ def row_data(row: str, title: str, how: str, axes: str) -> dict[str, Any]:
     names = {
         name: {"names": cell.names, "also_read": cell.aliases, "shape": shape_text(cell.axes)}
         for name, cell in cells.items()
-        if cell.names
+        if cell.names or cell.aliases
     }
     return {"stage": row, "title": title, "how": how, "names": names}
 
@@ -144,7 +144,7 @@ def one(data: dict[str, Any], names: str) -> str:
     rows = [
         [stage["stage"], stage["title"], names_of(stage, names), shape_of(stage, names)]
         for stage in data["stages"]
-        if names in stage["names"]
+        if names_of(stage, names)
     ]
     table = show.table(["stage", "title", "name", "shape"], rows)
     return "\n".join([about["title"], "", table, "", legend(), "", fill(about["notes"], 110)])

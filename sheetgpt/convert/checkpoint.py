@@ -18,6 +18,7 @@ import numpy as np
 
 from sheetgpt.errors import ConvertError
 from sheetgpt.files.journal import Journal
+from sheetgpt.files.tensors import from_bfloat16
 from sheetgpt.models.config import Config
 from sheetgpt.models.kinds import Shape, weights_of
 from sheetgpt.models.step import Use, Weight
@@ -72,7 +73,7 @@ def read_numbers(file: Path, offset: int, dtype: str, count: int) -> np.ndarray:
         raise ConvertError("is torn", where=file, remedy="it ends before its tensors do; get it again")
     numbers = np.fromfile(file, kind, count, offset=offset)
     if dtype == "BF16":
-        return (numbers.astype("<u4") << 16).view(np.float32)
+        return from_bfloat16(numbers)
     return numbers.astype(np.float64 if dtype == "F64" else np.float32, copy=False)
 
 

@@ -5,7 +5,6 @@ Here: which settings make a GPT-2, and where the tensors lie in safetensors file
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from sheetgpt.convert.checkpoint import (
 from sheetgpt.convert.names import HUGGINGFACE, their_names
 from sheetgpt.convert.peek import names_in_zip
 from sheetgpt.errors import ConvertError
+from sheetgpt.files.tensors import located
 from sheetgpt.models.config import Config
 
 CONFIG, SAFETENSORS, PICKLED = "config.json", "model.safetensors", "pytorch_model.bin"
@@ -130,19 +130,9 @@ def shards(index: Path) -> list[Path]:
 
 
 def read_safetensors(file: Path) -> dict[str, Tensor]:
-    """Where each tensor lies. The `safetensors` library checks the file, so that nothing lies outside it."""
-    from safetensors import SafetensorError, safe_open
-
+    """Where each tensor lies."""
     try:
-        with safe_open(file, framework="numpy"):
-            pass
-        with file.open("rb") as opened:
-            length = int.from_bytes(opened.read(8), "little")
-            header = json.loads(opened.read(length))
-    except (SafetensorError, ValueError) as error:
+        places, _ = located(file)
+    except ValueError as error:
         raise ConvertError(f"is torn or no safetensors file ({error})", where=file, remedy="get it again") from None
-    return {
-        name: Stored(file, 8 + length + about["data_offsets"][0], about["dtype"], tuple(about["shape"]))
-        for name, about in header.items()
-        if name != "__metadata__"
-    }
+    return {name: Stored(file, place.offset, place.kind, place.shape) for name, place in places.items()}

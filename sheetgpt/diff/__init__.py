@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from sheetgpt.diff.compare import Comparison
@@ -57,6 +58,9 @@ def diff(
         unread=unread,
         taken=tuple(comparison.taken()),
     )
+    if report.first is not None:
+        remarks = [side.remark for side in (left, right)]
+        report = replace(report, remarks=() if all(remarks) else tuple(filter(None, remarks)))
     if not why or (report.first is None and comparison.is_exact):
         return report
     from sheetgpt.diff.diagnosis import explained  # only now: runs that are equal start sooner

@@ -101,6 +101,7 @@ class Report:
     assumed: str = ""
     unread: tuple[tuple[str, tuple[str, ...]], ...] = ()  # arrays that are called like no stage, and the nearest names
     taken: tuple[Taken, ...] = ()
+    remarks: tuple[str, ...] = ()  # what one side shows of how it was made and the other does not
 
     @property
     def first(self) -> StageDiff | None:

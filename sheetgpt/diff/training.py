@@ -16,24 +16,28 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from sheetgpt.diff import step_side
 from sheetgpt.diff.grain import Kind, grain_of
 from sheetgpt.diff.matrices import TOLERANCES, Tolerance, finite
 from sheetgpt.diff.matrices import compare as compare_matrices
+from sheetgpt.diff.sides.side import constants_of
 from sheetgpt.dump import read_manifest
 from sheetgpt.errors import DumpError
 from sheetgpt.files.labelled import read_numbers
 from sheetgpt.files.paths import existing
+from sheetgpt.fixtures import llmc
 from sheetgpt.fixtures.files import FORMATS, load
 from sheetgpt.fixtures.named import Arrays
 from sheetgpt.models import heads
+from sheetgpt.models.config import Config
 from sheetgpt.models.step import Step
-from sheetgpt.training.matrices import What, apart, are_of_training, held_in_steps, in_order, in_step
+from sheetgpt.training.matrices import LOSS, What, apart, are_of_training, held_in_steps, in_order, in_step
 
 LOSSES, MATRICES = "losses", "matrices"  # in the manifest of a dump of training steps
 STEP_FOLDER = re.compile(r"step_([1-9]\d{0,8})")
 JSON = ".json"
 JSON_KEY = re.compile(rb'"([^"\\]{1,200})"\s*:')
-PRECISIONS: tuple[str, ...] = (Kind.FLOAT64, Kind.FLOAT32, Kind.FLOAT16)  # from the finest
+PRECISIONS: tuple[str, ...] = (Kind.FLOAT64, Kind.FLOAT32, Kind.FLOAT16, Kind.BFLOAT16)  # from the finest
 LOOKED_AT = 4  # matrices that show a file's precision, where the file has no types
 
 
@@ -70,6 +74,8 @@ class TrainingSide:
     readers: Mapping[str, Callable[[], np.ndarray]]  # name -> what reads the matrix, [rows, columns]
     is_ordered: bool = True  # do they stand in the order of the data?
     precision: str | None = PRECISIONS[0]  # None: each matrix has its own type
+    config: Config | None = None  # of its model, where it says so
+    learned_from: tuple[list[int], list[int]] | None = None  # (ids, targets), where it says so
 
     def precision_of(self, matrix: np.ndarray) -> str:
         own = matrix.dtype.name if matrix.dtype.name in PRECISIONS else PRECISIONS[0]
@@ -80,7 +86,9 @@ def is_training(side: str) -> bool:
     """Is it, as it is typed, a dump of training steps, or are a port's matrices called so?"""
     path = existing(side)
     if path is None:
-        return False
+        return step_side.is_typed(side)
+    if llmc.recognises(path):
+        return True
     if path.is_dir() and (about := read_manifest(path)):
         return LOSSES in about
     return are_of_training(names_in(path))
@@ -111,12 +119,19 @@ def names_in_workbook(path: Path) -> set[str]:
 # ------------------------------------------------------------------------------------------------ comparing
 
 
-def compare(left: str, right: str, atol: float | None = None, rtol: float | None = None) -> TrainingReport:
+def compare(
+    left: str,
+    right: str,
+    atol: float | None = None,
+    rtol: float | None = None,
+    weights: str | Path | None = None,
+) -> TrainingReport:
     """The comparison of two sides. Raises DumpError where one can't be read, or nothing is on both.
 
-    atol, rtol: in place of what `tolerance_for` allows.
+    atol, rtol: in place of what `tolerance_for` allows. weights: of a step that is computed on the spot, or of the
+    model that wrote llm.c's debug state.
     """
-    a, b = opened(left), opened(right)
+    a, b = opened_both(left, right, weights)
     shared = [name for name in (a if a.is_ordered else b).readers if name in a.readers and name in b.readers]
     if not shared:
         raise DumpError(
@@ -178,11 +193,32 @@ def difference(
 UNREADABLE = (OSError, ValueError, TypeError, BadZipFile, KeyError)
 
 
+def opened_both(left: str, right: str, weights: str | Path | None) -> tuple[TrainingSide, TrainingSide]:
+    """Both sides, as they are typed; some need what only the other one knows. Raises DumpError."""
+    states = {side: state for side in (left, right) if (state := step_side.state_at(side)) is not None}
+    batch = next((step_side.Batch(state.ids, state.targets) for state in states.values()), None)
+    spot = step_side.Spot(weights, batch)
+    others = {side: opened(side) for side in (left, right) if side not in states and not step_side.is_typed(side)}
+    for side, other in others.items():
+        for state in states.values():
+            if other.learned_from is not None:
+                step_side.require_same(state, *other.learned_from, side)
+    typed = [side for side in (left, right) if step_side.is_typed(side)]
+    config = next(filter(None, (other.config for other in others.values())), None)
+    config = spot.model.config if typed and states else step_side.constants(config, weights)
+    read = {side: TrainingSide(state.readers(config), precision=Kind.FLOAT32) for side, state in states.items()}
+    on_spot = {side: TrainingSide(spot.step(side)) for side in typed}
+    left_side, right_side = ({**others, **on_spot, **read}[side] for side in (left, right))
+    return left_side, right_side
+
+
 def opened(side: str) -> TrainingSide:
-    """A side, as it is typed. Raises DumpError where it can't be opened."""
+    """A dump of training steps, or a port's matrices. Raises DumpError where it can't be opened."""
     path = existing(side)
     if path is None:
-        raise DumpError("is no dump of training steps", where=side, remedy="compare it with another `train-step` dump")
+        raise DumpError(
+            "is no dump of training steps", where=side, remedy="compare it with a `train-step` dump, or train-step:TEXT"
+        )
     try:
         if path.is_dir():
             about = read_manifest(path)
@@ -206,16 +242,14 @@ def unreadable(side: str, error: Exception) -> DumpError:
 
 def dump_side(folder: Path, about: Mapping[str, Any]) -> TrainingSide:
     """What `train-step --dump-csv` wrote."""
-    steps = range(1, len(about[LOSSES]) + 1)
-    return TrainingSide(
-        {
-            in_step(number, name): partial(
-                np.loadtxt, folder / f"step_{number}" / f"{name}.csv", delimiter=",", ndmin=2
-            )
-            for number in steps
-            for name in about[MATRICES]
-        }
-    )
+    readers: dict[str, Callable[[], np.ndarray]] = {}
+    for number, loss in enumerate(about[LOSSES], 1):
+        for name in about[MATRICES]:
+            file = folder / f"step_{number}" / f"{name}.csv"
+            readers[in_step(number, name)] = partial(np.loadtxt, file, delimiter=",", ndmin=2)
+        readers[in_step(number, LOSS)] = partial(np.full, (1, 1), loss, np.float64)
+    learned_from = (about["ids"], about["targets"]) if {"ids", "targets"} <= about.keys() else None
+    return TrainingSide(readers, config=constants_of(about), learned_from=learned_from)
 
 
 def csvs_side(folder: Path, about: Mapping[str, Any]) -> TrainingSide:
@@ -244,7 +278,8 @@ def csvs_in(folder: Path) -> Iterator[tuple[str, Path]]:
 def arrays_side(path: Path) -> TrainingSide:
     arrays = load(path)
     readers = {name: partial(matrix_in, arrays, name) for name in arrays}
-    seen = seen_precision(readers) if path.suffix.lower() == JSON else None
+    held = {arrays.dtype_of(name) for name in arrays}
+    seen = seen_precision(readers) if path.suffix.lower() == JSON else Kind.BFLOAT16 if Kind.BFLOAT16 in held else None
     return TrainingSide(readers, is_ordered=False, precision=seen)
 
 

@@ -42,6 +42,8 @@ def manifest(training: Training) -> dict[str, Any]:
         "sheetgpt": version("sheetgpt"),
         "text": training.text,
         "constants": dict(training.model.config.rows()) | {"model": training.model.config.model},
+        "ids": training.example.ids.tolist(),
+        "targets": training.example.targets.tolist(),
         "settings": asdict(training.settings),
         "losses": [step.loss for step in training.steps],
         "matrices": {name: list(matrix.shape) for name, matrix in training.steps[0].matrices.items()},

@@ -5,27 +5,31 @@ Files belong in `fixtures.files`, the other programs' names in `fixtures.table`,
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from sheetgpt.diff.sides.side import NEAREST, NOTHING_SAID, Held, Options, Side, known_to
 from sheetgpt.diff.texts import Table
 from sheetgpt.errors import DumpError
-from sheetgpt.fixtures.files import holds_arrays, load, open_npz
-from sheetgpt.fixtures.named import DAMAGED, Arrays, NamedArrays
+from sheetgpt.fixtures.conventions import OURS, TRANSFORMERLENS
+from sheetgpt.fixtures.files import holds_arrays, load
+from sheetgpt.fixtures.named import Arrays
 from sheetgpt.models import heads
 from sheetgpt.models.kinds import known_names
-from sheetgpt.models.sizes import Form, Sizes, unchanged
+from sheetgpt.models.sizes import Form, Sizes, count_tokens, unchanged
 from sheetgpt.models.step import Axis, Role
 
+if TYPE_CHECKING:
+    from sheetgpt.fixtures.arrays import Matrices
+
 NPZ = ".npz"
-OURS = "reference"  # the convention that has our names
 NUMBER = re.compile(r"\d+")
 FLOAT64, INT32 = np.dtype("<f8"), np.dtype("<i4")
 LARGE = 2**24  # beyond any vocabulary, below the bits of 1.0
@@ -39,6 +43,7 @@ class ArraysSide(Side):
         known = known_to(about, list(self._arrays))
         super().__init__(str(path), known.among(self._arrays), known, about, self._arrays)
         self._raw = self._arrays.raw if isinstance(self._arrays, Arrays) else frozenset()
+        self._whole_rows = self._arrays.whole_rows if isinstance(self._arrays, Arrays) else frozenset()
         self._read: dict[str, np.ndarray] = {}
         self._sizes: Sizes | None = None
         if not (self.names or self.unnumbered):
@@ -57,7 +62,14 @@ class ArraysSide(Side):
         return cls(Path(text))
 
     def check(self, sizes: Sizes) -> None:
+        """Raises DumpError where a file without a header ends before its numbers do."""
         self._sizes = sizes
+        for name in self._whole_rows:
+            size, expected = self._numbers(name).size, math.prod(sizes.shapes[name])
+            if size < expected:
+                what = f"holds {size:,} numbers, and the vocabulary has {expected:,} tokens"
+                remedy = "it is torn, or of another model: write it again"
+                raise DumpError(what, where=f"{self.label}, {name}", remedy=remedy)
 
     def read(self, name: str) -> Held:
         array = self._numbers(name)
@@ -79,6 +91,9 @@ class ArraysSide(Side):
         is_flat_prediction = len(texts) == 1 and name == self.named(Role.PREDICTION)
         return [[cell] for cell in texts[0]] if is_flat_prediction else texts
 
+    def dtype_of(self, name: str) -> str:
+        return self._arrays.dtype_of(self.held_as(name))
+
     def shows_sizes(self, name: str) -> bool:
         """A flat array shows them where a single row or column is all there is, one of three axes beside its keys."""
         step, weight = self.known.stages.get(name), self.known.weights.get(name)
@@ -95,12 +110,23 @@ class ArraysSide(Side):
             **super().unread,
         }
 
+    @property
+    def remark(self) -> str:
+        if getattr(self._arrays, "convention", OURS) != TRANSFORMERLENS:
+            return ""
+        from sheetgpt.fixtures.processing import ONE_MORE, processing
+
+        stages = {name: step for name, step in self.known.stages.items() if name in self.names and not step.is_text}
+        more = count_tokens({name: self.shape(name) for name in stages}) - (self._sizes.n_tokens if self._sizes else 0)
+        found = ONE_MORE if more == 1 else processing(stages, self._numbers)
+        return f"{self.label} {found}." if found else ""
+
     # -------------------------------------------------------------------------------------------- shapes
 
     def _numbers(self, name: str) -> np.ndarray:
         """An array as it is held."""
         if name not in self._read:
-            self._read[name] = self._checked(name)
+            self._read[name] = self._arrays[self.held_as(name)]
         array = self._read[name]
         is_raw = self.held_as(name) in self._raw
         if is_raw and name == self.named(Role.TOKENS):
@@ -108,16 +134,6 @@ class ArraysSide(Side):
         if is_raw and self._layout(name, array) is None and array.size % 2 == 0:
             doubles = array.view(FLOAT64)
             return array if self._layout(name, doubles) is None else doubles
-        return array
-
-    def _checked(self, name: str) -> np.ndarray:
-        where = f"{self.label}, {self.held_as(name)}"
-        try:
-            array = self._arrays[self.held_as(name)]
-        except DAMAGED as error:
-            raise DumpError(f"is damaged ({error})", where=where, remedy="write it again") from None
-        if array.dtype.kind not in "fiub":
-            raise DumpError(f"holds {array.dtype}, not numbers", where=where, remedy="write float32 or float64")
         return array
 
     def _layout(self, name: str, array: np.ndarray) -> tuple[int, ...] | None:
@@ -195,39 +211,26 @@ def did_you_mean(unread: Mapping[str, Sequence[str]]) -> str:
 
 # ------------------------------------------------------------------------------------------------ opening
 
-Opened = tuple[NamedArrays, Mapping[str, Any], Callable[[], Mapping[str, Sequence[str]]]]
+Opened = tuple["Arrays | Matrices", Mapping[str, Any], Callable[[], Mapping[str, Sequence[str]]]]
 
 
 def opened(path: Path) -> Opened:
     """(a file's arrays by our names, its manifest, what finds the names nearest to those that aren't known)."""
     from sheetgpt.fixtures.arrays import Matrices
 
-    if is_npz(path) and is_ours_or_damaged(path):
-        return as_ours(plain_npz(path))
     arrays = load(path)
     known = known_names(list(arrays))
-    if not arrays.manifest and (known.among(arrays) or known.unnumbered(arrays)) and is_ours(arrays):
+    has_ours = path.suffix.lower() == NPZ or known.among(arrays) or known.unnumbered(arrays)
+    if not arrays.manifest and has_ours and is_ours(arrays):
         return as_ours(arrays)
     matrices = Matrices(arrays, every_row=True)
     return matrices, arrays.manifest, lambda: nearest(*matrices.unknown())
 
 
-def as_ours(arrays: NamedArrays) -> Opened:
+def as_ours(arrays: Arrays) -> Opened:
     known = known_names(list(arrays))
     unknown = [name for name in arrays if name not in known]
     return arrays, NOTHING_SAID, lambda: nearest(unknown, [*known.stages, *known.weights])
-
-
-def is_npz(path: Path) -> bool:
-    return path.suffix.lower() == NPZ
-
-
-def is_ours_or_damaged(path: Path) -> bool:
-    try:
-        arrays = load(path)
-    except DumpError:
-        return True  # opening it plainly says better what is wrong
-    return not arrays.manifest and is_ours(arrays)
 
 
 def is_ours(names: Mapping[str, object]) -> bool:
@@ -236,11 +239,3 @@ def is_ours(names: Mapping[str, object]) -> bool:
 
     known = recognise(names)
     return known is None or known.convention == OURS
-
-
-def plain_npz(path: Path) -> NamedArrays:
-    try:
-        arrays: NamedArrays = open_npz(path)
-    except DAMAGED as error:
-        raise DumpError(f"can't be read as an npz ({error})", where=path, remedy="write it with numpy.savez") from None
-    return arrays

@@ -46,7 +46,7 @@ def own_head(config: Config) -> set[str]:
 def grain_of_side(side: Side, sizes: Sizes) -> Grain:
     """The rounding of its numbers: what its first computed stages look like, else what the side says of itself."""
     said = side.about.get("dtype")
-    seen = seen_grain(side, sizes)
+    seen = narrow_grain(side, sizes) or seen_grain(side, sizes)
     return Grain(Kind(said)) if seen == FINE and said in set(Kind) else seen
 
 
@@ -55,6 +55,12 @@ def seen_grain(side: Side, sizes: Sizes) -> Grain:
     if not computed:
         return FINE
     return grain_of(np.concatenate([telling(side.read(name).numbers) for name in computed[:STAGES]]))
+
+
+def narrow_grain(side: Side, sizes: Sizes) -> Grain | None:
+    """The coarsest type below float32 in which a side holds a computed stage; the others are made from it."""
+    types = {side.dtype_of(step.name) for step in sizes.steps if step.name in side.names and is_computed(step)}
+    return next((Grain(kind) for kind in (Kind.BFLOAT16, Kind.FLOAT16) if kind in types), None)
 
 
 def is_computed(step: Step) -> bool:

@@ -51,15 +51,15 @@ class RunSide(Side):
         return self.trace.text_table(name)
 
 
-def ids_in(text: str) -> list[int]:
+def ids_in(text: str, prefix: str = RUN_IDS) -> list[int]:
     """The token ids of a side that is typed as such. Raises PromptError.
 
     >>> ids_in("run-ids:3,1, 2")
     [3, 1, 2]
     """
-    parts = text.removeprefix(RUN_IDS).replace(",", " ").split()
+    parts = text.removeprefix(prefix).replace(",", " ").split()
     if not all(part.isascii() and part.isdigit() and len(part) <= LONGEST_ID for part in parts):
-        raise PromptError(f"takes whole numbers such as {RUN_IDS}3,1,2, not {text!r}", where=RUN_IDS)
+        raise PromptError(f"takes whole numbers such as {prefix}3,1,2, not {text!r}", where=prefix)
     return [int(part) for part in parts]
 
 

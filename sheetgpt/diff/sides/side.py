@@ -89,6 +89,10 @@ class Side:
         """Is it in a shape from which the sizes of the run can be seen? Flat arrays, say, are not."""
         return True
 
+    def dtype_of(self, name: str) -> str:  # noqa: ARG002 - a file of arrays has types
+        """The type in which it holds a stage, such as bfloat16; empty where it doesn't say."""
+        return ""
+
     def has(self, name: str) -> bool:
         return name in self.names
 
@@ -129,6 +133,11 @@ class Side:
     def _is_in_a_block(self, name: str, step: Step) -> bool:
         found = self.known.stages.get(name)
         return found is not None and found.in_any_block == step.in_any_block
+
+    @property
+    def remark(self) -> str:
+        """What it shows of how it was made that no stage's comparison says; usually nothing."""
+        return ""
 
     # ------------------------------------------------------------------------------------------------ what it says
 
