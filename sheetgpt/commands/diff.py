@@ -202,4 +202,6 @@ def shown(value) -> str:
     """A cell's content: a number to 12 digits, a text in quotes."""
     if value is None:
         return "blank"
-    return f"{value:.12g}" if isinstance(value, float) else repr(value)
+    from sheetgpt.diff.sides.side import is_error_value
+
+    return f"{value:.12g}" if isinstance(value, float) else str(value) if is_error_value(value) else repr(value)

@@ -6,7 +6,7 @@ Here: pairing and layouts. What is found stands in `result`; reading belongs in 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from sheetgpt.diff.matrices import Tolerance, compare, figures, finite, toleranc
 from sheetgpt.diff.result import DIFFERENT, EQUAL, NOT_COMPARED, StageDiff, WorstCell
 from sheetgpt.diff.sides import Held, Side
 from sheetgpt.diff.sides.inferred import grain_of_side, sizes_of
+from sheetgpt.diff.sides.side import is_error_value
 from sheetgpt.diff.texts import Table, at, differing, extent, trimmed
 from sheetgpt.errors import DumpError
 from sheetgpt.models.sizes import Sizes
@@ -120,14 +121,36 @@ class Comparison:
         def place(_row: int, column: int) -> str:
             return held.place(*self.origin(name, held, rows - 1, column))
 
-        return Held(whole[-1:], place, blanks=held.blanks)
+        columns = range(whole.shape[1] if held.others else 0)
+        there = {column: held.others.get(self.origin(name, held, rows - 1, column)) for column in columns}
+        others = {(0, column): value for column, value in there.items() if value is not None}
+        return Held(whole[-1:], place, others, blanks=held.blanks)
 
     def fitted(self, name: str, held: Held) -> np.ndarray | None:
         """A side's numbers of a stage in our layout; None where their shape fits no layout."""
         matrix, step = self.sizes.fitted(name, held.numbers), self.sizes.step(name)
         if matrix is not None and held.blanks and step is not None and step.by_head and step.op.shares:
-            return np.where(np.isnan(matrix), 0, matrix)  # a blank share is 0
+            return np.where(np.isnan(matrix) & ~self.holds(name, held, held.others), 0, matrix)  # a blank share is 0
         return matrix
+
+    def holds(self, name: str, held: Held, cells: Collection[tuple[int, int]]) -> np.ndarray:
+        """Which cells of our layout are among these of a side's own: [rows, columns] bool."""
+        there = np.zeros(held.numbers.shape)
+        for cell in cells:
+            there[cell] = 1
+        ours = self.sizes.fitted(name, there)
+        found: np.ndarray = (there if ours is None else ours) == 1
+        return found
+
+    def unlike(self, name: str, held: Sequence[Held], shape: tuple[int, ...]) -> np.ndarray:
+        """The cells where one side holds an error value and the other side another one, or none."""
+        errors = [one.errors for one in held]
+        out = np.zeros(shape, bool)
+        for kind in {kind for found in errors for kind in found.values()}:
+            cells = [[cell for cell, value in found.items() if value == kind] for found in errors]
+            left, right = (self.holds(name, one, there) for one, there in zip(held, cells, strict=True))
+            out |= left ^ right
+        return out
 
     def _matrices(self, name: str) -> StageDiff:
         held, (left, right) = self.paired(name)
@@ -135,6 +158,8 @@ class Comparison:
             return StageDiff(name, "", DIFFERENT, note=self.misfit(name, *(one.numbers for one in held)))
         masked = self.sizes.is_masked(name)
         difference, out = compare(left, right, self.tolerance, masked=masked)
+        unlike = self.unlike(name, held, left.shape)
+        difference[unlike], out = np.inf, out | unlike
         printed = self.printed_alone(name, right)
         if printed is not None:
             out &= ~(difference <= self.tolerance.allowed(finite(right)) + printed.half_unit(right) * (1 + 1e-9))
@@ -183,7 +208,7 @@ class Comparison:
     def _overtaken(self, name: str, left: np.ndarray, right: np.ndarray) -> str:
         """Another token is the best one: a difference within any tolerance."""
         is_logits = name == self.sizes.steps.name(Role.LOGITS)
-        if not is_logits or not left.size or left.argmax() == right.argmax():
+        if not is_logits or not left.size or left.argmax() == right.argmax() or np.isnan(left + right).any():
             return ""
         return f"the best token is {left.argmax()} on the left, {right.argmax()} on the right"
 
@@ -207,6 +232,17 @@ class Comparison:
         at = row + self.sizes.shapes[name][0] - len(matrices[1])  # a decoding step's row is the last
         labels = self.sizes.row_label(name, at), self.sizes.column_label(name, column)
         return WorstCell(places[0], places[1], *labels, values[0], values[1])
+
+    def no_numbers(self, name: str, held: Held) -> Mapping[tuple[int, int], str]:
+        """What stands in the cells that hold no number, as a person says it; by our layout's cell."""
+        matrix = self.fitted(name, held)
+        if matrix is None or np.isfinite(matrix).all():
+            return {}
+        form = self.sizes.forms(name)[held.numbers.shape]
+        numbered = form(np.arange(held.numbers.size).reshape(held.numbers.shape))
+        cells = np.argwhere(np.isnan(matrix)).tolist()
+        there = (divmod(int(numbered[row, column]), held.numbers.shape[1]) for row, column in cells)
+        return {(row, column): spelled(held.content(cell)) for (row, column), cell in zip(cells, there, strict=True)}
 
     def origin(self, name: str, held: Held, row: int, column: int) -> tuple[int, int]:
         """Where a cell of our layout stands in a side's own."""
@@ -250,6 +286,19 @@ def text_place(side: Side, name: str, row: int, column: int) -> str:
         return side.read(name).place(row, column)
     except (DumpError, AttributeError, KeyError):
         return f"{name}[{row},{column}]"
+
+
+def spelled(content: object) -> str:
+    """A cell's content as it is named.
+
+    >>> spelled(float("nan")), spelled("#N/A"), spelled("two")
+    ('NaN', '#N/A', "'two'")
+    """
+    if content is None:
+        return "blank"
+    if isinstance(content, float) or str(content).lower() == "nan":
+        return "NaN"
+    return str(content) if is_error_value(content) else repr(content)
 
 
 def number_or_none(number: float) -> float | None:

@@ -20,6 +20,7 @@ from sheetgpt.diff.recomputation import Changed, Judgement, NotHeldError, Recomp
 from sheetgpt.diff.rerun import folder_of, tokenizer_of
 from sheetgpt.diff.result import DIFFERENT, NOT_COMPARED, Diagnosis, Report, StageDiff
 from sheetgpt.diff.sides import Side, Weights
+from sheetgpt.diff.sides.side import is_error_value
 from sheetgpt.diff.tokens import where_cut_differs
 from sheetgpt.errors import SheetGPTError
 from sheetgpt.models.step import Step
@@ -34,6 +35,7 @@ SHRINKS = 100  # times less is left by a mistake that explains most of a differe
 BETTER = 2  # times nearer than the right formula: what a mistake must be to count at all
 FAR = 8  # steps between RIGHT's stages, from which it is said what to dump next
 INHERITED = "inherited: it follows from RIGHT's own inputs"
+SPREAD = "inherited: its error values come from cells of its inputs that are no numbers"
 WITHIN_TOLERANCE = "the stages before it lead to it: their differences are within the tolerance"
 
 
@@ -134,8 +136,22 @@ class Explanation:
         judgement = self.again.judge(step.name)
         if judgement.follows:
             return False, self.sound(judgement) if step.name == self.first else self.inherited(judgement)
+        if self.spread(judgement):
+            return False, Diagnosis(step.name, INPUTS, SPREAD)
         why = self.mistaken(judgement)
         return why.cause != ROUNDING, why
+
+    def spread(self, judgement: Judgement) -> bool:
+        """Are its wrong cells error values that its inputs have handed on?
+
+        One cell that is no number is enough for a whole product to be none, in a spreadsheet.
+        """
+        name = judgement.stage
+        if not np.isnan(self.again.own(name)[judgement.out]).all():
+            return False
+        wrong = self.wrong(judgement)
+        are_errors = all(is_error_value(wrong.no_numbers.get((row, column))) for row, column in np.argwhere(wrong.out))
+        return are_errors and any(np.isnan(self.again.own(one)).any() for one in self.again.taken(name))
 
     def why_unseen(self, step: Step | None) -> tuple[bool, Diagnosis | None]:
         """Of a stage that is equal within the tolerance: is it computed with a known mistake?"""
@@ -263,7 +279,8 @@ class Explanation:
     def wrong(self, judgement: Judgement) -> Wrong:
         name = judgement.stage
         value, own = self.again.value(name), self.again.own(name)
-        return Wrong(self.again.steps[name], value, own, judgement.allowed, self.sizes.config.n_head)
+        there = self.again.comparison.no_numbers(name, self.again.right.read(name)) if np.isnan(own).any() else {}
+        return Wrong(self.again.steps[name], value, own, judgement.allowed, self.sizes.config.n_head, there)
 
     def too_far(self, name: str) -> str:
         """How far a stage lies from those before it that RIGHT holds, and which would help most."""

@@ -85,6 +85,7 @@ class Recomputation:
         self._held: dict[str, np.ndarray | None] = {}
         self._values: dict[str, Matrices] = {}
         self._grains: dict[str, Grain] = {}
+        self._errors: dict[str, np.ndarray] = {}  # which cells of a masked stage hold error values
         self.assumed_weights = ""
         if self.precision is Kind.FLOAT64 and self.has_float32_weights():
             self._take(Float32Weights(weights))
@@ -154,11 +155,13 @@ class Recomputation:
     def _read(self, name: str) -> np.ndarray | None:
         if name not in self.steps.by_name or self.sizes.is_text(name) or not self.right.has(name):
             return None
-        matrix = self.comparison.fitted(name, self.right.read(name))
+        held = self.right.read(name)
+        matrix = self.comparison.fitted(name, held)
         if matrix is None:
             return None
         if self.sizes.is_masked(name) and not np.isnan(matrix[:, 0]).any():  # no token is hidden from the first
-            matrix = np.where(np.isnan(matrix), ops.MASKED, matrix)
+            self._errors[name] = self.comparison.holds(name, held, held.errors)
+            matrix = np.where(np.isnan(matrix) & ~self._errors[name], ops.MASKED, matrix)
         return self.grain.restored(matrix)
 
     def own(self, name: str) -> np.ndarray:
@@ -259,6 +262,8 @@ class Recomputation:
         if value.shape != right.shape:
             return np.full(right.shape, np.inf)
         difference, _ = compare(value, right, SAME, masked=self.sizes.is_masked(target))
+        if target in self._errors:  # they are no masked cells
+            difference[self._errors[target] & ~np.isnan(value)] = np.inf
         return difference
 
     # -------------------------------------------------------------------------------------------- rounding

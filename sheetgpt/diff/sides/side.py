@@ -6,6 +6,7 @@ belongs in `compare`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +23,7 @@ from sheetgpt.models.sizes import Shape, Sizes, config_of
 from sheetgpt.models.step import Role
 
 NOTHING_SAID: Mapping[str, Any] = {}
+ERROR_VALUE = re.compile(r"#(NULL!|DIV/0!|VALUE!|REF!|NAME\?|NUM!|N/A|SPILL!|CALC!|GETTING_DATA|UNKNOWN!)|Err:\d+")
 Weights = Mapping[str, np.ndarray] | str | Path | None  # matrices, a folder, or the folder that a side names
 
 
@@ -34,6 +36,16 @@ class Held:
     others: Mapping[tuple[int, int], object] = field(default_factory=dict)  # cells that hold something else
     blanks: bool = True  # is NaN a blank cell? Arrays have none: their NaN is NaN
 
+    def content(self, cell: tuple[int, int]) -> object:
+        """What stands in a cell: a number, a text, None where nothing does."""
+        number = float(self.numbers[cell])
+        return self.others.get(cell, None if self.blanks and np.isnan(number) else number)
+
+    @property
+    def errors(self) -> Mapping[tuple[int, int], str]:
+        """The cells that hold an error value of a spreadsheet."""
+        return {cell: str(value) for cell, value in self.others.items() if is_error_value(value)}
+
 
 @dataclass(frozen=True)
 class Options:
@@ -42,6 +54,15 @@ class Options:
     weights: str | None = None
     dtype: str = "float64"
     map_file: Path | None = None
+
+
+def is_error_value(value: object) -> bool:
+    """Is it what a spreadsheet shows where it can't compute?
+
+    >>> is_error_value("#DIV/0!"), is_error_value("Err:502"), is_error_value("#5")
+    (True, True, False)
+    """
+    return isinstance(value, str) and ERROR_VALUE.fullmatch(value) is not None
 
 
 class Side:

@@ -66,6 +66,8 @@ class WorkbookSide(Side):
     def read(self, name: str) -> Held:
         place = self.places[name]
         numbers, others = self.book.part(place.areas)
+        if np.isnan(numbers).sum() > len(others):
+            others |= self.book.error_values(place.areas)
         if place.transposed:
             numbers, others = numbers.T, {(column, row): value for (row, column), value in others.items()}
 
