@@ -131,7 +131,8 @@ def as_text(found, report: Path | None = None, *, every_stage: bool = False) -> 
     if cells:
         lines += ["", "The worst cell of each stage that differs:", show.table(CELLS, cells)]
     lines += [f"{stage.stage}: {stage.note}" for stage in compared if stage.note]
-    for note in dict.fromkeys(stage.note for stage in found.missing):
+    lines += [f"\nNot compared: {stage.note}" for stage in found.unreadable]
+    for note in dict.fromkeys(stage.note for stage in found.missing if not stage.is_unreadable):
         names = [(stage.stage, stage.in_any_block) for stage in found.missing if stage.note == note]
         lines += ["", f"Not compared, {note}: {in_short(names)}"]
     for name, like in found.unread:
@@ -149,6 +150,7 @@ def headline(found) -> str:
     compared = "{} of {} stages compared".format(*found.extent)
     if found.first is None:
         end = ", but some are missing" if found.strict and found.missing else ""
+        end = f", but {how_many(found.unreadable)} can't be read" if found.unreadable else end
         line = f"No stage diverges: {compared}, equal within {tolerance} ({precision}){end}"
         hidden = found.diagnosis
         return f"{line}; but within that {hidden.stage} is wrong: {hidden.sentence}." if hidden else f"{line}."
@@ -161,6 +163,10 @@ def headline(found) -> str:
     else:
         line = f"{line}; {why.sentence}"
     return f"{line}{behind(found)}."
+
+
+def how_many(stages) -> str:
+    return stages[0].stage if len(stages) == 1 else f"{len(stages)} stages"
 
 
 def behind(found) -> str:

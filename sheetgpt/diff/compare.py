@@ -91,7 +91,10 @@ class Comparison:
         note = f"not in {' nor in '.join(without)}" if without else self.left.gap(name) or self.right.gap(name)
         if note:
             return StageDiff(name, "", NOT_COMPARED, note=note)
-        return self._texts(name) if self.sizes.is_text(name) else self._matrices(name)
+        try:
+            return self._texts(name) if self.sizes.is_text(name) else self._matrices(name)
+        except DumpError as error:  # the others can be compared all the same
+            return StageDiff(name, "", NOT_COMPARED, note=str(error), is_unreadable=True)
 
     def _in_any_block(self, name: str) -> str:
         step = self.sizes.step(name)

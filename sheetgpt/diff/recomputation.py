@@ -16,6 +16,7 @@ from sheetgpt.diff.compare import Comparison
 from sheetgpt.diff.grain import Grain, Kind, rounded
 from sheetgpt.diff.matrices import Tolerance, compare
 from sheetgpt.diff.sides.inferred import own_head
+from sheetgpt.diff.sides.side import readable
 from sheetgpt.errors import SheetGPTError
 from sheetgpt.models.sizes import Sizes
 from sheetgpt.models.step import POSITIONS, Role, Step
@@ -155,7 +156,9 @@ class Recomputation:
     def _read(self, name: str) -> np.ndarray | None:
         if name not in self.steps.by_name or self.sizes.is_text(name) or not self.right.has(name):
             return None
-        held = self.right.read(name)
+        held = readable(self.right.read, name)
+        if held is None:
+            return None
         matrix = self.comparison.fitted(name, held)
         if matrix is None:
             return None

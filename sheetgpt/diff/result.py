@@ -46,6 +46,7 @@ class StageDiff:
     own_error: bool | None = None  # does RIGHT's stage not follow from RIGHT's own inputs? None: they are not there
     cause: str = ""
     is_matrix: bool = True  # of a stage: no weights, no table of texts
+    is_unreadable: bool = False  # not compared, as what a side holds of it is damaged or fits nothing
     in_any_block: str = ""  # its name with `*` for the block's number, for lists of names
 
 
@@ -104,8 +105,12 @@ class Report:
         return [stage for stage in self.stages if stage.own_error]
 
     @property
+    def unreadable(self) -> list[StageDiff]:
+        return [stage for stage in self.stages if stage.is_unreadable]
+
+    @property
     def equal(self) -> bool:
-        return self.first is None and not (self.strict and self.missing)
+        return self.first is None and not self.unreadable and not (self.strict and self.missing)
 
     def as_data(self) -> dict[str, Any]:
         """The report as JSON has it: no NaN and no infinities, which JSON doesn't know."""
