@@ -107,7 +107,7 @@ class Comparison:
 
     def paired(self, name: str) -> tuple[list[Held], list[np.ndarray | None]]:
         """What the sides hold of a stage, and the matrices to compare: of a decoding step, one row, the last one."""
-        held = [side.read(name) for side in self.sides]
+        held = [self.read(side, name) for side in self.sides]
         whole = [self.fitted(name, one) for one in held]
         step, (rows, columns) = self.sizes.step(name), self.sizes.shapes[name]
         single = [one.numbers.shape == (1, columns) for one in held]
@@ -115,6 +115,35 @@ class Comparison:
             return held, whole
         held = [one if is_row else self._last_row(name, one, rows) for one, is_row in zip(held, single, strict=True)]
         return held, [one.numbers for one in held]
+
+    def read(self, side: Side, name: str) -> Held:
+        """A side's stage, without the rows that pad its vocabulary."""
+        held = side.read(name)
+        inner = unpadded(self.sizes, name, held.numbers)
+        if inner is held.numbers:
+            return held
+        others = {at: value for at, value in held.others.items() if at[0] < len(inner) and at[1] < inner.shape[1]}
+        return replace(held, numbers=inner, others=others)
+
+    def padding(self, name: str) -> str:
+        """Which side's vocabulary has rows too many, in words; empty where neither has."""
+        found = []
+        for which, side in zip(("LEFT", "RIGHT"), self.sides, strict=True):
+            numbers = side.read(name).numbers
+            inner = unpadded(self.sizes, name, numbers)
+            if inner is numbers:
+                continue
+            rows, more = self.sizes.shapes[name][0], max(numbers.shape)
+            beyond = bool(numbers[-1].argmax() >= rows) if inner.shape[1] == rows else numbers.argmax() >= rows
+            top = ", the greatest number among them" if beyond and self._is_logits(name) else ""
+            found.append(f"{which}'s vocabulary is padded to {more:,} rows, {more - rows:,} too many{top}")
+        return "; ".join(found)
+
+    def _has_vocabulary(self, name: str) -> bool:
+        return has_vocabulary(self.sizes, name)
+
+    def _is_logits(self, name: str) -> bool:
+        return name == self.sizes.steps.name(Role.LOGITS)
 
     def _last_row(self, name: str, held: Held, rows: int) -> Held:
         whole = self.fitted(name, held)
@@ -158,7 +187,7 @@ class Comparison:
     def _matrices(self, name: str) -> StageDiff:
         held, (left, right) = self.paired(name)
         if left is None or right is None:
-            return StageDiff(name, "", DIFFERENT, note=self.misfit(name, *(one.numbers for one in held)))
+            return StageDiff(name, "", DIFFERENT, note=self.misfit(*(one.numbers for one in held)))
         masked = self.sizes.is_masked(name)
         difference, out = compare(left, right, self.tolerance, masked=masked)
         unlike = self.unlike(name, held, left.shape)
@@ -166,8 +195,12 @@ class Comparison:
         printed = self.printed_alone(name, right)
         if printed is not None:
             out &= ~(difference <= self.tolerance.allowed(finite(right)) + printed.half_unit(right) * (1 + 1e-9))
-        note = self._overtaken(name, left, right)
-        found = StageDiff(name, "", DIFFERENT if note or out.any() else EQUAL, note=note)
+        padding = self.padding(name) if self._has_vocabulary(name) else ""
+        if padding:
+            verdict = f"{int(out.sum()):,} of their cells differ" if out.any() else "these are equal"
+            padding = f"{padding}; the first {self.sizes.shapes[name][0]:,} are compared: {verdict}"
+        note = "; ".join(filter(None, (padding, self._overtaken(name, left, right))))
+        found = StageDiff(name, "", DIFFERENT if note or out.any() else EQUAL, note=note, padding=padding)
         found = replace(found, **figures(left, right, difference, masked=masked), cells_out=int(out.sum()))
         notes = [note, f"rounded to {printed} on the right" if printed is not None else ""]
         for which, one in zip(("left", "right"), held, strict=True):
@@ -194,24 +227,25 @@ class Comparison:
         found = grain_of(counted)
         return coarser(found, whole, counted[np.isfinite(counted)]) if found.is_printed else whole
 
-    def misfit(self, name: str, left: np.ndarray, right: np.ndarray) -> str:
+    @staticmethod
+    def misfit(left: np.ndarray, right: np.ndarray) -> str:
         """What keeps two shapes from being compared, in words."""
         shapes = f"{left.shape[0]} x {left.shape[1]} and {right.shape[0]} x {right.shape[1]}"
-        step = self.sizes.step(name)
         if left.shape == right.T.shape:
             same = np.allclose(left, right.T, rtol=1e-3, atol=1e-3, equal_nan=True)
             return f"RIGHT's is transposed ({shapes})" + ("" if same else ", and its numbers differ too")
-        rows, more = self.sizes.shapes[name][0], max(right.shape)
-        if step is not None and step.rows is Axis.VOCABULARY and min(right.shape) == 1 and more > rows:
-            return f"RIGHT's vocabulary is padded to {more:,} rows, {more - rows:,} too many ({shapes})"
         if left.size == right.size:
             return f"RIGHT's is flattened or in another shape ({shapes})"
         return f"the shapes don't fit: {shapes}"
 
     def _overtaken(self, name: str, left: np.ndarray, right: np.ndarray) -> str:
         """Another token is the best one: a difference within any tolerance."""
-        is_logits = name == self.sizes.steps.name(Role.LOGITS)
-        if not is_logits or not left.size or left.argmax() == right.argmax() or np.isnan(left + right).any():
+        if (
+            not self._is_logits(name)
+            or not left.size
+            or left.argmax() == right.argmax()
+            or np.isnan(left + right).any()
+        ):
             return ""
         return f"the best token is {left.argmax()} on the left, {right.argmax()} on the right"
 
@@ -289,6 +323,22 @@ def text_place(side: Side, name: str, row: int, column: int) -> str:
         return side.read(name).place(row, column)
     except (DumpError, AttributeError, KeyError):
         return f"{name}[{row},{column}]"
+
+
+def has_vocabulary(sizes: Sizes, name: str) -> bool:
+    """Has a stage or weight a row a token of the vocabulary?"""
+    known = sizes.step(name) or sizes.weights.get(name)
+    return known is not None and known.rows is Axis.VOCABULARY
+
+
+def unpadded(sizes: Sizes, name: str, numbers: np.ndarray) -> np.ndarray:
+    """The numbers without what a vocabulary has beyond its tokens; the same array where it has nothing."""
+    forms = sizes.forms(name) if has_vocabulary(sizes, name) else {}
+    if not forms or numbers.shape in forms:
+        return numbers
+    rows = sizes.shapes[name][0]
+    parts = (numbers[:rows], numbers[:, :rows])
+    return next((part for part in parts if part.shape in forms), numbers)
 
 
 def spelled(content: object) -> str:

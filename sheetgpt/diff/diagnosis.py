@@ -118,17 +118,28 @@ class Explanation:
         step = self.sizes.step(found.stage)
         if found.verdict != DIFFERENT:
             return (None, None) if found.verdict == NOT_COMPARED else self.why_unseen(step)
+        if found.padding:
+            return True, self.padded(replace(found, padding=""))
         if step is not None and step.is_given and step.name != self.first:
             return False, Diagnosis(step.name, TOKENS, INHERITED)
         plain = plain_cause(self.again.comparison, found, step)
-        if plain is not None or step is None:
-            return True, plain
+        return (True, plain) if plain is not None or step is None else self.why_computed(step)
+
+    def why_computed(self, step: Step) -> tuple[bool | None, Diagnosis]:
+        """The same of a stage that a step computes."""
         if step.is_text:  # the predicted token follows from the logits
             return False, Diagnosis(step.name, INPUTS, WITHIN_TOLERANCE)
         try:
             return self.why_different(step)
         except (NotHeldError, ValueError, IndexError) as error:  # shapes that belong to no one run
             return None, Diagnosis(step.name, UNKNOWN, f"no diagnosis: {error}")
+
+    def padded(self, found: StageDiff) -> Diagnosis:
+        """Of a vocabulary with rows too many: that it has them, and why the others differ, where they do."""
+        _, why = self.why(found) if found.cells_out else (None, None)
+        if why is None or why.cause == UNKNOWN:
+            return Diagnosis(found.stage, PATTERN, found.note)
+        return replace(why, sentence=f"{found.note}; {why.sentence}")
 
     def why_different(self, step: Step) -> tuple[bool | None, Diagnosis]:
         if not self.again.can_judge(step.name):
@@ -247,7 +258,7 @@ class Explanation:
         wrong = [(int(row), int(column)) for row, column in np.argwhere(judgement.out)]
         if not 0 < len(wrong) <= max(1, right.size // FEW):
             return None
-        held = self.again.right.read(name)
+        held = self.again.comparison.read(self.again.right, name)
         where = held.place(*self.again.comparison.origin(name, held, *wrong[0]))
         many = f"all but {len(wrong)} of {right.size:,} cells follow" if right.size > 1 else "it does not follow"
         shared = not_numbers(self.wrong(judgement))
@@ -279,7 +290,9 @@ class Explanation:
     def wrong(self, judgement: Judgement) -> Wrong:
         name = judgement.stage
         value, own = self.again.value(name), self.again.own(name)
-        there = self.again.comparison.no_numbers(name, self.again.right.read(name)) if np.isnan(own).any() else {}
+        comparison = self.again.comparison
+        held = comparison.read(self.again.right, name) if np.isnan(own).any() else None
+        there = comparison.no_numbers(name, held) if held else {}
         return Wrong(self.again.steps[name], value, own, judgement.allowed, self.sizes.config.n_head, there)
 
     def too_far(self, name: str) -> str:

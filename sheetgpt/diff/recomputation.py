@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -156,7 +156,7 @@ class Recomputation:
     def _read(self, name: str) -> np.ndarray | None:
         if name not in self.steps.by_name or self.sizes.is_text(name) or not self.right.has(name):
             return None
-        held = readable(self.right.read, name)
+        held = readable(partial(self.comparison.read, self.right), name)
         if held is None:
             return None
         matrix = self.comparison.fitted(name, held)

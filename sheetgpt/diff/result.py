@@ -46,6 +46,7 @@ class StageDiff:
     own_error: bool | None = None  # does RIGHT's stage not follow from RIGHT's own inputs? None: they are not there
     cause: str = ""
     is_matrix: bool = True  # of a stage: no weights, no table of texts
+    padding: str = ""  # a vocabulary with rows too many: what is said of them, and of the others
     is_unreadable: bool = False  # not compared, as what a side holds of it is damaged or fits nothing
     in_any_block: str = ""  # its name with `*` for the block's number, for lists of names
 

@@ -258,6 +258,60 @@ def test_shapes_that_do_not_fit_say_what_they_are(stage, change, words, good, le
     assert words in as_text(report).splitlines()[0]
 
 
+PADDED = {  # where a port's logits have rows too many
+    "a column": lambda rows: rows[-1:].T,
+    "a row": lambda rows: rows[-1:],
+    "flat": lambda rows: rows[-1],
+    "every row": lambda rows: rows,
+    "every row in a batch of one": lambda rows: rows[None],
+}
+
+
+@pytest.mark.parametrize("filling", [0.0, 99.0])
+@pytest.mark.parametrize("shape", PADDED)
+def test_behind_a_padded_vocabulary_its_first_rows_have_their_own_verdict(shape, filling, good, model, left, tmp_path):
+    logits = np.concatenate([good.array("logits").T] * 6)
+    matrices = {name: good.arrays[name] for name in good.sizes.shapes if name in good.arrays}
+    for change, says in ((0.0, "these are equal"), (-logits.mean(), "a constant is added everywhere")):
+        padded = np.concatenate([logits + change, np.full((6, 48), filling)], axis=1)
+        np.savez(tmp_path / "port.npz", **{**matrices, "logits": PADDED[shape](padded)})
+        report = diff(left, ArraysSide(tmp_path / "port.npz"))
+        assert report.first.stage == "logits"
+        assert report.first.own_error
+        assert "RIGHT's vocabulary is padded to 640 rows, 48 too many" in report.first.cause
+        assert ("the greatest number among them" in report.first.cause) is (filling > 0)
+        assert says in report.first.cause
+        assert report.first.cells_out == (592 if change else 0)
+
+
+def test_a_mistake_behind_a_padded_vocabulary_is_named_and_an_inherited_difference_is_called_so(
+    model, good, left, tmp_path
+):
+    mistakes = {mistake.name: mistake for mistake in known_mistakes(good.sizes)}
+    for name, stage, says in (
+        ("log-probabilities instead of logits", "logits", "log-probabilities instead of logits reproduces"),
+        ("exact (erf) GELU", "block_1_step_14", "inherited"),
+    ):
+        steps = [mistakes[name].change(step, good.steps) if step.name == stage else step for step in good.steps]
+        arrays = arrays_of(good, model, steps, "float64")
+        arrays["logits"] = np.concatenate([arrays["logits"], np.zeros((48, 1))])
+        np.savez(tmp_path / "port.npz", **arrays)
+        logits = next(one for one in diff(left, ArraysSide(tmp_path / "port.npz")).stages if one.stage == "logits")
+        assert "padded to 640 rows" in logits.cause
+        assert says in logits.cause
+
+
+def test_weights_of_a_padded_vocabulary_are_compared_too(model, good, left, tmp_path):
+    wte = np.concatenate([model.weights["model_wte"], np.zeros((48, 64))])
+    for change, verdict in ((0.0, "these are equal"), (1.0, "1 of their cells differ")):
+        wte[7, 3] += change
+        np.savez(tmp_path / "port.npz", model_wte=wte, logits=good.array("logits"))
+        report = diff(left, ArraysSide(tmp_path / "port.npz"))
+        assert report.first.stage == "model_wte"
+        assert "padded to 640 rows, 48 too many" in report.first.note
+        assert verdict in report.first.note
+
+
 @pytest.mark.parametrize("decimals", [2, 3, 5])
 def test_one_stage_that_a_person_rounded_is_equal_within_half_a_unit(decimals, model, good, left):
     rounded = changed(good, "block_1_step_9", lambda array: np.round(array, decimals))
