@@ -13,10 +13,11 @@ from functools import cached_property
 import numpy as np
 
 from sheetgpt.diff.compare import Comparison
+from sheetgpt.diff.computation import Changed, NotHeldError
 from sheetgpt.diff.grain import Kind
-from sheetgpt.diff.mistakes import Mistake, known_mistakes
+from sheetgpt.diff.mistakes import Mistake, known_mistakes, made_on
 from sheetgpt.diff.patterns import Wrong, in_words, not_numbers
-from sheetgpt.diff.recomputation import Changed, Judgement, NotHeldError, Recomputation
+from sheetgpt.diff.recomputation import Judgement, Recomputation
 from sheetgpt.diff.rerun import folder_of, tokenizer_of
 from sheetgpt.diff.result import DIFFERENT, NOT_COMPARED, Diagnosis, Report, StageDiff
 from sheetgpt.diff.sides import Side, Weights
@@ -304,15 +305,11 @@ class Explanation:
 
     def reproduced(self, judgement: Judgement) -> Iterator[tuple[str, Judgement]]:
         """(mistake, what RIGHT is like beside it) for each that comes nearer than the right formula does."""
-        name, steps = judgement.stage, self.again.steps
-        way = self.again.way(name)
-        for mistake in self.mistakes:
-            changes = {step.name: change for step in way if (change := mistake.change(step, steps))}
-            several = [{changed: change} for changed, change in changes.items()] if len(changes) > 1 else []
-            for changed in [changes, *several]:
-                found = self.tried(judgement, changed) if changed else None
-                if found is not None:
-                    yield mistake.name, found
+        way = self.again.way(judgement.stage)
+        for name, changed in made_on(way, self.mistakes, self.again.steps):
+            found = self.tried(judgement, changed)
+            if found is not None:
+                yield name, found
 
     @cached_property
     def mistakes(self) -> list[Mistake]:

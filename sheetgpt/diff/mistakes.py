@@ -9,7 +9,7 @@ knows of tolerances or files.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from sheetgpt import ops
 from sheetgpt.diff import wrong_ops
+from sheetgpt.diff.computation import Changed
 from sheetgpt.diff.wrong_places import (
     Applies,
     OtherInputs,
@@ -213,6 +214,16 @@ def known_mistakes(sizes: Sizes) -> list[Mistake]:
     split = Mistake(INTERLEAVED, ops.Columns, wrong_ops.thirds_per_head(sizes.config.n_head))
     per_run = (*of_heads(sizes.config.n_head), *of_blocks(sizes.config.n_layer))
     return [*MISTAKES, split, *per_run, *other_rows(sizes.steps, range(sizes.n_tokens - 1))]
+
+
+def made_on(way: Sequence[Step], mistakes: Sequence[Mistake], steps: Steps) -> Iterator[tuple[str, Changed]]:
+    """(mistake, the changed steps) for each that may happen on a way: wherever it may, then at each step alone."""
+    for mistake in mistakes:
+        changes = {step.name: change for step in way if (change := mistake.change(step, steps))}
+        if changes:
+            yield mistake.name, changes
+        if len(changes) > 1:
+            yield from ((mistake.name, {name: change}) for name, change in changes.items())
 
 
 def of_heads(n_head: int) -> list[Mistake]:

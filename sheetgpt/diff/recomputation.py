@@ -13,13 +13,13 @@ import numpy as np
 
 from sheetgpt import ops
 from sheetgpt.diff.compare import Comparison
-from sheetgpt.diff.grain import Grain, Kind, rounded
+from sheetgpt.diff.computation import LONGEST_WAY, UNCHANGED, Changed, Computation, Matrices, NotHeldError
+from sheetgpt.diff.grain import Grain, Kind
 from sheetgpt.diff.matrices import Tolerance, compare
 from sheetgpt.diff.sides.inferred import own_head
 from sheetgpt.diff.sides.side import readable
-from sheetgpt.errors import SheetGPTError
 from sheetgpt.models.sizes import Sizes
-from sheetgpt.models.step import POSITIONS, Role, Step
+from sheetgpt.models.step import POSITIONS, Role
 
 ROUNDING = 8  # times the rounding that one computation shows: another order of sums may round so much differently
 FLOOR = {  # of the largest number: sums, decimals
@@ -29,17 +29,8 @@ FLOOR = {  # of the largest number: sums, decimals
     Kind.BFLOAT16: 4 * 2.0**-7,
 }
 SAME = Tolerance(0, 0)
-LONGEST_WAY = 40  # steps between RIGHT's stages: beyond, hypotheses are too many and a mistake too far away
 DRAWS, MARGIN = 16, 8  # of inputs moved within their rounding; times what is usual among them
 VOTES, SMALL = 4, 1 << 22  # stages that tell whether the weights are float32, by weights of so many numbers at most
-
-Matrices = Mapping[str, np.ndarray]
-Changed = Mapping[str, Step]  # steps that take the place of those of their names
-UNCHANGED: Changed = {}
-
-
-class NotHeldError(SheetGPTError):
-    """Something that the recomputation needs is on neither side."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +65,7 @@ class Judgement:
         return float(self.difference[self.out].max(initial=0))
 
 
-class Recomputation:
+class Recomputation(Computation):
     """Stages computed again from RIGHT's own."""
 
     def __init__(self, comparison: Comparison, weights: Matrices):
@@ -192,20 +183,6 @@ class Recomputation:
             )
         return self.weights[name]
 
-    def way(self, target: str) -> list[Step]:
-        """The steps that lead from stages that RIGHT holds to the target, the target last."""
-        needed: set[str] = set()
-        waiting = [target]
-        while waiting:
-            name = waiting.pop()
-            if self._is_computed(name) and name not in needed:
-                needed.add(name)
-                waiting += [i for i in self.steps[name].inputs if self.held(i) is None]
-        return [step for step in self.steps if step.name in needed]
-
-    def _is_computed(self, name: str) -> bool:
-        return name in self.steps.by_name and not self.steps[name].is_given
-
     # -------------------------------------------------------------------------------------------- computing
 
     def value(self, target: str, changed: Changed = UNCHANGED) -> np.ndarray:
@@ -214,50 +191,6 @@ class Recomputation:
             self._values[target] = self.computed(target)
         right = self._values[target]
         return (self.computed(target, changed, known=right) if changed else right)[target].astype(np.float64)
-
-    def computed(
-        self,
-        target: str,
-        changed: Changed = UNCHANGED,
-        precision: Kind = Kind.FLOAT64,
-        known: Matrices | None = None,
-        moved: Matrices | None = None,
-    ) -> dict[str, np.ndarray]:
-        """What it takes to compute the target from RIGHT's stages, and the target.
-
-        precision: every matrix is rounded so. known: what is computed without the changes, taken where none matters.
-        moved: matrices that stand for RIGHT's.
-        """
-        made: dict[str, np.ndarray] = {}
-        touched = self.touched(target, changed)
-
-        def make(name: str) -> np.ndarray:
-            held = self.held(name) if name != target else None
-            if held is not None and name not in changed:
-                return moved[name] if moved and name in moved else held
-            if known and name in known and name not in touched:
-                return known[name]
-            if not self._is_computed(name):
-                return self.given(name)
-            step = changed.get(name, self.steps[name])
-            return np.asarray(step.op.value(*[find(i) for i in step.inputs]))
-
-        def find(name: str) -> np.ndarray:
-            if name not in made:
-                made[name] = rounded(make(name), precision)
-            return made[name]
-
-        with np.errstate(all="ignore"):  # RIGHT's numbers may be anything
-            find(target)
-        return made
-
-    def touched(self, target: str, changed: Changed) -> set[str]:
-        """The changed steps and those that come after them on the way."""
-        found = set(changed)
-        for step in self.way(target):
-            if found.intersection(step.inputs):
-                found.add(step.name)
-        return found
 
     def difference(self, target: str, value: np.ndarray) -> np.ndarray:
         """How far a stage computed again lies from RIGHT's, cell by cell."""
