@@ -37,7 +37,8 @@ def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype
 
     Each side is a CSV dump's folder, a workbook (.xlsx, .xlsb, .ods), run:PROMPT, run-ids:1,2,3, or arrays (.npz,
     .safetensors, .json, .jsonl, .npy, .bin, or a folder of these) called as the stages are, or as another program calls
-    them: see `sheetgpt stages`. Two dumps of `train-step` are compared matrix by matrix.
+    them: see `sheetgpt stages`. Two dumps of `train-step` are compared matrix by matrix; what was generated (ids and
+    logits of each step), step by step with LEFT's model.
     Exit code 0: equal; 1: different; 2: trouble.
 
     \b
@@ -46,10 +47,15 @@ def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype
     """
     from sheetgpt.diff import diff
     from sheetgpt.diff import training as training_diff
+    from sheetgpt.diff.generation.dumps import is_generation
     from sheetgpt.diff.sides import open_side
 
     if training_diff.is_training(left) or training_diff.is_training(right):
         raise SystemExit(show_training(training_diff.compare(left, right, atol, rtol), as_json=as_json))
+    if is_generation(right) or is_generation(left):
+        raise SystemExit(
+            show_generation(left, right, weights, dtype, atol, rtol, every_step=every_stage, as_json=as_json)
+        )
     sides = (
         open_side(left, weights=weights, dtype=dtype, map_file=left_map),
         open_side(right, weights=weights, dtype=dtype, map_file=right_map),
@@ -61,6 +67,16 @@ def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype
         write_report(found, *sides, report, headline(found))
     show.print_json(found.as_data()) if as_json else click.echo(as_text(found, report, every_stage=every_stage))
     raise SystemExit(0 if found.equal else 1)
+
+
+def show_generation(left, right, weights, dtype, atol, rtol, *, every_step: bool, as_json: bool) -> int:
+    """Print a comparison of what was generated; the exit code."""
+    from sheetgpt.commands.diff_generation import as_text as in_steps
+    from sheetgpt.diff.generation.steps import compare
+
+    found = compare(left, right, weights=weights, dtype=dtype, atol=atol, rtol=rtol)
+    show.print_json(found.as_data()) if as_json else click.echo(in_steps(found, every_step=every_step))
+    return 0 if found.equal else 1
 
 
 def show_training(found, *, as_json: bool) -> int:
