@@ -6,7 +6,8 @@ A formula that gives RIGHT's numbers back is what RIGHT computed. The mistakes s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -16,6 +17,7 @@ from sheetgpt.diff.compare import Comparison
 from sheetgpt.diff.computation import Changed, NotHeldError
 from sheetgpt.diff.grain import Kind
 from sheetgpt.diff.mistakes import Mistake, known_mistakes, made_on
+from sheetgpt.diff.pairs import FIRST, Named, pairs
 from sheetgpt.diff.patterns import Wrong, in_words, not_numbers
 from sheetgpt.diff.recomputation import Judgement, Recomputation
 from sheetgpt.diff.rerun import folder_of, tokenizer_of
@@ -34,6 +36,7 @@ FEW = 100  # one cell in so many, at least one, may be edited by hand
 CLOSE = 10  # times the best: of mistakes, those that are named
 SHRINKS = 100  # times less is left by a mistake that explains most of a difference
 BETTER = 2  # times nearer than the right formula: what a mistake must be to count at all
+PAIRS_TAKE, PATIENCE = 1.5, 4.0  # seconds that pairs of mistakes may be tried for: at a stage, in a comparison
 FAR = 8  # steps between RIGHT's stages, from which it is said what to dump next
 INHERITED = "inherited: it follows from RIGHT's own inputs"
 SPREAD = "inherited: its error values come from cells of its inputs that are no numbers"
@@ -108,11 +111,16 @@ def read_weights(weights: Weights, left: Side) -> Mapping[str, np.ndarray]:
     return load_weights(folder) if folder else {}
 
 
+IMPOSSIBLE = (NotHeldError, ValueError, IndexError, TypeError)  # shapes that don't allow it; a row beyond the table
+Tried = Sequence[tuple[str, Judgement]]  # mistakes, and what RIGHT is like beside each
+
+
 class Explanation:
     """Causes, found by computing RIGHT's stages again."""
 
     def __init__(self, again: Recomputation, first: str):
         self.again, self.sizes, self.first = again, again.sizes, first
+        self.patience = PATIENCE  # seconds left for pairs of mistakes
 
     def why(self, found: StageDiff) -> tuple[bool | None, Diagnosis | None]:
         """(is a stage's error its own, why); None where that can't be known."""
@@ -171,7 +179,8 @@ class Explanation:
             return False, None
         try:
             judgement = self.again.judge(step.name)
-            why = None if judgement.follows else self.by_mistake(judgement)
+            tried = [] if judgement.follows else list(self.reproduced(judgement))
+            why = self.by_one(judgement, tried) or self.by_most_of_one(judgement, tried)
             if why is None and not judgement.follows and self.is_before_first(step):
                 why = self.cells(judgement)  # later ones don't follow from what was edited before them
         except (NotHeldError, ValueError, IndexError):
@@ -225,17 +234,21 @@ class Explanation:
         """The known mistakes that reproduce the stage; else a few edited cells, else what the wrong cells share."""
         if is_overridden(self.again.right, judgement.stage):
             return overridden("RIGHT", judgement.stage)
-        found = self.by_mistake(judgement)
-        if found is not None:
-            return found
-        return self.cells(judgement) or self.unexplained(judgement)
+        tried = list(self.reproduced(judgement))
+        found = self.by_one(judgement, tried) or self.by_two(judgement) or self.by_most_of_one(judgement, tried)
+        return found or self.cells(judgement) or self.unexplained(judgement)
 
-    def by_mistake(self, judgement: Judgement) -> Diagnosis | None:
-        """What reproduces the stage: of several mistakes those that leave nothing, else what leaves least."""
-        found = dict(sorted(self.reproduced(judgement), key=lambda item: item[1].unexplained, reverse=True))
+    def by_one(self, judgement: Judgement, tried: Tried) -> Diagnosis | None:
+        """The mistakes that reproduce the stage, each by itself."""
+        found = dict(sorted(tried, key=lambda item: item[1].error, reverse=True))
         whole = {title: one.error for title, one in found.items() if one.follows}
-        if whole:
-            return self.named(judgement.stage, dict(sorted(whole.items(), key=lambda item: item[1])))
+        if not whole:
+            return None
+        return self.named(judgement.stage, dict(sorted(whole.items(), key=lambda item: item[1])))
+
+    def by_most_of_one(self, judgement: Judgement, tried: Tried) -> Diagnosis | None:
+        """The mistake that leaves least, where that is a hundredth."""
+        found = dict(sorted(tried, key=lambda item: item[1].unexplained, reverse=True))
         parts = {
             t: one.error for t, one in found.items() if one.unexplained * SHRINKS <= judgement.unexplained < np.inf
         }
@@ -244,6 +257,47 @@ class Explanation:
         title = min(parts, key=lambda title: parts[title])
         sentence = f"{title} explains most of it, {judgement.error:.0e}; {parts[title]:.0e} is left"
         return Diagnosis(judgement.stage, MISTAKE, sentence, (title,), parts[title])
+
+    def by_two(self, judgement: Judgement) -> Diagnosis | None:
+        """The pair of mistakes that reproduces the stage where none does alone; none where several pairs do."""
+        if judgement.out.mean() <= 1 / FEW:
+            return None
+        until = time.monotonic() + min(self.patience, PAIRS_TAKE)
+        began, found = time.monotonic(), dict[tuple[str, str], float]()
+        ranked = self.ranked(judgement)
+        for tries, (names, changed) in enumerate(pairs(ranked, self.again.steps)):
+            if time.monotonic() > until or (found and tries > FIRST * len(ranked)):
+                break
+            one = self.tried(judgement, changed)
+            if one is not None and one.error * SHRINKS <= judgement.error and one.follows:
+                found[names] = min(one.error, found.get(names, np.inf))
+        self.patience -= time.monotonic() - began
+        best = min(found, key=lambda names: found[names], default=None)
+        if best is None:
+            return None
+        close = max(CLOSE * found[best], self.again.floor(judgement.stage))
+        if sum(size <= close for size in found.values()) > 1:
+            return None
+        sentence = f"two mistakes, {' and '.join(best)}, reproduce it together within {found[best]:.0e}"
+        return Diagnosis(judgement.stage, MISTAKE, sentence, best, found[best])
+
+    def ranked(self, judgement: Judgement) -> list[Named]:
+        """The mistakes on a stage's way, first those beside which least is left of the difference."""
+        singles = list(made_on(self.again.way(judgement.stage), self.mistakes, self.again.steps))
+        sizes = [self.left_by(judgement, changed) for _, changed in singles]
+        order = sorted((at for at, size in enumerate(sizes) if size is not None), key=lambda at: sizes[at] or (0, 0.0))
+        return [singles[at] for at in order]
+
+    def left_by(self, judgement: Judgement, changed: Changed) -> tuple[int, float] | None:
+        """How far a stage with these changes is from RIGHT's: (cells that are none or masked, root mean square)."""
+        try:
+            difference = self.again.difference(judgement.stage, self.again.value(judgement.stage, changed))
+        except IMPOSSIBLE:
+            return None
+        infinite = np.isinf(difference)
+        return int(infinite.sum()), float(
+            np.sqrt(np.mean(np.square(difference[~infinite])))
+        ) if not infinite.all() else 0.0
 
     def named(self, name: str, found: Mapping[str, float]) -> Diagnosis:
         """found: mistakes that reproduce the stage -> the largest difference, the best first."""
@@ -322,5 +376,5 @@ class Explanation:
             if not difference.max(initial=0) * BETTER <= judgement.error:
                 return None
             return Judgement(judgement.stage, difference, self.again.allowed(judgement.stage, changed))
-        except (NotHeldError, ValueError, IndexError, TypeError):  # shapes that don't allow it; a row beyond the table
+        except IMPOSSIBLE:
             return None

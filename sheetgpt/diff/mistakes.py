@@ -81,6 +81,12 @@ class Mistaken:
     def value(self, *inputs: np.ndarray) -> np.ndarray:
         return self.function(self.right, *inputs)
 
+    def __getattr__(self, name: str) -> Any:
+        """What the right operation is besides: its number of heads, say."""
+        if name.startswith("__") or name == "right":
+            raise AttributeError(name)
+        return getattr(self.right, name)
+
 
 def right_value(op: ops.Op, *inputs: np.ndarray) -> np.ndarray:
     """The right operation; its inputs are what is wrong."""
