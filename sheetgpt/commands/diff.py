@@ -100,8 +100,12 @@ def show_training(found, *, as_json: bool) -> int:
         [one.name, both_shapes(one), "equal" if one.equal else "DIFFERENT", number(one.largest), f"{one.cells_out:,}"]
         for one in found.matrices
     ]
-    click.echo(f"{first.name} diverges first." if first else f"No matrix diverges: {len(rows)} are equal.")
+    why = f"; {first.note}" if first and first.note else ""
+    click.echo(f"{first.name} diverges first{why}." if first else f"No matrix diverges: {len(rows)} are equal.")
     click.echo("\n" + show.table(["matrix", "shape", "verdict", "largest", "cells out"], rows))
+    for one in found.matrices:
+        if one.note:
+            click.echo(f"{one.name}: {one.note}")
     if found.missing:
         click.echo(f"\nNot compared, on one side only: {', '.join(found.missing)}")
     return 0 if first is None else 1

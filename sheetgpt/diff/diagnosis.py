@@ -121,9 +121,15 @@ class Explanation:
     def __init__(self, again: Recomputation, first: str):
         self.again, self.sizes, self.first = again, again.sizes, first
         self.patience = PATIENCE  # seconds left for pairs of mistakes
+        self.found_some = False  # errors of their own, in the stages asked about so far
 
     def why(self, found: StageDiff) -> tuple[bool | None, Diagnosis | None]:
-        """(is a stage's error its own, why); None where that can't be known."""
+        """(is a stage's error its own, why); None where that can't be known. Stages are asked in causal order."""
+        own, why = self.why_alone(found)
+        self.found_some |= own is True
+        return own, why
+
+    def why_alone(self, found: StageDiff) -> tuple[bool | None, Diagnosis | None]:
         step = self.sizes.step(found.stage)
         if found.verdict != DIFFERENT:
             return (None, None) if found.verdict == NOT_COMPARED else self.why_unseen(step)
@@ -145,7 +151,7 @@ class Explanation:
 
     def padded(self, found: StageDiff) -> Diagnosis:
         """Of a vocabulary with rows too many: that it has them, and why the others differ, where they do."""
-        _, why = self.why(found) if found.cells_out else (None, None)
+        _, why = self.why_alone(found) if found.cells_out else (None, None)
         if why is None or why.cause == UNKNOWN:
             return Diagnosis(found.stage, PATTERN, found.note)
         return replace(why, sentence=f"{found.note}; {why.sentence}")
@@ -155,7 +161,8 @@ class Explanation:
             return None, Diagnosis(step.name, UNKNOWN, self.too_far(step.name))
         judgement = self.again.judge(step.name)
         if judgement.follows:
-            return False, self.sound(judgement) if step.name == self.first else self.inherited(judgement)
+            is_first = step.name == self.first and not self.found_some  # an error within the tolerance may be what grew
+            return False, self.sound(judgement) if is_first else self.inherited(judgement)
         if self.spread(judgement):
             return False, Diagnosis(step.name, INPUTS, SPREAD)
         why = self.mistaken(judgement)

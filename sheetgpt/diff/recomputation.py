@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import islice
 
 import numpy as np
 
@@ -30,7 +31,7 @@ FLOOR = {  # of the largest number: sums, decimals
 }
 SAME = Tolerance(0, 0)
 DRAWS, MARGIN = 16, 8  # of inputs moved within their rounding; times what is usual among them
-VOTES, SMALL = 4, 1 << 22  # stages that tell whether the weights are float32, by weights of so many numbers at most
+ASKED, SMALL = 8, 1 << 24  # stages that tell whether the weights are float32, by weights of so many numbers at most
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ class Recomputation(Computation):
 
     def _take(self, weights: Matrices) -> None:
         """Compute with these weights from now on."""
-        self.weights, self._values = weights, {}
+        if weights is not self.weights:
+            self.weights, self._values = weights, {}
 
     @property
     def grain(self) -> Grain:
@@ -98,26 +100,34 @@ class Recomputation(Computation):
         return self.grain.arithmetic
 
     def has_float32_weights(self) -> bool:
-        """Do RIGHT's stages that take weights follow better from the weights as float32?"""
+        """Does a stage that weights lead to follow from the weights as float32, as it doesn't from the exact ones?
+
+        A stage with an error of its own follows from neither, so several are asked.
+        """
         exact, single = self.weights, Float32Weights(self.weights)
-        votes: list[bool] = []
-        for step in self.steps:
-            if len(votes) == VOTES:
-                break
-            if self.can_judge(step.name) and any(self._is_small(name) for name in step.inputs):
-                try:
-                    plain = self.error(step.name)
+        asked = (step.name for step in self.steps if self.can_judge(step.name) and self._takes_small(step.name))
+        for name in islice(asked, ASKED):
+            try:
+                plain = self.error(name)
+                if plain > self.floor(name):
                     self._take(single)
-                    votes.append(self.error(step.name) < plain / 1000)
-                except NotHeldError:
-                    continue
-                finally:
-                    self._take(exact)
-        return 2 * sum(votes) > len(votes)
+                    if self.error(name) < plain / 1000:
+                        return True
+            except NotHeldError:
+                continue
+            finally:
+                self._take(exact)
+        return False
+
+    def _takes_small(self, name: str) -> bool:
+        """Is it made with weights, none of them a table of a large vocabulary?"""
+        taken = [one for step in self.way(name) for one in step.inputs if one in self.weights]
+        return bool(taken) and all(map(self._is_small, taken))
 
     def _is_small(self, name: str) -> bool:
-        """Is it a weight that is no table of a whole vocabulary, or the model so small that all of its are small?"""
-        return name in self.weights and self.weights[name].size <= SMALL
+        """Is it no table of a whole vocabulary, or the model so small that all of its weights are small?"""
+        rows, columns = self.sizes.shapes[name]
+        return rows * columns <= SMALL
 
     # -------------------------------------------------------------------------------------------- judging
 
