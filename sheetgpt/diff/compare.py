@@ -109,12 +109,18 @@ class Comparison:
         """What the sides hold of a stage, and the matrices to compare: of a decoding step, one row, the last one."""
         held = [self.read(side, name) for side in self.sides]
         whole = [self.fitted(name, one) for one in held]
-        step, (rows, columns) = self.sizes.step(name), self.sizes.shapes[name]
-        single = [one.numbers.shape == (1, columns) for one in held]
-        if step is None or step.rows is not Axis.TOKENS or rows == 1 or sorted(single) != [False, True]:
+        rows = self.sizes.shapes[name][0]
+        single = [self.is_last_row(name, one) for one in held]
+        if sorted(single) != [False, True]:
             return held, whole
         held = [one if is_row else self._last_row(name, one, rows) for one, is_row in zip(held, single, strict=True)]
         return held, [one.numbers for one in held]
+
+    def is_last_row(self, name: str, held: Held) -> bool:
+        """Is it one row of several, that of a decoding step?"""
+        step, (rows, columns) = self.sizes.step(name), self.sizes.shapes[name]
+        is_row = held.numbers.shape == (1, columns) and rows > 1
+        return is_row and step is not None and step.rows is Axis.TOKENS
 
     def read(self, side: Side, name: str) -> Held:
         """A side's stage, without the rows that pad its vocabulary."""

@@ -16,7 +16,7 @@ import numpy as np
 from sheetgpt.diff.compare import Comparison
 from sheetgpt.diff.computation import Changed, NotHeldError
 from sheetgpt.diff.grain import Kind
-from sheetgpt.diff.mistakes import Mistake, known_mistakes, made_on
+from sheetgpt.diff.mistakes import Mistake, known_mistakes, made_on, of_whole_blocks, weights_name
 from sheetgpt.diff.pairs import FIRST, Named, pairs
 from sheetgpt.diff.patterns import Wrong, in_words, not_numbers
 from sheetgpt.diff.recomputation import Judgement, Recomputation
@@ -25,6 +25,7 @@ from sheetgpt.diff.result import DIFFERENT, NOT_COMPARED, Diagnosis, Report, Sta
 from sheetgpt.diff.sides import Side, Weights
 from sheetgpt.diff.sides.side import is_error_value
 from sheetgpt.diff.tokens import where_cut_differs
+from sheetgpt.diff.wrong_places import alike
 from sheetgpt.errors import SheetGPTError
 from sheetgpt.models.step import Step
 from sheetgpt.weights.folder import load_weights
@@ -40,6 +41,9 @@ PAIRS_TAKE, PATIENCE = 1.5, 4.0  # seconds that pairs of mistakes may be tried f
 FAR = 8  # steps between RIGHT's stages, from which it is said what to dump next
 INHERITED = "inherited: it follows from RIGHT's own inputs"
 SPREAD = "inherited: its error values come from cells of its inputs that are no numbers"
+NO_ROWS_BEFORE = (
+    "it takes the rows of the tokens before, which RIGHT does not hold: they may have an error that came before"
+)
 WITHIN_TOLERANCE = "the stages before it lead to it: their differences are within the tolerance"
 
 
@@ -50,12 +54,36 @@ def explained(comparison: Comparison, report: Report, weights: Weights) -> Repor
     except SheetGPTError as error:
         return replace(report, diagnosis=undiagnosed(comparison, report.first, error) if report.first else None)
     explanation = Explanation(again, report.first.stage if report.first else "")
-    found = {stage.stage: explanation.why(stage) for stage in report.stages}
+    found = with_swaps(explanation, {stage.stage: explanation.why(stage) for stage in report.stages})
     stages = [
         replace(stage, own_error=own, cause=why.sentence if why else "")
         for stage, (own, why) in zip(report.stages, found.values(), strict=True)
     ]
     return replace(report, stages=stages, diagnosis=chosen(report.first, found), assumed=explanation.assumed())
+
+
+Causes = dict[str, tuple[bool | None, "Diagnosis | None"]]
+
+
+def with_swaps(explanation: Explanation, found: Causes) -> Causes:
+    """The causes; of two blocks that both take the other's weights everywhere it is said that they are swapped."""
+    by_block: dict[int, list[Diagnosis]] = {}
+    for name, (own, why) in found.items():
+        step = explanation.sizes.step(name)
+        if own and why is not None and step is not None and step.block is not None:
+            by_block.setdefault(step.block, []).append(why)
+    for one, whys in by_block.items():
+        for other, others in by_block.items():
+            if one < other and takes(whys, other) and takes(others, one):
+                for why in (*whys, *others):
+                    sentence = f"{why.sentence}; blocks {one} and {other} are swapped"
+                    found[why.stage] = True, replace(why, sentence=sentence)
+    return found
+
+
+def takes(whys: Sequence[Diagnosis], block: int) -> bool:
+    """Are all of these causes that block's weights?"""
+    return all(weights_name(block) in why.mistakes for why in whys)
 
 
 def undiagnosed(comparison: Comparison, first: StageDiff, error: SheetGPTError) -> Diagnosis:
@@ -159,6 +187,8 @@ class Explanation:
     def why_different(self, step: Step) -> tuple[bool | None, Diagnosis]:
         if not self.again.can_judge(step.name):
             return None, Diagnosis(step.name, UNKNOWN, self.too_far(step.name))
+        if self.needs_rows_before(step):
+            return None, Diagnosis(step.name, UNKNOWN, NO_ROWS_BEFORE)
         judgement = self.again.judge(step.name)
         if judgement.follows:
             is_first = step.name == self.first and not self.found_some  # an error within the tolerance may be what grew
@@ -182,7 +212,7 @@ class Explanation:
 
     def why_unseen(self, step: Step | None) -> tuple[bool, Diagnosis | None]:
         """Of a stage that is equal within the tolerance: is it computed with a known mistake?"""
-        if step is None or step.is_text or not self.again.can_judge(step.name):
+        if step is None or step.is_text or not self.again.can_judge(step.name) or self.needs_rows_before(step):
             return False, None
         try:
             judgement = self.again.judge(step.name)
@@ -193,6 +223,14 @@ class Explanation:
         except (NotHeldError, ValueError, IndexError):
             return False, None
         return why is not None, why
+
+    def needs_rows_before(self, step: Step) -> bool:
+        """Is it a decoding step's row that is made of rows of the tokens before, where these may have an error?"""
+        held = self.again.held(step.name)
+        if held is None or step.name not in self.again.rows or not self.found_some:
+            return False
+        taken = (one.inputs[i] for one in self.again.way(step.name) for i in one.op.all_rows)
+        return any(name in self.again.steps.by_name for name in taken)
 
     def is_before_first(self, step: Step) -> bool:
         names = list(self.again.steps.by_name)
@@ -242,7 +280,8 @@ class Explanation:
         if is_overridden(self.again.right, judgement.stage):
             return overridden("RIGHT", judgement.stage)
         tried = list(self.reproduced(judgement))
-        found = self.by_one(judgement, tried) or self.by_two(judgement) or self.by_most_of_one(judgement, tried)
+        found = self.by_one(judgement, tried) or self.of_other_block(judgement) or self.by_two(judgement)
+        found = found or self.by_most_of_one(judgement, tried)
         return found or self.cells(judgement) or self.unexplained(judgement)
 
     def by_one(self, judgement: Judgement, tried: Tried) -> Diagnosis | None:
@@ -252,6 +291,21 @@ class Explanation:
         if not whole:
             return None
         return self.named(judgement.stage, dict(sorted(whole.items(), key=lambda item: item[1])))
+
+    def of_other_block(self, judgement: Judgement) -> Diagnosis | None:
+        """A stage that holds what LEFT's same stage of another block does."""
+        step, own = self.again.steps[judgement.stage], self.again.own(judgement.stage)
+        if step.block is None:
+            return None
+        allowed = self.again.comparison.tolerance.allowed(np.nan_to_num(own))
+        for other in self.again.steps:
+            if other.block in (None, step.block) or not alike(other, step):
+                continue
+            difference = self.again.difference_to_left(step.name, other.name)
+            if (difference <= allowed).all() and difference.max() * SHRINKS <= judgement.error:
+                sentence = f"it is LEFT's {other.name}: blocks are named, or run, in another order"
+                return Diagnosis(step.name, PATTERN, sentence, within=judgement.error)
+        return None
 
     def by_most_of_one(self, judgement: Judgement, tried: Tried) -> Diagnosis | None:
         """The mistake that leaves least, where that is a hundredth."""
@@ -267,7 +321,7 @@ class Explanation:
 
     def by_two(self, judgement: Judgement) -> Diagnosis | None:
         """The pair of mistakes that reproduces the stage where none does alone; none where several pairs do."""
-        if judgement.out.mean() <= 1 / FEW:
+        if self.again.shown(judgement.stage, judgement.out).mean() <= 1 / FEW:
             return None
         until = time.monotonic() + min(self.patience, PAIRS_TAKE)
         began, found = time.monotonic(), dict[tuple[str, str], float]()
@@ -316,8 +370,8 @@ class Explanation:
 
     def cells(self, judgement: Judgement) -> Diagnosis | None:
         """A few cells that don't follow where all others do."""
-        name, right = judgement.stage, self.again.own(judgement.stage)
-        wrong = [(int(row), int(column)) for row, column in np.argwhere(judgement.out)]
+        name, right = judgement.stage, self.again.shown(judgement.stage, self.again.own(judgement.stage))
+        wrong = [(int(row), int(column)) for row, column in np.argwhere(self.again.shown(name, judgement.out))]
         if not 0 < len(wrong) <= max(1, right.size // FEW):
             return None
         held = self.again.comparison.read(self.again.right, name)
@@ -351,11 +405,12 @@ class Explanation:
 
     def wrong(self, judgement: Judgement) -> Wrong:
         name = judgement.stage
-        value, own = self.again.value(name), self.again.own(name)
+        every = self.again.value(name), self.again.own(name), judgement.allowed
+        value, own, allowed = (self.again.shown(name, matrix) for matrix in every)
         comparison = self.again.comparison
         held = comparison.read(self.again.right, name) if np.isnan(own).any() else None
         there = comparison.no_numbers(name, held) if held else {}
-        return Wrong(self.again.steps[name], value, own, judgement.allowed, self.sizes.config.n_head, there)
+        return Wrong(self.again.steps[name], value, own, allowed, self.sizes.config.n_head, there)
 
     def too_far(self, name: str) -> str:
         """How far a stage lies from those before it that RIGHT holds, and which would help most."""
@@ -374,7 +429,7 @@ class Explanation:
 
     @cached_property
     def mistakes(self) -> list[Mistake]:
-        return known_mistakes(self.sizes)
+        return [*of_whole_blocks(self.sizes.config.n_layer), *known_mistakes(self.sizes)]
 
     def tried(self, judgement: Judgement, changed: Changed) -> Judgement | None:
         """RIGHT beside these changes; None where they come no nearer to it, or can't be made."""
