@@ -6,17 +6,17 @@ Here: pairing and layouts. What is found stands in `result`; reading belongs in 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sheetgpt.diff.contents import has_vocabulary, holds, spelled, unlike, unpadded
 from sheetgpt.diff.grain import FINE, Grain, coarser, grain_of
 from sheetgpt.diff.matrices import Tolerance, compare, figures, finite, tolerance_for
 from sheetgpt.diff.result import DIFFERENT, EQUAL, NOT_COMPARED, StageDiff, WorstCell
 from sheetgpt.diff.sides import Held, Side
 from sheetgpt.diff.sides.inferred import grain_of_side, sizes_of
-from sheetgpt.diff.sides.side import is_error_value
 from sheetgpt.diff.texts import Table, at, differing, extent, trimmed
 from sheetgpt.errors import DumpError
 from sheetgpt.models.sizes import Sizes
@@ -145,9 +145,6 @@ class Comparison:
             found.append(f"{which}'s vocabulary is padded to {more:,} rows, {more - rows:,} too many{top}")
         return "; ".join(found)
 
-    def _has_vocabulary(self, name: str) -> bool:
-        return has_vocabulary(self.sizes, name)
-
     def _is_logits(self, name: str) -> bool:
         return name == self.sizes.steps.name(Role.LOGITS)
 
@@ -168,27 +165,10 @@ class Comparison:
         """A side's numbers of a stage in our layout; None where their shape fits no layout."""
         matrix, step = self.sizes.fitted(name, held.numbers), self.sizes.step(name)
         if matrix is not None and held.blanks and step is not None and step.by_head and step.op.shares:
-            return np.where(np.isnan(matrix) & ~self.holds(name, held, held.others), 0, matrix)  # a blank share is 0
+            return np.where(
+                np.isnan(matrix) & ~holds(self.sizes, name, held, held.others), 0, matrix
+            )  # a blank share is 0
         return matrix
-
-    def holds(self, name: str, held: Held, cells: Collection[tuple[int, int]]) -> np.ndarray:
-        """Which cells of our layout are among these of a side's own: [rows, columns] bool."""
-        there = np.zeros(held.numbers.shape)
-        for cell in cells:
-            there[cell] = 1
-        ours = self.sizes.fitted(name, there)
-        found: np.ndarray = (there if ours is None else ours) == 1
-        return found
-
-    def unlike(self, name: str, held: Sequence[Held], shape: tuple[int, ...]) -> np.ndarray:
-        """The cells where one side holds an error value and the other side another one, or none."""
-        errors = [one.errors for one in held]
-        out = np.zeros(shape, bool)
-        for kind in {kind for found in errors for kind in found.values()}:
-            cells = [[cell for cell, value in found.items() if value == kind] for found in errors]
-            left, right = (self.holds(name, one, there) for one, there in zip(held, cells, strict=True))
-            out |= left ^ right
-        return out
 
     def _matrices(self, name: str) -> StageDiff:
         held, (left, right) = self.paired(name)
@@ -196,12 +176,12 @@ class Comparison:
             return StageDiff(name, "", DIFFERENT, note=self.misfit(*(one.numbers for one in held)))
         masked = self.sizes.is_masked(name)
         difference, out = compare(left, right, self.tolerance, masked=masked)
-        unlike = self.unlike(name, held, left.shape)
-        difference[unlike], out = np.inf, out | unlike
+        others = unlike(self.sizes, name, held, left.shape)
+        difference[others], out = np.inf, out | others
         printed = self.printed_alone(name, right)
         if printed is not None:
             out &= ~(difference <= self.tolerance.allowed(finite(right)) + printed.half_unit(right) * (1 + 1e-9))
-        padding = self.padding(name) if self._has_vocabulary(name) else ""
+        padding = self.padding(name) if has_vocabulary(self.sizes, name) else ""
         if padding:
             verdict = f"{int(out.sum()):,} of their cells differ" if out.any() else "these are equal"
             padding = f"{padding}; the first {self.sizes.shapes[name][0]:,} are compared: {verdict}"
@@ -329,35 +309,6 @@ def text_place(side: Side, name: str, row: int, column: int) -> str:
         return side.read(name).place(row, column)
     except (DumpError, AttributeError, KeyError):
         return f"{name}[{row},{column}]"
-
-
-def has_vocabulary(sizes: Sizes, name: str) -> bool:
-    """Has a stage or weight a row a token of the vocabulary?"""
-    known = sizes.step(name) or sizes.weights.get(name)
-    return known is not None and known.rows is Axis.VOCABULARY
-
-
-def unpadded(sizes: Sizes, name: str, numbers: np.ndarray) -> np.ndarray:
-    """The numbers without what a vocabulary has beyond its tokens; the same array where it has nothing."""
-    forms = sizes.forms(name) if has_vocabulary(sizes, name) else {}
-    if not forms or numbers.shape in forms:
-        return numbers
-    rows = sizes.shapes[name][0]
-    parts = (numbers[:rows], numbers[:, :rows])
-    return next((part for part in parts if part.shape in forms), numbers)
-
-
-def spelled(content: object) -> str:
-    """A cell's content as it is named.
-
-    >>> spelled(float("nan")), spelled("#N/A"), spelled("two")
-    ('NaN', '#N/A', "'two'")
-    """
-    if content is None:
-        return "blank"
-    if isinstance(content, float) or str(content).lower() == "nan":
-        return "NaN"
-    return str(content) if is_error_value(content) else repr(content)
 
 
 def number_or_none(number: float) -> float | None:

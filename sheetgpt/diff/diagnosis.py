@@ -1,27 +1,39 @@
 """Why stages diverge: each of RIGHT's is held against what RIGHT's own inputs lead to, rightly and with each mistake.
 
-A formula that gives RIGHT's numbers back is what RIGHT computed. The mistakes stand in `mistakes`, the computing in
-`recomputation`, what wrong cells have in common in `patterns`; here are the causes and their sentences.
+A formula that gives RIGHT's numbers back is what RIGHT computed. Trying the known mistakes belongs in `reproduction`,
+computing in `recomputation`, what wrong cells have in common in `patterns`; here are the causes and their sentences.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 
 import numpy as np
 
 from sheetgpt.diff.compare import Comparison
-from sheetgpt.diff.computation import Changed, NotHeldError
+from sheetgpt.diff.computation import NotHeldError
 from sheetgpt.diff.grain import Kind
-from sheetgpt.diff.mistakes import Mistake, known_mistakes, made_on, of_whole_blocks, weights_name
-from sheetgpt.diff.pairs import FIRST, Named, pairs
+from sheetgpt.diff.mistakes import weights_name
 from sheetgpt.diff.patterns import Wrong, in_words, not_numbers
 from sheetgpt.diff.recomputation import Judgement, Recomputation
+from sheetgpt.diff.reproduction import FEW, SHRINKS, Reproduction
 from sheetgpt.diff.rerun import folder_of, tokenizer_of
-from sheetgpt.diff.result import DIFFERENT, NOT_COMPARED, Diagnosis, Report, StageDiff
+from sheetgpt.diff.result import (
+    CELLS,
+    DIFFERENT,
+    INPUTS,
+    NOT_COMPARED,
+    OVERRIDE,
+    PATTERN,
+    ROUNDING,
+    STALE,
+    TOKENS,
+    UNKNOWN,
+    Diagnosis,
+    Report,
+    StageDiff,
+)
 from sheetgpt.diff.sides import Side, Weights
 from sheetgpt.diff.sides.side import is_error_value
 from sheetgpt.diff.tokens import where_cut_differs
@@ -30,20 +42,10 @@ from sheetgpt.errors import SheetGPTError
 from sheetgpt.models.step import Step
 from sheetgpt.weights.folder import load_weights
 
-MISTAKE, ROUNDING, INPUTS, CELLS = "mistake", "rounding", "inputs", "cells"
-OVERRIDE, TOKENS, STALE, PATTERN, UNKNOWN = "override", "tokens", "stale", "pattern", "unknown"
-
-FEW = 100  # one cell in so many, at least one, may be edited by hand
-CLOSE = 10  # times the best: of mistakes, those that are named
-SHRINKS = 100  # times less is left by a mistake that explains most of a difference
-BETTER = 2  # times nearer than the right formula: what a mistake must be to count at all
-PAIRS_TAKE, PATIENCE = 1.5, 4.0  # seconds that pairs of mistakes may be tried for: at a stage, in a comparison
 FAR = 8  # steps between RIGHT's stages, from which it is said what to dump next
 INHERITED = "inherited: it follows from RIGHT's own inputs"
 SPREAD = "inherited: its error values come from cells of its inputs that are no numbers"
-NO_ROWS_BEFORE = (
-    "it takes the rows of the tokens before, which RIGHT does not hold: they may have an error that came before"
-)
+NO_ROWS_BEFORE = "it takes rows of the tokens before, which RIGHT does not hold and which may have the error before it"
 WITHIN_TOLERANCE = "the stages before it lead to it: their differences are within the tolerance"
 
 
@@ -139,16 +141,12 @@ def read_weights(weights: Weights, left: Side) -> Mapping[str, np.ndarray]:
     return load_weights(folder) if folder else {}
 
 
-IMPOSSIBLE = (NotHeldError, ValueError, IndexError, TypeError)  # shapes that don't allow it; a row beyond the table
-Tried = Sequence[tuple[str, Judgement]]  # mistakes, and what RIGHT is like beside each
-
-
 class Explanation:
     """Causes, found by computing RIGHT's stages again."""
 
     def __init__(self, again: Recomputation, first: str):
         self.again, self.sizes, self.first = again, again.sizes, first
-        self.patience = PATIENCE  # seconds left for pairs of mistakes
+        self.known = Reproduction(again)
         self.found_some = False  # errors of their own, in the stages asked about so far
 
     def why(self, found: StageDiff) -> tuple[bool | None, Diagnosis | None]:
@@ -216,8 +214,8 @@ class Explanation:
             return False, None
         try:
             judgement = self.again.judge(step.name)
-            tried = [] if judgement.follows else list(self.reproduced(judgement))
-            why = self.by_one(judgement, tried) or self.by_most_of_one(judgement, tried)
+            tried = [] if judgement.follows else list(self.known.tried_alone(judgement))
+            why = self.known.by_one(judgement, tried) or self.known.by_most_of_one(judgement, tried)
             if why is None and not judgement.follows and self.is_before_first(step):
                 why = self.cells(judgement)  # later ones don't follow from what was edited before them
         except (NotHeldError, ValueError, IndexError):
@@ -279,18 +277,10 @@ class Explanation:
         """The known mistakes that reproduce the stage; else a few edited cells, else what the wrong cells share."""
         if is_overridden(self.again.right, judgement.stage):
             return overridden("RIGHT", judgement.stage)
-        tried = list(self.reproduced(judgement))
-        found = self.by_one(judgement, tried) or self.of_other_block(judgement) or self.by_two(judgement)
-        found = found or self.by_most_of_one(judgement, tried)
+        tried = list(self.known.tried_alone(judgement))
+        found = self.known.by_one(judgement, tried) or self.of_other_block(judgement) or self.known.by_two(judgement)
+        found = found or self.known.by_most_of_one(judgement, tried)
         return found or self.cells(judgement) or self.unexplained(judgement)
-
-    def by_one(self, judgement: Judgement, tried: Tried) -> Diagnosis | None:
-        """The mistakes that reproduce the stage, each by itself."""
-        found = dict(sorted(tried, key=lambda item: item[1].error, reverse=True))
-        whole = {title: one.error for title, one in found.items() if one.follows}
-        if not whole:
-            return None
-        return self.named(judgement.stage, dict(sorted(whole.items(), key=lambda item: item[1])))
 
     def of_other_block(self, judgement: Judgement) -> Diagnosis | None:
         """A stage that holds what LEFT's same stage of another block does."""
@@ -306,67 +296,6 @@ class Explanation:
                 sentence = f"it is LEFT's {other.name}: blocks are named, or run, in another order"
                 return Diagnosis(step.name, PATTERN, sentence, within=judgement.error)
         return None
-
-    def by_most_of_one(self, judgement: Judgement, tried: Tried) -> Diagnosis | None:
-        """The mistake that leaves least, where that is a hundredth."""
-        found = dict(sorted(tried, key=lambda item: item[1].unexplained, reverse=True))
-        parts = {
-            t: one.error for t, one in found.items() if one.unexplained * SHRINKS <= judgement.unexplained < np.inf
-        }
-        if not parts:
-            return None
-        title = min(parts, key=lambda title: parts[title])
-        sentence = f"{title} explains most of it, {judgement.error:.0e}; {parts[title]:.0e} is left"
-        return Diagnosis(judgement.stage, MISTAKE, sentence, (title,), parts[title])
-
-    def by_two(self, judgement: Judgement) -> Diagnosis | None:
-        """The pair of mistakes that reproduces the stage where none does alone; none where several pairs do."""
-        if self.again.shown(judgement.stage, judgement.out).mean() <= 1 / FEW:
-            return None
-        until = time.monotonic() + min(self.patience, PAIRS_TAKE)
-        began, found = time.monotonic(), dict[tuple[str, str], float]()
-        ranked = self.ranked(judgement)
-        for tries, (names, changed) in enumerate(pairs(ranked, self.again.steps)):
-            if time.monotonic() > until or (found and tries > FIRST * len(ranked)):
-                break
-            one = self.tried(judgement, changed)
-            if one is not None and one.error * SHRINKS <= judgement.error and one.follows:
-                found[names] = min(one.error, found.get(names, np.inf))
-        self.patience -= time.monotonic() - began
-        best = min(found, key=lambda names: found[names], default=None)
-        if best is None:
-            return None
-        close = max(CLOSE * found[best], self.again.floor(judgement.stage))
-        if sum(size <= close for size in found.values()) > 1:
-            return None
-        sentence = f"two mistakes, {' and '.join(best)}, reproduce it together within {found[best]:.0e}"
-        return Diagnosis(judgement.stage, MISTAKE, sentence, best, found[best])
-
-    def ranked(self, judgement: Judgement) -> list[Named]:
-        """The mistakes on a stage's way, first those beside which least is left of the difference."""
-        singles = list(made_on(self.again.way(judgement.stage), self.mistakes, self.again.steps))
-        sizes = [self.left_by(judgement, changed) for _, changed in singles]
-        order = sorted((at for at, size in enumerate(sizes) if size is not None), key=lambda at: sizes[at] or (0, 0.0))
-        return [singles[at] for at in order]
-
-    def left_by(self, judgement: Judgement, changed: Changed) -> tuple[int, float] | None:
-        """How far a stage with these changes is from RIGHT's: (cells that are none or masked, root mean square)."""
-        try:
-            difference = self.again.difference(judgement.stage, self.again.value(judgement.stage, changed))
-        except IMPOSSIBLE:
-            return None
-        infinite = np.isinf(difference)
-        return int(infinite.sum()), float(
-            np.sqrt(np.mean(np.square(difference[~infinite])))
-        ) if not infinite.all() else 0.0
-
-    def named(self, name: str, found: Mapping[str, float]) -> Diagnosis:
-        """found: mistakes that reproduce the stage -> the largest difference, the best first."""
-        within = next(iter(found.values()))
-        close = tuple(title for title, size in found.items() if size <= max(CLOSE * within, self.again.floor(name)))
-        verb = "reproduce" if len(close) > 1 else "reproduces"
-        how_well = f"within {within:.0e}" if within else "exactly"
-        return Diagnosis(name, MISTAKE, f"{' and '.join(close)} {verb} it {how_well}", close, within)
 
     def cells(self, judgement: Judgement) -> Diagnosis | None:
         """A few cells that don't follow where all others do."""
@@ -416,27 +345,3 @@ class Explanation:
         """How far a stage lies from those before it that RIGHT holds, and which would help most."""
         way = self.again.way(name)
         return f"{len(way) - 1} stages that lead to it are not in RIGHT: dump {way[(len(way) - 1) // 2].name} next"
-
-    # -------------------------------------------------------------------------------------------- mistakes
-
-    def reproduced(self, judgement: Judgement) -> Iterator[tuple[str, Judgement]]:
-        """(mistake, what RIGHT is like beside it) for each that comes nearer than the right formula does."""
-        way = self.again.way(judgement.stage)
-        for name, changed in made_on(way, self.mistakes, self.again.steps):
-            found = self.tried(judgement, changed)
-            if found is not None:
-                yield name, found
-
-    @cached_property
-    def mistakes(self) -> list[Mistake]:
-        return [*of_whole_blocks(self.sizes.config.n_layer), *known_mistakes(self.sizes)]
-
-    def tried(self, judgement: Judgement, changed: Changed) -> Judgement | None:
-        """RIGHT beside these changes; None where they come no nearer to it, or can't be made."""
-        try:
-            difference = self.again.difference(judgement.stage, self.again.value(judgement.stage, changed))
-            if not difference.max(initial=0) * BETTER <= judgement.error:
-                return None
-            return Judgement(judgement.stage, difference, self.again.allowed(judgement.stage, changed))
-        except IMPOSSIBLE:
-            return None

@@ -15,6 +15,7 @@ import numpy as np
 from sheetgpt import ops
 from sheetgpt.diff.compare import Comparison
 from sheetgpt.diff.computation import LONGEST_WAY, UNCHANGED, Changed, Computation, Matrices, NotHeldError
+from sheetgpt.diff.contents import holds
 from sheetgpt.diff.grain import Grain, Kind
 from sheetgpt.diff.matrices import Tolerance, compare
 from sheetgpt.diff.sides.inferred import own_head
@@ -167,7 +168,7 @@ class Recomputation(Computation):
         if matrix is None:
             return None
         if self.sizes.is_masked(name) and not np.isnan(matrix[:, 0]).any():  # no token is hidden from the first
-            self._errors[name] = self.comparison.holds(name, held, held.errors)
+            self._errors[name] = holds(self.sizes, name, held, held.errors)
             matrix = np.where(np.isnan(matrix) & ~self._errors[name], ops.MASKED, matrix)
         return self.grain.restored(matrix)
 

@@ -13,6 +13,8 @@ import numpy as np
 from sheetgpt.diff.matrices import Tolerance
 
 EQUAL, DIFFERENT, NOT_COMPARED = "equal", "different", "missing"
+MISTAKE, ROUNDING, INPUTS, CELLS = "mistake", "rounding", "inputs", "cells"
+OVERRIDE, TOKENS, STALE, PATTERN, UNKNOWN = "override", "tokens", "stale", "pattern", "unknown"
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from sheetgpt.diff import diff
-from sheetgpt.diff.diagnosis import MISTAKE, PATTERN
 from sheetgpt.diff.generation.caches import wrong_caches
 from sheetgpt.diff.generation.dumps import Generation, Step, is_generation, opened
 from sheetgpt.diff.grain import FINE, Grain, Kind, grain_of
 from sheetgpt.diff.matrices import Tolerance, finite, tolerance_for
 from sheetgpt.diff.rerun import folder_of
-from sheetgpt.diff.result import plain
+from sheetgpt.diff.result import MISTAKE, PATTERN, plain
 from sheetgpt.diff.sides import RunSide, Side, open_side
 from sheetgpt.diff.tokens import where_cut_differs
 from sheetgpt.errors import DumpError
