@@ -19,6 +19,7 @@ from sheetgpt.workbook.reading.open import Workbook
 RELATIONS = "http://schemas.openxmlformats.org/package/2006/relationships"
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 TYPES = "http://schemas.openxmlformats.org/package/2006/content-types"
+ERROR_CODES = {"#DIV/0!": 0x07, "#VALUE!": 0x0F, "#REF!": 0x17, "#NAME?": 0x1D, "#NUM!": 0x24, "#N/A": 0x2A}
 EXCEL = "application/vnd.ms-excel"
 
 
@@ -70,6 +71,8 @@ def sheet_part(rows: list[list]) -> bytes:
             head = struct.pack("<II", column, 0)
             if isinstance(value, bool):
                 out.append(record(4, head + bytes([value])))  # BrtCellBool
+            elif value in ERROR_CODES:
+                out.append(record(3, head + bytes([ERROR_CODES[value]])))  # BrtCellError
             elif isinstance(value, int | float):
                 out.append(record(5, head + struct.pack("<d", value)))  # BrtCellReal
             elif isinstance(value, str) and value:

@@ -38,8 +38,8 @@ def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype
     Each side is a CSV dump's folder, a workbook (.xlsx, .xlsb, .ods), run:PROMPT, run-ids:1,2,3, or arrays (.npz,
     .safetensors, .json, .jsonl, .npy, .bin, or a folder of these) called as the stages are, or as another program calls
     them (see `sheetgpt stages`); or what Hugging Face's model debugger or llama.cpp wrote. Two dumps of `train-step`,
-    train-step:TEXT and llm.c's debug state are compared matrix by matrix; train-step: alone is a step on the batch that
-    llm.c's file holds.
+    train-step:TEXT and llm.c's debug state are compared matrix by matrix (train-step: alone is a step on the batch that
+    llm.c's file holds); what was generated, ids and logits of each step, step by step with LEFT's model.
     Exit code 0: equal; 1: different; 2: trouble.
 
     \b
@@ -48,10 +48,15 @@ def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype
     """
     from sheetgpt.diff import diff
     from sheetgpt.diff import training as training_diff
+    from sheetgpt.diff.generation.dumps import is_generation
     from sheetgpt.diff.sides import open_side
 
     if training_diff.is_training(left) or training_diff.is_training(right):
         raise SystemExit(show_training(training_diff.compare(left, right, atol, rtol, weights), as_json=as_json))
+    if is_generation(right) or is_generation(left):
+        raise SystemExit(
+            show_generation(left, right, weights, dtype, atol, rtol, every_step=every_stage, as_json=as_json)
+        )
     sides = (
         open_side(left, weights=weights, dtype=dtype, map_file=left_map),
         open_side(right, weights=weights, dtype=dtype, map_file=right_map),
@@ -63,6 +68,16 @@ def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype
         write_report(found, *sides, report, headline(found))
     show.print_json(found.as_data()) if as_json else click.echo(as_text(found, report, every_stage=every_stage))
     raise SystemExit(0 if found.equal else 1)
+
+
+def show_generation(left, right, weights, dtype, atol, rtol, *, every_step: bool, as_json: bool) -> int:
+    """Print a comparison of what was generated; the exit code."""
+    from sheetgpt.commands.diff_generation import as_text as in_steps
+    from sheetgpt.diff.generation.steps import compare
+
+    found = compare(left, right, weights=weights, dtype=dtype, atol=atol, rtol=rtol)
+    show.print_json(found.as_data()) if as_json else click.echo(in_steps(found, every_step=every_step))
+    return 0 if found.equal else 1
 
 
 def show_training(found, *, as_json: bool) -> int:
@@ -86,8 +101,12 @@ def show_training(found, *, as_json: bool) -> int:
         [one.name, both_shapes(one), "equal" if one.equal else "DIFFERENT", number(one.largest), f"{one.cells_out:,}"]
         for one in found.matrices
     ]
-    click.echo(f"{first.name} diverges first." if first else f"No matrix diverges: {len(rows)} are equal.")
+    why = f"; {first.note}" if first and first.note else ""
+    click.echo(f"{first.name} diverges first{why}." if first else f"No matrix diverges: {len(rows)} are equal.")
     click.echo("\n" + show.table(["matrix", "shape", "verdict", "largest", "cells out"], rows))
+    for one in found.matrices:
+        if one.note:
+            click.echo(f"{one.name}: {one.note}")
     if found.missing:
         click.echo(f"\nNot compared, on one side only: {', '.join(found.missing)}")
     return 0 if first is None else 1
@@ -135,7 +154,8 @@ def as_text(found, report: Path | None = None, *, every_stage: bool = False) -> 
     if cells:
         lines += ["", "The worst cell of each stage that differs:", show.table(CELLS, cells)]
     lines += [f"{stage.stage}: {stage.note}" for stage in compared if stage.note]
-    for note in dict.fromkeys(stage.note for stage in found.missing):
+    lines += [f"\nNot compared: {stage.note}" for stage in found.unreadable]
+    for note in dict.fromkeys(stage.note for stage in found.missing if not stage.is_unreadable):
         names = [(stage.stage, stage.in_any_block) for stage in found.missing if stage.note == note]
         lines += ["", f"Not compared, {note}: {in_short(names)}"]
     for name, like in found.unread:
@@ -153,6 +173,7 @@ def headline(found) -> str:
     compared = "{} of {} stages compared".format(*found.extent)
     if found.first is None:
         end = ", but some are missing" if found.strict and found.missing else ""
+        end = f", but {how_many(found.unreadable)} can't be read" if found.unreadable else end
         line = f"No stage diverges: {compared}, equal within {tolerance} ({precision}){end}"
         hidden = found.diagnosis
         return f"{line}; but within that {hidden.stage} is wrong: {hidden.sentence}." if hidden else f"{line}."
@@ -165,6 +186,10 @@ def headline(found) -> str:
     else:
         line = f"{line}; {why.sentence}"
     return f"{line}{behind(found)}."
+
+
+def how_many(stages) -> str:
+    return stages[0].stage if len(stages) == 1 else f"{len(stages)} stages"
 
 
 def behind(found) -> str:
@@ -208,4 +233,6 @@ def shown(value) -> str:
     """A cell's content: a number to 12 digits, a text in quotes."""
     if value is None:
         return "blank"
-    return f"{value:.12g}" if isinstance(value, float) else repr(value)
+    from sheetgpt.diff.sides.side import is_error_value
+
+    return f"{value:.12g}" if isinstance(value, float) else str(value) if is_error_value(value) else repr(value)

@@ -46,6 +46,9 @@ def diff(
             names = chosen(comparison.names(), only)
             stages = [given.get(name) or comparison.stage(name) for name in names]
     if all(stage.verdict == NOT_COMPARED for stage in stages):
+        unreadable = [stage.note for stage in stages if stage.is_unreadable]
+        if unreadable:
+            raise DumpError(unreadable[0])
         raise DumpError(f"{left.label} and {right.label} have no stage in common", remedy="stages are paired by name")
     unread = tuple((name, tuple(like)) for side in (left, right) for name, like in side.unread.items())
     report = Report(

@@ -6,11 +6,12 @@ Here: pairing and layouts. What is found stands in `result`; reading belongs in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sheetgpt.diff.contents import has_vocabulary, holds, spelled, unlike, unpadded
 from sheetgpt.diff.grain import FINE, Grain, coarser, grain_of
 from sheetgpt.diff.matrices import Tolerance, compare, figures, finite, tolerance_for
 from sheetgpt.diff.result import DIFFERENT, EQUAL, NOT_COMPARED, StageDiff, Taken, WorstCell
@@ -100,7 +101,10 @@ class Comparison:
         note = f"not in {' nor in '.join(without)}" if without else self.left.gap(name) or self.right.gap(name)
         if note:
             return StageDiff(name, "", NOT_COMPARED, note=note)
-        return self._texts(name) if self.sizes.is_text(name) else self._matrices(name)
+        try:
+            return self._texts(name) if self.sizes.is_text(name) else self._matrices(name)
+        except DumpError as error:  # the others can be compared all the same
+            return StageDiff(name, "", NOT_COMPARED, note=str(error), is_unreadable=True)
 
     def _in_any_block(self, name: str) -> str:
         step = self.sizes.step(name)
@@ -113,14 +117,46 @@ class Comparison:
 
     def paired(self, name: str) -> tuple[list[Held], list[np.ndarray | None]]:
         """What the sides hold of a stage, and the matrices to compare: of a decoding step, one row, the last one."""
-        held = [side.read(name) for side in self.sides]
+        held = [self.read(side, name) for side in self.sides]
         whole = [self.fitted(name, one) for one in held]
-        step, (rows, columns) = self.sizes.step(name), self.sizes.shapes[name]
-        single = [one.numbers.shape == (1, columns) for one in held]
-        if step is None or step.rows is not Axis.TOKENS or rows == 1 or sorted(single) != [False, True]:
+        rows = self.sizes.shapes[name][0]
+        single = [self.is_last_row(name, one) for one in held]
+        if sorted(single) != [False, True]:
             return held, whole
         held = [one if is_row else self._last_row(name, one, rows) for one, is_row in zip(held, single, strict=True)]
         return held, [one.numbers for one in held]
+
+    def is_last_row(self, name: str, held: Held) -> bool:
+        """Is it one row of several, that of a decoding step?"""
+        step, (rows, columns) = self.sizes.step(name), self.sizes.shapes[name]
+        is_row = held.numbers.shape == (1, columns) and rows > 1
+        return is_row and step is not None and step.rows is Axis.TOKENS
+
+    def read(self, side: Side, name: str) -> Held:
+        """A side's stage, without the rows that pad its vocabulary."""
+        held = side.read(name)
+        inner = unpadded(self.sizes, name, held.numbers)
+        if inner is held.numbers:
+            return held
+        others = {at: value for at, value in held.others.items() if at[0] < len(inner) and at[1] < inner.shape[1]}
+        return replace(held, numbers=inner, others=others)
+
+    def padding(self, name: str) -> str:
+        """Which side's vocabulary has rows too many, in words; empty where neither has."""
+        found = []
+        for which, side in zip(("LEFT", "RIGHT"), self.sides, strict=True):
+            numbers = side.read(name).numbers
+            inner = unpadded(self.sizes, name, numbers)
+            if inner is numbers:
+                continue
+            rows, more = self.sizes.shapes[name][0], max(numbers.shape)
+            beyond = bool(numbers[-1].argmax() >= rows) if inner.shape[1] == rows else numbers.argmax() >= rows
+            top = ", the greatest number among them" if beyond and self._is_logits(name) else ""
+            found.append(f"{which}'s vocabulary is padded to {more:,} rows, {more - rows:,} too many{top}")
+        return "; ".join(found)
+
+    def _is_logits(self, name: str) -> bool:
+        return name == self.sizes.steps.name(Role.LOGITS)
 
     def _last_row(self, name: str, held: Held, rows: int) -> Held:
         whole = self.fitted(name, held)
@@ -130,28 +166,39 @@ class Comparison:
         def place(_row: int, column: int) -> str:
             return held.place(*self.origin(name, held, rows - 1, column))
 
-        return Held(whole[-1:], place, blanks=held.blanks)
+        columns = range(whole.shape[1] if held.others else 0)
+        there = {column: held.others.get(self.origin(name, held, rows - 1, column)) for column in columns}
+        others = {(0, column): value for column, value in there.items() if value is not None}
+        return Held(whole[-1:], place, others, blanks=held.blanks)
 
     def fitted(self, name: str, held: Held) -> np.ndarray | None:
         """A side's numbers of a stage in our layout; None where their shape fits no layout."""
         matrix, step = self.sizes.fitted(name, held.numbers), self.sizes.step(name)
         if matrix is not None and held.blanks and step is not None and step.by_head and step.op.shares:
-            return np.where(np.isnan(matrix), 0, matrix)  # a blank share is 0
+            return np.where(
+                np.isnan(matrix) & ~holds(self.sizes, name, held, held.others), 0, matrix
+            )  # a blank share is 0
         return matrix
 
     def _matrices(self, name: str) -> StageDiff:
         held, (left, right) = self.paired(name)
         if left is None or right is None:
-            return StageDiff(name, "", DIFFERENT, note=self.misfit(name, *(one.numbers for one in held)))
+            return StageDiff(name, "", DIFFERENT, note=self.misfit(*(one.numbers for one in held)))
         masked = self.sizes.is_masked(name)
         absent = self.absent(name, held)
         left, right = (np.where(absent, 0, one) for one in (left, right))
         difference, out = compare(left, right, self.tolerance, masked=masked)
+        others = unlike(self.sizes, name, held, left.shape)
+        difference[others], out = np.inf, out | others
         printed = self.printed_alone(name, right)
         if printed is not None:
             out &= ~(difference <= self.tolerance.allowed(finite(right)) + printed.half_unit(right) * (1 + 1e-9))
-        note = self._overtaken(name, left, right)
-        found = StageDiff(name, "", DIFFERENT if note or out.any() else EQUAL, note=note)
+        padding = self.padding(name) if has_vocabulary(self.sizes, name) else ""
+        if padding:
+            verdict = f"{int(out.sum()):,} of their cells differ" if out.any() else "these are equal"
+            padding = f"{padding}; the first {self.sizes.shapes[name][0]:,} are compared: {verdict}"
+        note = "; ".join(filter(None, (padding, self._overtaken(name, left, right))))
+        found = StageDiff(name, "", DIFFERENT if note or out.any() else EQUAL, note=note, padding=padding)
         found = replace(found, **figures(left, right, difference, masked=masked), cells_out=int(out.sum()))
         if absent.any():
             found = replace(found, cells=int(np.sum(~absent)))
@@ -188,24 +235,25 @@ class Comparison:
         found = grain_of(counted)
         return coarser(found, whole, counted[np.isfinite(counted)]) if found.is_printed else whole
 
-    def misfit(self, name: str, left: np.ndarray, right: np.ndarray) -> str:
+    @staticmethod
+    def misfit(left: np.ndarray, right: np.ndarray) -> str:
         """What keeps two shapes from being compared, in words."""
         shapes = f"{left.shape[0]} x {left.shape[1]} and {right.shape[0]} x {right.shape[1]}"
-        step = self.sizes.step(name)
         if left.shape == right.T.shape:
             same = np.allclose(left, right.T, rtol=1e-3, atol=1e-3, equal_nan=True)
             return f"RIGHT's is transposed ({shapes})" + ("" if same else ", and its numbers differ too")
-        rows, more = self.sizes.shapes[name][0], max(right.shape)
-        if step is not None and step.rows is Axis.VOCABULARY and min(right.shape) == 1 and more > rows:
-            return f"RIGHT's vocabulary is padded to {more:,} rows, {more - rows:,} too many ({shapes})"
         if left.size == right.size:
             return f"RIGHT's is flattened or in another shape ({shapes})"
         return f"the shapes don't fit: {shapes}"
 
     def _overtaken(self, name: str, left: np.ndarray, right: np.ndarray) -> str:
         """Another token is the best one: a difference within any tolerance."""
-        is_logits = name == self.sizes.steps.name(Role.LOGITS)
-        if not is_logits or not left.size or left.argmax() == right.argmax():
+        if (
+            not self._is_logits(name)
+            or not left.size
+            or left.argmax() == right.argmax()
+            or np.isnan(left + right).any()
+        ):
             return ""
         return f"the best token is {left.argmax()} on the left, {right.argmax()} on the right"
 
@@ -229,6 +277,17 @@ class Comparison:
         at = row + self.sizes.shapes[name][0] - len(matrices[1])  # a decoding step's row is the last
         labels = self.sizes.row_label(name, at), self.sizes.column_label(name, column)
         return WorstCell(places[0], places[1], *labels, values[0], values[1])
+
+    def no_numbers(self, name: str, held: Held) -> Mapping[tuple[int, int], str]:
+        """What stands in the cells that hold no number, as a person says it; by our layout's cell."""
+        matrix = self.fitted(name, held)
+        if matrix is None or np.isfinite(matrix).all():
+            return {}
+        form = self.sizes.forms(name)[held.numbers.shape]
+        numbered = form(np.arange(held.numbers.size).reshape(held.numbers.shape))
+        cells = np.argwhere(np.isnan(matrix)).tolist()
+        there = (divmod(int(numbered[row, column]), held.numbers.shape[1]) for row, column in cells)
+        return {(row, column): spelled(held.content(cell)) for (row, column), cell in zip(cells, there, strict=True)}
 
     def origin(self, name: str, held: Held, row: int, column: int) -> tuple[int, int]:
         """Where a cell of our layout stands in a side's own."""

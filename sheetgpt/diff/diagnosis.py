@@ -1,41 +1,52 @@
 """Why stages diverge: each of RIGHT's is held against what RIGHT's own inputs lead to, rightly and with each mistake.
 
-A formula that gives RIGHT's numbers back is what RIGHT computed. The mistakes stand in `mistakes`, the computing in
-`recomputation`, what wrong cells have in common in `patterns`; here are the causes and their sentences.
+A formula that gives RIGHT's numbers back is what RIGHT computed. Trying the known mistakes belongs in `reproduction`,
+computing in `recomputation`, what wrong cells have in common in `patterns`; here are the causes and their sentences.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 
 import numpy as np
 
 from sheetgpt.diff.compare import Comparison
-from sheetgpt.diff.computation import Changed, NotHeldError
+from sheetgpt.diff.computation import NotHeldError
 from sheetgpt.diff.grain import Kind
-from sheetgpt.diff.mistakes import Mistake, known_mistakes, made_on
+from sheetgpt.diff.mistakes import weights_name
 from sheetgpt.diff.patterns import Wrong, in_words, not_numbers
 from sheetgpt.diff.recomputation import Judgement, Recomputation
+from sheetgpt.diff.reproduction import FEW, SHRINKS, Reproduction
 from sheetgpt.diff.rerun import folder_of, tokenizer_of
-from sheetgpt.diff.result import DIFFERENT, NOT_COMPARED, Diagnosis, Report, StageDiff
+from sheetgpt.diff.result import (
+    CELLS,
+    DIFFERENT,
+    INPUTS,
+    NOT_COMPARED,
+    OVERRIDE,
+    PATTERN,
+    ROUNDING,
+    STALE,
+    TOKENS,
+    UNKNOWN,
+    Diagnosis,
+    Report,
+    StageDiff,
+)
 from sheetgpt.diff.sides import Side, Weights
+from sheetgpt.diff.sides.side import is_error_value
 from sheetgpt.diff.tokens import where_cut_differs
+from sheetgpt.diff.wrong_places import alike
 from sheetgpt.errors import SheetGPTError
 from sheetgpt.models.step import Step
 from sheetgpt.weights.folder import load_weights
 from sheetgpt.workbook.grid import with_r1c1
 
-MISTAKE, ROUNDING, INPUTS, CELLS = "mistake", "rounding", "inputs", "cells"
-OVERRIDE, TOKENS, STALE, PATTERN, UNKNOWN = "override", "tokens", "stale", "pattern", "unknown"
-
-FEW = 100  # one cell in so many, at least one, may be edited by hand
-CLOSE = 10  # times the best: of mistakes, those that are named
-SHRINKS = 100  # times less is left by a mistake that explains most of a difference
-BETTER = 2  # times nearer than the right formula: what a mistake must be to count at all
 FAR = 8  # steps between RIGHT's stages, from which it is said what to dump next
 INHERITED = "inherited: it follows from RIGHT's own inputs"
+SPREAD = "inherited: its error values come from cells of its inputs that are no numbers"
+NO_ROWS_BEFORE = "it takes rows of the tokens before, which RIGHT does not hold and which may have the error before it"
 WITHIN_TOLERANCE = "the stages before it lead to it: their differences are within the tolerance"
 
 
@@ -46,12 +57,36 @@ def explained(comparison: Comparison, report: Report, weights: Weights) -> Repor
     except SheetGPTError as error:
         return replace(report, diagnosis=undiagnosed(comparison, report.first, error) if report.first else None)
     explanation = Explanation(again, report.first.stage if report.first else "")
-    found = {stage.stage: explanation.why(stage) for stage in report.stages}
+    found = with_swaps(explanation, {stage.stage: explanation.why(stage) for stage in report.stages})
     stages = [
         replace(stage, own_error=own, cause=why.sentence if why else "")
         for stage, (own, why) in zip(report.stages, found.values(), strict=True)
     ]
     return replace(report, stages=stages, diagnosis=chosen(report.first, found), assumed=explanation.assumed())
+
+
+Causes = dict[str, tuple[bool | None, "Diagnosis | None"]]
+
+
+def with_swaps(explanation: Explanation, found: Causes) -> Causes:
+    """The causes; of two blocks that both take the other's weights everywhere it is said that they are swapped."""
+    by_block: dict[int, list[Diagnosis]] = {}
+    for name, (own, why) in found.items():
+        step = explanation.sizes.step(name)
+        if own and why is not None and step is not None and step.block is not None:
+            by_block.setdefault(step.block, []).append(why)
+    for one, whys in by_block.items():
+        for other, others in by_block.items():
+            if one < other and takes(whys, other) and takes(others, one):
+                for why in (*whys, *others):
+                    sentence = f"{why.sentence}; blocks {one} and {other} are swapped"
+                    found[why.stage] = True, replace(why, sentence=sentence)
+    return found
+
+
+def takes(whys: Sequence[Diagnosis], block: int) -> bool:
+    """Are all of these causes that block's weights?"""
+    return all(weights_name(block) in why.mistakes for why in whys)
 
 
 def undiagnosed(comparison: Comparison, first: StageDiff, error: SheetGPTError) -> Diagnosis:
@@ -112,17 +147,28 @@ class Explanation:
 
     def __init__(self, again: Recomputation, first: str):
         self.again, self.sizes, self.first = again, again.sizes, first
+        self.known = Reproduction(again)
+        self.found_some = False  # errors of their own, in the stages asked about so far
 
     def why(self, found: StageDiff) -> tuple[bool | None, Diagnosis | None]:
-        """(is a stage's error its own, why); None where that can't be known."""
+        """(is a stage's error its own, why); None where that can't be known. Stages are asked in causal order."""
+        own, why = self.why_alone(found)
+        self.found_some |= own is True
+        return own, why
+
+    def why_alone(self, found: StageDiff) -> tuple[bool | None, Diagnosis | None]:
         step = self.sizes.step(found.stage)
         if found.verdict != DIFFERENT:
             return (None, None) if found.verdict == NOT_COMPARED else self.why_unseen(step)
+        if found.padding:
+            return True, self.padded(replace(found, padding=""))
         if step is not None and step.is_given and step.name != self.first:
             return False, Diagnosis(step.name, TOKENS, INHERITED)
         plain = plain_cause(self.again.comparison, found, step)
-        if plain is not None or step is None:
-            return True, plain
+        return (True, plain) if plain is not None or step is None else self.why_computed(step)
+
+    def why_computed(self, step: Step) -> tuple[bool | None, Diagnosis]:
+        """The same of a stage that a step computes."""
         if step.is_text:  # the predicted token follows from the logits
             return False, Diagnosis(step.name, INPUTS, WITHIN_TOLERANCE)
         try:
@@ -130,27 +176,60 @@ class Explanation:
         except (NotHeldError, ValueError, IndexError) as error:  # shapes that belong to no one run
             return None, Diagnosis(step.name, UNKNOWN, f"no diagnosis: {error}")
 
+    def padded(self, found: StageDiff) -> Diagnosis:
+        """Of a vocabulary with rows too many: that it has them, and why the others differ, where they do."""
+        _, why = self.why_alone(found) if found.cells_out else (None, None)
+        if why is None or why.cause == UNKNOWN:
+            return Diagnosis(found.stage, PATTERN, found.note)
+        return replace(why, sentence=f"{found.note}; {why.sentence}")
+
     def why_different(self, step: Step) -> tuple[bool | None, Diagnosis]:
         if not self.again.can_judge(step.name):
             return None, Diagnosis(step.name, UNKNOWN, self.too_far(step.name))
+        if self.needs_rows_before(step):
+            return None, Diagnosis(step.name, UNKNOWN, NO_ROWS_BEFORE)
         judgement = self.again.judge(step.name)
         if judgement.follows:
-            return False, self.sound(judgement) if step.name == self.first else self.inherited(judgement)
+            is_first = step.name == self.first and not self.found_some  # an error within the tolerance may be what grew
+            return False, self.sound(judgement) if is_first else self.inherited(judgement)
+        if self.spread(judgement):
+            return False, Diagnosis(step.name, INPUTS, SPREAD)
         why = self.mistaken(judgement)
         return why.cause != ROUNDING, why
 
+    def spread(self, judgement: Judgement) -> bool:
+        """Are its wrong cells error values that its inputs have handed on?
+
+        One cell that is no number is enough for a whole product to be none, in a spreadsheet.
+        """
+        name = judgement.stage
+        if not np.isnan(self.again.own(name)[judgement.out]).all():
+            return False
+        wrong = self.wrong(judgement)
+        are_errors = all(is_error_value(wrong.no_numbers.get((row, column))) for row, column in np.argwhere(wrong.out))
+        return are_errors and any(np.isnan(self.again.own(one)).any() for one in self.again.taken(name))
+
     def why_unseen(self, step: Step | None) -> tuple[bool, Diagnosis | None]:
         """Of a stage that is equal within the tolerance: is it computed with a known mistake?"""
-        if step is None or step.is_text or not self.again.can_judge(step.name):
+        if step is None or step.is_text or not self.again.can_judge(step.name) or self.needs_rows_before(step):
             return False, None
         try:
             judgement = self.again.judge(step.name)
-            why = None if judgement.follows else self.by_mistake(judgement)
+            tried = [] if judgement.follows else list(self.known.tried_alone(judgement))
+            why = self.known.by_one(judgement, tried) or self.known.by_most_of_one(judgement, tried)
             if why is None and not judgement.follows and self.is_before_first(step):
                 why = self.cells(judgement)  # later ones don't follow from what was edited before them
         except (NotHeldError, ValueError, IndexError):
             return False, None
         return why is not None, why
+
+    def needs_rows_before(self, step: Step) -> bool:
+        """Is it a decoding step's row that is made of rows of the tokens before, where these may have an error?"""
+        held = self.again.held(step.name)
+        if held is None or step.name not in self.again.rows or not self.found_some:
+            return False
+        taken = (one.inputs[i] for one in self.again.way(step.name) for i in one.op.all_rows)
+        return any(name in self.again.steps.by_name for name in taken)
 
     def is_before_first(self, step: Step) -> bool:
         names = list(self.again.steps.by_name)
@@ -199,41 +278,33 @@ class Explanation:
         """The known mistakes that reproduce the stage; else a few edited cells, else what the wrong cells share."""
         if is_overridden(self.again.right, judgement.stage):
             return overridden("RIGHT", judgement.stage)
-        found = self.by_mistake(judgement)
-        if found is not None:
-            return found
-        return self.cells(judgement) or self.unexplained(judgement)
+        tried = list(self.known.tried_alone(judgement))
+        found = self.known.by_one(judgement, tried) or self.of_other_block(judgement) or self.known.by_two(judgement)
+        found = found or self.known.by_most_of_one(judgement, tried)
+        return found or self.cells(judgement) or self.unexplained(judgement)
 
-    def by_mistake(self, judgement: Judgement) -> Diagnosis | None:
-        """What reproduces the stage: of several mistakes those that leave nothing, else what leaves least."""
-        found = dict(sorted(self.reproduced(judgement), key=lambda item: item[1].unexplained, reverse=True))
-        whole = {title: one.error for title, one in found.items() if one.follows}
-        if whole:
-            return self.named(judgement.stage, dict(sorted(whole.items(), key=lambda item: item[1])))
-        parts = {
-            t: one.error for t, one in found.items() if one.unexplained * SHRINKS <= judgement.unexplained < np.inf
-        }
-        if not parts:
+    def of_other_block(self, judgement: Judgement) -> Diagnosis | None:
+        """A stage that holds what LEFT's same stage of another block does."""
+        step, own = self.again.steps[judgement.stage], self.again.own(judgement.stage)
+        if step.block is None:
             return None
-        title = min(parts, key=lambda title: parts[title])
-        sentence = f"{title} explains most of it, {judgement.error:.0e}; {parts[title]:.0e} is left"
-        return Diagnosis(judgement.stage, MISTAKE, sentence, (title,), parts[title])
-
-    def named(self, name: str, found: Mapping[str, float]) -> Diagnosis:
-        """found: mistakes that reproduce the stage -> the largest difference, the best first."""
-        within = next(iter(found.values()))
-        close = tuple(title for title, size in found.items() if size <= max(CLOSE * within, self.again.floor(name)))
-        verb = "reproduce" if len(close) > 1 else "reproduces"
-        how_well = f"within {within:.0e}" if within else "exactly"
-        return Diagnosis(name, MISTAKE, f"{' and '.join(close)} {verb} it {how_well}", close, within)
+        allowed = self.again.comparison.tolerance.allowed(np.nan_to_num(own))
+        for other in self.again.steps:
+            if other.block in (None, step.block) or not alike(other, step):
+                continue
+            difference = self.again.difference_to_left(step.name, other.name)
+            if (difference <= allowed).all() and difference.max() * SHRINKS <= judgement.error:
+                sentence = f"it is LEFT's {other.name}: blocks are named, or run, in another order"
+                return Diagnosis(step.name, PATTERN, sentence, within=judgement.error)
+        return None
 
     def cells(self, judgement: Judgement) -> Diagnosis | None:
         """A few cells that don't follow where all others do."""
-        name, right = judgement.stage, self.again.own(judgement.stage)
-        wrong = [(int(row), int(column)) for row, column in np.argwhere(judgement.out)]
+        name, right = judgement.stage, self.again.shown(judgement.stage, self.again.own(judgement.stage))
+        wrong = [(int(row), int(column)) for row, column in np.argwhere(self.again.shown(name, judgement.out))]
         if not 0 < len(wrong) <= max(1, right.size // FEW):
             return None
-        held = self.again.right.read(name)
+        held = self.again.comparison.read(self.again.right, name)
         where = with_r1c1(held.place(*self.again.comparison.origin(name, held, *wrong[0])))
         many = f"all but {len(wrong)} of {right.size:,} cells follow" if right.size > 1 else "it does not follow"
         shared = not_numbers(self.wrong(judgement))
@@ -264,34 +335,14 @@ class Explanation:
 
     def wrong(self, judgement: Judgement) -> Wrong:
         name = judgement.stage
-        value, own = self.again.value(name), self.again.own(name)
-        return Wrong(self.again.steps[name], value, own, judgement.allowed, self.sizes.config.n_head)
+        every = self.again.value(name), self.again.own(name), judgement.allowed
+        value, own, allowed = (self.again.shown(name, matrix) for matrix in every)
+        comparison = self.again.comparison
+        held = comparison.read(self.again.right, name) if np.isnan(own).any() else None
+        there = comparison.no_numbers(name, held) if held else {}
+        return Wrong(self.again.steps[name], value, own, allowed, self.sizes.config.n_head, there)
 
     def too_far(self, name: str) -> str:
         """How far a stage lies from those before it that RIGHT holds, and which would help most."""
         way = self.again.way(name)
         return f"{len(way) - 1} stages that lead to it are not in RIGHT: dump {way[(len(way) - 1) // 2].name} next"
-
-    # -------------------------------------------------------------------------------------------- mistakes
-
-    def reproduced(self, judgement: Judgement) -> Iterator[tuple[str, Judgement]]:
-        """(mistake, what RIGHT is like beside it) for each that comes nearer than the right formula does."""
-        way = self.again.way(judgement.stage)
-        for name, changed in made_on(way, self.mistakes, self.again.steps):
-            found = self.tried(judgement, changed)
-            if found is not None:
-                yield name, found
-
-    @cached_property
-    def mistakes(self) -> list[Mistake]:
-        return known_mistakes(self.sizes)
-
-    def tried(self, judgement: Judgement, changed: Changed) -> Judgement | None:
-        """RIGHT beside these changes; None where they come no nearer to it, or can't be made."""
-        try:
-            difference = self.again.difference(judgement.stage, self.again.value(judgement.stage, changed))
-            if not difference.max(initial=0) * BETTER <= judgement.error:
-                return None
-            return Judgement(judgement.stage, difference, self.again.allowed(judgement.stage, changed))
-        except (NotHeldError, ValueError, IndexError, TypeError):  # shapes that don't allow it; a row beyond the table
-            return None

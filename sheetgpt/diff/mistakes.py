@@ -37,6 +37,7 @@ from sheetgpt.diff.wrong_places import (
     of_block,
     only,
     residual_from,
+    swapped_weights,
     unnormalised,
     weights_of_block,
     weights_of_norm,
@@ -57,10 +58,11 @@ class Mistake:
     """
 
     name: str
-    op: type[ops.Op]
+    op: type[ops.Op] | tuple[type[ops.Op], ...]
     function: wrong_ops.Function
     inputs: OtherInputs = its_own
     applies: Applies = everywhere
+    blocks: int = 1  # that it takes together
 
     def change(self, step: Step, steps: Steps) -> Step | None:
         """The step done wrong; None where the mistake doesn't apply to it."""
@@ -80,6 +82,12 @@ class Mistaken:
 
     def value(self, *inputs: np.ndarray) -> np.ndarray:
         return self.function(self.right, *inputs)
+
+    def __getattr__(self, name: str) -> Any:
+        """What the right operation is besides: its number of heads, say."""
+        if name.startswith("__") or name == "right":
+            raise AttributeError(name)
+        return getattr(self.right, name)
 
 
 def right_value(op: ops.Op, *inputs: np.ndarray) -> np.ndarray:
@@ -105,6 +113,8 @@ TRANSPOSED = "weight transposed"  # a buffer that holds [out, in], taken for [in
 NO_MASK, LATE_MASK, STRICT_MASK = "mask missing", "mask shifted by one", "mask strict"
 
 
+STALE = "stale cache: each token's own"
+OF_BEFORE = "are those of the token before"
 IN_HEAD = in_part(Part.HEAD)
 SCALE = "scale 1/sqrt(head size) missing"
 SCALE_OF_WIDTH = "scale 1/sqrt(n_embd) instead of 1/sqrt(head size)"
@@ -179,6 +189,10 @@ OF_ATTENTION = (
     Mistake("masked scores set to 0", ops.AttentionScores, wrong_ops.zero_where_masked),
     Mistake("mask upside down", ops.AttentionScores, wrong_ops.scores(mask_of=np.transpose)),
     Mistake("mask times -inf", ops.AttentionScores, wrong_ops.times_infinity),
+    Mistake(f"{STALE} keys are 0", ops.AttentionScores, wrong_ops.stale_keys(wrong_ops.nothing)),
+    Mistake(f"{STALE} keys {OF_BEFORE}", ops.AttentionScores, wrong_ops.stale_keys(wrong_ops.of_the_one_before)),
+    Mistake(f"{STALE} values are 0", ops.AttentionMix, wrong_ops.stale_values(wrong_ops.nothing)),
+    Mistake(f"{STALE} values {OF_BEFORE}", ops.AttentionMix, wrong_ops.stale_values(wrong_ops.of_the_one_before)),
     Mistake("softmax without its maximum", ops.Softmax, wrong_ops.softmax_unshifted),
     Mistake("mask of -10,000", ops.AttentionScores, wrong_ops.scores(mask_of=lambda mask: mask * 1e-6)),
     *(Mistake(WRONG_AXIS, ops.Softmax, wrong_ops.softmax_over(axis)) for axis in (0, 1, (1, 2))),
@@ -220,9 +234,9 @@ def made_on(way: Sequence[Step], mistakes: Sequence[Mistake], steps: Steps) -> I
     """(mistake, the changed steps) for each that may happen on a way: wherever it may, then at each step alone."""
     for mistake in mistakes:
         changes = {step.name: change for step in way if (change := mistake.change(step, steps))}
-        if changes:
+        if changes and len({change.block for change in changes.values()}) >= mistake.blocks:
             yield mistake.name, changes
-        if len(changes) > 1:
+        if len(changes) > 1 == mistake.blocks:
             yield from ((mistake.name, {name: change}) for name, change in changes.items())
 
 
@@ -245,12 +259,29 @@ def of_blocks(n_layer: int) -> list[Mistake]:
     for block in range(n_layer):
         found.append(Mistake(f"block {block}'s residual", ops.Add, right_value, of_block(block)))
         weights = weights_of_block(block)
-        found += [Mistake(f"block {block}'s weights", op, right_value, weights) for op in (ops.Linear, ops.ScaleShift)]
+        found += [Mistake(weights_name(block), op, right_value, weights) for op in (ops.Linear, ops.ScaleShift)]
     for block in range(-1, n_layer - 2):
         output = "the embeddings" if block < 0 else f"block {block}'s output"
         name = f"block left out: it takes {output}"
         found.append(Mistake(name, ops.Copy, right_value, after_block(block)))
     return found
+
+
+def weights_name(block: int) -> str:
+    """What it is called where another block takes this one's weights."""
+    return f"block {block}'s weights"
+
+
+def of_whole_blocks(n_layer: int) -> list[Mistake]:
+    """Mistakes that no single step shows: all of another block's weights, and two blocks each with the other's."""
+    both = (ops.Linear, ops.ScaleShift)
+    every = [Mistake(weights_name(block), both, right_value, weights_of_block(block)) for block in range(n_layer)]
+    swapped = [
+        Mistake(f"blocks {i} and {j} are swapped", both, right_value, swapped_weights(i, j), blocks=2)
+        for i in range(n_layer)
+        for j in range(i + 1, n_layer)
+    ]
+    return [*swapped, *every]
 
 
 def other_rows(steps: Steps, rows: Sequence[int]) -> list[Mistake]:

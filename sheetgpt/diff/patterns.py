@@ -6,8 +6,8 @@ mistake: that is for `mistakes`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,6 +26,7 @@ class Wrong:
     found: np.ndarray  # the same shape
     allowed: np.ndarray  # what each cell may differ by
     n_head: int = 1
+    no_numbers: Mapping[tuple[int, int], str] = field(default_factory=dict)  # what stands in cells of NaN, by its name
 
     @property
     def difference(self) -> np.ndarray:
@@ -58,16 +59,27 @@ def in_words(wrong: Wrong) -> str:
 
 
 def not_numbers(wrong: Wrong) -> str:
-    """NaN and infinities by their names, and where they begin."""
-    for is_such, name in ((np.isnan, "NaN"), (np.isinf, "infinite")):
-        there = is_such(wrong.found) & ~is_such(wrong.expected)
-        if there.any():
-            row, column = np.argwhere(there)[0].tolist()
-            count = int(there.sum())
-            share = "all cells are" if count == there.size else f"{count:,} of {there.size:,} cells are"
-            begin = "" if count == there.size else f", the first at row {row}, column {column}"
-            return f"{share} {name}{begin}"
-    return ""
+    """NaN, error values, blank cells and infinities by their names, how many, and where they begin."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for row, column in np.argwhere(np.isnan(wrong.found) & ~np.isnan(wrong.expected)).tolist():
+        found.setdefault(wrong.no_numbers.get((row, column), "NaN"), []).append((row, column))
+    if not found:
+        infinite = np.argwhere(np.isinf(wrong.found) & ~np.isinf(wrong.expected)).tolist()
+        found = {"infinite": [(row, column) for row, column in infinite]} if infinite else {}
+    return "; ".join(counted(name, cells, wrong.found.size) for name, cells in list(found.items())[:FEW])
+
+
+def counted(name: str, cells: list[tuple[int, int]], size: int) -> str:
+    """How many cells are such, and which is the first.
+
+    >>> counted("#N/A", [(0, 2), (1, 2)], 6), counted("NaN", [(0, 0)], 1)
+    ('2 of 6 cells are #N/A, the first at row 0, column 2', 'all cells are NaN')
+    """
+    if len(cells) == size:
+        return f"all cells are {name}"
+    row, column = cells[0]
+    are = f"{len(cells):,} of {size:,} cells are" if len(cells) > 1 else f"1 of {size:,} cells is"
+    return f"{are} {name}, the first at row {row}, column {column}"
 
 
 # ------------------------------------------------------------------------------------------------ everywhere alike

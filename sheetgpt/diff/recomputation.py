@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import islice
 
 import numpy as np
 
 from sheetgpt import ops
 from sheetgpt.diff.compare import Comparison
 from sheetgpt.diff.computation import LONGEST_WAY, UNCHANGED, Changed, Computation, Matrices, NotHeldError
+from sheetgpt.diff.contents import holds
 from sheetgpt.diff.grain import Grain, Kind
 from sheetgpt.diff.matrices import Tolerance, compare
 from sheetgpt.diff.sides.inferred import own_head
+from sheetgpt.diff.sides.side import Held, readable
 from sheetgpt.models.sizes import Sizes
 from sheetgpt.models.step import POSITIONS, Role
 
@@ -29,7 +32,7 @@ FLOOR = {  # of the largest number: sums, decimals
 }
 SAME = Tolerance(0, 0)
 DRAWS, MARGIN = 16, 8  # of inputs moved within their rounding; times what is usual among them
-VOTES, SMALL = 4, 1 << 22  # stages that tell whether the weights are float32, by weights of so many numbers at most
+ASKED, SMALL = 8, 1 << 24  # stages that tell whether the weights are float32, by weights of so many numbers at most
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ class Recomputation(Computation):
         self._held: dict[str, np.ndarray | None] = {}
         self._values: dict[str, Matrices] = {}
         self._grains: dict[str, Grain] = {}
+        self.rows: dict[str, np.ndarray] = {}  # stages of which RIGHT holds a decoding step's row alone -> LEFT's row
+        self._errors: dict[str, np.ndarray] = {}  # which cells of a masked stage hold error values
         self.assumed_weights = ""
         if self.precision is Kind.FLOAT64 and self.has_float32_weights():
             self._take(Float32Weights(weights))
@@ -83,7 +88,8 @@ class Recomputation(Computation):
 
     def _take(self, weights: Matrices) -> None:
         """Compute with these weights from now on."""
-        self.weights, self._values = weights, {}
+        if weights is not self.weights:
+            self.weights, self._values = weights, {}
 
     @property
     def grain(self) -> Grain:
@@ -96,26 +102,34 @@ class Recomputation(Computation):
         return self.grain.arithmetic
 
     def has_float32_weights(self) -> bool:
-        """Do RIGHT's stages that take weights follow better from the weights as float32?"""
+        """Does a stage that weights lead to follow from the weights as float32, as it doesn't from the exact ones?
+
+        A stage with an error of its own follows from neither, so several are asked.
+        """
         exact, single = self.weights, Float32Weights(self.weights)
-        votes: list[bool] = []
-        for step in self.steps:
-            if len(votes) == VOTES:
-                break
-            if self.can_judge(step.name) and any(self._is_small(name) for name in step.inputs):
-                try:
-                    plain = self.error(step.name)
+        asked = (step.name for step in self.steps if self.can_judge(step.name) and self._takes_small(step.name))
+        for name in islice(asked, ASKED):
+            try:
+                plain = self.error(name)
+                if plain > self.floor(name):
                     self._take(single)
-                    votes.append(self.error(step.name) < plain / 1000)
-                except NotHeldError:
-                    continue
-                finally:
-                    self._take(exact)
-        return 2 * sum(votes) > len(votes)
+                    if self.error(name) < plain / 1000:
+                        return True
+            except NotHeldError:
+                continue
+            finally:
+                self._take(exact)
+        return False
+
+    def _takes_small(self, name: str) -> bool:
+        """Is it made with weights, none of them a table of a large vocabulary?"""
+        taken = [one for step in self.way(name) for one in step.inputs if one in self.weights]
+        return bool(taken) and all(map(self._is_small, taken))
 
     def _is_small(self, name: str) -> bool:
-        """Is it a weight that is no table of a whole vocabulary, or the model so small that all of its are small?"""
-        return name in self.weights and self.weights[name].size <= SMALL
+        """Is it no table of a whole vocabulary, or the model so small that all of its weights are small?"""
+        rows, columns = self.sizes.shapes[name]
+        return rows * columns <= SMALL
 
     # -------------------------------------------------------------------------------------------- judging
 
@@ -145,13 +159,35 @@ class Recomputation(Computation):
     def _read(self, name: str) -> np.ndarray | None:
         if name not in self.steps.by_name or self.sizes.is_text(name) or not self.right.has(name):
             return None
-        held = self.right.read(name)
+        held = readable(partial(self.comparison.read, self.right), name)
+        if held is None or held.absent is not None:  # nothing follows from a part
+            return None
+        if self.comparison.is_last_row(name, held):
+            return self._behind_lefts(name, held)
         matrix = self.comparison.fitted(name, held)
-        if matrix is None or held.absent is not None:  # nothing follows from a part
+        if matrix is None:
             return None
         if self.sizes.is_masked(name) and not np.isnan(matrix[:, 0]).any():  # no token is hidden from the first
-            matrix = np.where(np.isnan(matrix), ops.MASKED, matrix)
+            self._errors[name] = holds(self.sizes, name, held, held.errors)
+            matrix = np.where(np.isnan(matrix) & ~self._errors[name], ops.MASKED, matrix)
         return self.grain.restored(matrix)
+
+    def lefts(self, name: str) -> np.ndarray | None:
+        """LEFT's matrix of a stage; None where LEFT doesn't hold it."""
+        held = readable(partial(self.comparison.read, self.left), name) if self.left.has(name) else None
+        return None if held is None else self.comparison.fitted(name, held)
+
+    def _behind_lefts(self, name: str, row: Held) -> np.ndarray | None:
+        """A decoding step's row, behind the rows that LEFT holds of the tokens before."""
+        whole = self.lefts(name)
+        if whole is None:
+            return None
+        self.rows[name] = whole[-1]
+        return np.concatenate([whole[:-1], self.grain.restored(row.numbers)])
+
+    def shown(self, name: str, matrix: np.ndarray) -> np.ndarray:
+        """Of a matrix of a stage those rows that RIGHT holds."""
+        return matrix[-1:] if name in self.rows else matrix
 
     def own(self, name: str) -> np.ndarray:
         """RIGHT's matrix of a stage that is judged. Raises NotHeldError where RIGHT doesn't hold it."""
@@ -193,14 +229,23 @@ class Recomputation(Computation):
         if value.shape != right.shape:
             return np.full(right.shape, np.inf)
         difference, _ = compare(value, right, SAME, masked=self.sizes.is_masked(target))
+        if target in self.rows:
+            difference[:-1] = 0
+        if target in self._errors:  # they are no masked cells
+            difference[self._errors[target] & ~np.isnan(value)] = np.inf
         return difference
+
+    def difference_to_left(self, target: str, other: str) -> np.ndarray:
+        """How far RIGHT's stage lies from another one of LEFT's."""
+        matrix = self.lefts(other)
+        return np.full(self.own(target).shape, np.inf) if matrix is None else self.difference(target, matrix)
 
     # -------------------------------------------------------------------------------------------- rounding
 
     def grain_of(self, name: str) -> Grain:
         """The rounding that RIGHT's matrix of a stage shows: its own printing, or that of all its stages."""
         if name not in self._grains:
-            self._grains[name] = self.comparison.stage_grain(name, self.own(name))
+            self._grains[name] = self.comparison.stage_grain(name, self.shown(name, self.own(name)))
         return self._grains[name]
 
     def allowed(self, target: str, changed: Changed = UNCHANGED) -> np.ndarray:  # [rows, columns]
@@ -222,14 +267,13 @@ class Recomputation(Computation):
 
     def sway(self, target: str, changed: Changed) -> np.ndarray | float:  # [rows, columns]
         """How far the target moves when RIGHT's stages move within the rounding of their printing."""
-        grains = {name: self.grain_of(name) for name in self.taken(target)}
-        coarse = {name: grain for name, grain in grains.items() if grain.is_coarse}
-        if not coarse:
+        units = {name: unit for name in self.taken(target) if (unit := self.unit(name)).any()}
+        if not units:
             return 0.0
         exact, rng = self.value(target, changed), np.random.default_rng(0)
         squares = np.zeros(self.own(target).shape)
         for _ in range(DRAWS):
-            moved = {name: self._moved(name, grain, rng) for name, grain in coarse.items()}
+            moved = {name: self._moved(name, unit, rng) for name, unit in units.items()}
             there = self.computed(target, changed, moved=moved)[target].astype(np.float64)
             if there.shape != squares.shape:
                 return 0.0
@@ -238,10 +282,22 @@ class Recomputation(Computation):
         swayed: np.ndarray = MARGIN * np.sqrt(squares / DRAWS)
         return swayed
 
-    def _moved(self, name: str, grain: Grain, rng: np.random.Generator) -> np.ndarray:
+    def unit(self, name: str) -> np.ndarray:  # [rows, columns]
+        """How far each number of RIGHT's stage may be from the one that was computed with.
+
+        The rows before a decoding step's are LEFT's: they may be off as RIGHT's own row is off from LEFT's.
+        """
+        right, grain = self.own(name), self.grain_of(name)
+        unit = grain.half_unit(right) if grain.is_coarse else np.zeros(right.shape)
+        if name in self.rows:
+            off = np.abs(right[-1] - self.rows[name])
+            unit[:-1] = np.maximum(unit[:-1], ROUNDING * off[np.isfinite(off)].max(initial=0))
+        return unit
+
+    def _moved(self, name: str, unit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         right = self.own(name)
         counted = np.isfinite(right) & ~(ops.masked_cells(right) if self.sizes.is_masked(name) else False)
-        return np.where(counted, right + grain.half_unit(right) * rng.uniform(-1, 1, right.shape), right)
+        return np.where(counted, right + unit * rng.uniform(-1, 1, right.shape), right)
 
     def taken(self, target: str) -> set[str]:
         """RIGHT's stages that the target is computed from."""

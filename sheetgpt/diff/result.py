@@ -14,6 +14,8 @@ from sheetgpt.diff.matrices import Tolerance
 
 EQUAL, DIFFERENT, NOT_COMPARED = "equal", "different", "missing"
 FEW = 3  # names that are shown of those that number no block
+MISTAKE, ROUNDING, INPUTS, CELLS = "mistake", "rounding", "inputs", "cells"
+OVERRIDE, TOKENS, STALE, PATTERN, UNKNOWN = "override", "tokens", "stale", "pattern", "unknown"
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class StageDiff:
     own_error: bool | None = None  # does RIGHT's stage not follow from RIGHT's own inputs? None: they are not there
     cause: str = ""
     is_matrix: bool = True  # of a stage: no weights, no table of texts
+    padding: str = ""  # a vocabulary with rows too many: what is said of them, and of the others
+    is_unreadable: bool = False  # not compared, as what a side holds of it is damaged or fits nothing
     in_any_block: str = ""  # its name with `*` for the block's number, for lists of names
 
 
@@ -127,8 +131,12 @@ class Report:
         return [stage for stage in self.stages if stage.own_error]
 
     @property
+    def unreadable(self) -> list[StageDiff]:
+        return [stage for stage in self.stages if stage.is_unreadable]
+
+    @property
     def equal(self) -> bool:
-        return self.first is None and not (self.strict and self.missing)
+        return self.first is None and not self.unreadable and not (self.strict and self.missing)
 
     def as_data(self) -> dict[str, Any]:
         """The report as JSON has it: no NaN and no infinities, which JSON doesn't know."""

@@ -49,6 +49,7 @@ class Difference:
     shapes: tuple[tuple[int, ...], tuple[int, ...]]
     largest: float  # difference; NaN where the shapes don't fit
     cells_out: int  # beyond the tolerance
+    note: str = ""  # what the figures can't say
 
     @property
     def equal(self) -> bool:
@@ -182,9 +183,21 @@ def difference(
 ) -> Difference:
     shapes = left.shape, right.shape
     if left.shape != right.shape:
-        return Difference(name, shapes, float("nan"), max(left.size, right.size, 1))
+        note = transposed(left, right, tolerance, masked=masked)
+        return Difference(name, shapes, float("nan"), max(left.size, right.size, 1), note)
     distance, out = compare_matrices(left, right, tolerance, masked=masked)
-    return Difference(name, shapes, float(distance.max(initial=0)), int(np.count_nonzero(out)))
+    note = transposed(left, right, tolerance, masked=masked) if out.any() else ""
+    return Difference(name, shapes, float(distance.max(initial=0)), int(np.count_nonzero(out)), note)
+
+
+def transposed(left: np.ndarray, right: np.ndarray, tolerance: Tolerance, *, masked: bool) -> str:
+    """That RIGHT's is LEFT's transposed, in words; of square ones only where the numbers say so."""
+    if left.shape != right.shape[::-1] or min(left.shape, default=0) < 2:
+        return ""
+    is_same = not compare_matrices(left, right.T, tolerance, masked=masked)[1].any()
+    if left.shape == right.shape:
+        return "RIGHT's is transposed" if is_same else ""
+    return "RIGHT's is transposed" if is_same else "RIGHT's has the shape of the transpose, and its numbers differ too"
 
 
 # ------------------------------------------------------------------------------------------------ reading

@@ -119,6 +119,42 @@ def times_infinity(op: Any, queries: np.ndarray, keys: np.ndarray, mask: np.ndar
     return hidden
 
 
+def nothing(rows: np.ndarray) -> np.ndarray:
+    return np.zeros_like(rows)
+
+
+def of_the_one_before(rows: np.ndarray) -> np.ndarray:
+    """Each token's row is that of the token before; the first one's is 0."""
+    return np.concatenate([np.zeros_like(rows[:1]), rows[:-1]])
+
+
+def stale_keys(of: Callable[[np.ndarray], np.ndarray]) -> Function:
+    """Scores where each token's own key was not yet in the cache, but other rows were."""
+
+    def value(op: Any, queries: np.ndarray, keys: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        scored = np.array(op.value(queries, keys, mask))
+        own = np.arange(len(scored))
+        stale = op.value(queries, of(keys), mask).reshape(len(scored), op.n_head, -1)
+        scored.reshape(len(scored), op.n_head, -1)[own, :, own] = stale[own, :, own]
+        return scored
+
+    return value
+
+
+def stale_values(of: Callable[[np.ndarray], np.ndarray]) -> Function:
+    """Attended values where each token's own value was not yet in the cache, but other rows were."""
+
+    def value(op: Any, weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+        own = np.zeros_like(weights)
+        apart, every = (x.reshape(len(weights), op.n_head, -1) for x in (own, weights))
+        at = np.arange(len(weights))
+        apart[at, :, at] = every[at, :, at]
+        mixed: np.ndarray = op.value(weights - own, values) + op.value(own, of(values))
+        return mixed
+
+    return value
+
+
 def softmax_unshifted(op: Any, x: np.ndarray) -> np.ndarray:
     """Powers that overflow, where float32 or float64 does."""
     grouped = x.reshape(len(x), op.groups, -1)

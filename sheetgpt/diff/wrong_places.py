@@ -109,6 +109,16 @@ def weights_of_block(block: int) -> OtherInputs:
     return inputs
 
 
+def swapped_weights(one: int, other: int) -> OtherInputs:
+    """In each of two blocks the other's weights."""
+
+    def inputs(step: Step, steps: Steps) -> tuple[str, ...] | None:
+        there = {one: other, other: one}.get(-1 if step.block is None else step.block)
+        return None if there is None else weights_of_block(there)(step, steps)
+
+    return inputs
+
+
 def weights_of_norm(which: int) -> OtherInputs:
     """The gain and bias of another of the model's layer norms, counted among those of its block and the head."""
 

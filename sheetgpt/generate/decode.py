@@ -131,6 +131,31 @@ def kept_after_slide(n_ctx: int) -> int:
     return max(1, n_ctx // 2)
 
 
+class Context:
+    """A text that grows token by token, and what the model predicts after it.
+
+    A context that is full goes on with its newest tokens (`kept_after_slide`) alone.
+    """
+
+    def __init__(self, model: LanguageModel, prompt_ids: Sequence[int], room: int):
+        self.room, self.window, self.start = room, list(prompt_ids), 0
+        self.decoder = Decoder(model.steps, model.weights, model.weights.dtype)
+        self.logits = self.decoder.feed(self.window)  # after the last token: [n_vocab]
+
+    def add(self, token_id: int) -> np.ndarray:  # -> [n_vocab]
+        """The logits after one more token."""
+        self.window.append(token_id)
+        if self.decoder.length == self.room:
+            kept = kept_after_slide(self.room)
+            self.start += len(self.window) - kept
+            self.window = self.window[-kept:]
+            self.decoder.rewind(0)
+            self.logits = self.decoder.feed(self.window)
+        else:
+            self.logits = self.decoder.feed(self.window[-1:])
+        return self.logits
+
+
 @dataclass(frozen=True)
 class Generated:
     """A token that was generated."""
@@ -175,30 +200,21 @@ def generate(
 
 
 def _generate(
-    model: LanguageModel, window: list[int], n: int, sampler: Sampler, end_id: int | None, slide: bool
+    model: LanguageModel, prompt_ids: list[int], n: int, sampler: Sampler, end_id: int | None, slide: bool
 ) -> Iterator[Generated]:
-    decoder, room = Decoder(model.steps, model.weights, model.weights.dtype), model.room(len(window) + n)
+    room = model.room(len(prompt_ids) + n)
+    context = Context(model, prompt_ids, room)
     characters = codecs.getincrementaldecoder("utf-8")("replace")
-    start = 0
-    logits = decoder.feed(window)
     for count in range(1, n + 1):
-        pick = sampler.pick(logits)
-        window.append(pick.id)
+        pick = sampler.pick(context.logits)
         ends = pick.id == end_id
-        full = not slide and len(window) >= room
+        full = not slide and len(context.window) + 1 >= room
         last = ends or full or count == n
         text = characters.decode(b"" if ends else bytes_of(model, pick.id), final=last)
-        yield Generated(pick.id, model.token(pick.id), text, start, ends, pick)
+        yield Generated(pick.id, model.token(pick.id), text, context.start, ends, pick)
         if last:
             return
-        if decoder.length == room:
-            kept = kept_after_slide(room)
-            start += len(window) - kept
-            window = window[-kept:]
-            decoder.rewind(0)
-            logits = decoder.feed(window)
-        else:
-            logits = decoder.feed(window[-1:])
+        context.add(pick.id)
 
 
 def check(n: int, prompt_length: int, n_ctx: int) -> None:

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ports import FLOAT32_UNIT, PORTS, UNITS, UNSEEN, arrays_of, write
 from sheetgpt.commands.diff import as_text, command
 from sheetgpt.diff import diff, open_side
 from sheetgpt.diff.grain import Grain, Kind, grain_of
@@ -19,32 +20,8 @@ from sheetgpt.diff.patterns import Wrong, in_words
 from sheetgpt.diff.sides import ArraysSide, RunSide
 from sheetgpt.model import load_model
 from sheetgpt.models.step import Axis
-from sheetgpt.run.forward import forward
 
 PROMPT = "Mike is quick. He moves"
-UNSEEN = 20  # times what a printing's unit hides: mistakes that move a stage by less can't be told from rounding
-
-
-def printed(form):
-    """As a port prints its float32 numbers."""
-    return lambda array: np.array([float(form % x) for x in array.ravel().tolist()]).reshape(array.shape)
-
-
-# how a port computes: dtype, weights as float32; how it writes; what is seen
-PORTS = {
-    "float64": ("float64", False, lambda array: array),
-    "JavaScript, float32 weights under double arithmetic": ("float64", True, lambda array: array),
-    "float32": ("float32", False, lambda array: array),
-    "%.9g": ("float32", False, printed("%.9g")),
-    "%.8e": ("float32", False, printed("%.8e")),
-    "%g": ("float32", False, printed("%g")),
-    "%.6f": ("float32", False, printed("%.6f")),
-    "3 decimals": ("float64", False, lambda array: np.round(array, 3)),
-    "2 decimals": ("float64", False, lambda array: np.round(array, 2)),
-}
-UNITS = {"float64": 1e-12, "JavaScript, float32 weights under double arithmetic": 1e-12, "3 decimals": 1e-3,
-         "2 decimals": 1e-2}  # fmt: skip
-FLOAT32_UNIT = 5e-6
 
 
 @pytest.fixture(scope="module")
@@ -60,22 +37,6 @@ def good(model):
 @pytest.fixture(scope="module")
 def left(model, good):
     return RunSide(good, model.weights)
-
-
-def arrays_of(good, model, steps, port):
-    """The stages as numbers, as a port computes them."""
-    dtype, is_single, _ = PORTS[port]
-    weights = {
-        name: model.weights[name].astype("float32" if is_single else dtype).astype(dtype) for name in model.weights
-    }
-    with np.errstate(all="ignore"):  # a port's NaN
-        made = forward(steps, weights, good.steps.inputs(good.token_ids), dtype=dtype)
-    return {name: array for name, array in made.items() if name in good.sizes.shapes}
-
-
-def write(arrays, port, path, only=lambda _name: True):
-    np.savez(path, **{name: PORTS[port][2](array) for name, array in arrays.items() if only(name)})
-    return ArraysSide(path)
 
 
 @pytest.mark.parametrize("port", PORTS)
@@ -256,6 +217,60 @@ def test_shapes_that_do_not_fit_say_what_they_are(stage, change, words, good, le
                                        stage: change(good.array(stage))})  # fmt: skip
     report = diff(left, ArraysSide(tmp_path / "port.npz"))
     assert words in as_text(report).splitlines()[0]
+
+
+PADDED = {  # where a port's logits have rows too many
+    "a column": lambda rows: rows[-1:].T,
+    "a row": lambda rows: rows[-1:],
+    "flat": lambda rows: rows[-1],
+    "every row": lambda rows: rows,
+    "every row in a batch of one": lambda rows: rows[None],
+}
+
+
+@pytest.mark.parametrize("filling", [0.0, 99.0])
+@pytest.mark.parametrize("shape", PADDED)
+def test_behind_a_padded_vocabulary_its_first_rows_have_their_own_verdict(shape, filling, good, model, left, tmp_path):
+    logits = np.concatenate([good.array("logits").T] * 6)
+    matrices = {name: good.arrays[name] for name in good.sizes.shapes if name in good.arrays}
+    for change, says in ((0.0, "these are equal"), (-logits.mean(), "a constant is added everywhere")):
+        padded = np.concatenate([logits + change, np.full((6, 48), filling)], axis=1)
+        np.savez(tmp_path / "port.npz", **{**matrices, "logits": PADDED[shape](padded)})
+        report = diff(left, ArraysSide(tmp_path / "port.npz"))
+        assert report.first.stage == "logits"
+        assert report.first.own_error
+        assert "RIGHT's vocabulary is padded to 640 rows, 48 too many" in report.first.cause
+        assert ("the greatest number among them" in report.first.cause) is (filling > 0)
+        assert says in report.first.cause
+        assert report.first.cells_out == (592 if change else 0)
+
+
+def test_a_mistake_behind_a_padded_vocabulary_is_named_and_an_inherited_difference_is_called_so(
+    model, good, left, tmp_path
+):
+    mistakes = {mistake.name: mistake for mistake in known_mistakes(good.sizes)}
+    for name, stage, says in (
+        ("log-probabilities instead of logits", "logits", "log-probabilities instead of logits reproduces"),
+        ("exact (erf) GELU", "block_1_step_14", "inherited"),
+    ):
+        steps = [mistakes[name].change(step, good.steps) if step.name == stage else step for step in good.steps]
+        arrays = arrays_of(good, model, steps, "float64")
+        arrays["logits"] = np.concatenate([arrays["logits"], np.zeros((48, 1))])
+        np.savez(tmp_path / "port.npz", **arrays)
+        logits = next(one for one in diff(left, ArraysSide(tmp_path / "port.npz")).stages if one.stage == "logits")
+        assert "padded to 640 rows" in logits.cause
+        assert says in logits.cause
+
+
+def test_weights_of_a_padded_vocabulary_are_compared_too(model, good, left, tmp_path):
+    wte = np.concatenate([model.weights["model_wte"], np.zeros((48, 64))])
+    for change, verdict in ((0.0, "these are equal"), (1.0, "1 of their cells differ")):
+        wte[7, 3] += change
+        np.savez(tmp_path / "port.npz", model_wte=wte, logits=good.array("logits"))
+        report = diff(left, ArraysSide(tmp_path / "port.npz"))
+        assert report.first.stage == "model_wte"
+        assert "padded to 640 rows, 48 too many" in report.first.note
+        assert verdict in report.first.note
 
 
 @pytest.mark.parametrize("decimals", [2, 3, 5])

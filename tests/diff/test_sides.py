@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sheetgpt.diff import diff
-from sheetgpt.diff.sides import ArraysSide, RunSide
-from sheetgpt.errors import StageError
+from sheetgpt.diff.sides import ArraysSide, FolderSide, RunSide
+from sheetgpt.errors import DumpError, StageError
 from sheetgpt.models import heads
 from sheetgpt.models.sizes import Sizes
 from sheetgpt.models.step import Axis
@@ -71,3 +71,22 @@ def test_an_edit_takes_no_row_out_of_many(trace, tmp_path):
     np.savetxt(tmp_path / "rows.csv", with_every_row(trace, name, trace.array(name)), delimiter=",")
     with pytest.raises(StageError, match="what should replace it is"):
         read_whole(name, tmp_path / "rows.csv", sizes)
+
+
+def test_files_of_a_folder_that_are_called_like_no_stage_are_listed_with_the_nearest_names(trace, tmp_path):
+    folder = trace.to_csv(tmp_path / "dump")
+    name = next(name for name in trace if name in trace.sizes.shapes)
+    (folder / f"{name}.csv").rename(folder / f"{name}x.csv")
+    (folder / "notes.csv").write_text("1,2\n")
+    (folder / "constants.csv").write_text("n_layer,2\n")
+    report = diff(RunSide(trace), FolderSide(folder), why=False)
+    unread = dict(report.unread)
+    assert set(unread) == {f"{name}x", "notes"}
+    assert name in unread[f"{name}x"]
+    assert name in {stage.stage for stage in report.missing}
+
+
+def test_a_folder_without_any_stage_asks_for_the_nearest_name(tmp_path):
+    (tmp_path / "block_0_stp_7.csv").write_text("1,2\n")
+    with pytest.raises(DumpError, match=r"holds no STAGE\.csv.*did you mean block_0_step_7 by block_0_stp_7"):
+        FolderSide(tmp_path)

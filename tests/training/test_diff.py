@@ -198,3 +198,21 @@ def test_json_of_matrices_that_do_not_fit_is_json_and_both_shapes_are_shown(tmp_
     told = CliRunner().invoke(command, [*sides, "--json"])
     assert json.loads(told.output, parse_constant=pytest.fail)["first"] == "d_logits"
     assert "3 x 4 and 5 x 4" in CliRunner().invoke(command, sides).output
+
+
+@pytest.mark.parametrize(
+    "name", ["d_model_wte", "d_model_h0_attn_c_attn_w", "d_model_h1_attn_c_proj_w", "d_block_1_step_9"]
+)
+def test_a_gradient_that_is_transposed_is_called_so(name, training, dumps, tmp_path):
+    matrices = dict(training.steps[0].matrices)
+    for change, words in ((0.0, "RIGHT's is transposed"), (1.0, "and its numbers differ too")):
+        turned = matrices[name].T + change * (np.indices(matrices[name].T.shape)[0] == 1)
+        np.savez(tmp_path / "turned.npz", **{**matrices, name: turned})
+        done = sheetgpt("diff", dumps / "port.npz", tmp_path / "turned.npz")
+        assert done.code == 1
+        is_square = len({*turned.shape}) == 1
+        if not (change and is_square):  # a square one's shape says nothing
+            assert done.out.splitlines()[0].startswith(f"{name} diverges first; ")
+            assert words in done.out.splitlines()[0]
+        data = json.loads(sheetgpt("diff", dumps / "port.npz", tmp_path / "turned.npz", "--json").out)
+        assert [one["name"] for one in data["matrices"] if one["note"]] == ([] if change and is_square else [name])

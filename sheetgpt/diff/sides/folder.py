@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
+from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE
 from sheetgpt.diff.sides.side import Held, Options, Side, known_to
 from sheetgpt.diff.texts import Table
 from sheetgpt.dump import read_manifest
@@ -15,7 +17,10 @@ from sheetgpt.errors import DumpError
 from sheetgpt.files.labelled import read_cells, read_numbers
 from sheetgpt.files.paths import existing
 from sheetgpt.fixtures.files import holds_arrays
+from sheetgpt.models.config import CONSTANTS_FILE
 from sheetgpt.models.sizes import Shape
+
+BESIDE = {CONSTANTS_FILE, MERGES_FILE, TOKENS_FILE}  # what a model's folder holds besides its weights
 
 
 class FolderSide(Side):
@@ -26,12 +31,11 @@ class FolderSide(Side):
         found = [path.stem for path in sorted(folder.glob("*.csv"))]
         known = known_to(about, found)
         super().__init__(str(folder), known.among(found), known, about, found)
+        self._others = [name for name in found if name not in self.names and name not in self.unnumbered]
         if not (self.names or self.unnumbered):
-            raise DumpError(
-                "holds no STAGE.csv, such as block_0_step_7.csv",
-                where=folder,
-                remedy="`sheetgpt run --dump-csv` makes them",
-            )
+            what = "holds no STAGE.csv, such as block_0_step_7.csv"
+            likely = next((f"did you mean {like[0]} by {name}? " for name, like in self.unread.items() if like), "")
+            raise DumpError(what, where=folder, remedy=f"{likely}`sheetgpt run --dump-csv` makes them")
 
     @classmethod
     def recognises(cls, text: str) -> bool:
@@ -67,6 +71,14 @@ class FolderSide(Side):
     def _shapes(self) -> dict[str, Shape]:
         """As the manifest has them."""
         return {stage["name"]: tuple(stage["shape"]) for stage in self.about.get("stages", [])}
+
+    @cached_property
+    def unread(self) -> Mapping[str, Sequence[str]]:
+        """The CSVs that are called like no stage, but for those that belong to a model's folder."""
+        from sheetgpt.diff.sides.arrays import nearest  # only where there are some
+
+        others = [name for name in self._others if f"{name}.csv" not in BESIDE]
+        return {**nearest(others, [*self.known.stages, *self.known.weights]), **super().unread}
 
     def table(self, name: str) -> Table:
         return read_cells(self.file(name)).rows

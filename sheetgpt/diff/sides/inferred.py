@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 
 from sheetgpt import ops
 from sheetgpt.diff.grain import FINE, Grain, Kind, grain_of, telling
-from sheetgpt.diff.sides.side import Side
+from sheetgpt.diff.sides.side import Side, readable
 from sheetgpt.models.config import Config
 from sheetgpt.models.kinds import weights_of
 from sheetgpt.models.sizes import Shape, Sizes, count_tokens, infer_config
@@ -31,9 +32,9 @@ def shapes_of(sides: Sequence[Side]) -> dict[str, Shape]:
     """The shapes of matrices that show the run's sizes, the first side's first; of all, where none does."""
     held = [(side, name) for side in reversed(sides) for name in side.names if not side.is_text(name)]
     shapes: dict[str, Shape] = {}
-    for side, name in [(side, name) for side, name in held if side.shows_sizes(name)] or held:
-        shape = side.shape(name)
-        if shape[0] != 1 or shapes.get(name, shape)[0] == 1:  # a single row may be all rows, laid flat
+    for side, name in [(side, name) for side, name in held if readable(side.shows_sizes, name)] or held:
+        shape = readable(side.shape, name)
+        if shape and (shape[0] != 1 or shapes.get(name, shape)[0] == 1):  # a single row may be all rows, laid flat
             shapes[name] = shape
     return shapes
 
@@ -51,10 +52,10 @@ def grain_of_side(side: Side, sizes: Sizes) -> Grain:
 
 
 def seen_grain(side: Side, sizes: Sizes) -> Grain:
-    computed = [step.name for step in sizes.steps if step.name in side.names and is_computed(step)]
-    if not computed:
-        return FINE
-    return grain_of(np.concatenate([telling(side.read(name).numbers) for name in computed[:STAGES]]))
+    computed = (step.name for step in sizes.steps if step.name in side.names and is_computed(step))
+    held = filter(None, (readable(side.read, name) for name in computed))
+    seen = [telling(one.numbers) for one in islice(held, STAGES)]
+    return grain_of(np.concatenate(seen)) if seen else FINE
 
 
 def narrow_grain(side: Side, sizes: Sizes) -> Grain | None:

@@ -6,15 +6,17 @@ belongs in `compare`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
 from sheetgpt.diff.texts import Table, is_blank
+from sheetgpt.errors import DumpError
 from sheetgpt.files.labelled import number_in
 from sheetgpt.models.config import Config
 from sheetgpt.models.kinds import Known, known_names, model_steps, weights_of
@@ -23,6 +25,8 @@ from sheetgpt.models.step import Role, Step
 
 NEAREST = 3  # names that are shown for one that isn't read
 NOTHING_SAID: Mapping[str, Any] = {}
+ERROR_VALUE = re.compile(r"#(NULL!|DIV/0!|VALUE!|REF!|NAME\?|NUM!|N/A|SPILL!|CALC!|GETTING_DATA|UNKNOWN!)|Err:\d+")
+Found = TypeVar("Found")
 Weights = Mapping[str, np.ndarray] | str | Path | None  # matrices, a folder, or the folder that a side names
 
 
@@ -37,6 +41,16 @@ class Held:
     absent: np.ndarray | None = None  # [rows, columns] the cells that the side does not hold at all
     held_part: str = ""  # what it holds then, in words
 
+    def content(self, cell: tuple[int, int]) -> object:
+        """What stands in a cell: a number, a text, None where nothing does."""
+        number = float(self.numbers[cell])
+        return self.others.get(cell, None if self.blanks and np.isnan(number) else number)
+
+    @property
+    def errors(self) -> Mapping[tuple[int, int], str]:
+        """The cells that hold an error value of a spreadsheet."""
+        return {cell: str(value) for cell, value in self.others.items() if is_error_value(value)}
+
 
 @dataclass(frozen=True)
 class Options:
@@ -45,6 +59,23 @@ class Options:
     weights: str | None = None
     dtype: str = "float64"
     map_file: Path | None = None
+
+
+def readable(read: Callable[[str], Found], name: str) -> Found | None:
+    """What a side's method says of a stage; None where the stage can't be read."""
+    try:
+        return read(name)
+    except DumpError:
+        return None
+
+
+def is_error_value(value: object) -> bool:
+    """Is it what a spreadsheet shows where it can't compute?
+
+    >>> is_error_value("#DIV/0!"), is_error_value("Err:502"), is_error_value("#5")
+    (True, True, False)
+    """
+    return isinstance(value, str) and ERROR_VALUE.fullmatch(value) is not None
 
 
 class Side:
@@ -157,20 +188,25 @@ class Side:
     @cached_property
     def token_ids(self) -> list[int]:
         """The prompt's token ids; empty where the side doesn't tell."""
-        name = self.named(Role.TOKENS)
-        if name is not None:
-            ids = [number_in(cell) for cell in self.table(name)[-1] if not is_blank(cell)]
+        table = self._token_table
+        if table:
+            ids = [number_in(cell) for cell in table[-1] if not is_blank(cell)]
             if all(np.isfinite(i) and i == int(i) for i in ids):
                 return [int(i) for i in ids]
         return [token["id"] for token in self.about.get("tokens", [])]
+
+    @cached_property
+    def _token_table(self) -> Table:
+        """Empty where it holds none, or one that can't be read: comparing it says so."""
+        name = self.named(Role.TOKENS)
+        return (readable(self.table, name) if name else None) or []
 
     @cached_property
     def tokens(self) -> list[str]:
         """The prompt's tokens, as the token table spells them; `#id` where only ids are known."""
         if self.about.get("tokens"):
             return [token["token"] for token in self.about["tokens"]]
-        name = self.named(Role.TOKENS)
-        table = [] if name is None else self.table(name)
+        table = self._token_table
         if len(table) == 2 and len(table[0]) >= len(self.token_ids):
             return [str(cell) for cell in table[0][: len(self.token_ids)]]
         return [f"#{i}" for i in self.token_ids]

@@ -19,6 +19,7 @@ import numpy as np
 
 from sheetgpt.errors import DumpError
 from sheetgpt.workbook.grid import Area
+from sheetgpt.workbook.reading.error_values import ErrorValues, error_values
 from sheetgpt.workbook.reading.names import name_texts, with_areas
 from sheetgpt.workbook.reading.reach import FAR_OUT, require_room
 from sheetgpt.workbook.references import N_TOKENS, N_WORDS
@@ -32,7 +33,8 @@ NUMBER_WORDS = {"nan", "inf", "-inf"}  # what our workbooks write where a cell c
 
 @dataclass(frozen=True)
 class Tab:
-    """One sheet from its cell A1 on. A blank cell and an error such as #N/A are NaN and in none of the others.
+    """One sheet from its cell A1 on. A blank cell and an error such as #N/A are NaN and in none of the others
+    (`Workbook.error_values` tells them apart).
 
     NaN, inf and -inf are texts in a cell: they are among the numbers and among the others.
     """
@@ -76,6 +78,7 @@ class Workbook:
             raise DumpError(f"can't be read as a workbook ({one_line(error)})", where=path, remedy=remedy) from None
         self.tabs: list[str] = list(self._book.sheet_names)
         self._last: Tab | None = None
+        self._errors: dict[str, ErrorValues] = {}
 
     def _protected(self) -> DumpError:
         return DumpError("is protected by a password", where=self.path, remedy="save it without one")
@@ -127,6 +130,18 @@ class Workbook:
             others |= {(row, column + start): value for (row, column), value in texts.items()}
             start += area.columns
         return (numbers[0] if len(numbers) == 1 else np.concatenate(numbers, axis=1)), others
+
+    def error_values(self, areas: Sequence[Area]) -> dict[tuple[int, int], object]:
+        """The cells of such areas that hold an error such as #N/A, which is none of the others."""
+        found: dict[tuple[int, int], object] = {}
+        start = 0
+        for area in areas:
+            if area.tab not in self._errors:
+                self._errors[area.tab] = error_values(self.path, area.tab)
+            whole = Tab(area.tab, np.empty((0, 0)), self._errors[area.tab])
+            found |= {(row, column + start): value for (row, column), value in whole.part(area)[1].items()}
+            start += area.columns
+        return found
 
 
 class PanickedError(Exception):
