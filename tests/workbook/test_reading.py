@@ -12,11 +12,10 @@ import openpyxl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openpyxl.worksheet.formula import ArrayFormula
 from python_calamine import CalamineWorkbook
 
 from sheetgpt.errors import DumpError
-from sheetgpt.workbook.grid import Area, cell
+from sheetgpt.workbook.grid import Area
 from sheetgpt.workbook.reading import xlsx
 from sheetgpt.workbook.reading.kinds import by_calamine
 from sheetgpt.workbook.reading.open import Workbook
@@ -184,7 +183,7 @@ FORMS = {  # of the same three rows of cells
     '<row r="4"><c r="A4" t="str"><v>x</v></c><c r="B4" t="b"><v>1</v></c></row>',
     "no addresses after the first": '<row r="2"><c r="B2" s="1"><v>1.5</v></c><c s="1"><v>-2</v></c>'
     '<c s="1"><v>3e-5</v></c></row><row r="4"><c t="str"><v>x</v></c><c t="b"><v>1</v></c></row>',
-    "no rows' numbers": '<row/><row><c/><c><v>1.5</v></c><c><v>-2</v></c><c><v>3e-5</v></c></row><row></row>'
+    "no rows' numbers": "<row/><row><c/><c><v>1.5</v></c><c><v>-2</v></c><c><v>3e-5</v></c></row><row></row>"
     '<row><c t="str"><v>x</v></c><c t="b"><v>1</v></c></row>',
     "attributes turned round": '<row spans="1:4" r="2"><c s="1" r="B2" t="n"><v>1.5</v></c><c t="n" r="C2"><v>-2</v></c>'
     '<c cm="1" r="D2"><v>3e-5</v></c></row><row r="4"><c t="str" r="A4"><v>x</v></c><c t="b" r="B4"><v>1</v></c></row>',

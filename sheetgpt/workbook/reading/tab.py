@@ -78,7 +78,9 @@ class Cells:
         self.columns = max(self.columns, columns)
         if rows > len(self.numbers) or columns > self.numbers.shape[1]:
             now, need = self.numbers.shape, (rows, columns)
-            numbers = np.empty([has if wants <= has else max(wants, 2 * has) for wants, has in zip(need, now, strict=True)])
+            numbers = np.empty(
+                [has if wants <= has else max(wants, 2 * has) for wants, has in zip(need, now, strict=True)]
+            )
             numbers[: self.rows] = np.nan
             numbers[: self.rows, : now[1]] = self.numbers[: self.rows]
             self.numbers = numbers

@@ -28,7 +28,7 @@ PLAIN = {None, b"n", b"s", b"str", b"b", b"e"}  # types of cells that need no XM
 ROW = re.compile(rb'<row(?: r="(\d+)")?[^>]*>')
 CELL = re.compile(
     rb'<c(?: r="([A-Z]+)\d+")?(?: s="\d+")?(?: t="(?:n|(\w+))")?>'
-    rb"(?:<f(?: aca=\"\w+\")?(?: t=\"array\")?(?: ref=\"[A-Z\d:]+\")?(?: aca=\"\w+\")?>([^<]*)</f>)?<v>([^<]*)</v></c>"
+    rb"(?:<f(?: aca=\"\w+\")?(?: t=\"array\")?(?: ref=\"[A-Z\d:]+\")?(?: aca=\"\w+\")?>([^<]*)</f>)?<v(?: xml:space=\"preserve\")?>([^<]*)</v></c>"
 )
 LETTERS, KIND, FORMULA, VALUE, PIECES = 1, 2, 3, 4, 5  # what CELL splits a row into, over and over
 NO_NUMBERS = np.empty(0)
@@ -88,8 +88,8 @@ class Sheet:
         """Put a row of plain cells in; False where it is none."""
         row = self._row + 1 if number is None else int(number) - 1
         cells, more = without_repeats(body)
-        pieces = [] if b"&" in cells or b"\r" in cells else CELL.split(cells)
-        if not pieces or any(pieces[::PIECES]) or not PLAIN.issuperset(pieces[KIND::PIECES]):
+        pieces = CELL.split(cells)
+        if any(pieces[::PIECES]) or not PLAIN.issuperset(pieces[KIND::PIECES]) or has_escapes(pieces[VALUE::PIECES]):
             return False
         columns = columns_of(pieces[LETTERS::PIECES])
         plain = list(zip(columns, *(pieces[i::PIECES] for i in (KIND, FORMULA, VALUE)), strict=True))
@@ -178,6 +178,12 @@ def without_repeats(row: bytes) -> tuple[bytes, list[bytes]]:
     return first + CLOSED, [numbers]
 
 
+def has_escapes(values: Iterable[bytes]) -> bool:
+    """Stands in some value what XML reads as something else?"""
+    text = b"".join(values)
+    return b"&" in text or b"\r" in text
+
+
 def numbers_in(values: Sequence[bytes]) -> np.ndarray | None:
     """The numbers in texts, some of them in one with commas between; None where one is none."""
     text = b",".join(values)
@@ -200,8 +206,7 @@ def columns_of(letters: Iterable[bytes]) -> list[int]:
 
 @cache
 def column_in(letters: bytes) -> int:
-    """
-    >>> column_in(b"A"), column_in(b"XFD")
+    """>>> column_in(b"A"), column_in(b"XFD")
     (0, 16383)
     """
     number = 0
