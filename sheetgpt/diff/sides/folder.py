@@ -12,7 +12,7 @@ from sheetgpt.diff.sides.side import Held, Options, Side, known_to
 from sheetgpt.diff.texts import Table
 from sheetgpt.dump import read_manifest
 from sheetgpt.errors import DumpError
-from sheetgpt.files.labelled import read_cells, read_numbers
+from sheetgpt.files.labelled import read_cells, read_numbers, texts_of
 from sheetgpt.files.paths import existing
 from sheetgpt.fixtures.files import holds_arrays
 from sheetgpt.models.sizes import Shape
@@ -69,4 +69,4 @@ class FolderSide(Side):
         return {stage["name"]: tuple(stage["shape"]) for stage in self.about.get("stages", [])}
 
     def table(self, name: str) -> Table:
-        return read_cells(self.file(name)).rows
+        return texts_of(read_cells(self.file(name)))
