@@ -94,7 +94,7 @@ def original_run(book: WorkbookSide, path: Path, weights: str | Path | None) -> 
 def dumped_ids(book: WorkbookSide, model: Model) -> list[int]:
     """The token ids of the dump, though some may be edited: those whose embeddings stand in the workbook."""
     ids, found = list(book.token_ids), embeddings(model.steps)
-    if found is None or not book.has(found[0]):
+    if found is None or found[0] not in book.names:
         return ids
     stage, table = found[0], model.weights[found[1]]
     for position, row in enumerate(book.read(stage).numbers):
@@ -118,14 +118,14 @@ def embeddings(steps: Steps) -> tuple[str, str] | None:
 def in_causal_order(book: WorkbookSide, sizes: Sizes) -> list[str]:
     """The workbook's weights, token ids and stages."""
     stages = [step.name for step in sizes.steps if not step.is_text or (step.role is Role.TOKENS and not book.is_live)]
-    return [name for name in [*sizes.weights, *stages] if book.has(name)]
+    return [name for name in [*sizes.weights, *stages] if name in book.names]
 
 
 def refuse_texts(book: WorkbookSide, before: Trace) -> None:
     """Raises StageError where a word or a token's text was edited: they are made from the prompt."""
     for role in (Role.WORDS, Role.TOKENS):
         name = before.steps.name(role)
-        if not book.has(name) or name not in before:
+        if name not in book.names or name not in before:
             continue
         theirs, ours = trimmed(book.table(name)), trimmed(before.text_table(name))
         for row in range(TOKEN_IDS_ROW if role is Role.TOKENS else len(ours)):

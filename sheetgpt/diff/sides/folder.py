@@ -10,7 +10,7 @@ import numpy as np
 
 from sheetgpt.diff.sides.side import Held, Options, Side, known_to
 from sheetgpt.diff.texts import Table
-from sheetgpt.dump import read_manifest
+from sheetgpt.dump import MANIFEST, read_manifest
 from sheetgpt.errors import DumpError
 from sheetgpt.files.labelled import read_cells, read_numbers, texts_of
 from sheetgpt.files.paths import existing
@@ -26,6 +26,7 @@ class FolderSide(Side):
         found = [path.stem for path in sorted(folder.glob("*.csv"))]
         known = known_to(about, found)
         super().__init__(str(folder), known.among(found), known, about)
+        self.lost = {*known.among(self._shapes)} - {*self.names}
         if not self.names:
             raise DumpError(
                 "holds no STAGE.csv, such as block_0_step_7.csv",
@@ -42,8 +43,15 @@ class FolderSide(Side):
     def open(cls, text: str, options: Options) -> Self:  # noqa: ARG003 - a folder has none
         return cls(Path(text))
 
+    def has(self, name: str) -> bool:
+        return name in self.names or name in self.lost
+
     def file(self, name: str) -> Path:
-        return self.folder / f"{name}.csv"
+        """Raises DumpError where there is none, though the manifest promises it."""
+        path = self.folder / f"{name}.csv"
+        if name in self.lost:
+            raise DumpError(f"is missing, though {MANIFEST} promises it", where=path, remedy="dump the run again")
+        return path
 
     def read(self, name: str) -> Held:
         found = read_numbers(self.file(name))

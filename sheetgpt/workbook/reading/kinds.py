@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import ZipFile, is_zipfile
 
+import numpy as np
+
 from sheetgpt.workbook.reading import ods, xlsb, xlsx
 from sheetgpt.workbook.reading.names import ODS_CONTENT, workbook_part
 from sheetgpt.workbook.reading.reach import sheet_part, texts_part
@@ -70,7 +72,7 @@ def by_calamine(sheet: CalamineSheet) -> Cells:
     cells = Cells.of(sheet.total_height + 1, left + sheet.width)
     for row, values in enumerate(sheet.iter_rows()):
         if {*map(type, values)} <= {float, int}:
-            cells.put_row(row, range(left, left + len(values)), values)
+            cells.put_row(row, range(left, left + len(values)), np.array(values, float))
             continue
         for column, value in enumerate(values, start=left):
             if isinstance(value, date | time | timedelta):

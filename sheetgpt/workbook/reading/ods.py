@@ -44,7 +44,7 @@ class Sheet:
 
     def start(self, tag: str, named: Mapping[str, str]) -> None:
         name = local(tag)
-        attributes = {local(key): value for key, value in named.items() if not key.startswith(CALC)} if named else named
+        attributes = {local(key): value for key, value in named.items() if not key.startswith(CALC)}
         if name == "table" and not self._skipped:
             self._inside = attributes.get("name") == self.name and not self.is_read
         if not self._inside:

@@ -20,7 +20,8 @@ from sheetgpt.workbook.grid import Area
 from sheetgpt.workbook.reading.kinds import DisplayedError, Reader
 from sheetgpt.workbook.reading.names import name_texts, with_areas
 from sheetgpt.workbook.reading.reach import FAR_OUT, require_room
-from sheetgpt.workbook.reading.tab import Tab
+from sheetgpt.workbook.reading.tab import UNSAVED
+from sheetgpt.workbook.reading.tab import Tab as Tab
 from sheetgpt.workbook.references import N_TOKENS, N_WORDS
 
 SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".ods", ".xls")
@@ -64,8 +65,11 @@ class Workbook:
         return names | with_areas(texts, counts)
 
     def _count(self, areas: Sequence[Area]) -> int:
-        """The number in a cell, 0 where there is none."""
-        number = self.part(areas)[0][0, 0]
+        """The number in a cell, 0 where there is none. Raises DumpError where its formula has no value."""
+        numbers, others = self.part(areas)
+        if UNSAVED in others.values():
+            raise no_values(self.path)
+        number = numbers[0, 0]
         return 0 if np.isnan(number) else int(number)
 
     def tab(self, name: str) -> Tab:
@@ -100,6 +104,11 @@ class Workbook:
             others |= {(row, column + start): value for (row, column), value in texts.items()}
             start += area.columns
         return (numbers[0] if len(numbers) == 1 else np.concatenate(numbers, axis=1)), others
+
+
+def no_values(where: object) -> DumpError:
+    """A script wrote formulas, or saved a workbook with some, and no spreadsheet program has computed them yet."""
+    return DumpError("has formulas without saved values", where=where, remedy="open and save it in a spreadsheet program")
 
 
 class PanickedError(Exception):
