@@ -26,6 +26,7 @@ from sheetgpt.run.edit import TOKEN_IDS_ROW, Edit, current, edited
 from sheetgpt.run.trace import Trace
 
 SAVED = Tolerance(1e-300, 1e-12)  # what saving a number in 15 digits moves
+SAVED_AS_DATE = Tolerance(1e-11, 1e-11)  # likewise, in an .ods, of numbers that are displayed as dates or times
 COMPUTED = 1e-9  # relative to cell and stage: what a spreadsheet program's own sums move
 
 
@@ -148,7 +149,8 @@ def changes_of(name: str, book: WorkbookSide, before: Trace, after: Trace) -> It
     original, expected = (np.asarray(current(name, trace), np.float64) for trace in (before, after))
     numbers = form(held.numbers).astype(before.dtype).astype(np.float64)
     origin = form(np.arange(held.numbers.size).reshape(held.numbers.shape))
-    is_same = partial(same, numbers, live=book.is_live)
+    saved = SAVED_AS_DATE if book.book.path.suffix.lower() == ".ods" else SAVED
+    is_same = partial(same, numbers, saved=saved, live=book.is_live)
     is_edited = ~(is_same(original) | is_same(expected))
     if is_tokens:
         is_edited[:TOKEN_IDS_ROW] = False
@@ -168,14 +170,14 @@ def no_number(value: object, where: str) -> StageError:
     return StageError(f"holds {shown}, no finite number", where=where, remedy="type a number")
 
 
-def same(numbers: np.ndarray, expected: np.ndarray, *, live: bool) -> np.ndarray:
+def same(numbers: np.ndarray, expected: np.ndarray, *, saved: Tolerance, live: bool) -> np.ndarray:
     """Which cells hold what is expected, but for saving or, in a live workbook, for computing."""
     masked = ops.masked_cells(expected)
     if live:
         size = float(np.sqrt(np.mean(np.square(expected[~masked])))) if not masked.all() else 0.0
         allowed = COMPUTED * (np.abs(expected) + size)
     else:
-        allowed = SAVED.allowed(expected)
+        allowed = saved.allowed(expected)
     with np.errstate(invalid="ignore"):
         close = np.abs(numbers - expected) <= allowed
     found: np.ndarray = close | (masked & ops.masked_cells(numbers)) | (np.isnan(numbers) & (expected == 0))

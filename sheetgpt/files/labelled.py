@@ -1,8 +1,8 @@
 """A matrix in a CSV with labels, as dumps have them (then the first cell is blank), or without any.
 
-Spreadsheet programs save such a file in other ways than they read it: separated by `;` or tabs, with decimal commas, with
-separators behind the last cell and blank rows, in UTF-16. Weight files, which have no labels and are large, belong in
-`decimals`.
+Spreadsheet programs save such a file in other ways than they read it: separated by `;` or tabs, with decimal commas,
+with separators behind the last cell and blank rows, in UTF-16. Weight files, which have no labels and are large, belong
+in `decimals`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Workbooks as people and programs leave them: copied tabs, display formats, names that are gone, tabs called as stages."""
+"""Workbooks as people and programs leave them: copied tabs, formats, lost names, tabs called like stages."""
 
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
@@ -89,54 +90,45 @@ def test_where_the_original_is_deleted_the_copy_counts(dump, tmp_path):
     assert report.first.worst.right_place == f"'block_0 (2)'!{first_cell(dump)}"
 
 
-COPY = """
-import subprocess, sys, time, uno
-from com.sun.star.beans import PropertyValue
-program, profile, source, cell, which, *targets = sys.argv[1:]
-pipe = "sheetgpt" + str(abs(hash(profile)))
-office = subprocess.Popen([program, "-env:UserInstallation=file://" + profile, "--headless", "--norestore",
-                           "--accept=pipe,name=" + pipe + ";urp;"])
-context = uno.getComponentContext()
-resolver = context.ServiceManager.createInstanceWithContext("com.sun.star.bridge.UnoUrlResolver", context)
-for _ in range(240):
-    try:
-        there = resolver.resolve("uno:pipe,name=" + pipe + ";urp;StarOffice.ComponentContext")
-        break
-    except Exception:
-        time.sleep(0.5)
-desktop = there.ServiceManager.createInstanceWithContext("com.sun.star.frame.Desktop", there)
-document = desktop.loadComponentFromURL("file://" + source, "_blank", 0, (PropertyValue("Hidden", 0, True, 0),))
-document.Sheets.copyByName("block_0", "block_0_copy", document.Sheets.Count)
-document.Sheets.copyByName("block_0_copy", "a_copy_of_it", 0)
-document.Sheets.getByName(which).getCellRangeByName(cell).Value = 99
-for target, filter in zip(targets, ("Calc MS Excel 2007 XML", "calc8")):
-    document.storeToURL("file://" + target, (PropertyValue("FilterName", 0, filter, 0),))
-document.close(True)
-try:
-    desktop.terminate()
-except Exception:
-    pass
-office.wait(60)
-"""
+MACRO = """<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE script:module PUBLIC "-//OpenOffice.org//DTD OfficeDocument 1.0//EN" "module.dtd">
+<script:module xmlns:script="http://openoffice.org/2000/script" script:name="Module1" script:language="StarBasic">
+Sub CopyTabs(source, cell, which, asXlsx, asOds)
+  Dim hidden(0) As New com.sun.star.beans.PropertyValue
+  hidden(0).Name = "Hidden"
+  hidden(0).Value = True
+  Dim how(0) As New com.sun.star.beans.PropertyValue
+  how(0).Name = "FilterName"
+  book = StarDesktop.loadComponentFromURL("file://" &amp; source, "_blank", 0, hidden())
+  book.Sheets.copyByName("block_0", "block_0_copy", book.Sheets.Count)
+  book.Sheets.copyByName("block_0_copy", "a_copy_of_it", 0)
+  book.Sheets.getByName(which).getCellRangeByName(cell).Value = 99
+  how(0).Value = "Calc MS Excel 2007 XML"
+  book.storeToURL("file://" &amp; asXlsx, how())
+  how(0).Value = "calc8"
+  book.storeToURL("file://" &amp; asOds, how())
+  book.close(True)
+End Sub
+</script:module>"""
+
+
+def copied_by_libreoffice(dump, folder, which):
+    """LibreOffice copies a tab, and the copy, and edits a cell of one; saved as .xlsx and .ods."""
+    office = ["soffice", f"-env:UserInstallation=file://{folder / 'profile'}", "--headless", "--norestore"]
+    subprocess.run([*office, "--terminate_after_init"], check=True, timeout=300, capture_output=True)
+    (folder / "profile" / "user" / "basic" / "Standard" / "Module1.xba").write_text(MACRO)
+    made = [folder / "copied.xlsx", folder / "copied.ods"]
+    arguments = ",".join(f'"{text}"' for text in (dump, first_cell(dump), which, *made))
+    macro = f"macro:///Standard.Module1.CopyTabs({arguments})"
+    subprocess.run([*office, macro], check=True, timeout=300, capture_output=True)
+    return made
 
 
 @pytest.mark.office
+@pytest.mark.usefixtures("soffice")
 @pytest.mark.parametrize("which", ["block_0", "block_0_copy"])
-def test_copies_that_libreoffice_made_take_over_none_either(dump, tmp_path, soffice, which):
-    import shutil
-    import subprocess
-
-    script, program = tmp_path / "copy.py", shutil.which("soffice")
-    script.write_text(COPY)
-    made = [tmp_path / "copied.xlsx", tmp_path / "copied.ods"]
-    subprocess.run(
-        ["/usr/bin/python3", script, program, tmp_path / "profile", dump, first_cell(dump), which, *made],
-        check=True,
-        timeout=300,
-        capture_output=True,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
-    )
-    for path in made:
+def test_copies_that_libreoffice_made_take_over_none_either(dump, tmp_path, which):
+    for path in copied_by_libreoffice(dump, tmp_path, which):
         report = compared(path)
         assert report.equal == (which != "block_0"), path
         assert bool(resume(path).changes) == (which == "block_0"), path
@@ -145,18 +137,37 @@ def test_copies_that_libreoffice_made_take_over_none_either(dump, tmp_path, soff
 # ------------------------------------------------------------------------------------------------ formats
 
 
-@pytest.mark.parametrize("form", ["yyyy-mm-dd", "[h]:mm:ss", "Standard", "0.00%", "# ?/?", "@", '#,##0.00 "€"'])
-def test_a_display_format_is_neither_a_difference_nor_an_edit(dump, tmp_path, form):
+FORMATS = ["yyyy-mm-dd", "[h]:mm:ss", "Standard", "0.00%", "# ?/?", "@", '#,##0.00 "€"']
+
+
+def displayed(dump, to, form):
+    """A dump whose queries, keys and values are displayed so."""
     book = openpyxl.load_workbook(dump)
-    for row in book["block_0"].iter_rows():
+    (area,) = areas_of(dump)[STAGE]
+    box = {"min_row": area.row + 1, "max_row": area.row + area.rows, "max_col": area.column + area.columns}
+    for row in book["block_0"].iter_rows(min_col=area.column + 1, **box):
         for one in row:
             one.number_format = form
-    book.save(tmp_path / "b.xlsx")
+    book.save(to)
+    return to
+
+
+@pytest.mark.office
+@pytest.mark.parametrize("form", FORMATS)
+def test_nor_is_it_in_an_ods(dump, tmp_path, soffice, form):
+    path = soffice("ods", displayed(dump, tmp_path / "b.xlsx", form), tmp_path)
+    assert diff(WorkbookSide(dump), WorkbookSide(path), why=False).equal
+    assert resume(path).changes == []
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_display_format_is_neither_a_difference_nor_an_edit(dump, tmp_path, form):
+    displayed(dump, tmp_path / "b.xlsx", form)
     assert diff(WorkbookSide(dump), WorkbookSide(tmp_path / "b.xlsx"), why=False).equal
     assert resume(tmp_path / "b.xlsx").changes == []
 
 
-# ------------------------------------------------------------------------------------------------ formulas without values
+# ------------------------------------------------------------------------------------------- formulas without values
 
 
 def without_values(path, kept=0):

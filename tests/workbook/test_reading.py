@@ -1,4 +1,4 @@
-"""The cells of a tab: as another reader has them, whatever the program that wrote them and however they are displayed."""
+"""The cells of a tab: as another reader has them, whoever wrote them and however they are displayed."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_number_that_an_ods_lost_beyond_its_calendar_is_none(tmp_path, soffice
     lost = np.isnan(tab.numbers[:, len(NUMBERS) :])
     assert lost[FORMATS.index("yyyy-mm-dd")].all()
     assert not lost[FORMATS.index("0.00%")].any()
-    assert {at for at in tab.others} == {(row, column + len(NUMBERS)) for row, column in np.argwhere(lost).tolist()}
+    assert set(tab.others) == {(row, column + len(NUMBERS)) for row, column in np.argwhere(lost).tolist()}
 
 
 def dated_xlsb(path, tabs):
@@ -185,14 +185,16 @@ FORMS = {  # of the same three rows of cells
     '<c s="1"><v>3e-5</v></c></row><row r="4"><c t="str"><v>x</v></c><c t="b"><v>1</v></c></row>',
     "no rows' numbers": "<row/><row><c/><c><v>1.5</v></c><c><v>-2</v></c><c><v>3e-5</v></c></row><row></row>"
     '<row><c t="str"><v>x</v></c><c t="b"><v>1</v></c></row>',
-    "attributes turned round": '<row spans="1:4" r="2"><c s="1" r="B2" t="n"><v>1.5</v></c><c t="n" r="C2"><v>-2</v></c>'
+    "attributes turned": '<row spans="1:4" r="2"><c s="1" r="B2" t="n"><v>1.5</v></c><c t="n" r="C2"><v>-2</v></c>'
     '<c cm="1" r="D2"><v>3e-5</v></c></row><row r="4"><c t="str" r="A4"><v>x</v></c><c t="b" r="B4"><v>1</v></c></row>',
     "inline texts and comments": '<row r="2"><c r="B2"><!-- <v>7</v> --><v>1.5</v></c><c r="C2"><v>-2</v></c><c r="D2">'
-    '<v>3e-5</v></c></row><row r="4"><c r="A4" t="inlineStr"><is><r><t>x</t></r></is></c><c r="B4" t="b"><v>1</v></c></row>',
-    "spread over lines": '\r\n<row r="2" >\n <c r="B2" >\n<v>1.5</v></c>\n<c r="C2"><v>-2</v></c>\n<c r="D2"><v>3e-5</v>'
+    '<v>3e-5</v></c></row><row r="4"><c r="A4" t="inlineStr"><is><r><t>x</t></r></is></c><c r="B4" t="b"><v>1</v></c>'
+    "</row>",
+    "over lines": '\r\n<row r="2" >\n <c r="B2" >\n<v>1.5</v></c>\n<c r="C2"><v>-2</v></c>\n<c r="D2"><v>3e-5</v>'
     '\n</c></row>\n<row r="4">\n<c r="A4" t="str"><v>x</v></c>\n<c r="B4" t="b"><v>1</v></c>\n</row>\n',
-    "formulas": '<row r="2"><c r="B2"><f>SUM(A1,"&lt;")</f><v>1.5</v></c><c r="C2"><f t="array" ref="C2:D2">A1</f><v>-2</v>'
-    '</c><c r="D2"><v>3e-5</v></c></row><row r="4"><c r="A4" t="str"><f>A1&amp;A1</f><v>x</v></c><c r="B4" t="b"><f>A1'
+    "formulas": '<row r="2"><c r="B2"><f>SUM(A1,"&lt;")</f><v>1.5</v></c><c r="C2"><f t="array" ref="C2:D2">A1</f>'
+    '<v>-2</v></c><c r="D2"><v>3e-5</v></c></row><row r="4"><c r="A4" t="str"><f>A1&amp;A1</f><v>x</v></c>'
+    '<c r="B4" t="b"><f>A1'
     "</f><v>1</v></c></row>",
     "escapes": '<row r="2"><c r="B2"><v>&#49;.5</v></c><c r="C2"><v>-2</v></c><c r="D2"><v>3e-5</v></c></row>'
     '<row r="4"><c r="A4" t="str"><v>&#x78;</v></c><c r="B4" t="b"><v>1</v></c></row>',

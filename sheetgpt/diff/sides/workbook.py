@@ -132,7 +132,7 @@ def named_places(book: Workbook, known: Known) -> dict[str, Mapped]:
 
 
 def places_on_tabs(book: Workbook, known: Known, named: Collection[str]) -> dict[str, Mapped]:
-    """The other stages and weights that tabs are called like, each on its own; tabs' names are short and ignore case."""
+    """The other stages and weights that tabs are called like, one a tab; tabs' names are short and ignore case."""
     ours = {name.lower()[:LONGEST_TAB]: name for name in (*known.stages, *known.weights) if name not in named}
     called = {ours[tab.lower()]: tab for tab in book.tabs if tab.lower() in ours}
     areas = {name: matrix_area(book.tab(tab), texts=is_text(known, name)) for name, tab in called.items()}

@@ -24,7 +24,9 @@ def matrix_area(tab: Tab, *, texts: bool = False) -> Area | None:
     top, left = (int(filled.any(axis=axis).argmax()) for axis in (1, 0))
     bottom, right = (int(np.flatnonzero(filled.any(axis=axis))[-1]) + 1 for axis in (1, 0))
     box = slice(top, bottom), slice(left, right)
-    down, over = labels_of_texts(filled[box]) if texts else labels_of_numbers(filled[box], numeric[box], tab.numbers[box])
+    down, over = (
+        labels_of_texts(filled[box]) if texts else labels_of_numbers(filled[box], numeric[box], tab.numbers[box])
+    )
     return Area(tab.name, top + down, left + over, bottom - top - down, right - left - over)
 
 
@@ -61,7 +63,9 @@ def labels_of_numbers(filled: np.ndarray, numeric: np.ndarray, numbers: np.ndarr
 
 def counts(numbers: np.ndarray) -> bool:
     """Are these 0, 1, 2, ... or 1, 2, 3, ..., as labels are?"""
-    return len(numbers) >= FEWEST_COUNTED and any(np.array_equal(numbers - first, np.arange(len(numbers))) for first in (0, 1))
+    return len(numbers) >= FEWEST_COUNTED and any(
+        np.array_equal(numbers - first, np.arange(len(numbers))) for first in (0, 1)
+    )
 
 
 def has_blank_corner(filled: np.ndarray, row: int, column: int) -> bool:

@@ -118,7 +118,7 @@ def workbook_part(archive: ZipFile) -> str:
 
 
 def ods_texts(archive: ZipFile) -> Iterator[tuple[str, str, bool]]:
-    """Each name, what it stands for, whether it is of one tab. They stand behind the cells: the whole part streams by."""
+    """Each name, what it stands for, is it of one tab? They stand behind the cells, so the whole part streams by."""
     from html import unescape
 
     rest, of_tab = b"", False

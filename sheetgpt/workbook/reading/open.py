@@ -1,7 +1,7 @@
 """Reading workbooks (.xlsx, .xlsm, .xlsb, .ods): the tabs that are asked for and nothing else.
 
-python-calamine opens them and says what is wrong with one; who reads the cells, `kinds` knows. A tab becomes one array of numbers and a dictionary of everything else. Where stages stand, the workbook's defined
-names say (`names`) or a person's map (`maps`); what they mean belongs to those who ask.
+python-calamine opens them and says what is wrong with one; who reads the cells, `kinds` knows. Where stages stand, the
+workbook's defined names say (`names`) or a person's map (`maps`); what they mean belongs to those who ask.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from sheetgpt.workbook.grid import Area
 from sheetgpt.workbook.reading.kinds import DisplayedError, Reader
 from sheetgpt.workbook.reading.names import name_texts, with_areas
 from sheetgpt.workbook.reading.reach import FAR_OUT, require_room
-from sheetgpt.workbook.reading.tab import UNSAVED
-from sheetgpt.workbook.reading.tab import Tab as Tab
+from sheetgpt.workbook.reading.tab import UNSAVED, Tab
 from sheetgpt.workbook.references import N_TOKENS, N_WORDS
+
+__all__ = ["SUFFIXES", "Tab", "Workbook", "no_values", "one_line", "some"]
 
 SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".ods", ".xls")
 
@@ -108,7 +109,9 @@ class Workbook:
 
 def no_values(where: object) -> DumpError:
     """A script wrote formulas, or saved a workbook with some, and no spreadsheet program has computed them yet."""
-    return DumpError("has formulas without saved values", where=where, remedy="open and save it in a spreadsheet program")
+    return DumpError(
+        "has formulas without saved values", where=where, remedy="open and save it in a spreadsheet program"
+    )
 
 
 class PanickedError(Exception):

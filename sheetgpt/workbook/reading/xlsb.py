@@ -75,7 +75,7 @@ def cells(part: bytes, texts: Sequence[str]) -> Iterator[tuple[int, int, object]
     for kind, record in records(part):
         if kind == ROW:
             (row,) = struct.unpack_from("<I", record)
-        elif kind == RK_NUMBER or kind == SHARED_TEXT or kind in ERRORS + LOGICALS + NUMBERS + TEXTS:
+        elif kind in (RK_NUMBER, SHARED_TEXT, *ERRORS, *LOGICALS, *NUMBERS, *TEXTS):
             yield row, struct.unpack_from("<I", record)[0], value(kind, record, texts)
 
 

@@ -28,7 +28,8 @@ PLAIN = {None, b"n", b"s", b"str", b"b", b"e"}  # types of cells that need no XM
 ROW = re.compile(rb'<row(?: r="(\d+)")?[^>]*>')
 CELL = re.compile(
     rb'<c(?: r="([A-Z]+)\d+")?(?: s="\d+")?(?: t="(?:n|(\w+))")?>'
-    rb"(?:<f(?: aca=\"\w+\")?(?: t=\"array\")?(?: ref=\"[A-Z\d:]+\")?(?: aca=\"\w+\")?>([^<]*)</f>)?<v(?: xml:space=\"preserve\")?>([^<]*)</v></c>"
+    rb'(?:<f(?: aca="\w+")?(?: t="array")?(?: ref="[A-Z\d:]+")?(?: aca="\w+")?>([^<]*)</f>)?'
+    rb'<v(?: xml:space="preserve")?>([^<]*)</v></c>'
 )
 LETTERS, KIND, FORMULA, VALUE, PIECES = 1, 2, 3, 4, 5  # what CELL splits a row into, over and over
 NO_NUMBERS = np.empty(0)
@@ -206,7 +207,9 @@ def columns_of(letters: Iterable[bytes]) -> list[int]:
 
 @cache
 def column_in(letters: bytes) -> int:
-    """>>> column_in(b"A"), column_in(b"XFD")
+    """A column's number.
+
+    >>> column_in(b"A"), column_in(b"XFD")
     (0, 16383)
     """
     number = 0
@@ -216,10 +219,10 @@ def column_in(letters: bytes) -> int:
 
 
 def unescaped(text: str) -> str:
-    """A text without the escapes that .xlsx has for characters that XML has not.
+    r"""A text without the escapes that .xlsx has for characters that XML has not.
 
     >>> unescaped("a_x000D_b"), unescaped("a_x005F_x000D_b"), unescaped("a_x")
-    ('a\\rb', 'a_x000D_b', 'a_x')
+    ('a\rb', 'a_x000D_b', 'a_x')
     """
     return re.sub(r"_x([0-9A-Fa-f]{4})_", lambda found: chr(int(found[1], 16)), text) if "_x" in text else text
 
