@@ -27,6 +27,7 @@ from sheetgpt.run.trace import Trace
 from sheetgpt.workbook.grid import with_r1c1
 
 SAVED = Tolerance(1e-300, 1e-12)  # what saving a number in 15 digits moves
+SAVED_AS_DATE = Tolerance(1e-11, 1e-11)  # likewise, in an .ods, of numbers that are displayed as dates or times
 COMPUTED = 1e-9  # relative to cell and stage: what a spreadsheet program's own sums move
 
 
@@ -95,7 +96,7 @@ def original_run(book: WorkbookSide, path: Path, weights: str | Path | None) -> 
 def dumped_ids(book: WorkbookSide, model: Model) -> list[int]:
     """The token ids of the dump, though some may be edited: those whose embeddings stand in the workbook."""
     ids, found = list(book.token_ids), embeddings(model.steps)
-    if found is None or not book.has(found[0]):
+    if found is None or found[0] not in book.names:
         return ids
     stage, table = found[0], model.weights[found[1]]
     for position, row in enumerate(book.read(stage).numbers):
@@ -119,14 +120,14 @@ def embeddings(steps: Steps) -> tuple[str, str] | None:
 def in_causal_order(book: WorkbookSide, sizes: Sizes) -> list[str]:
     """The workbook's weights, token ids and stages."""
     stages = [step.name for step in sizes.steps if not step.is_text or (step.role is Role.TOKENS and not book.is_live)]
-    return [name for name in [*sizes.weights, *stages] if book.has(name)]
+    return [name for name in [*sizes.weights, *stages] if name in book.names]
 
 
 def refuse_texts(book: WorkbookSide, before: Trace) -> None:
     """Raises StageError where a word or a token's text was edited: they are made from the prompt."""
     for role in (Role.WORDS, Role.TOKENS):
         name = before.steps.name(role)
-        if not book.has(name) or name not in before:
+        if name not in book.names or name not in before:
             continue
         theirs, ours = trimmed(book.table(name)), trimmed(before.text_table(name))
         for row in range(TOKEN_IDS_ROW if role is Role.TOKENS else len(ours)):
@@ -149,7 +150,8 @@ def changes_of(name: str, book: WorkbookSide, before: Trace, after: Trace) -> It
     original, expected = (np.asarray(current(name, trace), np.float64) for trace in (before, after))
     numbers = form(held.numbers).astype(before.dtype).astype(np.float64)
     origin = form(np.arange(held.numbers.size).reshape(held.numbers.shape))
-    is_same = partial(same, numbers, live=book.is_live)
+    saved = SAVED_AS_DATE if book.book.path.suffix.lower() == ".ods" else SAVED
+    is_same = partial(same, numbers, saved=saved, live=book.is_live)
     is_edited = ~(is_same(original) | is_same(expected))
     if is_tokens:
         is_edited[:TOKEN_IDS_ROW] = False
@@ -169,14 +171,14 @@ def no_number(value: object, where: str) -> StageError:
     return StageError(f"holds {shown}, no finite number", where=where, remedy="type a number")
 
 
-def same(numbers: np.ndarray, expected: np.ndarray, *, live: bool) -> np.ndarray:
+def same(numbers: np.ndarray, expected: np.ndarray, *, saved: Tolerance, live: bool) -> np.ndarray:
     """Which cells hold what is expected, but for saving or, in a live workbook, for computing."""
     masked = ops.masked_cells(expected)
     if live:
         size = float(np.sqrt(np.mean(np.square(expected[~masked])))) if not masked.all() else 0.0
         allowed = COMPUTED * (np.abs(expected) + size)
     else:
-        allowed = SAVED.allowed(expected)
+        allowed = saved.allowed(expected)
     with np.errstate(invalid="ignore"):
         close = np.abs(numbers - expected) <= allowed
     found: np.ndarray = close | (masked & ops.masked_cells(numbers)) | (np.isnan(numbers) & (expected == 0))

@@ -5,7 +5,7 @@ The tolerances' reasons stand in docs/numbers.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
@@ -33,6 +33,7 @@ TOLERANCES = {  # by the coarser type of the two sides
     Kind.FLOAT16: Tolerance(1e-2, 2e-2),
     Kind.BFLOAT16: Tolerance(8e-2, 1.6e-1),
 }
+BLOCK_CELLS = 1 << 20  # that are compared at a time
 FEW_DIGITS = 4  # up to these the print's rounding is all that need be allowed
 SLACK = Tolerance(1e-6, 1e-6)  # beside it, for whoever printed float32
 
@@ -61,6 +62,23 @@ def compare(
     left: np.ndarray, right: np.ndarray, tolerance: Tolerance, *, masked: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:  # [m, n], [m, n] -> [m, n], [m, n] bool
     """(the absolute differences, which cells are out of tolerance); blank cells are equal to blank cells only."""
+    difference, out = np.zeros(left.shape), np.zeros(left.shape, bool)
+    for rows in blocks(left.shape):
+        found, found_out = compare_rows(left[rows], right[rows], tolerance, masked=masked)
+        if found.any():  # subtle: zeros take no memory until they are written
+            difference[rows], out[rows] = found, found_out
+    return difference, out
+
+
+def blocks(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Some rows after some rows: what is computed on the way to a few figures is never as large as a matrix."""
+    step = max(1, BLOCK_CELLS // max(1, shape[1]))
+    return (slice(start, start + step) for start in range(0, shape[0], step))
+
+
+def compare_rows(
+    left: np.ndarray, right: np.ndarray, tolerance: Tolerance, *, masked: bool
+) -> tuple[np.ndarray, np.ndarray]:  # [m, n], [m, n] -> [m, n], [m, n] bool
     with np.errstate(invalid="ignore"):
         difference = np.abs(left - right)
     difference[left == right] = 0  # the same infinity on both sides
@@ -91,19 +109,32 @@ class Figures(TypedDict):
 
 def figures(left: np.ndarray, right: np.ndarray, difference: np.ndarray, *, masked: bool) -> Figures:
     """The figures of two matrices and their differences, masked cells left out."""
-    counted = ~(masked_cells(left) | masked_cells(right)) if masked else np.ones(left.shape, bool)
-    counted |= np.isinf(difference)
-    a, b, d = finite(left[counted]), finite(right[counted]), difference[counted]
-    larger = np.maximum(np.abs(a), np.abs(b))
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        relative = np.where(d == 0, 0, d / larger)
-        length = float(np.sqrt(a @ a) * np.sqrt(b @ b))
+    parts = [sums(left[rows], right[rows], difference[rows], masked=masked) for rows in blocks(left.shape)]
+    count, squares, products, left_squares, right_squares, largest, largest_relative = (
+        zip(*parts, strict=True) if parts else [(0.0,)] * 7
+    )
+    length = float(np.sqrt(sum(left_squares)) * np.sqrt(sum(right_squares)))
     rows, columns = left.shape
     return {
         "shape": (rows, columns),
         "cells": left.size,
-        "largest_difference": float(d.max(initial=0)),
-        "largest_relative": float(relative.max(initial=0)),
-        "rms": float(np.sqrt(np.mean(d * d))) if d.size else 0.0,
-        "cosine": min(1.0, float(a @ b) / length) if length else None,
+        "largest_difference": max(largest),
+        "largest_relative": max(largest_relative),
+        "rms": float(np.sqrt(sum(squares) / sum(count))) if any(count) else 0.0,
+        "cosine": min(1.0, sum(products) / length) if length else None,
     }
+
+
+def sums(left: np.ndarray, right: np.ndarray, difference: np.ndarray, *, masked: bool) -> tuple[float, ...]:
+    """What `figures` adds up of some rows.
+
+    The number of cells that count, the sums of their differences' squares, of both sides' products, of each side's
+    squares; the largest difference and the largest relative one.
+    """
+    counted = ~(masked_cells(left) | masked_cells(right)) if masked else np.ones(left.shape, bool)
+    counted |= np.isinf(difference)
+    a, b, d = finite(left[counted]), finite(right[counted]), difference[counted]
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        relative = np.where(d == 0, 0, d / np.maximum(np.abs(a), np.abs(b)))
+        found = (d.size, d @ d, a @ b, a @ a, b @ b, d.max(initial=0), relative.max(initial=0))
+    return tuple(map(float, found))

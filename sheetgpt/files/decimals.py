@@ -192,7 +192,7 @@ class Layout:
             text = text.replace(b"\r\n", b"\n")
         if b'"' in text:
             text = text.replace(b'"', b"")
-        if self.separator == b";":  # where Excel separates with `;`, it writes 0,5 for a half
+        if self.separator != b",":  # where Excel separates with `;`, it writes 0,5 for a half
             text = text.replace(b",", b".")
         if self.separator != b",":
             text = text.replace(self.separator, b",")

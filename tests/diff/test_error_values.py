@@ -93,11 +93,3 @@ def test_an_error_value_in_a_csv_is_one_too(trace, tmp_path):
     file.write_text("\n".join(lines))
     cause = diff(RunSide(trace), FolderSide(folder)).first.cause
     assert "1 of 384 cells is #DIV/0!, the first at row 2, column 0" in cause
-
-
-def test_error_values_in_blank_cells_are_looked_for_only_there(trace, book, monkeypatch):
-    """A large tab takes seconds to search."""
-    asked = []
-    monkeypatch.setattr("sheetgpt.workbook.reading.open.error_values", lambda _path, tab: asked.append(tab) or {})
-    assert diff(RunSide(trace), WorkbookSide(book)).equal
-    assert not [tab for tab in asked if tab.startswith("block")]

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sheetgpt.workbook.grid import Area
-from sheetgpt.workbook.reading.error_values import error_values
 from sheetgpt.workbook.reading.open import Workbook
 from workbooks import ERROR_CODES, write_xlsb
 
@@ -33,6 +32,11 @@ def write(rows, path):
     return path
 
 
+def errors_of(path):
+    others = Workbook(path).part([Area(TAB, 0, 0, 9, 9)])[1]
+    return {cell: value for cell, value in others.items() if value in ERROR_CODES}
+
+
 def errors_in(rows):
     return {(r, c): v for r, row in enumerate(rows) for c, v in enumerate(row) if v in ERROR_CODES}
 
@@ -41,8 +45,8 @@ def errors_in(rows):
 @given(rows=TABLES)
 def test_the_error_values_of_a_tab_are_found_where_they_stand(rows, tmp_path_factory):
     folder = tmp_path_factory.mktemp("books")
-    assert error_values(write(rows, folder / "book.xlsx"), TAB) == errors_in(rows)
-    assert error_values(write_xlsb(folder / "book.xlsb", {"first": [["#N/A"]], TAB: rows}, {}), TAB) == errors_in(rows)
+    assert errors_of(write(rows, folder / "book.xlsx")) == errors_in(rows)
+    assert errors_of(write_xlsb(folder / "book.xlsb", {"first": [["#N/A"]], TAB: rows}, {})) == errors_in(rows)
 
 
 @settings(max_examples=15, deadline=None)
@@ -55,26 +59,20 @@ def test_cells_without_addresses_count_from_the_one_before(rows, tmp_path_factor
     with ZipFile(path, "w", ZIP_DEFLATED) as archive:
         for name, content in parts.items():
             archive.writestr(name, re.sub(rb'(<(?:row|c)) r="[^"]*"', rb"\1", content))
-    assert error_values(path, TAB) == errors_in(rows)
+    assert errors_of(path) == errors_in(rows)
 
 
 @pytest.mark.office
 def test_they_are_found_in_an_ods_where_a_cell_stands_for_many(tmp_path, soffice):
     rows = [["#N/A"] * 3, ["", "", 1.5], ["#N/A"] * 3, ["#N/A"] * 3, [2.5, "#DIV/0!", "x"]]
     path = soffice("ods", write(rows, tmp_path / "book.xlsx"), tmp_path)
-    assert error_values(path, TAB) == errors_in(rows)
+    assert errors_of(path) == errors_in(rows)
 
 
 def test_of_areas_side_by_side_they_are_found_in_their_own_places(tmp_path):
     rows = [["#N/A", 1.5, "#NUM!"], ["", "#REF!", 2.5]]
     book = Workbook(write(rows, tmp_path / "book.xlsx"))
     areas = [Area(TAB, 0, 2, 2, 1), Area(TAB, 0, 0, 2, 2)]
-    assert np.isnan(book.part(areas)[0]).sum() == 4
-    assert book.error_values(areas) == {(0, 0): "#NUM!", (0, 1): "#N/A", (1, 2): "#REF!"}
-
-
-@pytest.mark.parametrize("content", [b"", b"PK", b"PK\x03\x04 torn"])
-def test_of_a_damaged_file_nothing_is_said(content, tmp_path):
-    path = tmp_path / "book.xlsx"
-    path.write_bytes(content)
-    assert error_values(path, TAB) == {}
+    numbers, others = book.part(areas)
+    assert np.isnan(numbers).sum() == 4
+    assert others == {(0, 0): "#NUM!", (0, 1): "#N/A", (1, 2): "#REF!"}

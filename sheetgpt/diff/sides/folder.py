@@ -12,9 +12,9 @@ import numpy as np
 from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE
 from sheetgpt.diff.sides.side import Held, Options, Side, known_to
 from sheetgpt.diff.texts import Table
-from sheetgpt.dump import read_manifest
+from sheetgpt.dump import MANIFEST, read_manifest
 from sheetgpt.errors import DumpError
-from sheetgpt.files.labelled import read_cells, read_numbers
+from sheetgpt.files.labelled import read_cells, read_numbers, texts_of
 from sheetgpt.files.paths import existing
 from sheetgpt.fixtures.files import holds_arrays
 from sheetgpt.models.config import CONSTANTS_FILE
@@ -32,6 +32,7 @@ class FolderSide(Side):
         known = known_to(about, found)
         super().__init__(str(folder), known.among(found), known, about, found)
         self._others = [name for name in found if name not in self.names and name not in self.unnumbered]
+        self.lost = {*known.among(self._shapes)} - {*self.names}
         if not (self.names or self.unnumbered):
             what = "holds no STAGE.csv, such as block_0_step_7.csv"
             likely = next((f"did you mean {like[0]} by {name}? " for name, like in self.unread.items() if like), "")
@@ -46,8 +47,15 @@ class FolderSide(Side):
     def open(cls, text: str, options: Options) -> Self:  # noqa: ARG003 - a folder has none
         return cls(Path(text))
 
+    def has(self, name: str) -> bool:
+        return name in self.names or name in self.lost
+
     def file(self, name: str) -> Path:
-        return self.folder / f"{self.held_as(name)}.csv"
+        """Raises DumpError where there is none, though the manifest promises it."""
+        path = self.folder / f"{self.held_as(name)}.csv"
+        if name in self.lost:
+            raise DumpError(f"is missing, though {MANIFEST} promises it", where=path, remedy="dump the run again")
+        return path
 
     def read(self, name: str) -> Held:
         found = read_numbers(self.file(name))
@@ -81,4 +89,4 @@ class FolderSide(Side):
         return {**nearest(others, [*self.known.stages, *self.known.weights]), **super().unread}
 
     def table(self, name: str) -> Table:
-        return read_cells(self.file(name)).rows
+        return texts_of(read_cells(self.file(name)))

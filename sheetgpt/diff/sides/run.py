@@ -45,7 +45,7 @@ class RunSide(Side):
 
     def read(self, name: str) -> Held:
         array = self._weights[name] if name in self._weights else self.trace.array(name)
-        return Held(array.astype(np.float64), lambda row, column: f"{name}[{row},{column}]", blanks=False)
+        return Held(array.astype(np.float64, copy=False), lambda row, column: f"{name}[{row},{column}]", blanks=False)
 
     def table(self, name: str) -> Table:
         return self.trace.text_table(name)

@@ -1,11 +1,12 @@
-"""A workbook as a side: stages by defined name or by a map, what the index tab says, cell addresses.
+"""A workbook as a side: stages by defined name, by a tab's name or by a map, what the index tab says, addresses.
 
 Opening workbooks and reading their cells belongs in `workbook.reading`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Self
@@ -22,12 +23,16 @@ from sheetgpt.models.sizes import Shape, Sizes
 from sheetgpt.models.step import Role
 from sheetgpt.sheets.passes import tight_merges
 from sheetgpt.workbook.places import INDEX
+from sheetgpt.workbook.reading.bare import matrix_area
 from sheetgpt.workbook.reading.maps import read_map
-from sheetgpt.workbook.reading.open import SUFFIXES, Workbook, some
+from sheetgpt.workbook.reading.open import SUFFIXES, Workbook, no_values, some
 from sheetgpt.workbook.reading.pieces import Pieces, whole
+from sheetgpt.workbook.reading.tab import UNSAVED
 from sheetgpt.workbook.references import N_TOKENS
 
-KEY_COLUMN, VALUE_COLUMN = 1, 2  # of the index tab
+KEY_COLUMN, VALUE_COLUMN, SHAPE_COLUMN = 1, 2, 3  # of the index tab
+SHAPE = re.compile(r"[\d,]+ x [\d,]+")
+LONGEST_TAB = 31  # characters of a tab's name
 KEYS = {"Prompt": "prompt", "Numbers": "dtype", "Weights folder": "weights"}  # as the index has them -> as a manifest
 NOT_SAID = {"Prompt": "(token ids)", "Weights folder": "(in memory)"}
 CHANGED = "Changed by hand"
@@ -39,12 +44,15 @@ class WorkbookSide(Side):
     def __init__(self, path: Path, map_file: Path | None = None):
         self.book, self.map_file = Workbook(path), map_file
         about = NOTHING_SAID if map_file else said_in_index(self.book)
-        known = known_to(about, list(self.book.names))
+        known = known_to(about, [*self.book.names, *(tab.lower() for tab in self.book.tabs)])
+        named = named_places(self.book, known)
+        self.lost = set() if map_file else {*known.among(listed_in_index(self.book))} - {*named}
+        tabs = {} if map_file else places_on_tabs(self.book, known, {*named} | self.lost)
         mapped = read_map(map_file, self.book.tabs) if map_file else {}
-        self.places = named_places(self.book, known) | {name: Pieces(parts) for name, parts in mapped.items()}
+        self.places = named | tabs | {name: Pieces(parts) for name, parts in mapped.items()}
         if not self.places:
             raise DumpError(
-                "has no defined name that is called like a stage",
+                "has no defined name and no tab that is called like a stage",
                 where=path,
                 remedy=f"find the stages with `sheetgpt locate RUN {path} -o MAP.csv`, then give --map MAP.csv",
             )
@@ -65,9 +73,17 @@ class WorkbookSide(Side):
         """Are its stages formulas?"""
         return N_TOKENS in self.book.names
 
+    def has(self, name: str) -> bool:
+        return name in self.names or name in self.lost
+
     def read(self, name: str) -> Held:
+        if name in self.lost:
+            what, remedy = f"has no cells that are named {name}, though its index lists it", "define the name again"
+            raise DumpError(what, where=self.label, remedy=remedy)
         place = self.places[self.held_as(name)]
         numbers, others = place.read(self.book)
+        if UNSAVED in others.values() and np.isnan(numbers).all() and {*others.values()} == {UNSAVED}:
+            raise no_values(f"{self.label}, {name}")
         return Held(numbers, place.place, others, absent=place.absent, held_part=place.held_part)
 
     def table(self, name: str) -> Table:
@@ -87,6 +103,9 @@ class WorkbookSide(Side):
         typed = [repr(text) for text in texts if not (text.isascii() and text.isprintable())]
         return f"passes of {some(typed, 3)} are not in {self.label}" if typed else ""
 
+    def place_kind(self, name: str) -> str:
+        return "defined name" if name.lower() in self.book.names else "tab"
+
     def shape(self, name: str) -> Shape:
         return self.places[self.held_as(name)].shape
 
@@ -95,7 +114,7 @@ class WorkbookSide(Side):
         for name in self.names:
             if not sizes.is_text(name) and (self.map_file or name in sizes.shapes):
                 held = self.held_as(name)
-                where = f"{self.map_file}, {held}" if self.map_file else f"{self.label}, defined name {held}"
+                where = f"{self.map_file}, {held}" if self.map_file else f"{self.label}, {self.place_kind(held)} {held}"
                 self.places[held] = self.places[held].within(sizes.shapes.get(name, self.shape(name)))
                 require_range(sizes, name, self.shape(name), where)
 
@@ -109,6 +128,19 @@ def named_places(book: Workbook, known: Known) -> dict[str, Pieces]:
         for name, areas in book.names.items()
         if name in ours and all(area.tab in book.tabs for area in areas)
     }
+
+
+def places_on_tabs(book: Workbook, known: Known, named: Collection[str]) -> dict[str, Pieces]:
+    """The other stages and weights that tabs are called like, one a tab; tabs' names are short and ignore case."""
+    ours = {name.lower()[:LONGEST_TAB]: name for name in (*known.stages, *known.weights) if name not in named}
+    called = {ours[tab.lower()]: tab for tab in book.tabs if tab.lower() in ours}
+    areas = {name: matrix_area(book.tab(tab), texts=is_text(known, name)) for name, tab in called.items()}
+    return {name: whole((area,)) for name, area in areas.items() if area}
+
+
+def is_text(known: Known, name: str) -> bool:
+    step = known.stages.get(name)
+    return step is not None and step.is_text
 
 
 def require_range(sizes: Sizes, name: str, shape: Shape, where: str) -> None:
@@ -135,6 +167,19 @@ def said_in_index(book: Workbook) -> Mapping[str, Any]:
     constants = {field.name: found[field.name] for field in fields(Config) if field.name in found}
     changed = str(found[CHANGED]).split(", ") if CHANGED in found else []
     return said | {"constants": constants, "overridden": changed}
+
+
+def listed_in_index(book: Workbook) -> list[str]:
+    """The names that the index tab of a workbook of ours lists with their shapes."""
+    if INDEX not in book.tabs:
+        return []
+    others = book.tab(INDEX).others
+    shapes = {row: value for (row, column), value in others.items() if column == SHAPE_COLUMN}
+    return [
+        str(name)
+        for (row, column), name in others.items()
+        if column == KEY_COLUMN and SHAPE.fullmatch(str(shapes.get(row, "")))
+    ]
 
 
 def index_facts(numbers: np.ndarray, others: Mapping[tuple[int, int], object]) -> dict[str, object]:

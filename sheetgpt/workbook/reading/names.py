@@ -19,7 +19,8 @@ TAB = r"(?:'(?P<quoted>(?:[^'\[\]]|'')+)'|(?P<tab>[^'!,:$\[\]]+))"  # brackets h
 LIVE = rf"{CELL}:INDEX\((?P<whole>[^,()]+),(?P<rows>\w+),(?P<columns>\w+)\)"  # see `references.in_use`
 PIECE = re.compile(rf"{TAB}!(?:{LIVE}|(?P<cells>{CELL}(?::{CELL})?))(?:,|$)")
 ODS_PIECE = re.compile(r"\[\$?('(?:[^']|'')+'|[^'.\]]+)\.([^\]]*)\]|[;~]")
-ODS_NAME = re.compile(rb"<table:named-(range|expression) ([^>]*?)/?>")
+ODS_NAME = re.compile(rb"<table:named-(?:range|expression) ([^>]*?)/?>|<(/?)table:table[ >]")
+ODS_CONTENT = "content.xml"
 ODS_ATTRIBUTE = re.compile(r'table:([\w-]+)="([^"]*)"')
 STRETCH = 1 << 20
 NO_COUNTS: Mapping[str, int] = {}
@@ -86,8 +87,8 @@ def in_use(size: str, counts: Mapping[str, int]) -> int:
 
 
 def texts_in(archive: ZipFile) -> Texts:
-    if "content.xml" in archive.namelist():
-        return [(name, excel_text(text)) for name, text in ods_texts(archive)]
+    if ODS_CONTENT in archive.namelist():
+        return by_scope((name, excel_text(text), of_tab) for name, text, of_tab in ods_texts(archive))
     part = workbook_part(archive)
     if part.endswith(".bin"):
         found = xlsb.names(archive.read(part))
@@ -116,19 +117,22 @@ def workbook_part(archive: ZipFile) -> str:
     return "xl/workbook.xml"
 
 
-def ods_texts(archive: ZipFile) -> Iterator[tuple[str, str]]:
-    """Each name and what it stands for. LibreOffice writes them behind the cells, so the whole part streams by."""
+def ods_texts(archive: ZipFile) -> Iterator[tuple[str, str, bool]]:
+    """Each name, what it stands for, is it of one tab? They stand behind the cells, so the whole part streams by."""
     from html import unescape
 
-    rest = b""
-    with archive.open("content.xml") as file:
+    rest, of_tab = b"", False
+    with archive.open(ODS_CONTENT) as file:
         while chunk := file.read(STRETCH):
             text, end = rest + chunk, 0
             for found in ODS_NAME.finditer(text):
                 end = found.end()
-                attributes = {k: unescape(v) for k, v in ODS_ATTRIBUTE.findall(found[2].decode("utf-8", "replace"))}
+                if found[1] is None:
+                    of_tab = not found[2]
+                    continue
+                attributes = {k: unescape(v) for k, v in ODS_ATTRIBUTE.findall(found[1].decode("utf-8", "replace"))}
                 where = attributes.get("cell-range-address") or attributes.get("expression", "")
-                yield attributes.get("name", ""), where
+                yield attributes.get("name", ""), where, of_tab
             rest = text[max(end, len(text) - STRETCH // 16) :]
 
 

@@ -1,7 +1,7 @@
-"""Reading workbooks (.xlsx, .xlsm, .xlsb, .ods): the tabs that are asked for, by python-calamine, and nothing else.
+"""Reading workbooks (.xlsx, .xlsm, .xlsb, .ods): the tabs that are asked for and nothing else.
 
-A tab becomes one array of numbers and a dictionary of everything else. Where stages stand, the workbook's defined
-names say (`names`) or a person's map (`maps`); what they mean belongs to those who ask.
+python-calamine opens them and says what is wrong with one; who reads the cells, `kinds` knows. Where stages stand, the
+workbook's defined names say (`names`) or a person's map (`maps`); what they mean belongs to those who ask.
 """
 
 from __future__ import annotations
@@ -10,50 +10,22 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sheetgpt.errors import DumpError
 from sheetgpt.workbook.grid import Area
-from sheetgpt.workbook.reading.error_values import ErrorValues, error_values
+from sheetgpt.workbook.reading.kinds import DisplayedError, Reader
 from sheetgpt.workbook.reading.names import name_texts, with_areas
 from sheetgpt.workbook.reading.reach import FAR_OUT, require_room
+from sheetgpt.workbook.reading.tab import UNSAVED, Tab
 from sheetgpt.workbook.references import N_TOKENS, N_WORDS
 
-if TYPE_CHECKING:
-    from python_calamine import CalamineSheet
+__all__ = ["SUFFIXES", "Tab", "Workbook", "no_values", "one_line", "some"]
 
 SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".ods", ".xls")
-NUMBER_WORDS = {"nan", "inf", "-inf"}  # what our workbooks write where a cell can't hold the number
-
-
-@dataclass(frozen=True)
-class Tab:
-    """One sheet from its cell A1 on. A blank cell and an error such as #N/A are NaN and in none of the others
-    (`Workbook.error_values` tells them apart).
-
-    NaN, inf and -inf are texts in a cell: they are among the numbers and among the others.
-    """
-
-    name: str
-    numbers: np.ndarray  # [rows, columns] float64
-    others: Mapping[tuple[int, int], object]  # texts, dates, TRUE and FALSE by cell
-
-    def part(self, area: Area) -> tuple[np.ndarray, dict[tuple[int, int], object]]:
-        """The cells of an area, NaN beyond the filled ones: (numbers [rows, columns], the others by cell)."""
-        numbers = np.full((area.rows, area.columns), np.nan)
-        found = self.numbers[area.row : area.row + area.rows, area.column : area.column + area.columns]
-        numbers[: found.shape[0], : found.shape[1]] = found
-        others = {
-            (row - area.row, column - area.column): value
-            for (row, column), value in self.others.items()
-            if 0 <= row - area.row < area.rows and 0 <= column - area.column < area.columns
-        }
-        return numbers, others
 
 
 class Workbook:
@@ -77,8 +49,9 @@ class Workbook:
             remedy = f"{FAR_OUT}, and save it again" if too_far else "save it again as .xlsx, .xlsb or .ods"
             raise DumpError(f"can't be read as a workbook ({one_line(error)})", where=path, remedy=remedy) from None
         self.tabs: list[str] = list(self._book.sheet_names)
+        self._reader = Reader(path, self._book.get_sheet_by_name)
         self._last: Tab | None = None
-        self._errors: dict[str, ErrorValues] = {}
+        self._left_out: dict[str, Mapping[tuple[int, int], object]] = {}
 
     def _protected(self) -> DumpError:
         return DumpError("is protected by a password", where=self.path, remedy="save it without one")
@@ -94,8 +67,11 @@ class Workbook:
         return names | with_areas(texts, counts)
 
     def _count(self, areas: Sequence[Area]) -> int:
-        """The number in a cell, 0 where there is none."""
-        number = self.part(areas)[0][0, 0]
+        """The number in a cell, 0 where there is none. Raises DumpError where its formula has no value."""
+        numbers, others = self.part(areas)
+        if UNSAVED in others.values():
+            raise no_values(self.path)
+        number = numbers[0, 0]
         return 0 if np.isnan(number) else int(number)
 
     def tab(self, name: str) -> Tab:
@@ -108,13 +84,13 @@ class Workbook:
     def _read(self, name: str) -> Tab:
         if name not in self.tabs:
             raise DumpError(f"has no tab {name!r}; its tabs are {some(self.tabs)}", where=self.path)
-        require_room(self.path, name)
+        room = require_room(self.path, name)
         try:
             with silent_panics():
-                sheet = self._book.get_sheet_by_name(name)
-            if sheet.start is None:
-                return Tab(name, np.empty((0, 0)), {})
-            return read_tab(sheet)
+                return self._reader.cells(name, room).tab(name)
+        except DisplayedError:
+            what, where = "holds numbers that are displayed as dates", f"{self.path}, tab {name!r}"
+            raise DumpError(what, where=where, remedy="save it as .xlsx, or format them as numbers") from None
         except Exception as error:  # noqa: BLE001 - as above
             what, where = f"can't be read ({one_line(error)})", f"{self.path}, tab {name!r}"
             raise DumpError(what, where=where, remedy="save it again") from None
@@ -126,22 +102,25 @@ class Workbook:
         start = 0
         for area in areas:
             part, texts = self.tab(area.tab).part(area)
+            if np.isnan(part).sum() > len(texts):
+                texts |= self._errors(area)
             numbers.append(part)
             others |= {(row, column + start): value for (row, column), value in texts.items()}
             start += area.columns
         return (numbers[0] if len(numbers) == 1 else np.concatenate(numbers, axis=1)), others
 
-    def error_values(self, areas: Sequence[Area]) -> dict[tuple[int, int], object]:
-        """The cells of such areas that hold an error such as #N/A, which is none of the others."""
-        found: dict[tuple[int, int], object] = {}
-        start = 0
-        for area in areas:
-            if area.tab not in self._errors:
-                self._errors[area.tab] = error_values(self.path, area.tab)
-            whole = Tab(area.tab, np.empty((0, 0)), self._errors[area.tab])
-            found |= {(row, column + start): value for (row, column), value in whole.part(area)[1].items()}
-            start += area.columns
-        return found
+    def _errors(self, area: Area) -> dict[tuple[int, int], object]:
+        """The cells of an area that hold an error which reading the tab has left out."""
+        if area.tab not in self._left_out:
+            self._left_out[area.tab] = self._reader.errors(area.tab)
+        return Tab(area.tab, np.empty((0, 0)), self._left_out[area.tab]).part(area)[1]
+
+
+def no_values(where: object) -> DumpError:
+    """A script wrote formulas, or saved a workbook with some, and no spreadsheet program has computed them yet."""
+    return DumpError(
+        "has formulas without saved values", where=where, remedy="open and save it in a spreadsheet program"
+    )
 
 
 class PanickedError(Exception):
@@ -165,36 +144,6 @@ def silent_panics() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
-
-
-def read_tab(sheet: CalamineSheet) -> Tab:
-    """A calamine sheet as one array; a row at a time, so that only the array grows."""
-    assert sheet.start is not None  # it has cells
-    left = sheet.start[1]  # rows come from the first one on, columns from the first filled one
-    numbers = np.full((sheet.total_height + 1, left + sheet.width), np.nan)
-    others: dict[tuple[int, int], object] = {}
-    last = 0
-    for row, values in enumerate(sheet.iter_rows()):
-        if {*map(type, values)} <= {float, int}:
-            numbers[row, left:] = values
-        else:
-            numbers[row, left:] = [numeric(value) for value in values]
-            for column, value in enumerate(values, start=left):
-                if type(value) not in (float, int) and value != "":
-                    others[row, column] = value
-        last = row + 1
-    return Tab(sheet.name, numbers[:last], others)
-
-
-def numeric(value: Any) -> float:
-    """A cell's number; NaN where it holds none. TRUE is no number here, though Python thinks so."""
-    if type(value) in (float, int):
-        return float(value)
-    return float(value) if is_number_word(value) else np.nan
-
-
-def is_number_word(value: object) -> bool:
-    return isinstance(value, str) and value.lower() in NUMBER_WORDS
 
 
 def is_ole(path: Path) -> bool:

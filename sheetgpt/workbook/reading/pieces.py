@@ -83,8 +83,6 @@ def block(part: Mapped) -> tuple[slice, slice]:
 
 def read_part(book: Workbook, part: Mapped) -> tuple[np.ndarray, Others]:
     numbers, others = book.part(part.areas)
-    if np.isnan(numbers).sum() > len(others):
-        others |= book.error_values(part.areas)
     if not part.transposed:
         return numbers, others
     return numbers.T, {(column, row): value for (row, column), value in others.items()}

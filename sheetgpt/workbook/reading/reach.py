@@ -29,29 +29,44 @@ LONGEST_CELL = 200  # bytes of a cell's opening tag
 RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 
 
-def require_room(path: Path, tab: str) -> None:
-    """Raises DumpError where the tab's last cell stands too far out. Says nothing of what it can't tell."""
+def require_room(path: Path, tab: str) -> tuple[int, int]:
+    """(rows, columns) up to the tab's last cell, (0, 0) where that can't be told. Raises DumpError for too many."""
     try:
         with ZipFile(path) as archive, archive.open(sheet_part(archive, tab)) as part:
             rows, columns = reach(part)
     except Exception:  # noqa: BLE001 - it is no .xlsx or .xlsb, or damaged in any way: calamine says what is wrong
-        return
+        return 0, 0
     if rows * columns > MOST_CELLS:
         raise DumpError(
             f"reaches to cell {cell(rows - 1, columns - 1)}, {rows * columns:,} cells",
             where=f"{path}, tab {tab!r}",
             remedy=f"{FAR_OUT}, and save it again",
         )
+    return rows, columns
 
 
 def sheet_part(archive: ZipFile, tab: str) -> str:
     """The part of the file that holds a tab's cells. Raises KeyError where there is none."""
     book = workbook_part(archive)
+    wanted = dict(sheet_relations(book, archive.read(book)))[tab]
+    return next(part for key, _, part in relations(archive, book) if key == wanted)
+
+
+def texts_part(archive: ZipFile) -> str | None:
+    """The part that holds the texts that cells share; None where there is none."""
+    found = relations(archive, workbook_part(archive))
+    return next((part for _, kind, part in found if kind.endswith("/sharedStrings")), None)
+
+
+def relations(archive: ZipFile, book: str) -> list[tuple[str, str, str]]:
+    """(id, type, the part that it leads to) of each relation of the part that lists tabs and names."""
     place = PurePosixPath(book)
-    relations = ET.fromstring(archive.read(f"{place.parent}/_rels/{place.name}.rels"))  # noqa: S314 - see `names`
-    targets = {relation.get("Id"): relation.get("Target", "") for relation in relations}
-    target = targets[dict(sheet_relations(book, archive.read(book)))[tab]]
-    return target.removeprefix("/") if target.startswith("/") else str(place.parent / target)
+    found = ET.fromstring(archive.read(f"{place.parent}/_rels/{place.name}.rels"))  # noqa: S314 - see `names`
+    targets = [(one.get("Id", ""), one.get("Type", ""), one.get("Target", "")) for one in found]
+    return [
+        (key, kind, target.removeprefix("/") if target.startswith("/") else str(place.parent / target))
+        for key, kind, target in targets
+    ]
 
 
 def sheet_relations(book: str, content: bytes) -> list[tuple[str, str]]:

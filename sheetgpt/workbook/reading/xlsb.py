@@ -1,4 +1,7 @@
-"""The records of an .xlsb ([MS-XLSB] 2.1.4): tabs, defined names, how far a sheet reaches. Cells belong in `open`."""
+"""The records of an .xlsb ([MS-XLSB] 2.1.4): tabs, defined names, how far a sheet reaches, and its cells.
+
+calamine reads cells much quicker, but makes dates of numbers that are displayed so: only then they are read here.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,10 @@ from sheetgpt.workbook.grid import Area
 # records of the workbook part and of sheets, [MS-XLSB] 2.3; tokens of formulas, [MS-XLSB] 2.5.97
 BUNDLE_SHEET, NAME, EXTERN_SHEET, SHEET_EXTENT = 156, 39, 362, 148
 SUPPORTING_BOOKS, THIS_BOOK = (355, 357, 358, 667), 357
+ROW, RK_NUMBER, ERRORS, LOGICALS, NUMBERS, TEXTS, SHARED_TEXT = 0, 2, (3, 11), (4, 10), (5, 9), (6, 8), 7
+SHARED_ITEM = 19  # of the part of shared texts
+ERROR_TEXTS = {0: "#NULL!", 7: "#DIV/0!", 15: "#VALUE!", 23: "#REF!", 29: "#NAME?", 36: "#NUM!", 42: "#N/A",
+               43: "#GETTING_DATA"}  # fmt: skip
 UNION, PAREN, MEM_FUNC, REF_3D, AREA_3D = 0x10, 0x15, 0x29, 0x3A, 0x3B
 COLUMN_BITS = 0x3FFF  # of a column's number; the others say what is fixed
 WHOLE_WORKBOOK = 0xFFFFFFFF  # in place of a tab's number, in names
@@ -58,6 +65,60 @@ def reach(head: bytes) -> tuple[int, int]:
     extents = (record for kind, record in records(head) if kind == SHEET_EXTENT)
     _, last_row, _, last_column = struct.unpack("<4I", next(extents, bytes(16)))
     return last_row + 1, last_column + 1
+
+
+# ------------------------------------------------------------------------------------------------ cells
+
+
+def cells(part: bytes, texts: Sequence[str]) -> Iterator[tuple[int, int, object]]:
+    """(row, column, what it holds) of each filled cell of a sheet. texts: the shared ones."""
+    row = 0
+    for kind, record in records(part):
+        if kind == ROW:
+            (row,) = struct.unpack_from("<I", record)
+        elif kind in (RK_NUMBER, SHARED_TEXT, *ERRORS, *LOGICALS, *NUMBERS, *TEXTS):
+            yield row, struct.unpack_from("<I", record)[0], value(kind, record, texts)
+
+
+def errors(part: bytes) -> Iterator[tuple[tuple[int, int], str]]:
+    """((row, column), the error) of each cell of a sheet that holds one."""
+    row = 0
+    for kind, record in records(part):
+        if kind == ROW:
+            (row,) = struct.unpack_from("<I", record)
+        elif kind in ERRORS:
+            yield (row, struct.unpack_from("<I", record)[0]), ERROR_TEXTS.get(record[8], "#N/A")
+
+
+def value(kind: int, record: bytes, texts: Sequence[str]) -> object:
+    """What a cell's record holds behind its column and its style."""
+    if kind == RK_NUMBER:
+        return compressed(struct.unpack_from("<I", record, 8)[0])
+    if kind in NUMBERS:
+        return struct.unpack_from("<d", record, 8)[0]
+    if kind == SHARED_TEXT:
+        return texts[struct.unpack_from("<I", record, 8)[0]]
+    if kind in TEXTS:
+        return wide_text(record, 8)[0]
+    return bool(record[8]) if kind in LOGICALS else ERROR_TEXTS.get(record[8], "#N/A")
+
+
+def compressed(number: int) -> float:
+    """A number in 30 bits ([MS-XLSB] 2.5.122): the upper ones of a double or an integer, perhaps in hundredths.
+
+    >>> compressed(3 << 2 | 2), compressed(150 << 2 | 3), compressed(0x3FF00000)
+    (3.0, 1.5, 1.0)
+    """
+    bits = number & ~3
+    found = float(struct.unpack("<i", struct.pack("<I", bits))[0] >> 2)
+    if not number & 2:
+        found = struct.unpack("<d", struct.pack("<Q", bits << 32))[0]
+    return found / 100 if number & 1 else found
+
+
+def shared_texts(part: bytes) -> Iterator[str]:
+    """The texts that cells share, by their numbers."""
+    return (wide_text(record, 1)[0] for kind, record in records(part) if kind == SHARED_ITEM)
 
 
 # ------------------------------------------------------------------------------------------------ defined names
