@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sheetgpt.convert import tokens
+from sheetgpt.convert import rules, tokens
 from sheetgpt.convert.checkpoint import Checkpoint, Stored, TensorCheckpoint, gather, origin_of, whole
 from sheetgpt.convert.names import GGUF, their_names
 from sheetgpt.convert.peek import begins_with
@@ -25,6 +25,7 @@ CONSTANTS = {  # ours -> GGUF's, under the architecture's name
 }
 SCALAR_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}  # of a value's type
 STRING, ARRAY = 8, 9
+CONTROL, USER_DEFINED = 3, 4  # kinds of tokens
 MANY, MOST_AXES, DEEPEST = 100_000, 4, 4
 
 
@@ -79,13 +80,30 @@ def config_of(settings: Mapping[str, Any], n_vocab: int, file: Path) -> Config:
 
 
 def tables_of(file: Path, settings: Mapping[str, Any], n_vocab: int, remarks: list[str]) -> tokens.Write | None:
-    kind, found = settings.get("tokenizer.ggml.model"), settings.get("tokenizer.ggml.tokens")
+    kind, listed = settings.get("tokenizer.ggml.model"), settings.get("tokenizer.ggml.tokens")
     merges = settings.get("tokenizer.ggml.merges")
-    if kind != "gpt2" or not isinstance(found, list) or not isinstance(merges, list):
-        remarks.append("no byte-level BPE as GPT-2's in the file: the model runs by --token-ids")
+    if kind != "gpt2" or not isinstance(listed, list) or not isinstance(merges, list):
+        remarks.append(f"no byte-level BPE as GPT-2's in the file: {tokens.BY_IDS}")
         return None
-    pairs = [tokens.pair(file, number, merge.split(" ")) for number, merge in enumerate(merges, start=1)]
-    return tokens.tables(file, pairs, found, n_vocab, remarks)
+    if strange := rules.strange_gguf(settings):
+        remarks.append(f"{strange}, and GPT-2's tokenizer doesn't: {tokens.BY_IDS}")
+        return None
+    try:
+        pairs = [tokens.pair(file, number, merge.split(" ")) for number, merge in enumerate(merges, start=1)]
+        return tokens.tables(file, found_in(settings, listed, pairs), n_vocab, remarks)
+    except ConvertError as error:
+        return tokens.Fault(error)
+
+
+def found_in(settings: Mapping[str, Any], listed: list[Any], merges: tokens.Merges) -> tokens.Found:
+    """The table, and which of its tokens are special or were added."""
+    kinds = settings.get("tokenizer.ggml.token_type")
+    kinds = kinds if isinstance(kinds, list) and len(kinds) == len(listed) else []
+    found = tokens.Found(merges, {token: i for i, token in enumerate(listed)}, says_all=bool(kinds))
+    for i, kind in enumerate(kinds):
+        if kind in (CONTROL, USER_DEFINED):
+            tokens.add(found, {"content": listed[i], "special": kind == CONTROL}, i)
+    return found
 
 
 def check_header(file: Path) -> None:

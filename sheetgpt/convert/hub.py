@@ -68,8 +68,11 @@ def fetch(repository: str, revision: str | None) -> Path:
             break
     else:
         raise ConvertError(f"has neither {huggingface.SAFETENSORS} nor {huggingface.PICKLED}", where=repository)
-    if not all(get(repository, name, commit) for name in tokens.PAIRS_OF_FILES[0]):
-        get(repository, tokens.SINGLE_FILE, commit)
+    if not get(repository, tokens.SINGLE_FILE, commit):
+        for name in tokens.PAIRS_OF_FILES[0]:
+            get(repository, name, commit)
+    for name in tokens.FILES_BESIDE:
+        get(repository, name, commit)
     return config.parent
 
 
