@@ -93,11 +93,8 @@ def split(part: Part, pattern: re.Pattern[str], by_text: dict[str, Added], *, sp
     text, begin = part[0], 0
     for match in pattern.finditer(text):
         token, (start, stop) = by_text[match.group()], match.span()
-        if (
-            start < begin
-            or (token.special and not special)
-            or (token.single_word and is_inside_word(text, start, stop))
-        ):
+        hidden = start < begin or (token.special and not special)
+        if hidden or (token.single_word and is_inside_word(text, start, stop)):
             continue
         while token.lstrip and start > begin and _is_space(text[start - 1]):
             start -= 1

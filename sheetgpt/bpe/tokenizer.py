@@ -157,9 +157,7 @@ class Tokenizer:
                 remedy = "the model doesn't know this character; leave it out, or train on a text that has it"
             else:
                 what = f"has no token {error.args[0]!r}, which {MERGES_FILE} makes of {''.join(tokens)!r}"
-                remedy = (
-                    "the model has no row for it, or the files are of two models; avoid this text, or convert again"
-                )
+                remedy = "the model has no row for it, or the files are of two models; avoid this text, or convert anew"
             raise TokenizerError(what, where=TOKENS_FILE, remedy=remedy) from None
 
     def final_symbols(self, symbols: Iterable[str]) -> list[str]:

@@ -28,7 +28,8 @@ from sheetgpt.workbook.reading.open import SUFFIXES, Workbook, some
 from sheetgpt.workbook.references import N_TOKENS
 
 KEY_COLUMN, VALUE_COLUMN = 1, 2  # of the index tab
-KEYS = {"Prompt": "prompt", "Numbers": "dtype", "Weights folder": "weights"}  # as the index has them -> as a manifest
+# as the index has them -> as a manifest
+KEYS = {"Prompt": "prompt", "Special tokens": "special", "Numbers": "dtype", "Weights folder": "weights"}
 NOT_SAID = {"Prompt": "(token ids)", "Weights folder": "(in memory)"}
 CHANGED = "Changed by hand"
 
