@@ -18,6 +18,7 @@ from sheetgpt.bpe import added as added_tokens
 from sheetgpt.bpe.added import ADDED_FILE, Added
 from sheetgpt.bpe.words import ALPHABET
 from sheetgpt.errors import TokenizerError, WeightsError
+from sheetgpt.files import foreign
 from sheetgpt.files.atomic import replacing
 from sheetgpt.files.text import SEPARATORS
 
@@ -202,7 +203,10 @@ def read_lines(path: Path) -> list[str]:
     """The lines of a file without empty ones at its end; any byte order mark and line ends are understood."""
     try:
         data = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
+        has_other = any((path.parent / name).exists() for name in (MERGES_FILE, TOKENS_FILE))
+        if not has_other and (found := foreign.of_path(path.parent)):
+            raise WeightsError(found.what, where=path.parent, remedy=found.remedy) from None
         remedy = f"a folder with a tokenizer holds {MERGES_FILE} and {TOKENS_FILE}"
         raise WeightsError("is missing", where=path, remedy=remedy) from None
     except OSError as error:

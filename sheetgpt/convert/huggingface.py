@@ -24,7 +24,9 @@ from sheetgpt.convert.checkpoint import (
 )
 from sheetgpt.convert.names import HUGGINGFACE, their_names
 from sheetgpt.convert.peek import beginning, names_in_zip
+from sheetgpt.convert.strangers import refuse_foreign
 from sheetgpt.errors import ConvertError
+from sheetgpt.files import foreign
 from sheetgpt.models.config import Config
 
 CONFIG, SAFETENSORS, PICKLED = "config.json", "model.safetensors", "pytorch_model.bin"
@@ -123,8 +125,11 @@ def tensors_in(folder: Path, remarks: list[str]) -> tuple[dict[str, Tensor], lis
     for name in (SAFETENSORS, SAFETENSORS + INDEX, PICKLED, PICKLED + INDEX):
         if (folder / name).is_file():
             return tensors_of(folder / name, remarks)
-    others = sorted(folder.glob("*.safetensors"))
-    remedy = f"name the file, such as {others[0]}" if others else "get the model again"
+    found = foreign.of_folder(folder)
+    if found and found != foreign.SETTINGS:
+        what = f"has neither {SAFETENSORS} nor {PICKLED}, it {found.what}"
+        raise ConvertError(what, where=folder, remedy=found.remedy)
+    remedy = "get the model again"
     raise ConvertError(f"has neither {SAFETENSORS} nor {PICKLED}", where=folder, remedy=remedy)
 
 
@@ -179,6 +184,7 @@ def read_safetensors(file: Path) -> dict[str, Tensor]:
             length = int.from_bytes(opened.read(8), "little")
             header = json.loads(opened.read(length))
     except (SafetensorError, ValueError) as error:
+        refuse_foreign(file)
         raise ConvertError(f"is torn or no safetensors file ({error})", where=file, remedy="get it again") from None
     return {
         name: Stored(file, 8 + length + about["data_offsets"][0], about["dtype"], tuple(about["shape"]))

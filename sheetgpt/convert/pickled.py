@@ -30,7 +30,9 @@ from sheetgpt.convert.standins import (
     Storage,
     is_harmless,
 )
+from sheetgpt.convert.strangers import refuse_foreign
 from sheetgpt.errors import ConvertError
+from sheetgpt.files import foreign
 
 ITEM_BYTES = {kind: np.dtype(dtype).itemsize for kind, dtype in STORED_AS.items()}
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -122,6 +124,7 @@ def _load(file: Path, passed: dict[str, None]) -> Any:
         except RECOVERABLE as error:
             what = f"is torn or damaged ({type(error).__name__})"
             raise ConvertError(what, where=file, remedy="get it again") from None
+    refuse_foreign(file)
     raise ConvertError("is no PyTorch file", where=file, remedy="get it again")
 
 
@@ -144,6 +147,8 @@ def _load_zip(file: Path, opened: BinaryIO, passed: dict[str, None]) -> Any:
     with zipfile.ZipFile(opened) as archive:
         entries = {entry.filename.partition("/")[2]: entry for entry in archive.infolist()}
         main = entries.get(MAIN)
+        if foreign.is_torchscript(archive.namelist()):
+            raise ConvertError(foreign.TORCHSCRIPT.what, where=file, remedy=foreign.TORCHSCRIPT.remedy)
         if main is None:
             raise ConvertError("it holds no data.pkl, so it is no PyTorch file")
         # torch stores without compressing; a compressed file could grow without end

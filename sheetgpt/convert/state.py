@@ -14,6 +14,7 @@ from typing import Any
 from sheetgpt.convert.checkpoint import Tensor
 from sheetgpt.convert.peek import listed
 from sheetgpt.convert.standins import Attributes, Strided
+from sheetgpt.convert.strangers import refuse_strangers
 from sheetgpt.errors import ConvertError
 from sheetgpt.models.config import Config
 
@@ -33,6 +34,7 @@ def language_model(tensors: Mapping[str, Tensor], source: Path | str, remarks: l
     What stands outside the wrapped model, and other heads than the language model's, can't change its logits.
     """
     bare = unwrapped(tensors, source)
+    refuse_strangers(bare, source)
     trunk = trunk_of(bare, source)
     model = trunk.removesuffix(TRUNK)
     kept: dict[str, Tensor] = {}

@@ -13,6 +13,7 @@ from sheetgpt.convert import huggingface, pickled, state, tokens
 from sheetgpt.convert.checkpoint import Checkpoint, TensorCheckpoint, gather, origin_of, read_json
 from sheetgpt.convert.names import HUGGINGFACE, their_names
 from sheetgpt.errors import ConvertError
+from sheetgpt.files import foreign
 
 CHECKPOINTS = ("ckpt.pt", "model.pt")  # nanoGPT's and minGPT's own names
 SETTINGS = ("model_args", "config", "args", "model_config", "hyper_parameters", "hparams", "cfg")
@@ -42,6 +43,7 @@ def open_file(file: Path, n_head: int | None) -> Checkpoint:
     loaded = pickled.load(file, remarks)
     tensors = state.state_in(loaded, remarks)
     if tensors is None:
+        refuse_others(loaded, file)
         what = "holds no tensors by name, so it is no checkpoint of nanoGPT or minGPT"
         raise ConvertError(what, where=file, remedy="name another file")
     found = state.language_model(tensors, file, remarks)
@@ -59,6 +61,13 @@ def open_file(file: Path, n_head: int | None) -> Checkpoint:
         write_tables=tokens.read_folder(file.parent, config.n_vocab, remarks),
         remarks=remarks,
     )
+
+
+def refuse_others(loaded: object, file: Path) -> None:
+    """Say what a file without a model's tensors holds, where it is known."""
+    held = state.as_mapping(loaded)
+    if foreign.of_name(file.name) == foreign.TRAINING or "param_groups" in held or "last_epoch" in held:
+        raise ConvertError(foreign.TRAINING.what, where=file, remedy=foreign.TRAINING.remedy)
 
 
 def settings_of(loaded: object, file: Path) -> Mapping[str, Any]:

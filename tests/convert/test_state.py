@@ -102,7 +102,8 @@ def test_a_folder_without_a_model_of_the_usual_name_says_which_file_to_name(tmp_
     folder = write_huggingface(tmp_path / "hf", MATRICES)
     (folder / "model.safetensors").rename(folder / "step_100.safetensors")
     assert fault(folder) == (
-        "SOURCE has neither model.safetensors nor pytorch_model.bin: name the file, such as SOURCE/step_100.safetensors"
+        "SOURCE has neither model.safetensors nor pytorch_model.bin, it holds a safetensors file: name the file: "
+        "SOURCE/step_100.safetensors"
     )
 
 
