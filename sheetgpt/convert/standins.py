@@ -182,7 +182,7 @@ def is_harmless(module: str, name: str) -> bool:
     top = module.partition(".")[0]
     if top == "torch" and "Storage" in name:
         return False
-    if (module, name) in HARMLESS or (top == "pathlib" and PATHS.fullmatch(name)):
+    if module in ("__main__", "typing") or (module, name) in HARMLESS or (top == "pathlib" and PATHS.fullmatch(name)):
         return True
     if RANDOM.fullmatch(f"{module}.{name}"):
         return True

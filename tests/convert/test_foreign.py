@@ -255,7 +255,7 @@ def test_pytorch_files_of_other_things_are_called_by_their_names(tmp_path):
         def forward(self, ids):
             return self.wte(ids)
 
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="torch.jit.trace"):
         torch.jit.trace(Model(), torch.tensor([1])).save(tmp_path / "script.pt")
     assert fault(tmp_path / "script.pt").startswith("SOURCE is a TorchScript archive")
     optimizer = torch.optim.AdamW(Model().parameters())

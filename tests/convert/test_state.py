@@ -4,6 +4,7 @@ import collections
 import json
 import pathlib
 import random
+import zipfile
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ from checkpoints import (
 from command_line import sheetgpt
 from conftest import require
 from models import random_matrices
-from sheetgpt.convert import open_source, write
+from sheetgpt.convert import open_source, pickled, write
 from sheetgpt.convert.checkpoint import Zeros
 from sheetgpt.convert.state import language_model
 
@@ -274,6 +275,18 @@ def test_harmless_extras_are_read_past_without_running_anything(tmp_path, expect
         except Exception as error:  # noqa: BLE001 - all that fail are told at once
             failed[name] = error
     assert failed == {}
+
+
+@pytest.mark.parametrize("name", ["__main__.cfg", "my.config.Settings", "typing.Any", "box.box.Box", "a.B.C"])
+def test_classes_of_any_program_are_idle_objects(tmp_path, name):
+    module, _, last = name.rpartition(".") if name != "a.B.C" else ("a", "", "B.C")
+    spelled = b"".join(b"\x8c" + bytes([len(part)]) + part.encode() for part in (module, last))
+    code = b"\x80\x04" + spelled + b"\x93)\x81}\x8c\x06n_headK\x05sb."
+    with zipfile.ZipFile(tmp_path / "m.pt", "w") as archive:
+        archive.writestr("archive/data.pkl", code)
+    loaded = pickled.load(tmp_path / "m.pt")
+    assert type(loaded) is pickled.Attributes
+    assert loaded.n_head == 5
 
 
 @pytest.mark.oracle
