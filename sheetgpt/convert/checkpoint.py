@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from sheetgpt.convert.strangers import refuse_pages
 from sheetgpt.errors import ConvertError
 from sheetgpt.files.journal import Journal
 from sheetgpt.models.config import Config
@@ -203,6 +204,7 @@ def read_json(file: Path) -> dict[str, Any]:
     try:
         data = json.loads(file.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
+        refuse_pages(file)
         raise ConvertError(f"is no JSON ({error})", where=file, remedy="get it again") from None
     except OSError as error:
         raise ConvertError(f"cannot be read: {error.strerror}", where=file) from None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sheetgpt.convert import rules, tokens
-from sheetgpt.convert.checkpoint import Checkpoint, Stored, TensorCheckpoint, gather, origin_of, whole
+from sheetgpt.convert.checkpoint import STORED_AS, Checkpoint, Stored, TensorCheckpoint, gather, origin_of, whole
 from sheetgpt.convert.names import GGUF, their_names
 from sheetgpt.convert.peek import begins_with
 from sheetgpt.errors import ConvertError
@@ -51,6 +51,7 @@ def open_path(file: Path, _n_head: int | None = None) -> Checkpoint:
         }
     except (ValueError, KeyError, IndexError, TypeError, OverflowError, RecursionError, MemoryError) as error:
         raise ConvertError(f"is torn or no GGUF file ({error})", where=file, remedy="get it again") from None
+    require_gpt2(settings, tensors, file)
     if "token_embd.weight" not in tensors:
         raise ConvertError("has no token_embd.weight", where=file, remedy="get the whole model again")
     config = config_of(settings, tensors["token_embd.weight"].shape[0], file)
@@ -64,10 +65,18 @@ def open_path(file: Path, _n_head: int | None = None) -> Checkpoint:
     )
 
 
-def config_of(settings: Mapping[str, Any], n_vocab: int, file: Path) -> Config:
+def require_gpt2(settings: Mapping[str, Any], tensors: Mapping[str, Stored], file: Path) -> None:
+    """Refuse other models, and numbers that were rounded."""
     kind = settings.get("general.architecture")
     if kind != "gpt2":
         raise ConvertError(f"general.architecture is {kind!r}; only 'gpt2' can be converted", where=f"{file}:")
+    rounded = sorted({tensor.dtype for tensor in tensors.values()} - set(STORED_AS))
+    if rounded:
+        what = f"is quantized ({', '.join(rounded)})"
+        raise ConvertError(what, where=file, remedy="only exact numbers can be converted: get it as F32, F16 or BF16")
+
+
+def config_of(settings: Mapping[str, Any], n_vocab: int, file: Path) -> Config:
     numbers: dict[str, Any] = {ours: whole(settings, theirs, None, file) for ours, theirs in CONSTANTS.items()}
     inner = settings.get("gpt2.feed_forward_length", 4 * numbers["n_embd"])
     if inner != 4 * numbers["n_embd"]:

@@ -54,6 +54,13 @@ def refuse_strangers(names: Collection[str], source: Path | str) -> None:
             raise ConvertError(f"holds {what}", where=source, remedy=ONLY_GPT2)
 
 
+def refuse_pages(file: Path) -> None:
+    """Raises ConvertError where something else was saved in place of a file: a page, a pointer."""
+    found = foreign.of_start(foreign.beginning(file), file)
+    if found:
+        raise ConvertError(found.what, where=file, remedy=found.remedy)
+
+
 def any_matches(pattern: str, names: Iterable[str]) -> bool:
     search = re.compile(pattern).search
     return any(search(name) for name in names)

@@ -18,6 +18,7 @@ from sheetgpt.bpe.words import ALPHABET, spell
 from sheetgpt.convert import rules
 from sheetgpt.convert.checkpoint import read_json
 from sheetgpt.convert.peek import listed
+from sheetgpt.convert.strangers import refuse_pages
 from sheetgpt.errors import ConvertError
 
 PAIRS_OF_FILES = (("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe"))
@@ -172,6 +173,7 @@ def check_ids(file: Path, found: Found) -> None:
 
 def read_merges(file: Path) -> Merges:
     """`merges.txt`, `vocab.bpe`: one pair a line under a line with the version."""
+    refuse_pages(file)
     try:
         lines = file.read_text(encoding="utf-8").split("\n")
     except UnicodeDecodeError:

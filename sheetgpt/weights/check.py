@@ -23,7 +23,7 @@ from sheetgpt.files.journal import UNFINISHED
 from sheetgpt.models.config import CONSTANTS_FILE, Config
 from sheetgpt.models.kinds import Shape
 from sheetgpt.weights.figures import NO_SPREADSHEET, ODD, REWRITE, WRONG, Figures, Tally
-from sheetgpt.weights.folder import LM_HEAD, matrix_shapes, read_config
+from sheetgpt.weights.folder import LM_HEAD, matrix_shapes, read_config, refuse_foreign
 from sheetgpt.weights.progress import Counter, Progress
 from sheetgpt.weights.shapes import AGAIN, require_shape
 
@@ -63,6 +63,7 @@ class Report:
 def check(folder: Path, *, progress: Progress | None = None) -> Report:
     """Look at every file of a folder; `progress` counts bytes. Raises WeightsError where there is no folder."""
     if not folder.is_dir():
+        refuse_foreign(folder)
         raise WeightsError("is no folder", where=folder, remedy="name the folder that holds the model's CSVs")
     report = Report(folder)
     shapes = check_files(report)

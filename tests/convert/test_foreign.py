@@ -281,3 +281,35 @@ def test_a_tokenizer_beside_nothing_is_told_whatever_else_lies_there(tmp_path):
     folder = write_token_files(write_settings(tmp_path / "hf"))
     assert "it holds a tokenizer and no weights" in fault(folder)
     shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json"])
+def test_what_was_saved_in_place_of_a_settings_or_token_file_is_named(tmp_path, name):
+    folder = write_huggingface(tmp_path / "hf", MATRICES)
+    (folder / name).write_bytes(POINTER)
+    assert fault(folder).startswith(f"SOURCE/{name} is a Git LFS pointer")
+    (folder / name).write_bytes(PAGE)
+    assert fault(folder).startswith(f"SOURCE/{name} is a web page (HTML)")
+
+
+def test_check_names_what_is_no_folder_of_ours(tmp_path):
+    file = write_huggingface(tmp_path / "hf", MATRICES) / "model.safetensors"
+    assert sheetgpt("check", file).error.startswith(f"{file} is a safetensors file: first `sheetgpt convert-weights")
+
+
+def test_a_quantized_gguf_is_called_so_before_anything_is_written(tmp_path):
+    library = require("gguf", "test")
+    matrices = {name: np.zeros((matrix.shape[0], 32), np.float32) for name, matrix in MATRICES.items()}
+    writer = library.GGUFWriter(tmp_path / "q.gguf", "gpt2")
+    quantized = library.quants.quantize(matrices["model_wte"], library.GGMLQuantizationType.Q8_0)
+    writer.add_tensor("token_embd.weight", quantized, raw_dtype=library.GGMLQuantizationType.Q8_0)
+    for write in (
+        writer.write_header_to_file,
+        writer.write_kv_data_to_file,
+        writer.write_tensors_to_file,
+        writer.close,
+    ):
+        write()
+    assert fault(tmp_path / "q.gguf") == (
+        "SOURCE is quantized (Q8_0): only exact numbers can be converted: get it as F32, F16 or BF16"
+    )
