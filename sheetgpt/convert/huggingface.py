@@ -50,7 +50,7 @@ def recognises(path: Path) -> bool:
     """Is it such a folder, or a file of one?"""
     if path.is_dir():
         return (path / CONFIG).is_file()
-    if path.name in (SAFETENSORS + INDEX, PICKLED + INDEX):
+    if path.name.endswith(INDEX):
         return True
     if pickled.recognises(path):
         return path.name == PICKLED and path.with_name(CONFIG).is_file()

@@ -85,7 +85,7 @@ FLAX = Foreign("is a Flax model (msgpack)", f"{GET_WEIGHTS}, or load it with fro
 NAMES: tuple[tuple[str, Foreign], ...] = (
     (r"adapter_(model|config)\.\w+", ADAPTER),
     (r"(tokenizer(_config)?|vocab|encoder|added_tokens|special_tokens_map)\.json|merges\.txt|vocab\.bpe", TOKENIZER),
-    (r"[\w.-]+\.index\.json", Foreign("is an index of weights that are not there", "get the files that it names")),
+    (r"[\w.-]+\.index\.json", Foreign("is an index of weights", "name the folder that holds the files it names")),
     (r"(optimizer|scheduler|rng_state\w*|scaler|training_args)\.(pt|pth|bin)|trainer_state\.json", TRAINING),
     (r"[\w.-]+\.json", SETTINGS),
     (r"[\w.-]+\.onnx(_data)?", ONNX),

@@ -87,6 +87,8 @@ def test_an_index_that_is_named_is_read_and_a_part_alone_is_refused(tmp_path, ex
     folder = write_shards(write_token_files(write_settings(tmp_path / "hf")), huggingface_tensors(MATRICES))
     save_file(huggingface_tensors(OTHER), folder / "model.safetensors")
     assert converted(folder / "model.safetensors.index.json", tmp_path / "csv") == (expected, [])
+    (folder / "model.safetensors.index.json").rename(folder / "ema.safetensors.index.json")
+    assert converted(folder / "ema.safetensors.index.json", tmp_path / "csv") == (expected, [])
     part = folder / "model-00002-of-00003.safetensors"
     assert fault(part) == f"SOURCE is one part of a model in several files: name its folder, {folder}"
 

@@ -231,7 +231,7 @@ texts = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=9).map(
 
 
 @given(added=added_tokens, texts=st.lists(texts, min_size=1, max_size=8))
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_random_texts_with_random_added_tokens_have_the_librarys_ids(tmp_path_factory, added, texts):
     folder = tmp_path_factory.mktemp("added")
     listed = [flagged(text, N + number, **of) for number, (text, of) in enumerate(added)]
@@ -389,7 +389,7 @@ def test_no_tokenizer_leaves_a_table_that_is_wrong(tmp_path):
 
 @pytest.mark.oracle
 @given(added=added_tokens, texts=st.lists(texts, min_size=1, max_size=4))
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 def test_added_tokens_survive_the_way_to_safetensors(tmp_path_factory, added, texts):
     transformers = require("transformers", "oracle")
     base = tmp_path_factory.mktemp("way")
