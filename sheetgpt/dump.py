@@ -72,6 +72,7 @@ def manifest(trace: Trace, head_layout: str = heads.HEADS) -> dict[str, Any]:
     return {
         "sheetgpt": version("sheetgpt"),
         "prompt": trace.prompt,
+        **({"special": True} if trace.reads_special else {}),
         "tokens": [
             {"position": position, "id": i, "token": token}
             for position, (i, token) in enumerate(zip(trace.token_ids, trace.tokens, strict=True))

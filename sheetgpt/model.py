@@ -53,17 +53,19 @@ class Model:
         prompt: str | None = None,
         *,
         token_ids: Sequence[int] | None = None,
+        special: bool = False,
         overrides: Matrices = NO_OVERRIDES,
         base: Trace | None = None,
     ) -> Trace:
         """Every stage of a prompt (or of token ids).
 
+        special: each special token in the prompt (`<|endoftext|>`) is one token, not the letters that spell it.
         overrides: matrices [rows, columns] that replace a stage or a weight by name (`final_tokens`: the token ids).
         base: the same prompt's run without overrides; only what depends on them is then computed again.
         Raises PromptError where the prompt is empty, longer than n_ctx, or holds ids that the model doesn't have;
         StageError where an override has no stage's name, or another shape.
         """
-        merges, ids = self.encode(prompt, token_ids)
+        merges, ids = self.encode(prompt, token_ids, special=special)
         tokens = self.steps.name(Role.TOKENS)
         if overrides:
             from sheetgpt.run import edit  # only where it is needed, as all that `run` alone doesn't need
@@ -96,7 +98,13 @@ class Model:
         """The prompt of `before` with overrides; what they don't reach is taken from `base`."""
         changed_ids = self.steps.name(Role.TOKENS) in overrides
         ids = before.token_ids if before.prompt is None else None
-        return self.run(before.prompt, token_ids=ids, overrides=overrides, base=None if changed_ids else base)
+        return self.run(
+            before.prompt,
+            token_ids=ids,
+            special=before.reads_special,
+            overrides=overrides,
+            base=None if changed_ids else base,
+        )
 
     def run_edited(self, before: Trace, edits: Iterable[Edit]) -> Trace:
         """The run that follows from these edits of a run."""
@@ -110,6 +118,7 @@ class Model:
         n: int = 20,
         *,
         token_ids: Sequence[int] | None = None,
+        special: bool = False,
         temperature: float | None = None,
         top_k: int | None = None,
         top_p: float | None = None,
@@ -127,15 +136,17 @@ class Model:
         from sheetgpt.generate.sample import Sampling
 
         sampling = Sampling.of(temperature, top_k, top_p, seed, greedy=greedy)
-        _, ids = self.encode(prompt, token_ids)
+        _, ids = self.encode(prompt, token_ids, special=special)
         return decode.generate(self, ids, n, sampling, stop_at_eos=stop_at_eos, slide=slide)
 
-    def encode(self, prompt: str | None, token_ids: Sequence[int] | None) -> tuple[MergeTrace | None, list[int]]:
+    def encode(
+        self, prompt: str | None, token_ids: Sequence[int] | None, *, special: bool = False
+    ) -> tuple[MergeTrace | None, list[int]]:
         """The prompt's tokens, checked against the model: (how they were made, their ids)."""
         merges, ids = None, list(token_ids or ())
         if (read := self._to_read(prompt, token_ids)) is not None:
             tokenizer, text = read
-            merges = tokenizer.trace(text)
+            merges = tokenizer.trace(text, special=special)
             ids = list(merges.ids)
         if not ids:
             raise PromptError("the prompt is empty", remedy="give at least one token")
@@ -147,10 +158,10 @@ class Model:
         self._require_known(ids)
         return merges, ids
 
-    def ids_of(self, text: str | None, token_ids: Sequence[int] | None) -> list[int]:
+    def ids_of(self, text: str | None, token_ids: Sequence[int] | None, *, special: bool = False) -> list[int]:
         """The tokens of a text of any length, checked against the model."""
         read = self._to_read(text, token_ids)
-        ids = list(token_ids or ()) if read is None else read[0].encode(read[1])
+        ids = list(token_ids or ()) if read is None else read[0].encode(read[1], special=special)
         self._require_known(ids)
         return ids
 
@@ -176,6 +187,11 @@ class Model:
     def room(self, wanted: int) -> int:
         """How many tokens a run can hold: n_ctx, or as many as wanted where positions don't end with a table."""
         return self.config.n_ctx if kinds.has_last_position(self.config) else max(wanted, self.config.n_ctx)
+
+    def special_notice(self, text: str | None) -> str | None:
+        """What to say of a text that holds special tokens and is read letter by letter."""
+        found = self.tokenizer.first_special(text) if self.tokenizer and text else None
+        return f"{found} is read as the letters that spell it: --special reads it as one token." if found else None
 
     def length_notice(self, n_tokens: int) -> str | None:
         """What to say of a run that is longer than the model was trained for."""

@@ -90,7 +90,7 @@ def original_run(book: WorkbookSide, path: Path, weights: str | Path | None) -> 
     model = load_model(folder, book.about.get("dtype", "float64"))
     if book.is_live or book.about.get("prompt") is None:
         return model, model.run(token_ids=book.token_ids if book.is_live else dumped_ids(book, model))
-    return model, model.run(book.about["prompt"])
+    return model, model.run(book.about["prompt"], special=bool(book.about.get("special")))
 
 
 def dumped_ids(book: WorkbookSide, model: Model) -> list[int]:

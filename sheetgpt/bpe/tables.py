@@ -1,7 +1,8 @@
-"""The two token files of a weight folder: read as any program may have saved them, checked row by row, written.
+"""The token files of a weight folder: read as any program may have saved them, checked row by row, written.
 
 `vocab_bpe.csv`: a header row; left, right, a free column, score: higher merges first. `bpe_token_ids.csv`: no header;
-token, id; row number = id. What the tables do to a text belongs in `tokenizer`.
+token, id; row number = id. `bpe_added_tokens.csv`, where there is one: which tokens are found in a text before it is
+cut, and how. What the tables do to a text belongs in `tokenizer`.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from sheetgpt.bpe import added as added_tokens
+from sheetgpt.bpe.added import ADDED_FILE, Added
 from sheetgpt.bpe.words import ALPHABET
 from sheetgpt.errors import TokenizerError, WeightsError
+from sheetgpt.files import foreign
 from sheetgpt.files.atomic import replacing
 from sheetgpt.files.text import SEPARATORS
 
@@ -44,8 +48,29 @@ def read_tables(folder: Path) -> tuple[list[Merge], list[str], list[float]]:
     """
     merges, scores = read_merges(folder / MERGES_FILE)
     tokens = read_tokens(folder / TOKENS_FILE)
-    check_tokens(folder / TOKENS_FILE, tokens, merges)
+    added = {token.id for token in read_added(folder, len(tokens)) or ()}
+    check_tokens(folder / TOKENS_FILE, tokens, merges, added)
     return merges, tokens, scores
+
+
+def read_added(folder: Path, n_tokens: int) -> list[Added] | None:
+    """The added tokens; None where the folder has no file of them, so that their spelling tells."""
+    path = folder / ADDED_FILE
+    if not path.exists():
+        return None
+    lines = read_lines(path)
+    separator = fitting_separator(lines[:1], lambda cells: cells == added_tokens.HEADER)
+    if separator is None:
+        what = f"expected the header `{','.join(added_tokens.HEADER)}`"
+        raise TokenizerError(what, where=line_of(path, 1), remedy=WAY_OUT)
+    found: dict[str, Added] = {}
+    for line, cells in enumerate(parse(path, lines, separator)[1:], start=2):
+        token = added_tokens.of_row(cells[: len(added_tokens.HEADER)], n_tokens)
+        if token is None or found.setdefault(token.text, token) != token:
+            wanted = f"a token, its id (0 to {n_tokens - 1}) and 0 or 1 five times"
+            what = f"expected {wanted}, each token once, found {show(cells)}"
+            raise TokenizerError(what, where=line_of(path, line), remedy=WAY_OUT)
+    return list(found.values())
 
 
 def read_merges(path: Path) -> tuple[list[Merge], list[float]]:
@@ -128,10 +153,11 @@ def read_tokens(path: Path) -> list[str]:
     return tokens
 
 
-def check_tokens(path: Path, tokens: list[str], merges: list[Merge]) -> None:
+def check_tokens(path: Path, tokens: list[str], merges: list[Merge], added: Collection[int] = ()) -> None:
     """Refuse tokens that a spreadsheet program has changed, and tokens that stand there twice.
 
-    Tokens that no merge makes are allowed (special ones, padding), and some that merges make may be missing.
+    Tokens that no merge makes are allowed (special ones, padding), and some that merges make may be missing. Those that
+    were added, by id, may look like anything.
     """
     made = [*ALPHABET, *dict.fromkeys(left + right for left, right in merges)]
     known, missing = set(made), set(made).difference(tokens)
@@ -143,7 +169,7 @@ def check_tokens(path: Path, tokens: list[str], merges: list[Merge]) -> None:
             line, inferred = expectation([i, twin], tokens, made, missing)
             what = f"{token!r} stands in lines {twin + 1} and {i + 1}{inferred}"
             raise TokenizerError(what, where=line_of(path, line), remedy=WAY_OUT)
-        if token not in known and (kind := kind_of_mangling(token, kinds)):
+        if token not in known and i not in added and (kind := kind_of_mangling(token, kinds)):
             line, inferred = expectation([i], tokens, made, missing)
             what = f"{token!r} is {kind} that a spreadsheet made of a token{inferred}"
             raise TokenizerError(what, where=line_of(path, line), remedy=WAY_OUT)
@@ -177,7 +203,10 @@ def read_lines(path: Path) -> list[str]:
     """The lines of a file without empty ones at its end; any byte order mark and line ends are understood."""
     try:
         data = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
+        has_other = any((path.parent / name).exists() for name in (MERGES_FILE, TOKENS_FILE))
+        if not has_other and (found := foreign.of_path(path.parent)):
+            raise WeightsError(found.what, where=path.parent, remedy=found.remedy) from None
         remedy = f"a folder with a tokenizer holds {MERGES_FILE} and {TOKENS_FILE}"
         raise WeightsError("is missing", where=path, remedy=remedy) from None
     except OSError as error:
@@ -244,8 +273,11 @@ def show(cells: Iterable[str]) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def write_tables(folder: Path, merges: list[Merge], tokens: list[str]) -> None:
-    """Write both files, or neither. The score of a merge is the number of merges minus its rank."""
+def write_tables(folder: Path, merges: list[Merge], tokens: list[str], added: Sequence[Added] | None = None) -> None:
+    """Write the files, or none. The score of a merge is the number of merges minus its rank.
+
+    added: where their spelling doesn't tell which tokens were added, and how they are found.
+    """
     folder = Path(folder)
     broken = [token for token in tokens if not token or "\n" in token or "\r" in token]
     if broken:
@@ -256,12 +288,16 @@ def write_tables(folder: Path, merges: list[Merge], tokens: list[str]) -> None:
         MERGES_FILE: [HEADER, *ranked],
         TOKENS_FILE: [[token, i] for i, token in enumerate(tokens)],
     }
+    if added is not None:
+        files[ADDED_FILE] = [added_tokens.HEADER, *map(added_tokens.row_of, added)]
     try:
         with ExitStack() as written:
             for name, rows in files.items():
                 temporary = written.enter_context(replacing(folder / name))
                 with temporary.open("w", newline="", encoding="utf-8") as file:
                     csv.writer(file, lineterminator="\n").writerows(rows)
+        if added is None:
+            (folder / ADDED_FILE).unlink(missing_ok=True)
     except OSError as error:
         what = f"can't write to {folder}: {error.strerror}"
         raise TokenizerError(what, remedy="choose another folder") from None

@@ -1,27 +1,26 @@
 """Text -> tokens -> text by a merge table: byte-pair encoding as GPT-2 does it, with every pass on record.
 
-Words and letters come from `bpe.words`, the two CSV files are read and written by `bpe.tables`, a table is learned by
-`bpe.learning`. One generator, `passes.merge_passes`, makes every merge: `encode` keeps the last state, `MergeTrace`
-keeps all.
+Words and letters come from `bpe.words`, the CSV files are read and written by `bpe.tables`, a table is learned by
+`bpe.learning`, tokens that stand between words are found by `bpe.added`. One generator, `passes.merge_passes`, makes
+every merge: `encode` keeps the last state, `MergeTrace` keeps all.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain, pairwise
 from pathlib import Path
 
+from sheetgpt.bpe.added import END_OF_TEXT, UNKNOWN, Added, Finder, inferred, stand_in
 from sheetgpt.bpe.passes import merge_passes
 from sheetgpt.bpe.pieces import pieces_pattern
-from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE, read_tables, write_tables
+from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE, read_added, read_tables, write_tables
 from sheetgpt.bpe.words import ALPHABET, cut, spell, unspell
 from sheetgpt.errors import PromptError, TokenizerError
 
-__all__ = ["MergeTrace", "Tokenizer", "merge_passes", "write_tables"]
+__all__ = ["END_OF_TEXT", "MergeTrace", "Tokenizer", "merge_passes", "write_tables"]
 
-END_OF_TEXT = "<|endoftext|>"
 REMEMBERED = 1 << 17  # words and pieces whose ids are kept: about 30 MB
 LONGEST_REMEMBERED = 64  # longer ones hardly come twice
 Row = list[str | float]  # of a table as the reference lays it out
@@ -53,9 +52,18 @@ class Tokenizer:
     ' moves'
     """
 
-    def __init__(self, merges: list[tuple[str, str]], tokens: list[str], scores: list[float] | None = None):
-        """`scores`: one for each merge, never rising; without them, the number of merges minus the rank."""
-        self.merges, self.tokens = merges, tokens
+    def __init__(
+        self,
+        merges: list[tuple[str, str]],
+        tokens: list[str],
+        scores: list[float] | None = None,
+        added: Sequence[Added] | None = None,
+    ):
+        """`scores`: one for each merge, never rising; without them, the number of merges minus the rank.
+
+        added: tokens that are found before words are cut; without them, those that are spelled `<...>` are special.
+        """
+        self.merges, self.tokens, self._given = merges, tokens, added
         self.scores = dict(zip(merges, scores or range(len(merges), 0, -1), strict=True))
         # subtle: merges of equal score share a rank, so that the first of them in the word is merged, as in the sheet
         rank_of_score = {score: rank for rank, score in enumerate(dict.fromkeys(self.scores.values()))}
@@ -66,7 +74,8 @@ class Tokenizer:
     @classmethod
     def read(cls, folder: Path) -> Tokenizer:
         """The tokenizer in a weight folder. Raises WeightsError (no file) or TokenizerError (by file and line)."""
-        return cls(*read_tables(Path(folder)))
+        merges, tokens, scores = read_tables(Path(folder))
+        return cls(merges, tokens, scores, read_added(Path(folder), len(tokens)))
 
     @property
     def n_vocab(self) -> int:
@@ -93,26 +102,39 @@ class Tokenizer:
         return self.tokens[i]
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
-        """The ids of a text. `<|endoftext|>` (or another special token) in it is one token only where `special`."""
+        """The ids of a text. `<|endoftext|>` (or another special token) in it is one token only where `special`.
+
+        Tokens that were added to the table and are not special are always found.
+        """
         ids: list[int] = []
         try:
-            for part, special_id in self._parts(text, special):
+            for part, added in self._parts(text, special):
                 ids += chain.from_iterable(map(self._word_ids.__getitem__, cut(part)))
-                ids += special_id
+                ids += added
         except UnicodeEncodeError as error:
             raise _lone_surrogate(text, error) from None
         return ids
 
+    def first_special(self, text: str) -> str | None:
+        """The first special token that a text spells; None where it spells none."""
+        if self._given is None and "<" not in text:
+            return None
+        found = (i for _, ids in self._finder.parts(text, special=True) for i in ids)
+        special = {token.id for token in self.added if token.special}
+        return next((self.decode([i]) for i in found if i in special), None)
+
     def trace(self, text: str, *, special: bool = False) -> MergeTrace:
         """Everything of the text's encoding. Raises as `encode` does."""
         words: list[list[str]] = []  # each as the symbols that it begins with
+        whole: set[int] = set()
         try:
-            for part, special_id in self._parts(text, special):
+            for part, added in self._parts(text, special):
                 words += [list(spell(word)) for word in cut(part)]
-                words += [[self.tokens[i]] for i in special_id]
+                whole |= {len(words) + number for number in range(len(added))}
+                words += [[self.tokens[i]] for i in added]
         except UnicodeEncodeError as error:
             raise _lone_surrogate(text, error) from None
-        return MergeTrace(self, words)
+        return MergeTrace(self, words, whole=whole, special=special)
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """The bytes that the ids stand for. Raises TokenizerError for an id that the table has not."""
@@ -135,7 +157,7 @@ class Tokenizer:
                 remedy = "the model doesn't know this character; leave it out, or train on a text that has it"
             else:
                 what = f"has no token {error.args[0]!r}, which {MERGES_FILE} makes of {''.join(tokens)!r}"
-                remedy = "the two files are not of one model; convert it again, or avoid this text"
+                remedy = "the model has no row for it, or the files are of two models; avoid this text, or convert anew"
             raise TokenizerError(what, where=TOKENS_FILE, remedy=remedy) from None
 
     def final_symbols(self, symbols: Iterable[str]) -> list[str]:
@@ -151,7 +173,9 @@ class Tokenizer:
 
     @cached_property
     def _bytes(self) -> dict[int, bytes]:
-        return {i: unspell(token) for i, token in enumerate(self.tokens)}
+        found = {i: unspell(token) for i, token in enumerate(self.tokens)}
+        standing_in = [token for token in self._given or () if self.tokens[token.id] == stand_in(token.id)]
+        return found | {token.id: token.text.encode() for token in standing_in}
 
     @cached_property
     def _pieces(self) -> Callable[[str], list[str]]:
@@ -166,21 +190,27 @@ class Tokenizer:
         return self.ids_of(self.final_symbols(spell(piece)))
 
     def _parts(self, text: str, special: bool) -> Iterator[tuple[str, list[int]]]:
-        """(text up to a special token, [that token's id]); at the end (the rest, [])."""
-        begin = 0
-        for match in self._special_pattern.finditer(text) if special else ():
-            if match.group() not in self._ids:
-                what = f"has no token {match.group()}"
+        """(text up to an added token, [that token's id]); at the end (the rest, [])."""
+        if self._given is None and not special:
+            yield text, []
+            return
+        for part, found in self._finder.parts(text, special=special):
+            if UNKNOWN in found:
+                what = f"has no token {END_OF_TEXT}"
                 raise TokenizerError(what, where=TOKENS_FILE, remedy="encode the text without special tokens")
-            yield text[begin : match.start()], [self._ids[match.group()]]
-            begin = match.end()
-        yield text[begin:], []
+            yield part, found
 
     @cached_property
-    def _special_pattern(self) -> re.Pattern[str]:
-        made = {left + right for left, right in self.merges}
-        special = [token for token in self.tokens if re.fullmatch(r"<[^<>\s]+>", token) and token not in made]
-        return re.compile("|".join(map(re.escape, sorted({END_OF_TEXT, *special}, key=len, reverse=True))))
+    def _finder(self) -> Finder:
+        unknown = [Added(UNKNOWN, END_OF_TEXT)] if self._given is None and END_OF_TEXT not in self._ids else []
+        return Finder([*self.added, *unknown])
+
+    @cached_property
+    def added(self) -> Sequence[Added]:
+        """The tokens that are found before words are cut."""
+        if self._given is not None:
+            return self._given
+        return inferred(self.tokens, (left + right for left, right in self.merges))
 
     def _no_such_id(self, i: int) -> TokenizerError:
         remedy = f"{TOKENS_FILE} has the ids 0 to {self.n_vocab - 1}"
@@ -190,7 +220,11 @@ class Tokenizer:
 class MergeTrace:
     """The encoding of one text: its `words`, their `tokens` and `ids`, and every merge pass between them."""
 
-    def __init__(self, tokenizer: Tokenizer, words: list[list[str]]):
+    def __init__(
+        self, tokenizer: Tokenizer, words: list[list[str]], *, whole: Collection[int] = (), special: bool = False
+    ):
+        """whole: the words, by their numbers, that are tokens as they stand. special: were special ones found?"""
+        self.whole, self.special = whole, special
         self._tokenizer = tokenizer
         self._letters = words
         self._tokens = [tokenizer.final_symbols(word) for word in words]

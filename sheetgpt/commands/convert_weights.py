@@ -79,6 +79,8 @@ def command(
     if as_json:
         show.print_json(about)
     else:
+        for remark in done.remarks:
+            show.notice(f"Note: {remark}")
         click.echo(as_text(about, to))
 
 
@@ -90,7 +92,6 @@ def as_text(about: dict[str, Any], to: str) -> str:
     }
     return "\n".join(
         [
-            *(f"Note: {remark}" for remark in about["remarks"]),
             f"Wrote {about['folder']}: {about['matrices']} matrices, {about['numbers']:,} numbers",
             f"Try: {tries[to]}",
         ]

@@ -25,6 +25,7 @@ INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
 @click.argument("prompt", required=False)
 @show.weights_option
 @click.option("--token-ids", metavar="IDS", callback=parse_ids, help='Token ids instead of a prompt, such as "3,1,2".')
+@show.special_option
 @click.option("-n", type=int, default=20, show_default=True, metavar="N", help="How many tokens to make.")
 @click.option(
     "--temperature", type=float, metavar="T", help="Divides the logits. Default: 1 with --top-k, ...; else 0."
@@ -42,7 +43,7 @@ INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
 @click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float32", show_default=True)
 @show.json_option
 def command(
-    prompt: str | None, weights: str | None, token_ids: list[int] | None, n: int,
+    prompt: str | None, weights: str | None, token_ids: list[int] | None, special: bool, n: int,
     temperature: float | None, top_k: int | None, top_p: float | None, seed: int | None, greedy: bool,
     stop_at_eos: bool, slide: bool, dump_xlsx: bool, dump_csv: bool, exports: Path, name: str | None,
     dtype: str, as_json: bool,
@@ -63,7 +64,8 @@ def command(
 
     sampling = Sampling.of(temperature, top_k, top_p, seed, greedy=greedy)
     model = load_model(weights, dtype)
-    _, ids = model.encode(prompt, token_ids)
+    show.notice(None if special else model.special_notice(prompt))
+    _, ids = model.encode(prompt, token_ids, special=special)
     record = Record(model, prompt, ids, n, sampling, keep_tables=dump_xlsx or dump_csv)
     tokens = record.following(generate(model, ids, n, sampling, stop_at_eos=stop_at_eos, slide=slide))
     try:

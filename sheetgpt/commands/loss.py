@@ -15,11 +15,12 @@ from sheetgpt.commands.run import parse_ids
 @click.option("--file", type=click.Path(path_type=Path), metavar="FILE", help="The text, as a UTF-8 file.")
 @show.weights_option
 @click.option("--token-ids", metavar="IDS", callback=parse_ids, help='Token ids instead of a text, such as "3,1,2".')
+@show.special_option
 @click.option("--stride", type=int, help="How far one window begins after another. Default: half the context.")
 @click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True)
 @click.option("--top", type=click.IntRange(1), default=50, show_default=True, help="How many tokens to show.")
 @show.json_option
-def command(text, file, weights, token_ids, stride, dtype, top, as_json):
+def command(text, file, weights, token_ids, special, stride, dtype, top, as_json):
     """Show each token's probability, -ln of it and its rank, and the text's mean loss and perplexity.
 
     \b
@@ -31,7 +32,9 @@ def command(text, file, weights, token_ids, stride, dtype, top, as_json):
     from sheetgpt.training.loss import measure
 
     model = load_model(weights, dtype)
-    ids = model.ids_of(read(text, file), token_ids)
+    given = read(text, file)
+    show.notice(None if special else model.special_notice(given))
+    ids = model.ids_of(given, token_ids, special=special)
     table = measure(model, ids, stride)
     if as_json:
         show.print_json(table.as_data())

@@ -91,6 +91,7 @@ class Dumps:
 @click.argument("prompt", required=False)
 @show.weights_option
 @click.option("--token-ids", metavar="IDS", callback=parse_ids, help='Token ids instead of a prompt, such as "3,1,2".')
+@show.special_option
 @click.option("--dump-xlsx", is_flag=True, help="Write EXPORTS/NAME.xlsx: every stage on its tab.")
 @click.option("--formulas", is_flag=True, help="With --dump-xlsx: every stage a live formula, the weights on tabs.")
 @click.option("--max-tokens", type=int, metavar="N", help="With --formulas: room for N tokens. Default: a few more.")
@@ -119,6 +120,7 @@ def command(
     prompt: str | None,
     weights: str | None,
     token_ids: list[int] | None,
+    special: bool,
     dtype: str,
     top: int,
     assignments: tuple[str, ...],
@@ -137,7 +139,8 @@ def command(
 
     wanted = Dumps(**dumps)
     model = load_model(weights, dtype)
-    trace = before = model.run(prompt, token_ids=token_ids)
+    show.notice(None if special else model.special_notice(prompt))
+    trace = before = model.run(prompt, token_ids=token_ids, special=special)
     if assignments:
         from sheetgpt.run.edit import parse
 

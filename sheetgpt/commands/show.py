@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 weights_option = click.option(
     "--weights", type=click.Path(), metavar="DIR", help="The model's CSV folder. Default: the model that ships inside."
 )
+special_option = click.option(
+    "--special", is_flag=True, help="Read each special token in the text, such as <|endoftext|>, as one token."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 

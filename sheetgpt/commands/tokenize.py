@@ -24,7 +24,7 @@ Merge = dict[str, Any]  # one merge, as `--json` prints it
 @click.argument("text", required=False)
 @show.weights_option
 @click.option("--trace", "with_trace", is_flag=True, help="Show every merge, pass by pass.")
-@click.option("--special", is_flag=True, help="Read <|endoftext|> in TEXT as the one special token.")
+@show.special_option
 @click.option(
     "--lines",
     type=click.Path(path_type=Path),

@@ -124,10 +124,10 @@ def chosen(options: dict):
 
 def first_words(corpus: Path, trainer) -> str:
     """The beginning of the corpus as a prompt; documents of characters begin after an end token."""
-    from sheetgpt.training.documents import END, Documents
+    from sheetgpt.training.documents import END, Documents, documents_of
 
     with corpus.open(encoding="utf-8-sig") as file:
-        line = next(line for line in file if line.strip()).strip()
+        line = next(part.strip() for line in file for part in documents_of(line) if part.strip())
     return f"{END}{line[:2]}" if isinstance(trainer.corpus, Documents) else " ".join(line.split()[:3])
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from sheetgpt.bpe.added import ADDED_FILE
 from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE, read_tables
 from sheetgpt.convert import workbook
 from sheetgpt.convert.checkpoint import Checkpoint
 from sheetgpt.convert.sources import CHOOSE, source_of
+from sheetgpt.convert.tokens import Fault
 from sheetgpt.errors import ConvertError
 from sheetgpt.files.journal import UNFINISHED, read_journal, unfinished
 from sheetgpt.models.config import CONSTANTS_FILE
@@ -36,20 +38,23 @@ def convert(
     if folder.exists() and Path(source).exists() and folder.samefile(source):
         what = "is source and destination at once"
         raise ConvertError(what, where=folder, remedy="name another folder")
-    checkpoint = open_source(source, revision=revision, n_head=n_head, map_file=map_file)
-    if not tokenizer:
-        checkpoint.write_tables = None
+    checkpoint = open_source(source, revision=revision, n_head=n_head, map_file=map_file, tokenizer=tokenizer)
     write(checkpoint, folder, force=force, progress=progress)
     return checkpoint
 
 
 def open_source(
-    source: str, *, revision: str | None = None, n_head: int | None = None, map_file: Path | None = None
+    source: str,
+    *,
+    revision: str | None = None,
+    n_head: int | None = None,
+    map_file: Path | None = None,
+    tokenizer: bool = True,
 ) -> Checkpoint:
     """Find out what a source is, and open it; nothing but headers is read yet.
 
     revision: of a model on the hub. n_head: for checkpoints that don't say how many heads they have. map_file: where
-    weights stand in a workbook.
+    weights stand in a workbook. tokenizer: is the token table wanted?
     """
     path = Path(source)
     if not path.is_dir() and not path.is_file():
@@ -60,11 +65,17 @@ def open_source(
         path = hub.download(source, revision)
     try:
         if map_file is not None:
-            return workbook.open_mapped(path, n_head, map_file)
-        return source_of(path).open(path, n_head)
+            checkpoint = workbook.open_mapped(path, n_head, map_file)
+        else:
+            checkpoint = source_of(path).open(path, n_head)
     except OSError as error:
         what = f"cannot be read: {error.strerror or error}"
         raise ConvertError(what, where=error.filename or path) from None
+    if not tokenizer:
+        checkpoint.write_tables = None
+    elif isinstance(checkpoint.write_tables, Fault):
+        raise checkpoint.write_tables.error
+    return checkpoint
 
 
 def write(checkpoint: Checkpoint, folder: Path, *, force: bool = False, progress: Progress | None = None) -> None:
@@ -74,7 +85,7 @@ def write(checkpoint: Checkpoint, folder: Path, *, force: bool = False, progress
     """
     require_room(folder, checkpoint.origin, force=force)
     with unfinished(folder, checkpoint.origin) as journal:
-        for name in (MERGES_FILE, TOKENS_FILE):
+        for name in (MERGES_FILE, TOKENS_FILE, ADDED_FILE):
             (folder / name).unlink(missing_ok=True)
         if checkpoint.write_tables:
             checkpoint.write_tables(folder)

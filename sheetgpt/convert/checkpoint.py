@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from sheetgpt.convert.strangers import refuse_pages
 from sheetgpt.errors import ConvertError
 from sheetgpt.files.journal import Journal
 from sheetgpt.files.tensors import from_bfloat16
@@ -154,7 +156,7 @@ def gather(
     strange = sorted(set(tensors) - {names[name] for name in weights})
     if strange:
         what = f"holds {strange[0]!r}, which GPT-2 does not have"
-        raise ConvertError(what, where=source, remedy="this model would run differently")
+        raise ConvertError(what, where=source, remedy=why_strange(strange[0], config))
     found: dict[str, Tensor] = {}
     for name, weight in weights.items():
         if names[name] not in tensors and weight.use is Use.BIAS and not biases:
@@ -165,6 +167,14 @@ def gather(
     if head is not None and (head == found[WTE] or np.array_equal(head.read(), found[WTE].read())):
         weights = weights_of(config)
     return StoredMatrices(found, weights, linear=linear)
+
+
+def why_strange(name: str, config: Config) -> str:
+    """What a tensor that GPT-2 does not have may mean."""
+    block = re.match(r"(?:h|blk|model/h)[./]?(\d+)\D", name)
+    if block and int(block[1]) >= config.n_layer:
+        return f"its configuration says that it has {config.n_layer} blocks, so that it belongs to another model"
+    return "this model would run differently, if it uses it; else save it without"
 
 
 def stored(source: Path | str, tensors: Mapping[str, Tensor], theirs: str, weight: Weight, *, linear: bool) -> Tensor:
@@ -195,6 +205,7 @@ def read_json(file: Path) -> dict[str, Any]:
     try:
         data = json.loads(file.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
+        refuse_pages(file)
         raise ConvertError(f"is no JSON ({error})", where=file, remedy="get it again") from None
     except OSError as error:
         raise ConvertError(f"cannot be read: {error.strerror}", where=file) from None

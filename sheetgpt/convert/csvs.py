@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from sheetgpt.bpe.added import ADDED_FILE
 from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE
 from sheetgpt.convert.checkpoint import Checkpoint, origin_of
 from sheetgpt.convert.peek import names_in_zip
@@ -37,7 +38,7 @@ from sheetgpt.weights.folder import (
 from sheetgpt.weights.progress import Counter
 
 TOKEN_FILES = (MERGES_FILE, TOKENS_FILE)
-WANTED = re.compile(r"model_\w+\.csv|constants\.csv|" + "|".join(map(re.escape, TOKEN_FILES)))
+WANTED = re.compile(r"model_\w+\.csv|constants\.csv|" + "|".join(map(re.escape, (*TOKEN_FILES, ADDED_FILE))))
 LARGE, SWOLLEN = 1 << 32, 200  # bytes that are many; how much larger than the zip they may be then
 LONGEST_SMALL = 1 << 26  # bytes of a token file
 ELSEWHERE = "get it from a better source"
@@ -145,7 +146,7 @@ def _csvs(where: Path, names: Collection[str], open_file: Open, config: Config, 
         raise ConvertError(f"has no {missing[0]}", where=where, remedy="get it again")
 
     def write_tables(folder: Path) -> None:
-        for name in TOKEN_FILES:
+        for name in (*TOKEN_FILES, *([ADDED_FILE] if ADDED_FILE in names else [])):
             with damage(where):
                 write_file(folder / name, [read_small(open_file, name)])
 

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from sheetgpt.bpe import END_OF_TEXT
-from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE, read_tables
+from sheetgpt.bpe import END_OF_TEXT, Tokenizer
+from sheetgpt.bpe.added import ADDED_FILE, FLAGS
+from sheetgpt.bpe.tables import MERGES_FILE, TOKENS_FILE
+from sheetgpt.bpe.words import ALPHABET
 from sheetgpt.convert.huggingface import CONFIG, MODEL_TYPE, SAFETENSORS
 from sheetgpt.convert.names import HUGGINGFACE, their_names
 from sheetgpt.errors import ConvertError
@@ -142,22 +144,35 @@ def tensor_shape(weight: Weight) -> list[int]:
 
 def token_files(folder: Path, config: Config) -> tuple[dict[str, str], int | None]:
     """(`vocab.json`, `merges.txt` and what `transformers` wants to know beside them; the id of the end of text)."""
-    merges, tokens, scores = read_tables(folder)
+    tokenizer = Tokenizer.read(folder)
+    merges, scores = tokenizer.merges, list(tokenizer.scores.values())
     if len(set(scores)) != len(scores):
         what = "gives two merges the same score, and Hugging Face's table only knows an order"
         remedy = "give each its own, or give --no-tokenizer"
         raise ConvertError(what, where=folder / MERGES_FILE, remedy=remedy)
-    special = tokens.index(END_OF_TEXT) if END_OF_TEXT in tokens else None
+    special = next((token.id for token in tokenizer.added if token.text == END_OF_TEXT), None)
     about: dict[str, Any] = {"tokenizer_class": "GPT2Tokenizer"}
     about |= {"model_max_length": config.n_ctx, "add_prefix_space": False}
     about |= dict.fromkeys(("bos_token", "eos_token", "unk_token"), None if special is None else END_OF_TEXT)
+    if (folder / ADDED_FILE).exists():
+        about["added_tokens_decoder"] = {
+            str(token.id): {"content": token.text} | {name: getattr(token, name) for name in FLAGS}
+            for token in tokenizer.added
+        }
     lines = ["#version: 0.2", *(f"{spelled(left)} {spelled(right)}" for left, right in merges), ""]
     files = {
-        "vocab.json": json.dumps({spelled(token): i for i, token in enumerate(tokens)}, ensure_ascii=False),
+        "vocab.json": json.dumps(vocabulary(tokenizer), ensure_ascii=False),
         "merges.txt": "\n".join(lines),
         "tokenizer_config.json": json.dumps(about, indent=2),
     }
     return files, special
+
+
+def vocabulary(tokenizer: Tokenizer) -> dict[str, int]:
+    """Token -> id as these files have it: what was added stands for itself, unless a merge makes it as well."""
+    made = {*ALPHABET, *(left + right for left, right in tokenizer.merges)}
+    added = {token.id: token.text for token in tokenizer.added if tokenizer.tokens[token.id] not in made}
+    return {added.get(i, spelled(token)): i for i, token in enumerate(tokenizer.tokens)}
 
 
 def spelled(token: str) -> str:

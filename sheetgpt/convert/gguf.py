@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sheetgpt.convert import tokens
-from sheetgpt.convert.checkpoint import Checkpoint, Stored, TensorCheckpoint, gather, origin_of, whole
+from sheetgpt.convert import rules, tokens
+from sheetgpt.convert.checkpoint import STORED_AS, Checkpoint, Stored, TensorCheckpoint, gather, origin_of, whole
 from sheetgpt.convert.names import GGUF, their_names
 from sheetgpt.convert.peek import begins_with
 from sheetgpt.errors import ConvertError
@@ -25,6 +25,7 @@ CONSTANTS = {  # ours -> GGUF's, under the architecture's name
 }
 SCALAR_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}  # of a value's type
 STRING, ARRAY = 8, 9
+CONTROL, USER_DEFINED = 3, 4  # kinds of tokens
 MANY, MOST_AXES, DEEPEST = 100_000, 4, 4
 
 
@@ -50,6 +51,7 @@ def open_path(file: Path, _n_head: int | None = None) -> Checkpoint:
         }
     except (ValueError, KeyError, IndexError, TypeError, OverflowError, RecursionError, MemoryError) as error:
         raise ConvertError(f"is torn or no GGUF file ({error})", where=file, remedy="get it again") from None
+    require_gpt2(settings, tensors, file)
     if "token_embd.weight" not in tensors:
         raise ConvertError("has no token_embd.weight", where=file, remedy="get the whole model again")
     config = config_of(settings, tensors["token_embd.weight"].shape[0], file)
@@ -63,10 +65,18 @@ def open_path(file: Path, _n_head: int | None = None) -> Checkpoint:
     )
 
 
-def config_of(settings: Mapping[str, Any], n_vocab: int, file: Path) -> Config:
+def require_gpt2(settings: Mapping[str, Any], tensors: Mapping[str, Stored], file: Path) -> None:
+    """Refuse other models, and numbers that were rounded."""
     kind = settings.get("general.architecture")
     if kind != "gpt2":
         raise ConvertError(f"general.architecture is {kind!r}; only 'gpt2' can be converted", where=f"{file}:")
+    rounded = sorted({tensor.dtype for tensor in tensors.values()} - set(STORED_AS))
+    if rounded:
+        what = f"is quantized ({', '.join(rounded)})"
+        raise ConvertError(what, where=file, remedy="only exact numbers can be converted: get it as F32, F16 or BF16")
+
+
+def config_of(settings: Mapping[str, Any], n_vocab: int, file: Path) -> Config:
     numbers: dict[str, Any] = {ours: whole(settings, theirs, None, file) for ours, theirs in CONSTANTS.items()}
     inner = settings.get("gpt2.feed_forward_length", 4 * numbers["n_embd"])
     if inner != 4 * numbers["n_embd"]:
@@ -79,13 +89,30 @@ def config_of(settings: Mapping[str, Any], n_vocab: int, file: Path) -> Config:
 
 
 def tables_of(file: Path, settings: Mapping[str, Any], n_vocab: int, remarks: list[str]) -> tokens.Write | None:
-    kind, found = settings.get("tokenizer.ggml.model"), settings.get("tokenizer.ggml.tokens")
+    kind, listed = settings.get("tokenizer.ggml.model"), settings.get("tokenizer.ggml.tokens")
     merges = settings.get("tokenizer.ggml.merges")
-    if kind != "gpt2" or not isinstance(found, list) or not isinstance(merges, list):
-        remarks.append("no byte-level BPE as GPT-2's in the file: the model runs by --token-ids")
+    if kind != "gpt2" or not isinstance(listed, list) or not isinstance(merges, list):
+        remarks.append(f"no byte-level BPE as GPT-2's in the file: {tokens.BY_IDS}")
         return None
-    pairs = [tokens.pair(file, number, merge.split(" ")) for number, merge in enumerate(merges, start=1)]
-    return tokens.tables(file, pairs, found, n_vocab, remarks)
+    if strange := rules.strange_gguf(settings):
+        remarks.append(f"{strange}, and GPT-2's tokenizer doesn't: {tokens.BY_IDS}")
+        return None
+    try:
+        pairs = [tokens.pair(file, number, merge.split(" ")) for number, merge in enumerate(merges, start=1)]
+        return tokens.tables(file, found_in(settings, listed, pairs), n_vocab, remarks)
+    except ConvertError as error:
+        return tokens.Fault(error)
+
+
+def found_in(settings: Mapping[str, Any], listed: list[Any], merges: tokens.Merges) -> tokens.Found:
+    """The table, and which of its tokens are special or were added."""
+    kinds = settings.get("tokenizer.ggml.token_type")
+    kinds = kinds if isinstance(kinds, list) and len(kinds) == len(listed) else []
+    found = tokens.Found(merges, {token: i for i, token in enumerate(listed)}, says_all=bool(kinds))
+    for i, kind in enumerate(kinds):
+        if kind in (CONTROL, USER_DEFINED):
+            tokens.add(found, {"content": listed[i], "special": kind == CONTROL}, i)
+    return found
 
 
 def check_header(file: Path) -> None:

@@ -68,8 +68,11 @@ def fetch(repository: str, revision: str | None) -> Path:
             break
     else:
         raise ConvertError(f"has neither {huggingface.SAFETENSORS} nor {huggingface.PICKLED}", where=repository)
-    if not all(get(repository, name, commit) for name in tokens.PAIRS_OF_FILES[0]):
-        get(repository, tokens.SINGLE_FILE, commit)
+    if not get(repository, tokens.SINGLE_FILE, commit):
+        for name in tokens.PAIRS_OF_FILES[0]:
+            get(repository, name, commit)
+    for name in tokens.FILES_BESIDE:
+        get(repository, name, commit)
     return config.parent
 
 
@@ -78,19 +81,26 @@ def get(repository: str, name: str, revision: str | None) -> Path | None:
     import huggingface_hub
     from huggingface_hub import constants, errors
 
+    if GIT_SHA1.fullmatch(revision or "") and is_known_missing(repository, name, revision):
+        return None  # a commit stays as it is: the hub needs not be asked again
     try:
         path = Path(huggingface_hub.hf_hub_download(repository, name, revision=revision))
     except errors.LocalEntryNotFoundError:  # it is not in the cache, and the hub was not asked or did not answer
-        known = huggingface_hub.try_to_load_from_cache(repository, name, revision=revision)
-        if name != huggingface.CONFIG and (
-            constants.HF_HUB_OFFLINE or known is huggingface_hub._CACHED_NO_EXIST  # noqa: SLF001
-        ):
+        if name != huggingface.CONFIG and (constants.HF_HUB_OFFLINE or is_known_missing(repository, name, revision)):
             return None
         raise
     except errors.EntryNotFoundError:
         return None
     check(path, repository)
     return path
+
+
+def is_known_missing(repository: str, name: str, revision: str | None) -> bool:
+    """Has the hub said before that it has no such file?"""
+    import huggingface_hub
+
+    known = huggingface_hub.try_to_load_from_cache(repository, name, revision=revision)
+    return known is huggingface_hub._CACHED_NO_EXIST  # noqa: SLF001
 
 
 def check(path: Path, repository: str) -> None:

@@ -18,6 +18,7 @@ from sheetgpt.convert import tokens
 from sheetgpt.convert.checkpoint import Checkpoint, Tensor, TensorCheckpoint, gather, origin_of
 from sheetgpt.convert.names import our_names
 from sheetgpt.convert.peek import names_in_zip
+from sheetgpt.convert.strangers import refuse_foreign
 from sheetgpt.errors import ConvertError
 from sheetgpt.models.config import REFERENCE_HEAD_SIZE, Config
 from sheetgpt.models.kinds import known_names
@@ -52,6 +53,7 @@ def recognises(path: Path) -> bool:
 
 def open_path(file: Path, n_head: int | None) -> Checkpoint:
     """Raises ConvertError naming the array that is missing, misshapen or no numbers."""
+    refuse_foreign(file)
     try:
         with zipfile.ZipFile(file) as archive:
             members = {

@@ -5,10 +5,26 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path, PurePosixPath
 
+SHOWN = 3  # names in a remark
+
+
+def listed(names: list[str]) -> str:
+    """Some names, and how many more there are.
+
+    >>> listed(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    rest = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def beginning(file: Path, count: int) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(count)
+
 
 def begins_with(file: Path, start: bytes) -> bool:
-    with file.open("rb") as opened:
-        return opened.read(len(start)) == start
+    return beginning(file, len(start)) == start
 
 
 def names_in_zip(file: Path) -> set[str] | None:

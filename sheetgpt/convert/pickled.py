@@ -1,8 +1,8 @@
 """PyTorch's pickled files (the zip format and the one before), read without PyTorch and without running anything.
 
-A pickle is a program that may call any function by name. Here only names that build tensors and plain data are known,
-and each stands for code of this module; any other name is refused before anything happens. What the tensors mean
-belongs in `torch_checkpoint` and `huggingface`.
+A pickle is a program that may call any function by name. Here names that build tensors and plain data stand for code of
+this module, names of classes that are no part of a model's weights for an object that does nothing; any other name is
+refused before anything happens. What the tensors mean belongs in `state`.
 """
 
 from __future__ import annotations
@@ -12,101 +12,36 @@ import pickle
 import struct
 import zipfile
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
-from sheetgpt.convert.checkpoint import STORED_AS, Tensor, read_numbers
-from sheetgpt.convert.peek import begins_with, names_in_zip
+from sheetgpt.convert import state
+from sheetgpt.convert.checkpoint import STORED_AS, Tensor
+from sheetgpt.convert.peek import beginning, listed, names_in_zip
+from sheetgpt.convert.standins import (
+    KNOWN,
+    OLD_NAMES,
+    OTHER_STORAGES,
+    RECORDS,
+    STORAGES,
+    Attributes,
+    Storage,
+    is_harmless,
+)
+from sheetgpt.convert.strangers import refuse_foreign
 from sheetgpt.errors import ConvertError
+from sheetgpt.files import foreign
 
-STORAGES = {"DoubleStorage": "F64", "FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16"}
-OTHER_STORAGES = {
-    "LongStorage": 8,
-    "IntStorage": 4,
-    "ShortStorage": 2,
-    "CharStorage": 1,
-    "ByteStorage": 1,
-    "BoolStorage": 1,
-}
 ITEM_BYTES = {kind: np.dtype(dtype).itemsize for kind, dtype in STORED_AS.items()}
-RECORDS = ("GPTConfig", "CfgNode", "Namespace")  # classes of settings; only their attributes are taken
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+LONGEST_START = 32  # bytes until the magic number is there: newer protocols put a frame before it
 LEGACY_START = pickle.PROTO + b"\x02" + pickle.LONG1 + b"\x0a" + LEGACY_MAGIC.to_bytes(10, "little")
 MAIN = "data.pkl"  # in the zip format
 LEGACY_PICKLES = 5  # magic number, version, system, the object, the storages' keys
 LONGEST_PICKLE = 1 << 28
 LOCAL_HEADER = struct.Struct("<4s22xHH")  # of a file in a zip: signature, lengths of name and extra field
-
-
-class Attributes:
-    """A settings object: its attributes and nothing of its class."""
-
-    def __init__(self, *_args: object, **attributes: object):
-        self.__dict__.update(attributes)
-
-
-@dataclass
-class Storage:
-    """Numbers that tensors share; where they lie is known when the file's index has been read."""
-
-    kind: str  # F32, ...; empty where they are no floats
-    count: int
-    item_bytes: int
-    file: Path | None = None
-    offset: int = 0
-
-
-@dataclass(frozen=True)
-class Strided:
-    """A tensor: some numbers of a storage, in steps."""
-
-    storage: Storage
-    start: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-    def read(self) -> np.ndarray:
-        storage = self.storage
-        last = sum((size - 1) * step for size, step in zip(self.shape, self.strides, strict=True))
-        if not storage.kind:
-            what = "holds whole numbers where weights should be"
-            raise ConvertError(what, where=storage.file, remedy="get the model again")
-        if storage.file is None or self.start + last >= storage.count:
-            where = storage.file or "the checkpoint"
-            raise ConvertError("is damaged", where=where, remedy="a tensor lies outside its storage")
-        numbers = read_numbers(storage.file, storage.offset + self.start * storage.item_bytes, storage.kind, last + 1)
-        steps = [step * numbers.itemsize for step in self.strides]
-        return np.ascontiguousarray(np.lib.stride_tricks.as_strided(numbers, self.shape, steps))
-
-
-def rebuild_tensor(
-    storage: Storage, start: int, shape: tuple[int, ...], strides: tuple[int, ...], *_rest: object
-) -> Strided:
-    """Stands for torch._utils._rebuild_tensor_v2. Only what can be a part of the storage is accepted."""
-    numbers = [start, *shape, *strides]
-    fine = isinstance(storage, Storage) and len(shape) == len(strides)
-    if not fine or any(type(number) is not int or number < 0 for number in numbers):
-        raise ConvertError("a tensor is damaged")
-    return Strided(storage, start, tuple(shape), tuple(strides))
-
-
-def rebuild_parameter(tensor: Strided, *_rest: object) -> Strided:
-    """Stands for torch._utils._rebuild_parameter."""
-    return tensor
-
-
-KNOWN: dict[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("torch._utils", "_rebuild_tensor"): rebuild_tensor,
-    ("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor,
-    ("torch._utils", "_rebuild_parameter"): rebuild_parameter,
-    ("torch", "Size"): tuple,
-    ("torch", "device"): Attributes,
-}
 
 
 class Reader(pickle._Unpickler):  # noqa: SLF001 - the C reader reserves as much memory as a file tells it to
@@ -116,21 +51,32 @@ class Reader(pickle._Unpickler):  # noqa: SLF001 - the C reader reserves as much
         super().__init__(data)
         self.file = file
         self.storages: dict[str, Storage] = {}
+        self.passed: dict[str, None] = {}  # names that were read past, in order
 
     def load_build(self) -> None:
         """Attributes are set on plain data only: a tensor stays as it was checked."""
-        if not isinstance(self.stack[-2], Attributes | OrderedDict):  # type: ignore[attr-defined]
+        changed = self.stack[-2]  # type: ignore[attr-defined]
+        if isinstance(changed, Attributes):
+            given = self.stack.pop()  # type: ignore[attr-defined]
+            for part in given if isinstance(given, tuple) and len(given) == 2 else [given]:  # attributes and slots
+                changed.__dict__.update(part if isinstance(part, dict) else {})
+            return
+        if not isinstance(changed, OrderedDict):
             raise ConvertError("it changes an object that is no plain data")
         super().load_build()  # type: ignore[misc]
 
     dispatch: ClassVar[dict[int, Any]] = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}  # noqa: SLF001
 
     def find_class(self, module: str, name: str) -> Any:
+        module = OLD_NAMES.get(module, module)
         if (module, name) in KNOWN:
             return KNOWN[module, name]
         if module == "torch" and (name in STORAGES or name in OTHER_STORAGES):
             return name
         if name in RECORDS:
+            return Attributes
+        if is_harmless(module, name):
+            self.passed.setdefault(f"{module}.{name}")
             return Attributes
         what = f"asks to run {module}.{name}, no part of a model's weights"
         remedy = "nothing was run; get the model as safetensors, from a source you trust"
@@ -147,18 +93,30 @@ class Reader(pickle._Unpickler):  # noqa: SLF001 - the C reader reserves as much
 
 
 def recognises(file: Path) -> bool:
-    return begins_with(file, LEGACY_START) or MAIN in (names_in_zip(file) or ())
+    return is_legacy(beginning(file, LONGEST_START)) or MAIN in (names_in_zip(file) or ())
 
 
-def load(file: Path) -> Any:
-    """The object in a PyTorch file, its tensors unread. Raises ConvertError."""
+def is_legacy(start: bytes) -> bool:
+    return start.startswith(pickle.PROTO) and LEGACY_START[2:] in start
+
+
+def load(file: Path, remarks: list[str] | None = None) -> Any:
+    """The object in a PyTorch file, its tensors unread; what was read past is remarked. Raises ConvertError."""
+    passed: dict[str, None] = {}
+    loaded = _load(file, passed)
+    if passed and remarks is not None:
+        remarks.append(f"no part of the weights, read past without running anything: {listed(list(passed))}")
+    return loaded
+
+
+def _load(file: Path, passed: dict[str, None]) -> Any:
     with file.open("rb") as opened:
         try:
             if zipfile.is_zipfile(opened):
-                return _load_zip(file, opened)
+                return _load_zip(file, opened, passed)
             opened.seek(0)
-            if opened.read(len(LEGACY_START)) == LEGACY_START:
-                return _load_legacy(file, opened)
+            if is_legacy(opened.read(LONGEST_START)):
+                return _load_legacy(file, opened, passed)
         except ConvertError as error:
             if error.where:
                 raise
@@ -166,6 +124,7 @@ def load(file: Path) -> Any:
         except RECOVERABLE as error:
             what = f"is torn or damaged ({type(error).__name__})"
             raise ConvertError(what, where=file, remedy="get it again") from None
+    refuse_foreign(file)
     raise ConvertError("is no PyTorch file", where=file, remedy="get it again")
 
 
@@ -176,18 +135,20 @@ RECOVERABLE = (
 )  # fmt: skip
 
 
-def read_tensors(file: Path) -> dict[str, Tensor]:
+def read_tensors(file: Path, remarks: list[str] | None = None) -> dict[str, Tensor]:
     """The tensors of a file that holds a state dict."""
-    state = load(file)
-    if not isinstance(state, Mapping) or not all(isinstance(value, Strided) for value in state.values()):
+    found = state.state_in(load(file, remarks), [] if remarks is None else remarks)
+    if found is None:
         raise ConvertError("holds other things than tensors by name", where=file, remedy="get the model again")
-    return dict(state)
+    return found
 
 
-def _load_zip(file: Path, opened: BinaryIO) -> Any:
+def _load_zip(file: Path, opened: BinaryIO, passed: dict[str, None]) -> Any:
     with zipfile.ZipFile(opened) as archive:
         entries = {entry.filename.partition("/")[2]: entry for entry in archive.infolist()}
         main = entries.get(MAIN)
+        if foreign.is_torchscript(archive.namelist()):
+            raise ConvertError(foreign.TORCHSCRIPT.what, where=file, remedy=foreign.TORCHSCRIPT.remedy)
         if main is None:
             raise ConvertError("it holds no data.pkl, so it is no PyTorch file")
         # torch stores without compressing; a compressed file could grow without end
@@ -199,6 +160,7 @@ def _load_zip(file: Path, opened: BinaryIO) -> Any:
         if "byteorder" in entries and archive.read(entries["byteorder"]) != b"little":
             raise ConvertError("its numbers are big-endian; save it on another machine")
         reader = Reader(io.BytesIO(archive.read(main)), file)
+        reader.passed = passed
         loaded = reader.load()
         for key, storage in reader.storages.items():
             entry = entries[f"data/{key}"]
@@ -211,13 +173,13 @@ def _load_zip(file: Path, opened: BinaryIO) -> Any:
     return loaded
 
 
-def _load_legacy(file: Path, opened: BinaryIO) -> Any:
+def _load_legacy(file: Path, opened: BinaryIO, passed: dict[str, None]) -> Any:
     opened.seek(0)
     storages: dict[str, Storage] = {}
     parts: list[Any] = []
     for _ in range(LEGACY_PICKLES):
         reader = Reader(opened, file)
-        reader.storages = storages
+        reader.storages, reader.passed = storages, passed
         parts.append(reader.load())
     if not parts[2]["little_endian"]:
         raise ConvertError("its numbers are big-endian; save it on another machine")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sheetgpt.convert import csvs, gguf, huggingface, npz, tensorflow, torch_checkpoint, workbook
 from sheetgpt.convert.checkpoint import Checkpoint
+from sheetgpt.convert.strangers import refuse_foreign
 from sheetgpt.errors import ConvertError
 
 
@@ -43,5 +44,7 @@ def source_of(path: Path) -> Source:
     for source in SOURCES:
         if source.recognises(path):
             return source
+    refuse_foreign(path, unless_convertible=not path.is_dir())
     holds = "holds" if path.is_dir() else "is torn or"
-    raise ConvertError(f"{holds} nothing that can be converted", where=path, remedy=CHOOSE)
+    empty = "" if path.is_dir() or path.stat().st_size else "it is empty; "
+    raise ConvertError(f"{holds} nothing that can be converted", where=path, remedy=f"{empty}{CHOOSE}")

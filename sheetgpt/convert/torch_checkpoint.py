@@ -5,21 +5,18 @@ What a pickled file holds belongs in `pickled`; this is about the layout and whe
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sheetgpt.convert import huggingface, pickled, tokens
-from sheetgpt.convert.checkpoint import Checkpoint, Tensor, TensorCheckpoint, gather, origin_of, read_json
+from sheetgpt.convert import huggingface, pickled, state, tokens
+from sheetgpt.convert.checkpoint import Checkpoint, TensorCheckpoint, gather, origin_of, read_json
 from sheetgpt.convert.names import HUGGINGFACE, their_names
 from sheetgpt.errors import ConvertError
-from sheetgpt.models.config import Config
+from sheetgpt.files import foreign
 
 CHECKPOINTS = ("ckpt.pt", "model.pt")  # nanoGPT's and minGPT's own names
-STATES = ("model", "state_dict", "model_state_dict")  # where checkpoints keep their tensors
-SETTINGS = ("model_args", "config", "args")
-PREFIX = re.compile(r"(_orig_mod\.|module\.|transformer\.)*")  # of torch.compile, of parallel training, of the model
+SETTINGS = ("model_args", "config", "args", "model_config", "hyper_parameters", "hparams", "cfg")
 GELU = (
     "nanoGPT computes GELU exactly since 2023, GPT-2 and sheetgpt by the tanh formula: "
     "a model trained with the exact one gives slightly other logits here"
@@ -42,70 +39,47 @@ def open_path(path: Path, n_head: int | None) -> Checkpoint:
 
 def open_file(file: Path, n_head: int | None) -> Checkpoint:
     """Raises ConvertError naming what is missing or is not GPT-2's."""
-    loaded = pickled.load(file)
-    state = {
-        PREFIX.sub("", name, count=1): tensor
-        for name, tensor in tensors_of(loaded, file).items()
-        if not name.endswith(huggingface.BUFFERS)
-    }
-    settings = settings_of(loaded, file)
-    config, linear = config_of(state, settings, n_head, file)
-    remarks = [GELU] if linear and isinstance(loaded, Mapping) and "model_args" in loaded else []
+    remarks: list[str] = []
+    loaded = pickled.load(file, remarks)
+    tensors = state.state_in(loaded, remarks)
+    if tensors is None:
+        refuse_others(loaded, file)
+        what = "holds no tensors by name, so it is no checkpoint of nanoGPT or minGPT"
+        raise ConvertError(what, where=file, remedy="name another file")
+    found = state.language_model(tensors, file, remarks)
+    settings, linear = settings_of(loaded, file), state.is_linear(found)
+    if settings.get("model_type") == huggingface.MODEL_TYPE:
+        huggingface.require_gpt2(settings, file)
+    config = state.inferred_config(found, settings, n_head, file)
+    if linear and "model_args" in state.as_mapping(loaded):
+        remarks.append(GELU)
     beside = file.with_name("config.json")
     return TensorCheckpoint(
         config=config,
-        matrices=gather(file, config, state, their_names(HUGGINGFACE, config.n_layer), linear=linear, biases=False),
+        matrices=gather(file, config, found, their_names(HUGGINGFACE, config.n_layer), linear=linear, biases=False),
         origin=origin_of(file, *([beside] if beside.is_file() else []), *tokens.files_in(file.parent)),
         write_tables=tokens.read_folder(file.parent, config.n_vocab, remarks),
         remarks=remarks,
     )
 
 
-def tensors_of(loaded: object, file: Path) -> Mapping[str, Tensor]:
-    if isinstance(loaded, Mapping):
-        for state in [*(loaded.get(name) for name in STATES), loaded]:
-            if isinstance(state, Mapping) and state and all(isinstance(t, pickled.Strided) for t in state.values()):
-                return {str(name): tensor for name, tensor in state.items()}
-    what = "holds no tensors by name, so it is no checkpoint of nanoGPT or minGPT"
-    raise ConvertError(what, where=file, remedy="name another file")
+def refuse_others(loaded: object, file: Path) -> None:
+    """Say what a file without a model's tensors holds, where it is known."""
+    held = state.as_mapping(loaded)
+    if foreign.of_name(file.name) == foreign.TRAINING or "param_groups" in held or "last_epoch" in held:
+        raise ConvertError(foreign.TRAINING.what, where=file, remedy=foreign.TRAINING.remedy)
 
 
-def settings_of(loaded: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
-    """What the checkpoint, or minGPT's `config.json` beside it, says of the model."""
+def settings_of(loaded: object, file: Path) -> Mapping[str, Any]:
+    """What the checkpoint, or `config.json` beside it, says of the model."""
     for name in SETTINGS:
-        found = loaded.get(name)
-        found = found.__dict__ if isinstance(found, pickled.Attributes) else found
-        if isinstance(found, Mapping) and "n_head" in found:
-            return found
+        found = state.as_mapping(state.as_mapping(loaded).get(name))
+        for settings in (found, *map(state.as_mapping, found.values())):
+            if "n_head" in settings:
+                return settings
     beside = file.with_name("config.json")
     if beside.is_file():
         settings = read_json(beside)
         model = settings.get("model")
         return model if isinstance(model, Mapping) else settings
     return {}
-
-
-def config_of(
-    state: Mapping[str, Tensor], settings: Mapping[str, Any], n_head: int | None, file: Path
-) -> tuple[Config, bool]:
-    """(the constants, inferred from the shapes; are matrices stored as [out, in]?)"""
-
-    def shape(name: str) -> tuple[int, int]:
-        if name not in state or len(state[name].shape) != 2:
-            what = f"has no {name}, so it is no checkpoint of nanoGPT or minGPT"
-            raise ConvertError(what, where=file, remedy="name another file")
-        rows, columns = state[name].shape
-        return rows, columns
-
-    n_vocab, n_embd = shape("wte.weight")
-    attention = shape("h.0.attn.c_attn.weight")
-    blocks = [int(found[1]) for found in (re.match(r"h\.(\d+)\.", name) for name in state) if found]
-    heads = n_head or settings.get("n_head")
-    if not isinstance(heads, int) or heads < 1:
-        what = f"does not tell how many heads its n_embd of {n_embd} is split into"
-        raise ConvertError(what, where=file, remedy="give --n-head N")
-    if n_embd % heads:
-        what = f"{heads} heads do not divide its n_embd of {n_embd}"
-        raise ConvertError(what, where=f"{file}:", remedy="give another --n-head")
-    config = Config(n_layer=max(blocks) + 1, n_head=heads, n_embd=n_embd, n_ctx=shape("wpe.weight")[0], n_vocab=n_vocab)
-    return config, tuple(attention) == (3 * n_embd, n_embd)

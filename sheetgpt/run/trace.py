@@ -56,6 +56,11 @@ class Trace(Mapping[str, "pd.DataFrame"]):
     tokenizer: Tokenizer | None = None
     overridden: tuple[str, ...] = NO_NAMES
 
+    @property
+    def reads_special(self) -> bool:
+        """Was each special token in the prompt one token?"""
+        return self.merges is not None and self.merges.special
+
     @cached_property
     def _by_name(self) -> dict[str, Step]:
         return {step.name: step for step in self.steps if step.name in self.arrays or self.merges is not None}

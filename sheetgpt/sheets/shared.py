@@ -38,6 +38,7 @@ BEST = 10  # tokens in the table under the predicted one and in the chart
 TOKEN_COLUMNS = ("id", "token", "logit", "probability", "rank")  # beside the logits
 BEST_COLUMNS = ("rank", "token", "id", "logit", "probability")
 PROMPT, NUMBERS, FOLDER, CHANGED = "Prompt", "Numbers", "Weights folder", "Changed by hand"  # keys on the index
+SPECIAL = "Special tokens"  # the same, where the prompt was read with them
 FROM_IDS, NO_FOLDER = "(token ids)", "(in memory)"  # what stands there where there is none
 
 HEAD_BORDER = {"left": 1, "left_color": style.PALE}

@@ -238,6 +238,8 @@ def facts(trace: Trace) -> list[tuple[str, str | int]]:
         ("Tokens in the prompt", len(trace.token_ids)),
         *shared.model_facts(trace),
     ]
+    if trace.reads_special:
+        found.append((shared.SPECIAL, "read as one token each"))
     if trace.overridden:
         found.append((shared.CHANGED, ", ".join(trace.overridden)))
     return found + trace.config.rows()

@@ -96,6 +96,15 @@ class Documents:
         return ids, targets
 
 
+def documents_of(text: str) -> list[str]:
+    r"""The documents of a corpus: its lines, and what stands between end tokens in a line.
+
+    >>> documents_of("One.\nTwo.\n<|endoftext|>\nThree.<|endoftext|>Four.\n")
+    ['One.', 'Two.', 'Three.', 'Four.']
+    """
+    return [part for line in text.splitlines() for part in line.split(END_OF_TEXT) if part]
+
+
 def split(documents: Sequence[Document], share: float) -> tuple[list[Document], list[Document]]:
     """(documents to learn from, documents held out): about that share of them, evenly spread."""
     if not share:

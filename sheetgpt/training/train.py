@@ -20,7 +20,7 @@ from sheetgpt.model import TOKEN_FILES
 from sheetgpt.models.config import CONSTANTS_FILE, Config
 from sheetgpt.models.kinds import has_last_position, weights_of
 from sheetgpt.training import checkpoint
-from sheetgpt.training.documents import Corpus, Documents, character_tables, end_token, split
+from sheetgpt.training.documents import Corpus, Documents, character_tables, documents_of, end_token, split
 from sheetgpt.training.optimizers import Settings
 from sheetgpt.training.trainer import LogRow, Trainer
 from sheetgpt.weights.folder import write_weights
@@ -50,7 +50,7 @@ class NewModel:
 
     def tables(self, text: str) -> tuple[list[tuple[str, str]], list[str]]:
         """(merges, tokens), made from the text."""
-        return character_tables(text) if self.has_characters else learn(text, self.vocab_size)
+        return character_tables("\n".join(documents_of(text))) if self.has_characters else learn(text, self.vocab_size)
 
 
 def prepare(
@@ -75,7 +75,7 @@ def prepare(
     learned_tables = None if (dest / TOKEN_FILES[0]).exists() else new.tables(text)
     tokenizer = Tokenizer(*learned_tables) if learned_tables else Tokenizer.read(dest)
     config = new.config(tokenizer.n_vocab)
-    documents = [tokenizer.encode(line) for line in text.splitlines() if line]
+    documents = [tokenizer.encode(document, special=True) for document in documents_of(text)]
     end = end_token(tokenizer, dest)
 
     def batches(part: list[list[int]]) -> Corpus | Documents:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sheetgpt.bpe import END_OF_TEXT, Tokenizer
-from sheetgpt.bpe.tables import MANGLED, MERGES_FILE, TOKENS_FILE, kind_of_mangling, read_tables
+from sheetgpt.bpe.tables import MANGLED, MERGES_FILE, TOKENS_FILE, kind_of_mangling, read_added, read_tables
 from sheetgpt.bpe.words import ALPHABET
 from sheetgpt.errors import CellError, SheetGPTError, WeightsError
 from sheetgpt.files import decimals
@@ -23,7 +23,7 @@ from sheetgpt.files.journal import UNFINISHED
 from sheetgpt.models.config import CONSTANTS_FILE, Config
 from sheetgpt.models.kinds import Shape
 from sheetgpt.weights.figures import NO_SPREADSHEET, ODD, REWRITE, WRONG, Figures, Tally
-from sheetgpt.weights.folder import LM_HEAD, matrix_shapes, read_config
+from sheetgpt.weights.folder import LM_HEAD, matrix_shapes, read_config, refuse_foreign
 from sheetgpt.weights.progress import Counter, Progress
 from sheetgpt.weights.shapes import AGAIN, require_shape
 
@@ -63,6 +63,7 @@ class Report:
 def check(folder: Path, *, progress: Progress | None = None) -> Report:
     """Look at every file of a folder; `progress` counts bytes. Raises WeightsError where there is no folder."""
     if not folder.is_dir():
+        refuse_foreign(folder)
         raise WeightsError("is no folder", where=folder, remedy="name the folder that holds the model's CSVs")
     report = Report(folder)
     shapes = check_files(report)
@@ -132,7 +133,8 @@ def check_tokens(report: Report) -> None:
     except SheetGPTError as error:
         report.findings.append(finding_of(error, report.folder, TOKENS_FILE))
         return
-    check_merged_tokens(report, merges, tokens)
+    added = {token.id for token in read_added(report.folder, len(tokens)) or ()}
+    check_merged_tokens(report, merges, tokens, added)
     n_vocab = report.config.n_vocab if report.config else len(tokens)
     what = f"has {len(tokens):,} tokens, the model {n_vocab:,} rows of embeddings"
     if len(tokens) > n_vocab:
@@ -141,15 +143,17 @@ def check_tokens(report: Report) -> None:
         report.add(ODD, TOKENS_FILE, f"{what}: the rest is padding", "nothing to do if the checkpoint was padded")
 
 
-def check_merged_tokens(report: Report, merges: list[tuple[str, str]], tokens: list[str]) -> None:
-    """The tokens against those that letters and merges make."""
+def check_merged_tokens(
+    report: Report, merges: list[tuple[str, str]], tokens: list[str], added: Collection[int]
+) -> None:
+    """The tokens against those that letters and merges make; added ones, by id, are known."""
     made = dict.fromkeys([*ALPHABET, *(left + right for left, right in merges)])
     known = set(tokens)
     lost = [token for token in made if token not in known]
     if lost and not Tokenizer(merges, tokens).has_characters_only:  # those know the characters of their corpus only
         what = f"has no row for {len(lost):,} tokens that letters and merges make, such as {lost[0]!r}"
         report.add(WRONG, TOKENS_FILE, f"{what}: texts with them fail", AGAIN)
-    unmade = [token for token in tokens if token not in made and token != END_OF_TEXT]
+    unmade = [token for i, token in enumerate(tokens) if not (token in made or token == END_OF_TEXT or i in added)]
     if unmade:
         what = f"has {len(unmade):,} tokens that no merge makes, such as {unmade[0]!r}: they never come out of a text"
         report.add(ODD, TOKENS_FILE, what, "leave them if they are special tokens or padding")

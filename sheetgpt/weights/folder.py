@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from sheetgpt.errors import WeightsError
-from sheetgpt.files import decimals
+from sheetgpt.files import decimals, foreign
 from sheetgpt.files.cache import Cache
 from sheetgpt.files.journal import UNFINISHED
 from sheetgpt.models.config import CONSTANTS_FILE, Config
@@ -125,6 +125,7 @@ def read_config(folder: Path) -> Config:
 
 def _require_model(folder: Path) -> None:
     if not folder.is_dir():
+        refuse_foreign(folder)
         raise WeightsError("is no folder", where=folder, remedy=f"name the folder that holds {WTE}.csv")
     if (folder / UNFINISHED).exists():
         what = "is unfinished, writing it was interrupted"
@@ -133,8 +134,16 @@ def _require_model(folder: Path) -> None:
         if (folder / "config.json").exists():
             remedy = f"first `sheetgpt convert-weights {folder} DEST`"
             raise WeightsError("is a Hugging Face folder", where=folder, remedy=remedy)
+        refuse_foreign(folder)
         what = f"has no {WTE}.csv, so it holds no model"
         raise WeightsError(what, where=folder, remedy="name another folder")
+
+
+def refuse_foreign(path: Path) -> None:
+    """Raises WeightsError where a file or folder is known to be something else than a CSV folder."""
+    found = foreign.of_path(path)
+    if found:
+        raise WeightsError(found.what, where=path, remedy=found.remedy)
 
 
 def require_files(folder: Path, names: Iterable[str]) -> None:

@@ -177,9 +177,9 @@ def test_a_model_in_parts_and_without_a_tokenizer_is_found(hub, convert, tmp_pat
     hub.files |= contents(write_shards(folder, huggingface_tensors(MATRICES)))
     for name in {"model.safetensors", *tokenizer}:
         del hub.files[name]
-    code, out, _ = convert()
+    code, _, notes = convert()
     assert code == 0
-    assert "Note: no token files: the model runs by --token-ids" in out
+    assert "Note: no token files: the model runs by --token-ids" in notes
     assert contents(tmp_path / "csv") == {name: data for name, data in expected.items() if "bpe" not in name}
 
 

@@ -165,7 +165,10 @@ def test_settings_that_change_nothing_are_accepted(tmp_path, expected, changes):
         ("transformer.h.1.ln_2.bias", None, "SOURCE has no h.1.ln_2.bias: it is torn, or its configuration belongs to"),
         ("transformer.wpe.weight", np.zeros((15, 12), "f4"), "SOURCE: wpe.weight is 15 x 12, not 16 x 12: its config"),
         ("transformer.h.2.ln_1.bias", np.zeros(12, "f4"), "SOURCE holds 'h.2.ln_1.bias', which GPT-2 does not have"),
-        ("score.weight", np.zeros((2, 12), "f4"), "SOURCE holds 'score.weight', which GPT-2 does not have: this model"),
+        ("transformer.adapter.weight", np.zeros((2, 12), "f4"), "SOURCE holds 'adapter.weight', which GPT-2 does not"),
+        ("embed_in.weight", np.zeros((2, 12), "f4"), "SOURCE holds 'embed_in.weight', which GPT-2 does not have: this"),
+        ("lm_head.bias", np.zeros(262, "f4"), "SOURCE holds 'lm_head.bias', which GPT-2 does not have: this model"),
+        ("head.weight", np.zeros((262, 12), "f4"), "SOURCE holds 'head.weight', which GPT-2 does not have: this model"),
     ],
 )
 def test_tensors_that_do_not_fit_are_named(tmp_path, name, tensor, message):

@@ -74,6 +74,11 @@ def test_a_malicious_pickle_is_refused_and_nothing_is_run(tmp_path, where):
         ("sheetgpt.convert.pickled", "load"),
         ("numpy", "load"),
         ("torch", "FloatStorage.__class__"),
+        ("subprocess", "Popen"),
+        ("code", "InteractiveInterpreter"),
+        ("pathlib", "os"),
+        ("numpy.random.mtrand", "seed"),
+        ("transformers", "pipeline"),
     ],
 )
 @pytest.mark.parametrize("protocol", [2, 4])

@@ -312,3 +312,41 @@ def test_a_finished_model_is_not_overwritten(names, tmp_path):
     assert sheetgpt(*arguments, "--force").code == 0
     with pytest.raises(SheetGPTError):
         load_model(tmp_path / "nowhere")
+
+
+# ------------------------------------------------------------------------------------------------ end tokens
+
+LINES = "The cat sat.\n<|endoftext|>\nThe dog ran.<|endoftext|>\n<|endoftext|>The cat ran.\r\n<|endoftext|>\n"
+DOCUMENTS = ["The cat sat.", "The dog ran.", "The cat ran."]
+
+
+@pytest.mark.parametrize("tokens", ["bpe", "chars"])
+@pytest.mark.parametrize("times", [1, 20])
+def test_the_end_of_text_between_documents_is_the_end_token(tmp_path, tokens, times):
+    (tmp_path / "marked.txt").write_text(LINES * times, encoding="utf-8", newline="")
+    (tmp_path / "plain.txt").write_text("\n".join(DOCUMENTS * times), encoding="utf-8")
+    new = train.NewModel(n_layer=1, n_head=1, n_embd=4, n_ctx=13, vocab_size=280, tokens=tokens)
+    marked, plain = (
+        train.prepare(tmp_path / f"{name}.txt", tmp_path / name, new, Settings(steps=1)) for name in ("marked", "plain")
+    )
+    tokenizer = load_tokenizer(tmp_path / "marked")
+    if tokens == "chars":
+        assert marked.corpus.fingerprint() == plain.corpus.fingerprint()
+        assert not {"<", "|"} & set(tokenizer.tokens)
+        return
+    text = tokenizer.decode(marked.corpus.ids.tolist())
+    assert text == "<|endoftext|>".join([*DOCUMENTS * times, ""])
+    assert (marked.corpus.ids == tokenizer.end_of_text).sum() == 3 * times
+
+
+def load_tokenizer(folder):
+    from sheetgpt.bpe import Tokenizer
+
+    return Tokenizer.read(folder)
+
+
+def test_a_corpus_that_begins_with_the_end_token_says_what_to_try(tmp_path):
+    (tmp_path / "corpus.txt").write_text("<|endoftext|>\n<|endoftext|>The cat sat on it.\n" * 20)
+    done = sheetgpt("train", tmp_path / "corpus.txt", tmp_path / "m", "--steps", "1", "--n-ctx", "8", "--n-embd", "4")
+    assert done.code == 0, done.err
+    assert f'Try: sheetgpt run "The cat sat" --weights {tmp_path}/m' in done.out

@@ -33,7 +33,8 @@ from sheetgpt.workbook.references import N_TOKENS
 KEY_COLUMN, VALUE_COLUMN, SHAPE_COLUMN = 1, 2, 3  # of the index tab
 SHAPE = re.compile(r"[\d,]+ x [\d,]+")
 LONGEST_TAB = 31  # characters of a tab's name
-KEYS = {"Prompt": "prompt", "Numbers": "dtype", "Weights folder": "weights"}  # as the index has them -> as a manifest
+# as the index has them -> as a manifest
+KEYS = {"Prompt": "prompt", "Special tokens": "special", "Numbers": "dtype", "Weights folder": "weights"}
 NOT_SAID = {"Prompt": "(token ids)", "Weights folder": "(in memory)"}
 CHANGED = "Changed by hand"
 

@@ -135,9 +135,16 @@ def typed_words(plan: Plan) -> list[tuple[str, list[int]]]:
     if trace.merges is None:
         ids = iter(trace.token_ids)
         return [("", row) for row in iter(lambda: list(islice(ids, plan.longest_word)), [])]
-    encode = plan.tokenizer.encode
-    shown = ((word, unspell(word).decode(errors="replace")) for word in trace.merges.words)
-    return [(original, [] if is_printable(word) else encode(original)) for word, original in shown]
+    typed: list[tuple[str, list[int]]] = []
+    whole, tokenizer = trace.merges.whole, plan.tokenizer
+    for number, word in enumerate(trace.merges.words):
+        original = unspell(word).decode(errors="replace")
+        if number in whole:
+            typed.append((original, list(tokenizer.ids_of([word]))))
+        else:  # subtle: a word behind a token that stands as it is would be held against it
+            by_formulas = is_printable(word) and number - 1 not in whole
+            typed.append((original, [] if by_formulas else tokenizer.encode(original)))
+    return typed
 
 
 def words_area(plan: Plan) -> Area:
