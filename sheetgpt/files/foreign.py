@@ -151,7 +151,10 @@ def of_names_in_zip(names: list[str], path: Path) -> Foreign:
     if "[Content_Types].xml" in files or "mimetype" in files:
         kinds = {"xl": "an Excel workbook", "word": "a Word document", "ppt": "a PowerPoint presentation"}
         found = [what for folder, what in kinds.items() if any(name.startswith(f"{folder}/") for name in names)]
-        return Foreign(f"is {found[0] if found else 'an Office document'}", "name the folder that holds the weights")
+        remedy = "name the folder that holds the weights"
+        if found[:1] == [kinds["xl"]]:
+            remedy += ", or convert weights in its cells: sheetgpt convert-weights BOOK.xlsx DEST --map WEIGHTS.csv"
+        return Foreign(f"is {found[0] if found else 'an Office document'}", remedy)
     if any(name.endswith(".weights.h5") for name in files):
         return Foreign("is a Keras model", f"{GET_WEIGHTS}, or {LOADED}")
     if files and all(name.endswith(".npy") for name in files):
