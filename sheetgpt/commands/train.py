@@ -92,7 +92,7 @@ def command(corpus, dest, held_out, sample_every, log, plot, resume, force, as_j
         click.echo(f"Going on after step {len(trainer.log)} from {dest / checkpoint.FILE}", err=True)
     watch = Watch(trainer, dest, sample_every)
     try:
-        whole = train.run(trainer, dest, report=watch.report)
+        whole = train.run(trainer, dest, report=watch.report, notice=show.notice)
     finally:
         files = write_course(trainer.log, log, plot)
     if not whole:
