@@ -11,6 +11,7 @@ import io
 import pickle
 import struct
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ LEGACY_START = pickle.PROTO + b"\x02" + pickle.LONG1 + b"\x0a" + LEGACY_MAGIC.to
 MAIN = "data.pkl"  # in the zip format
 LEGACY_PICKLES = 5  # magic number, version, system, the object, the storages' keys
 LONGEST_PICKLE = 1 << 28
+CHUNK_BYTES = 1 << 20
 LOCAL_HEADER = struct.Struct("<4s22xHH")  # of a file in a zip: signature, lengths of name and extra field
 
 
@@ -58,6 +60,22 @@ class Storage:
     item_bytes: int
     file: Path | None = None
     offset: int = 0
+    size: int = 0  # in bytes, of its place in a zip
+    checksum: int = 0  # of that place; 0 where there is none, as PyTorch can leave it out
+
+    def require_whole(self) -> None:
+        """Raises ConvertError where the numbers are not those that were written."""
+        if not self.checksum or self.file is None:
+            return
+        found, left = 0, self.size
+        with self.file.open("rb") as opened:
+            opened.seek(self.offset)
+            while left and (chunk := opened.read(min(left, CHUNK_BYTES))):
+                found, left = zlib.crc32(chunk, found), left - len(chunk)
+        if found != self.checksum or left:
+            what = "is damaged: a tensor's numbers don't fit their checksum"
+            raise ConvertError(what, where=self.file, remedy="get it again")
+        self.checksum = 0  # tensors may share a storage
 
 
 @dataclass(frozen=True)
@@ -78,6 +96,7 @@ class Strided:
         if storage.file is None or self.start + last >= storage.count:
             where = storage.file or "the checkpoint"
             raise ConvertError("is damaged", where=where, remedy="a tensor lies outside its storage")
+        storage.require_whole()
         numbers = read_numbers(storage.file, storage.offset + self.start * storage.item_bytes, storage.kind, last + 1)
         steps = [step * numbers.itemsize for step in self.strides]
         return np.ascontiguousarray(np.lib.stride_tricks.as_strided(numbers, self.shape, steps))
@@ -172,7 +191,7 @@ def load(file: Path) -> Any:
 # whatever a damaged pickle makes the reader stumble over
 RECOVERABLE = (
     pickle.UnpicklingError, zipfile.BadZipFile, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError,
-    OverflowError, MemoryError, RecursionError, NotImplementedError, struct.error,
+    OverflowError, MemoryError, RecursionError, NotImplementedError, RuntimeError, OSError, struct.error, zlib.error,
 )  # fmt: skip
 
 
@@ -208,6 +227,7 @@ def _load_zip(file: Path, opened: BinaryIO) -> Any:
                 raise ConvertError("a tensor is longer than its place in the file")
             storage.file = file
             storage.offset = entry.header_offset + LOCAL_HEADER.size + name_length + extra_length
+            storage.size, storage.checksum = entry.file_size, entry.CRC
     return loaded
 
 

@@ -6,17 +6,21 @@ two CSV files belong in `bpe.tables`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
 from sheetgpt.bpe import write_tables
+from sheetgpt.bpe.tables import require_made
 from sheetgpt.convert.checkpoint import read_json
-from sheetgpt.errors import ConvertError
+from sheetgpt.errors import ConvertError, TokenizerError
 
 PAIRS_OF_FILES = (("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe"))
 SINGLE_FILE = "tokenizer.json"
 Write = Callable[[Path], None]  # writes our two token files into a folder
+Table = tuple[
+    list[tuple[str, str]], Mapping[str, int], Collection[object]
+]  # merges, token -> id, tokens that were added
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -33,12 +37,14 @@ def read_folder(folder: Path, n_vocab: int, remarks: list[str]) -> Write | None:
     if not files:
         remarks.append("no token files: the model runs by --token-ids")
         return None
-    found = (read_merges(files[1]), read_json(files[0])) if len(files) == 2 else read_single(files[0])
+    found = read_pair(*files) if len(files) == 2 else read_single(files[0])
     if found is None:
         remarks.append(f"{SINGLE_FILE} is no byte-level BPE as GPT-2's: the model runs by --token-ids")
         return None
-    merges, ids = found
-    return tables(files[0], merges, tokens_by_id(files[0], ids), n_vocab, remarks)
+    merges, ids, added = found
+    write = tables(files[0], merges, tokens_by_id(files[0], ids), n_vocab, remarks)
+    require_whole(files[-1], merges, [token for token in ids if token not in added])
+    return write
 
 
 def tables(file: Path, merges: Iterable[tuple[str, str]], tokens: list[str], n_vocab: int, remarks: list[str]) -> Write:
@@ -56,6 +62,15 @@ def tables(file: Path, merges: Iterable[tuple[str, str]], tokens: list[str], n_v
 def spelled(token: str) -> str:
     """Our files write a space as a space; the rest of GPT-2's byte alphabet stays."""
     return token.replace("Ġ", " ")
+
+
+def require_whole(file: Path, merges: Iterable[tuple[str, str]], tokens: Iterable[str]) -> None:
+    """Raises ConvertError where merges are missing that made some of these tokens."""
+    pairs = [(spelled(left), spelled(right)) for left, right in merges]
+    try:
+        require_made(file, pairs, [spelled(token) for token in tokens], added_may_follow=False)
+    except TokenizerError as error:
+        raise ConvertError(error.what, where=file, remedy="get it again, or give --no-tokenizer") from None
 
 
 def read_merges(file: Path) -> list[tuple[str, str]]:
@@ -79,8 +94,13 @@ def pair(file: Path, number: int, cells: object) -> tuple[str, str]:
     return cells[0], cells[1]
 
 
-def read_single(file: Path) -> tuple[list[tuple[str, str]], Mapping[str, int]] | None:
-    """`tokenizer.json`: (merges, token -> id), or None where it is another kind of tokenizer than GPT-2's."""
+def read_pair(vocabulary: Path, merges: Path) -> Table:
+    """`vocab.json` and `merges.txt`, or as OpenAI calls them."""
+    return read_merges(merges), read_json(vocabulary), ()
+
+
+def read_single(file: Path) -> Table | None:
+    """`tokenizer.json`; None where it is another kind of tokenizer than GPT-2's."""
     data = read_json(file)
     model = data.get("model")
     if (
@@ -93,8 +113,9 @@ def read_single(file: Path) -> tuple[list[tuple[str, str]], Mapping[str, int]] |
     if not isinstance(vocabulary, dict) or not isinstance(merges, list) or not isinstance(added, list):
         raise ConvertError("has no vocabulary or merges", where=file, remedy="get it again")
     split = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
-    ids = vocabulary | {token.get("content"): token.get("id") for token in added if isinstance(token, dict)}
-    return [pair(file, number, cells) for number, cells in enumerate(split, start=1)], ids
+    special = {token.get("content"): token.get("id") for token in added if isinstance(token, dict)}
+    pairs = [pair(file, number, cells) for number, cells in enumerate(split, start=1)]
+    return pairs, vocabulary | special, list(special)
 
 
 def tokens_by_id(file: Path, ids: Mapping[str, int]) -> list[str]:

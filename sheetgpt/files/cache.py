@@ -227,7 +227,7 @@ class _Copy:
                 self._keep(self.file)
         if self.file is None:
             self.kept.append(block)
-        self.checksum = zlib.crc32(block, self.checksum)
+        self.checksum = zlib.crc32(block.data, self.checksum)
         self.shape = [self.shape[0] + len(block), block.shape[1]]
 
     def finished(self, stamp: list[int], digest: str | None) -> np.ndarray:
@@ -292,7 +292,7 @@ def _array(file: FileIO, seal: Seal) -> np.ndarray:
         offset = HEADER_BYTES
     count = seal.shape[0] * seal.shape[1]
     numbers = np.frombuffer(content, seal.dtype, count, offset)
-    if seal.is_summed and zlib.crc32(numbers) != seal.checksum:
+    if seal.is_summed and zlib.crc32(numbers.data) != seal.checksum:
         raise ValueError("the numbers are not those that were written")
     return numbers.reshape(seal.shape)
 

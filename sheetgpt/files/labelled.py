@@ -38,7 +38,7 @@ def read_cells(path: Path) -> Labelled:
     """A file's cells as texts. Raises DumpError where it can't be read."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file) if row]
+            rows = [row for row in csv.reader(file, strict=True) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DumpError(
             f"can't be read ({error})", where=path, remedy="give a CSV of numbers, such as a dump's"

@@ -71,9 +71,7 @@ class Config:
         """The constants in a `constants.csv` (columns name, value). Raises WeightsError naming file and row."""
         known = {field.name: field for field in fields(cls)}
         values: dict[str, Any] = {}
-        text = path.read_text(encoding="utf-8-sig")
-        separator = separator_of(text.partition("\n")[0])
-        for number, row in enumerate(csv.reader(text.splitlines(), delimiter=separator), start=1):
+        for number, row in enumerate(_rows(path), start=1):
             cells = [cell.strip() for cell in row if cell.strip()]
             if not cells or cells[:2] == ["name", "value"]:
                 continue
@@ -98,3 +96,12 @@ class Config:
     def rows(self) -> list[tuple[str, int | str]]:
         """(name, value) of each constant, in order, as files show them; no `model` for GPT-2."""
         return [(name, value) for name, value in asdict(self).items() if (name, value) != ("model", "gpt2")]
+
+
+def _rows(path: Path) -> list[list[str]]:
+    """The cells of each line."""
+    text = path.read_text(encoding="utf-8-sig")
+    try:
+        return list(csv.reader(text.splitlines(), delimiter=separator_of(text.partition("\n")[0]), strict=True))
+    except csv.Error as error:
+        raise WeightsError(f"is no table of constants ({error})", where=path, remedy="write it again") from None

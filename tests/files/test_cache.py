@@ -234,7 +234,9 @@ ROWS = {"read": (30, 1 << 22), "mapped": (9_000, 1 << 22), "known by its time": 
 @pytest.mark.parametrize(("rows", "summed"), ROWS.values(), ids=ROWS)
 @pytest.mark.parametrize("place", [0.0, 0.37, 0.999])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_numbers_of_a_copy_that_were_damaged_are_read_again_from_the_csv(csv, rows, summed, place, dtype, readings, monkeypatch):
+def test_numbers_of_a_copy_that_were_damaged_are_read_again_from_the_csv(
+    csv, rows, summed, place, dtype, readings, monkeypatch
+):
     monkeypatch.setattr(cache_module, "SUMMED_UP_TO", summed)
     matrix = np.random.default_rng(2).standard_normal((rows, 2)).astype(dtype)
     csv.write_bytes(b"".join(decimals.to_text(matrix)))
