@@ -2,9 +2,9 @@
 
 The copy is a `.npy` file with a seal behind its numbers: the CSV's size, times, inode and device as they were when it
 was read. A copy is used only while the CSV still carries exactly these, and while the copy itself is as it was written:
-small ones by the checksum of their numbers, large ones by their time, as reading all of them would take time. Copies lie
-in `.sheetgpt_cache` beside the CSVs or, where that folder cannot be written, in the user's cache folder. Which matrices
-there are, `weights` knows.
+small ones by the checksum of their numbers, large ones by their time, as reading all of them would take long. Copies
+lie in `.sheetgpt_cache` beside the CSVs or, where that folder cannot be written, in the user's cache folder. Which
+matrices there are, `weights` knows.
 """
 
 from __future__ import annotations
