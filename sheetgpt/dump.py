@@ -20,7 +20,7 @@ import numpy as np
 
 from sheetgpt.errors import DumpError
 from sheetgpt.files import atomic, decimals
-from sheetgpt.models import heads
+from sheetgpt.models import heads, manifests
 from sheetgpt.run.frames import AxisLabels
 from sheetgpt.run.trace import Trace
 from sheetgpt.weights.folder import folder_name
@@ -60,10 +60,18 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         return {}
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DumpError(f"is damaged ({error})", where=path, remedy=DUMP_AGAIN) from None
+    return checked_manifest(about, path)
+
+
+def checked_manifest(about: object, where: object) -> dict[str, Any]:
+    """A manifest, or the like in another file, of which every part that is read is as we write it; else DumpError."""
     if not isinstance(about, dict):
-        raise DumpError("is no manifest", where=path, remedy=DUMP_AGAIN)
+        raise DumpError("is no manifest", where=where, remedy=DUMP_AGAIN)
+    fault = manifests.fault(about)
+    if fault:
+        raise DumpError(f"is damaged ({fault})", where=where, remedy=DUMP_AGAIN)
     return about
 
 

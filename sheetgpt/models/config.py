@@ -14,6 +14,7 @@ from sheetgpt.errors import WeightsError
 from sheetgpt.files.text import separator_of
 
 REFERENCE_HEAD_SIZE = 64  # the reference workbook fixes it; its weight folder says nothing of heads
+MOST_LAYERS = 10_000
 TEXTS = ("position", "model")  # constants that are words, and have a default
 CONSTANTS_FILE = "constants.csv"
 MODELS = {  # from the plainest model; and the module that holds it
@@ -46,9 +47,14 @@ class Config:
 
     def __post_init__(self) -> None:
         for name in ("n_layer", "n_head", "n_embd", "n_ctx", "n_vocab"):
-            if getattr(self, name) < 1:
-                what = f"{name} is {getattr(self, name)}; it must be at least 1"
-                raise WeightsError(what, remedy=f"correct {CONSTANTS_FILE}")
+            value: object = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise WeightsError(f"{name} is {value!r}, no whole number", remedy=f"correct {CONSTANTS_FILE}")
+            if value < 1:
+                raise WeightsError(f"{name} is {value}; it must be at least 1", remedy=f"correct {CONSTANTS_FILE}")
+        if self.n_layer > MOST_LAYERS:  # steps are listed before any file is looked at
+            what = f"n_layer is {self.n_layer:,}; it must be at most {MOST_LAYERS:,}"
+            raise WeightsError(what, remedy="correct the constants")
         if self.n_embd % self.n_head:
             what = f"n_embd {self.n_embd} is not a multiple of n_head {self.n_head}"
             raise WeightsError(what, remedy=f"correct n_head in {CONSTANTS_FILE}")

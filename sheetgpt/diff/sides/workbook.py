@@ -14,6 +14,7 @@ import numpy as np
 
 from sheetgpt.diff.sides.side import NOTHING_SAID, Held, Options, Side, known_to
 from sheetgpt.diff.texts import Table
+from sheetgpt.dump import checked_manifest
 from sheetgpt.errors import DumpError
 from sheetgpt.files.paths import existing
 from sheetgpt.models.config import Config
@@ -38,7 +39,8 @@ class WorkbookSide(Side):
 
     def __init__(self, path: Path, map_file: Path | None = None):
         self.book, self.map_file = Workbook(path), map_file
-        about = NOTHING_SAID if map_file else said_in_index(self.book)
+        said = NOTHING_SAID if map_file else said_in_index(self.book)
+        about = checked_manifest(said, f"{path}, tab {INDEX!r}")
         known = known_to(about, list(self.book.names))
         self.places = named_places(self.book, known) | (read_map(map_file, self.book.tabs) if map_file else {})
         if not self.places:
