@@ -8,6 +8,7 @@ belongs in `torch_checkpoint` and `huggingface`.
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import struct
 import zipfile
@@ -96,6 +97,11 @@ class Strided:
         if storage.file is None or self.start + last >= storage.count:
             where = storage.file or "the checkpoint"
             raise ConvertError("is damaged", where=where, remedy="a tensor lies outside its storage")
+        if (
+            math.prod(self.shape) > storage.count
+        ):  # each number stands for several, and may stand for any number of them
+            what = "holds a tensor with more numbers than are stored"
+            raise ConvertError(what, where=storage.file, remedy="save it again with contiguous tensors")
         storage.require_whole()
         numbers = read_numbers(storage.file, storage.offset + self.start * storage.item_bytes, storage.kind, last + 1)
         steps = [step * numbers.itemsize for step in self.strides]

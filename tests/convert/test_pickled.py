@@ -266,3 +266,17 @@ def test_a_zip_with_parts_that_are_encrypted_or_of_an_unknown_kind_is_refused(tm
         at += 4
     file.write_bytes(data)
     assert fault(file).startswith("SOURCE")
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("times", [2, 10**6])
+def test_a_tensor_whose_numbers_stand_for_more_is_refused(tmp_path, times):
+    torch = require("torch", "oracle")
+    file = nanogpt(tmp_path / "nano") / "ckpt.pt"
+    state = torch.load(file, weights_only=False)
+    name = next(name for name in state["model"] if name.endswith("wpe.weight"))
+    state["model"][name] = torch.zeros(1, 12).expand(times, 12)
+    torch.save(state, file)
+    assert write_fault(file, tmp_path / "dest") == (
+        "SOURCE holds a tensor with more numbers than are stored: save it again with contiguous tensors"
+    )

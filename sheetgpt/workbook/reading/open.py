@@ -19,6 +19,7 @@ import numpy as np
 
 from sheetgpt.errors import DumpError
 from sheetgpt.workbook.grid import Area
+from sheetgpt.workbook.reading.guard import require_safe, require_sound_cells
 from sheetgpt.workbook.reading.names import name_texts, with_areas
 from sheetgpt.workbook.reading.reach import FAR_OUT, require_room
 from sheetgpt.workbook.references import N_TOKENS, N_WORDS
@@ -63,6 +64,7 @@ class Workbook:
         self.path = path
         if not path.is_file():
             raise DumpError("does not exist", where=path, remedy="give the path of a workbook")
+        require_safe(path)
         try:
             with silent_panics():
                 self._book = CalamineWorkbook.from_path(path)
@@ -106,6 +108,7 @@ class Workbook:
         if name not in self.tabs:
             raise DumpError(f"has no tab {name!r}; its tabs are {some(self.tabs)}", where=self.path)
         require_room(self.path, name)
+        require_sound_cells(self.path, name)
         try:
             with silent_panics():
                 sheet = self._book.get_sheet_by_name(name)
