@@ -97,9 +97,7 @@ class Strided:
         if storage.file is None or self.start + last >= storage.count:
             where = storage.file or "the checkpoint"
             raise ConvertError("is damaged", where=where, remedy="a tensor lies outside its storage")
-        if (
-            math.prod(self.shape) > storage.count
-        ):  # each number stands for several, and may stand for any number of them
+        if math.prod(self.shape) > storage.count:  # each may stand for any number of them
             what = "holds a tensor with more numbers than are stored"
             raise ConvertError(what, where=storage.file, remedy="save it again with contiguous tensors")
         storage.require_whole()

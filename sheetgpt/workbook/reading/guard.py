@@ -34,8 +34,11 @@ ROW, CELLS, RICH_TEXT, END_OF_CELLS = 0, range(1, 12), 62, 146
 REALS = re.compile(rb"(?:\x05\x10.{16})+", re.DOTALL)  # rows of plain numbers, told at once
 COMPRESSED = re.compile(rb"(?:\x02\x0c.{12})+", re.DOTALL)
 RUNS = ((REALS, 18), (COMPRESSED, 14))
-# .xlsx: what stands far enough out to be looked at, one by one
-FAR_CELL = re.compile(rb'<(?:\w+:)?(?:c|row) [^>]*?\br="([A-Za-z]{3,}\d+|[A-Za-z]*\d{6,})"')
+# .xlsx: filled cells far enough out to be looked at, one by one, and cells without a place of their own in such a row
+FAR_CELL = re.compile(
+    rb'<(?:\w+:)?c\b[^>/]*?\br="([A-Za-z]{3,}\d+|[A-Za-z]*\d{6,})"[^>/]*>'
+    rb'|<(?:\w+:)?row\b[^>/]*?\br="(\d{6,})"[^>/]*>\s*<(?:\w+:)?c(?! r=)'
+)
 LONGEST_NAME = 12  # letters or digits that count
 LONGEST_CELL = 200  # bytes of a cell's opening tag
 
@@ -168,7 +171,7 @@ def reach_of_far_cells(part: IO[bytes]) -> tuple[int, int]:
     while chunk := part.read(STRETCH):
         text += chunk
         for found in FAR_CELL.finditer(text):
-            row, column = place_of(found[1].decode())
+            row, column = place_of((found[1] or found[2]).decode())
             rows, columns = max(rows, row), max(columns, column)
         text = text[-LONGEST_CELL:]
     return rows, columns
