@@ -69,7 +69,7 @@ def command(
     if as_json:
         show.print_json(about)
     else:
-        click.echo(as_text(about, to))
+        show.echo(as_text(about, to))
 
 
 def as_text(about: dict[str, Any], to: str) -> str:
