@@ -110,7 +110,7 @@ class ArraysSide(Side):
     def _checked(self, name: str) -> np.ndarray:
         where = f"{self.label}, {name}"
         try:
-            array = self._arrays[name]
+            array = np.asarray(self._arrays[name])  # numpy gives bytes for what is no array
         except DAMAGED as error:
             raise DumpError(f"is damaged ({error})", where=where, remedy="write it again") from None
         if array.dtype.kind not in "fiub":
