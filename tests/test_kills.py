@@ -31,7 +31,7 @@ COMMANDS = {
     "a live workbook": [*RUN, "--dump-xlsx", "--formulas"],
     "picks": ["generate", "--token-ids", "5,6", "-n", "3", "--weights", "model", "--dump-csv", "--name", "d"],
     "a step": ["train-step", "--token-ids", "5,6", "--weights", "model", "--dump-csv", "--name", "d"],
-    "a table": ["train-bpe", "names.txt", "-o", "exports/t", "--vocab-size", "270", "--force"],
+    "a table": ["train-bpe", "names.txt", "exports/t", "--vocab-size", "258", "--force"],
     "fixtures": ["fixtures", "--token-ids", "5,6", "--weights", "model", "-o", "exports/f.npz"],
     "a training": [
         "train",
