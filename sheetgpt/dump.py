@@ -20,7 +20,7 @@ import numpy as np
 
 from sheetgpt.errors import DumpError
 from sheetgpt.files import atomic, decimals
-from sheetgpt.models import heads, manifests
+from sheetgpt.models import heads
 from sheetgpt.run.frames import AxisLabels
 from sheetgpt.run.trace import Trace
 from sheetgpt.weights.folder import folder_name
@@ -67,6 +67,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def checked_manifest(about: object, where: object) -> dict[str, Any]:
     """A manifest, or the like in another file, of which every part that is read is as we write it; else DumpError."""
+    from sheetgpt.models import manifests  # only here: most runs read none
+
     if not isinstance(about, dict):
         raise DumpError("is no manifest", where=where, remedy=DUMP_AGAIN)
     fault = manifests.fault(about)
