@@ -5,12 +5,15 @@ Each command lives in `sheetgpt/commands/` and is imported only when it is asked
 
 from __future__ import annotations
 
+import errno
 import sys
 from importlib import import_module
 from importlib.metadata import version
+from typing import NoReturn
 
 import click
 
+from sheetgpt.commands import terminal
 from sheetgpt.errors import SheetGPTError
 
 # command -> (module under sheetgpt.commands, one line for `sheetgpt --help`)
@@ -31,6 +34,8 @@ COMMANDS = {
     "convert-weights": ("convert_weights", "Turn a published checkpoint into a CSV folder, or back."),
     "check": ("check", "Say whether a CSV folder is a whole, sane model."),
 }
+
+TEXTS = ("prompt", "text")  # arguments that may begin with anything
 
 
 class Commands(click.Group):
@@ -67,23 +72,65 @@ def cli():
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the command line. Any SheetGPTError becomes `Error: <one line>` on stderr and exit code 2."""
+    """Run the command line. Any SheetGPTError becomes `Error: <one line>` on stderr and exit code 2.
+
+    So does what the system refuses. A pipe that is closed ends the command well: who read from it has seen enough.
+    """
+    terminal.prepare()
+    stdout = sys.stdout
     try:
         cli.main(args=args, prog_name="sheetgpt", standalone_mode=False)
-    except SheetGPTError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(2)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
-    except click.ClickException as error:
+    except SystemExit:
+        if sys.stdout is not stdout:  # click has replaced it, as the pipe is closed
+            end_of(BrokenPipeError())
+        raise
+    except (Exception, KeyboardInterrupt) as error:
+        end(error)
+        raise
+
+
+def end(error: BaseException) -> None:
+    """End the process in one line, where that is what the error asks for."""
+    if isinstance(error, SheetGPTError):
+        refuse(str(error))
+    if isinstance(error, click.ClickException):
         show_usage_error(error)
         sys.exit(2)
-    except click.Abort:
-        click.echo("Stopped.", err=True)
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
+    if isinstance(error, OSError):
+        end_of(error)
+    if isinstance(error, MemoryError):
+        refuse("the memory doesn't suffice: give less at a time, or close other programs")
+    is_stop = isinstance(error, click.Abort | KeyboardInterrupt)
+    if is_stop or isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):  # it broke into an import
+        stop()
+
+
+def stop() -> NoReturn:
+    click.echo("Stopped.", err=True)
+    sys.exit(130)
+
+
+def refuse(sentence: str) -> NoReturn:
+    """One line, and exit code 2."""
+    try:
+        click.echo(f"Error: {terminal.printable(sentence)}", err=True)
+    except OSError:
+        terminal.silence(sys.stderr)
+    sys.exit(2)
+
+
+def end_of(error: OSError) -> NoReturn:
+    """A pipe that is closed, or what else the system refuses, such as to write to a full disk."""
+    terminal.silence(sys.stdout)
+    if isinstance(error, BrokenPipeError) or (sys.platform == "win32" and error.errno == errno.EINVAL):
+        terminal.silence(sys.stderr)
         sys.exit(0)
+    where = f"{error.filename}: " if error.filename is not None else ""
+    refuse(f"{where}{error.strerror or error}")
 
 
 def show_usage_error(error: click.ClickException) -> None:
@@ -93,4 +140,12 @@ def show_usage_error(error: click.ClickException) -> None:
     else:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "sheetgpt"
-        click.echo(f"Error: {error.format_message()} See {command} --help.", err=True)
+        refuse(f"{' '.join(error.format_message().split())} See {command} --help.{hint_of(error)}")
+
+
+def hint_of(error: click.ClickException) -> str:
+    """What to type where a text may have been taken for an option."""
+    if not isinstance(error, click.NoSuchOption) or error.ctx is None:
+        return ""
+    takes_text = any(isinstance(one, click.Argument) and one.name in TEXTS for one in error.ctx.command.params)
+    return f" A text that begins with a dash stands behind --: {error.ctx.command_path} -- TEXT" if takes_text else ""

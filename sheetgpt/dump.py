@@ -60,10 +60,20 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         return {}
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DumpError(f"is damaged ({error})", where=path, remedy=DUMP_AGAIN) from None
+    return checked_manifest(about, path)
+
+
+def checked_manifest(about: object, where: object) -> dict[str, Any]:
+    """A manifest, or the like in another file, of which every part that is read is as we write it; else DumpError."""
+    from sheetgpt.models import manifests  # only here: most runs read none
+
     if not isinstance(about, dict):
-        raise DumpError("is no manifest", where=path, remedy=DUMP_AGAIN)
+        raise DumpError("is no manifest", where=where, remedy=DUMP_AGAIN)
+    fault = manifests.fault(about)
+    if fault:
+        raise DumpError(f"is damaged ({fault})", where=where, remedy=DUMP_AGAIN)
     return about
 
 

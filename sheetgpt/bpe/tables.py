@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sheetgpt.bpe import added as added_tokens
 from sheetgpt.bpe.added import ADDED_FILE, Added
-from sheetgpt.bpe.words import ALPHABET
+from sheetgpt.bpe.words import ALPHABET, cut, unspell
 from sheetgpt.errors import TokenizerError, WeightsError
 from sheetgpt.files import foreign
 from sheetgpt.files.atomic import replacing
@@ -38,6 +38,8 @@ MANGLED = {
 # These may be tokens as well: they are suspects only where a token is missing.
 SUSPECT = {"a number": r"[+-]?\d+", "a truth value": r"TRUE|FALSE|WAHR|FALSCH|VRAI|FAUX|VERDADERO|FALSO"}
 
+LAST_SCORE = 1  # where scores count the merges that are left
+
 Merge = tuple[str, str]
 
 
@@ -50,6 +52,7 @@ def read_tables(folder: Path) -> tuple[list[Merge], list[str], list[float]]:
     tokens = read_tokens(folder / TOKENS_FILE)
     added = {token.id for token in read_added(folder, len(tokens)) or ()}
     check_tokens(folder / TOKENS_FILE, tokens, merges, added)
+    check_whole(folder, merges, tokens, scores, added)
     return merges, tokens, scores
 
 
@@ -173,6 +176,44 @@ def check_tokens(path: Path, tokens: list[str], merges: list[Merge], added: Coll
             line, inferred = expectation([i], tokens, made, missing)
             what = f"{token!r} is {kind} that a spreadsheet made of a token{inferred}"
             raise TokenizerError(what, where=line_of(path, line), remedy=WAY_OUT)
+
+
+def check_whole(
+    folder: Path, merges: list[Merge], tokens: list[str], scores: Sequence[float], added: Collection[int] = ()
+) -> None:
+    """Refuse a table of merges that ends early, or has lost some: it would cut texts otherwise, in silence."""
+    is_counted = bool(scores) and list(scores) == [scores[0] - i for i in range(len(scores))]  # as `write_tables` does
+    if is_counted and scores[-1] > LAST_SCORE:
+        what = f"is torn: its scores end at {scores[-1]:,}, and the last is {LAST_SCORE}"
+        raise TokenizerError(what, where=folder / MERGES_FILE, remedy=WAY_OUT)
+    others = [token for i, token in enumerate(tokens) if i not in added]
+    require_made(folder / MERGES_FILE, merges, others, added_may_follow=is_counted)
+
+
+def require_made(where: Path, merges: Iterable[Merge], tokens: Sequence[str], *, added_may_follow: bool) -> None:
+    """Raises TokenizerError where merges are missing that made some of the tokens.
+
+    added_may_follow: behind the last token that a merge makes, tokens may stand that somebody added. Where tokens are
+    missing, too, the tables belong to different models: what makes such a token says so.
+    """
+    made = {left + right for left, right in merges}
+    if not made.issubset(tokens):
+        return
+    last = max((i for i, token in enumerate(tokens) if token in made), default=-1) if added_may_follow else len(tokens)
+    known = made | set(ALPHABET)
+    unmade = [token for i, token in enumerate(tokens) if i < last and token not in known and is_of_one_word(token)]
+    if unmade:
+        what = f"is torn: it makes none of {len(unmade):,} tokens, such as {unmade[0]!r}"
+        raise TokenizerError(what, where=where, remedy=WAY_OUT)
+
+
+def is_of_one_word(token: str) -> bool:
+    """Might merges have made it? Special tokens such as <|pad|> are cut into several words before merging.
+
+    >>> is_of_one_word(" the"), is_of_one_word("<|pad|>"), is_of_one_word("of the")
+    (True, False, False)
+    """
+    return all(letter in ALPHABET for letter in token) and len(cut(unspell(token).decode(errors="ignore"))) <= 1
 
 
 def expectation(suspects: list[int], tokens: list[str], made: list[str], missing: set[str]) -> tuple[int, str]:

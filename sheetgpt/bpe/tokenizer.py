@@ -249,6 +249,15 @@ class MergeTrace:
             yield symbols, None
 
     @property
+    def n_shown(self) -> int:
+        """How many symbols stand in all words after each of their merges: it grows with a word's square."""
+        counts = (
+            (len(letters), len(letters) - len(tokens))
+            for letters, tokens in zip(self._letters, self._tokens, strict=True)
+        )
+        return sum(merges * (n - 1) - merges * (merges - 1) // 2 for n, merges in counts)
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(rows, columns) of the table: it grows with the longest word's square."""
         return max(7 * self.n_passes, 1), max(len(self.words) * (self.n_passes + 1), 1)

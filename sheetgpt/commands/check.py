@@ -34,7 +34,7 @@ def command(folder: Path, as_json: bool) -> None:
     if as_json:
         show.print_json(report.as_data())
     else:
-        click.echo(as_text(report))
+        show.echo(as_text(report))
     if report.wrong:
         raise SystemExit(1)
 

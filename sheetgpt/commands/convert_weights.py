@@ -81,7 +81,7 @@ def command(
     else:
         for remark in done.remarks:
             show.notice(f"Note: {remark}")
-        click.echo(as_text(about, to))
+        show.echo(as_text(about, to))
 
 
 def as_text(about: dict[str, Any], to: str) -> str:

@@ -66,7 +66,7 @@ def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype
         from sheetgpt.diff.report import write_report
 
         write_report(found, *sides, report, headline(found))
-    show.print_json(found.as_data()) if as_json else click.echo(as_text(found, report, every_stage=every_stage))
+    show.print_json(found.as_data()) if as_json else show.echo(as_text(found, report, every_stage=every_stage))
     raise SystemExit(0 if found.equal else 1)
 
 
@@ -102,13 +102,13 @@ def show_training(found, *, as_json: bool) -> int:
         for one in found.matrices
     ]
     why = f"; {first.note}" if first and first.note else ""
-    click.echo(f"{first.name} diverges first{why}." if first else f"No matrix diverges: {len(rows)} are equal.")
-    click.echo("\n" + show.table(["matrix", "shape", "verdict", "largest", "cells out"], rows))
+    show.echo(f"{first.name} diverges first{why}." if first else f"No matrix diverges: {len(rows)} are equal.")
+    show.echo("\n" + show.table(["matrix", "shape", "verdict", "largest", "cells out"], rows))
     for one in found.matrices:
         if one.note:
-            click.echo(f"{one.name}: {one.note}")
+            show.echo(f"{one.name}: {one.note}")
     if found.missing:
-        click.echo(f"\nNot compared, on one side only: {', '.join(found.missing)}")
+        show.echo(f"\nNot compared, on one side only: {', '.join(found.missing)}")
     return 0 if first is None else 1
 
 

@@ -77,7 +77,7 @@ def command(
     if as_json:
         show.print_json({"file": str(file), **made.manifest})
     else:
-        click.echo(as_text(made.manifest, file))
+        show.echo(as_text(made.manifest, file))
 
 
 def as_text(manifest: Mapping[str, Any], file: Path) -> str:

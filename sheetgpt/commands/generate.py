@@ -39,7 +39,12 @@ INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
 @click.option("--dump-xlsx", is_flag=True, help="Write EXPORTS/NAME.xlsx: how each token was picked, on its tab.")
 @click.option("--dump-csv", is_flag=True, help="Write EXPORTS/NAME/pick_N.csv for each token, and a manifest.")
 @click.option("--exports", type=click.Path(path_type=Path), default="exports", show_default=True, metavar="DIR")
-@click.option("--name", metavar="NAME", help="The dump's name. Default: made from the prompt, with -picks.")
+@click.option(
+    "--name",
+    metavar="NAME",
+    callback=show.one_name,
+    help="The dump's name. Default: made from the prompt, with -picks.",
+)
 @click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float32", show_default=True)
 @show.json_option
 def command(
@@ -92,12 +97,12 @@ def stream(tokens: Iterator[Generated], prompt: str, *, quiet: bool) -> None:
     if quiet:
         deque(tokens, maxlen=0)
         return
-    click.echo(prompt, nl=False)
+    show.echo(prompt, nl=False)
     try:
         for token in tokens:
-            click.echo(token.text, nl=False)
+            show.echo(token.text, nl=False)
     finally:
-        click.echo()
+        show.echo()
 
 
 def dump(record: Record, exports: Path, name: str | None, *, xlsx: bool, csv: bool) -> list[Path]:
@@ -126,17 +131,17 @@ def notice(model: Model, record: Record, files: list[Path], *, seed_given: bool)
     if not has_last_position(model.config):  # else the context slides
         show.notice(model.length_notice(len(record.prompt_ids) + count))
     if record.interrupted:
-        click.echo(f"Interrupted after {count} of {record.n} tokens.", err=True)
+        show.echo(f"Interrupted after {count} of {record.n} tokens.", err=True)
     if record.end == "end of text":
-        click.echo(f"The text ended after {count} tokens. --no-stop-at-eos goes on.", err=True)
+        show.echo(f"The text ended after {count} tokens. --no-stop-at-eos goes on.", err=True)
     if record.end == "context":
-        click.echo(f"Prompt and new tokens fill the context of {n_ctx} tokens. --slide goes on.", err=True)
+        show.echo(f"Prompt and new tokens fill the context of {n_ctx} tokens. --slide goes on.", err=True)
     if record.slides:
         kept = kept_after_slide(n_ctx)
         times = "" if record.slides == 1 else f" {record.slides} times"
         message = f"The context of {n_ctx} tokens was full{times}: it went on with its newest {kept} alone."
-        click.echo(message, err=True)
+        show.echo(message, err=True)
     if not record.sampling.greedy and not seed_given:
-        click.echo(f"Seed {record.sampling.seed} (--seed {record.sampling.seed} makes this text again).", err=True)
+        show.echo(f"Seed {record.sampling.seed} (--seed {record.sampling.seed} makes this text again).", err=True)
     for file in files:
-        click.echo(f"Wrote {file}", err=True)
+        show.echo(f"Wrote {file}", err=True)

@@ -60,7 +60,7 @@ def command(run, workbook, output, weights, tabs, first, dtype, as_json):
     if as_json:
         show.print_json({name: as_data(place) for name, place in found.items()})
     else:
-        click.echo(as_text(found, output))
+        show.echo(as_text(found, output))
 
 
 def as_data(found: Found | None) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def command(text, file, weights, token_ids, special, stride, dtype, top, as_json
     if as_json:
         show.print_json(table.as_data())
     else:
-        click.echo(as_text(table, top))
+        show.echo(as_text(table, top))
 
 
 def read(text: str | None, file: Path | None) -> str | None:

@@ -33,7 +33,7 @@ def command(edited, output, weights, top, as_json):
     found = resume(edited, weights)
     if found.changes:
         output = write(found, output or edited.with_name(f"{edited.stem}-resumed.xlsx"))
-    show.print_json(as_data(found, output, top)) if as_json else click.echo(as_text(found, edited, output, top))
+    show.print_json(as_data(found, output, top)) if as_json else show.echo(as_text(found, edited, output, top))
 
 
 def write(found, output: Path) -> Path:

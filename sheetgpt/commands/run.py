@@ -83,7 +83,7 @@ class Dumps:
 
         blocks = None if self.blocks is None else parse_blocks(self.blocks, trace.config.n_layer)
         size = plan(trace, max_tokens=self.max_tokens, blocks=blocks).size
-        click.echo(f"Writing a {size}.", err=True)
+        show.echo(f"Writing a {size}.", err=True)
         return trace.to_excel(path, formulas=True, max_tokens=self.max_tokens, blocks=blocks)
 
 
@@ -98,7 +98,7 @@ class Dumps:
 @click.option("--blocks", metavar="A-B", help="With --formulas: only these blocks, such as 3 or 0-1.")
 @click.option("--dump-csv", is_flag=True, help="Write EXPORTS/NAME/STAGE.csv for every stage, and a manifest.")
 @click.option("--exports", type=click.Path(path_type=Path), default="exports", show_default=True, metavar="DIR")
-@click.option("--name", metavar="NAME", help="The dump's name. Default: made from the prompt.")
+@click.option("--name", metavar="NAME", callback=show.one_name, help="The dump's name. Default: made from the prompt.")
 @click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True)
 @click.option(
     "--head-layout",
@@ -151,7 +151,7 @@ def command(
     if as_json:
         show.print_json(as_data(trace, top, files) | (changes.as_data(top) if changes else {}))
     else:
-        click.echo(as_text(trace, top, files, changes))
+        show.echo(as_text(trace, top, files, changes))
 
 
 def as_data(trace: Trace, top: int, files: list[Path]) -> dict[str, Any]:

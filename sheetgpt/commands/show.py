@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from sheetgpt.commands import terminal
+from sheetgpt.commands.terminal import is_unicode, printable
+from sheetgpt.errors import DumpError
+
 if TYPE_CHECKING:
     from sheetgpt.run.trace import Prediction, Trace
+
+echo = terminal.echo
+NO_NAMES = "/\\\0"  # what leads to another folder, or is no name at all
+LONGEST_NAME = 200  # bytes; endings and temporary names are longer
 
 weights_option = click.option(
     "--weights", type=click.Path(), metavar="DIR", help="The model's CSV folder. Default: the model that ships inside."
@@ -18,26 +27,37 @@ weights_option = click.option(
 special_option = click.option(
     "--special", is_flag=True, help="Read each special token in the text, such as <|endoftext|>, as one token."
 )
+
+
+def one_name(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
+    """A dump's name, as it is typed. Raises DumpError where it is a path, or no file can be called so."""
+    is_path = name is not None and (name in ("", ".", "..") or any(mark in name for mark in NO_NAMES))
+    if name is not None and (is_path or len(name.encode(errors="replace")) > LONGEST_NAME):
+        raise DumpError(f"--name {name[:LONGEST_NAME]!r} is not one name", remedy="a folder is given by --exports")
+    return name
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Rows under headers; numbers to the right, text to the left.
+    """Rows under headers; numbers to the right, text to the left, control characters as escapes.
 
     >>> print(table(["id", "token"], [[7, '"a"'], [12, '"bc"']]))
     id  token
      7  "a"
     12  "bc"
     """
-    columns = list(zip(*[headers, *rows], strict=True))
-    widths = [max(len(str(cell)) for cell in column) for column in columns]
+    texts = [[printable(str(cell)) for cell in row] for row in [headers, *rows]]
+    columns = list(zip(*texts, strict=True))
+    widths = [max(map(len, column)) for column in columns]
     right = [all(is_number(cell) for cell in column[1:]) for column in columns]
     lines = [
         "  ".join(
-            f"{cell!s:{'>' if is_right else '<'}{width}}"
+            f"{cell:{'>' if is_right else '<'}{width}}"
             for cell, width, is_right in zip(row, widths, right, strict=True)
         )
-        for row in [headers, *rows]
+        for row in texts
     ]
     return "\n".join(line.rstrip() for line in lines)
 
@@ -52,17 +72,18 @@ def is_number(cell: object) -> bool:
 
 def token(text: str) -> str:
     """A token in quotes, so that its spaces can be seen."""
-    return f'"{text}"'
+    return f'"{printable(text)}"'
 
 
 def notice(text: str | None) -> None:
     """Something that a person should know besides the result, on stderr."""
     if text:
-        click.echo(text, err=True)
+        echo(text, err=True)
 
 
 def print_json(data: object) -> None:
-    click.echo(json.dumps(data, ensure_ascii=False, indent=1))
+    """The texts in it as they are, where they can be printed so."""
+    click.echo(json.dumps(data, ensure_ascii=not is_unicode(sys.stdout), indent=1))
 
 
 @dataclass(frozen=True)

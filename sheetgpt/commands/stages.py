@@ -41,11 +41,11 @@ def command(names: str | None, markdown: bool, as_json: bool) -> None:
     """
     data = as_data()
     if markdown:
-        click.echo(as_markdown(data), nl=False)
+        show.echo(as_markdown(data), nl=False)
     elif as_json:
         show.print_json(data)
     else:
-        click.echo(one(data, names) if names else overview(data))
+        show.echo(one(data, names) if names else overview(data))
 
 
 def as_data() -> dict[str, Any]:

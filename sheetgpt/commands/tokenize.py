@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sheetgpt.bpe import MergeTrace, Tokenizer
     from sheetgpt.diff.token_lines import CheckedLines
 
+MOST_SHOWN = 2_000_000  # symbols: a word of 2,000 letters, some 30 MB of JSON
 Merge = dict[str, Any]  # one merge, as `--json` prints it
 
 
@@ -60,12 +61,15 @@ def command(
         raise SystemExit(show_lines(tokenizer, lines, expect, special=special, as_json=as_json))
     content = standard_input() if text == "-" else text or ""
     trace = tokenizer.trace(content, special=special) if with_trace else None
+    if trace and trace.n_shown > MOST_SHOWN:
+        what = f"the merges of this text show {trace.n_shown:,} symbols, and --trace at most {MOST_SHOWN:,}"
+        raise PromptError(what, remedy="give shorter words")
     ids = trace.ids if trace else tokenizer.encode(content, special=special)
     merges = merges_in_order(tokenizer, trace) if trace else None
     if as_json:
         show.print_json(as_data(tokenizer, ids, trace, merges))
     else:
-        click.echo(as_text(tokenizer, ids, trace, merges))
+        show.echo(as_text(tokenizer, ids, trace, merges))
 
 
 def require_one(text: str | None, lines: Path | None, expect: Path | None, *, with_trace: bool) -> None:
@@ -108,7 +112,7 @@ def show_lines(tokenizer: Tokenizer, file: Path, expect: Path | None, *, special
     if as_json:
         show.print_json(asdict(found) | {"equal": found.equal})
     else:
-        click.echo(lines_as_text(found))
+        show.echo(lines_as_text(found))
     return 0 if found.equal else 1
 
 

@@ -89,22 +89,22 @@ def command(corpus, dest, held_out, sample_every, log, plot, resume, force, as_j
     new, settings = chosen(options)
     trainer = train.prepare(corpus, dest, new, settings, held_out=held_out, resume=resume, force=force)
     if trainer.log:
-        click.echo(f"Going on after step {len(trainer.log)} from {dest / checkpoint.FILE}", err=True)
+        show.echo(f"Going on after step {len(trainer.log)} from {dest / checkpoint.FILE}", err=True)
     watch = Watch(trainer, dest, sample_every)
     try:
-        whole = train.run(trainer, dest, report=watch.report)
+        whole = train.run(trainer, dest, report=watch.report, notice=show.notice)
     finally:
         files = write_course(trainer.log, log, plot)
     if not whole:
-        click.echo(f"\nStopped after step {len(trainer.log)}; the same command goes on from there.", err=True)
+        show.echo(f"\nStopped after step {len(trainer.log)}; the same command goes on from there.", err=True)
         raise SystemExit(130)
     if as_json:
         show.print_json(as_data(trainer, dest, files))
         return
     last = trainer.log[-1]
     told = f", held out {last.held_out:.4f}" if last.held_out is not None else ""
-    click.echo("\n".join([f"Loss {last.loss:.4f}{told}", *(f"Wrote {file}" for file in files), f"Wrote {dest}"]))
-    click.echo(f'Try: sheetgpt run "{first_words(corpus, trainer)}" --weights {dest}')
+    show.echo("\n".join([f"Loss {last.loss:.4f}{told}", *(f"Wrote {file}" for file in files), f"Wrote {dest}"]))
+    show.echo(f'Try: sheetgpt run "{first_words(corpus, trainer)}" --weights {dest}')
 
 
 def chosen(options: dict):
@@ -167,9 +167,9 @@ class Watch:
         last = record.step == settings.steps or record.held_out is not None or samples
         if self.on_terminal or last or record.step % 100 == 0:
             line = self.line(record, settings)
-            click.echo(f"\r{line}" if self.on_terminal else line, err=True, nl=bool(last) or not self.on_terminal)
+            show.echo(f"\r{line}" if self.on_terminal else line, err=True, nl=bool(last) or not self.on_terminal)
         if samples:
-            click.echo(f"    {self.sample()}", err=True)
+            show.echo(f"    {self.sample()}", err=True)
 
     def line(self, record, settings) -> str:
         recent = self.trainer.log[-SMOOTH_OVER:]

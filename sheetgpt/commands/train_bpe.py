@@ -47,7 +47,7 @@ def command(corpus, dest, vocab_size, force, as_json):
     if as_json:
         show.print_json(summary)
     else:
-        click.echo(as_text(summary))
+        show.echo(as_text(summary))
 
 
 def as_text(summary: dict) -> str:

@@ -33,7 +33,7 @@ from sheetgpt.commands.run import parse_ids
 @click.option("--formulas", is_flag=True, help="With --dump-xlsx: everything as formulas, where the model is small.")
 @click.option("--dump-csv", is_flag=True, help="Write EXPORTS/NAME/step_N/MATRIX.csv, and the tables.")
 @click.option("--exports", type=click.Path(path_type=Path), default="exports", show_default=True, metavar="DIR")
-@click.option("--name", metavar="NAME", help="The dump's name. Default: made from the text.")
+@click.option("--name", metavar="NAME", callback=show.one_name, help="The dump's name. Default: made from the text.")
 @show.json_option
 def command(text, weights, token_ids, steps, dump_xlsx, formulas, dump_csv, exports, name, as_json, **options):
     """Show a step of training on TEXT: each prediction's penalty, each weight's gradient, the update.
@@ -63,7 +63,7 @@ def command(text, weights, token_ids, steps, dump_xlsx, formulas, dump_csv, expo
     if as_json:
         show.print_json(as_data(training, files))
     else:
-        click.echo(as_text(training, files))
+        show.echo(as_text(training, files))
 
 
 def live_room(live: bool) -> int:

@@ -99,7 +99,8 @@ def open_folder(folder: Path) -> Checkpoint:
 
 def open_zip(file: Path) -> Checkpoint:
     """A zip of such a folder. Nothing is unpacked but the files of the contract, and to no other place than DEST."""
-    archive = zipfile.ZipFile(file)  # stays open while the checkpoint is in use
+    with damage(file):
+        archive = zipfile.ZipFile(file)  # stays open while the checkpoint is in use
     entries: dict[str, zipfile.ZipInfo] = {}
     for entry in archive.infolist():
         path = PurePosixPath(entry.filename.replace("\\", "/"))

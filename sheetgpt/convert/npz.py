@@ -6,10 +6,13 @@ Without them the head size is the reference's, as for a CSV folder without const
 from __future__ import annotations
 
 import math
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -25,6 +28,10 @@ from sheetgpt.models.kinds import known_names
 from sheetgpt.weights.folder import WPE, WTE
 
 ENDING = ".npy"
+DAMAGED = (  # numpy's headers are Python's literals
+    *(zipfile.BadZipFile, zlib.error, struct.error, ValueError, KeyError, TypeError, NotImplementedError, EOFError),
+    *(RuntimeError, OSError, OverflowError, MemoryError, SyntaxError, TokenError),
+)
 READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 FLOATS = ("float16", "float32", "float64")
 
@@ -41,7 +48,7 @@ class Member:
         try:
             with zipfile.ZipFile(self.file) as archive, archive.open(self.name) as opened:
                 numbers = np.lib.format.read_array(opened, allow_pickle=False)
-        except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
+        except DAMAGED as error:
             what = f"is damaged at {self.name} ({error})"
             raise ConvertError(what, where=self.file, remedy="get it again") from None
         return numbers.astype(np.float32) if numbers.dtype == np.float16 else numbers
@@ -59,7 +66,7 @@ def open_path(file: Path, n_head: int | None) -> Checkpoint:
             members = {
                 entry.filename.removesuffix(ENDING): member(archive, entry, file) for entry in archive.infolist()
             }
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError) as error:
         raise ConvertError(f"is torn ({error})", where=file, remedy="get it again") from None
     constants = {name: array for name, array in members.items() if name in Config.__dataclass_fields__}
     matrices = {name: array for name, array in members.items() if name not in constants}
@@ -81,7 +88,7 @@ def member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, file: Path) -> Memb
             version = np.lib.format.read_magic(opened)
             shape, _, dtype = READERS[version](opened)
             header = opened.tell()
-    except (zipfile.BadZipFile, ValueError, KeyError, NotImplementedError, EOFError, RuntimeError) as error:
+    except DAMAGED as error:
         what = f"{entry.filename} is no array of numbers ({error})"
         raise ConvertError(what, where=f"{file}:", remedy="write it again") from None
     if math.prod(shape) * dtype.itemsize + header != entry.file_size:

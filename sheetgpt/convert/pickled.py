@@ -11,6 +11,7 @@ import io
 import pickle
 import struct
 import zipfile
+import zlib
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
@@ -131,7 +132,7 @@ def _load(file: Path, passed: dict[str, None]) -> Any:
 # whatever a damaged pickle makes the reader stumble over
 RECOVERABLE = (
     pickle.UnpicklingError, zipfile.BadZipFile, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError,
-    OverflowError, MemoryError, RecursionError, NotImplementedError, struct.error,
+    OverflowError, MemoryError, RecursionError, NotImplementedError, RuntimeError, OSError, struct.error, zlib.error,
 )  # fmt: skip
 
 
@@ -170,6 +171,7 @@ def _load_zip(file: Path, opened: BinaryIO, passed: dict[str, None]) -> Any:
                 raise ConvertError("a tensor is longer than its place in the file")
             storage.file = file
             storage.offset = entry.header_offset + LOCAL_HEADER.size + name_length + extra_length
+            storage.size, storage.checksum = entry.file_size, entry.CRC
     return loaded
 
 

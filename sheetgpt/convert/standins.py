@@ -5,8 +5,10 @@ Nothing here runs what a name names, whatever it is. Reading the pickles belongs
 
 from __future__ import annotations
 
+import math
 import re
 import sys
+import zlib
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,7 @@ OTHER_STORAGES = {
     "ByteStorage": 1,
     "BoolStorage": 1,
 }
+CHUNK_BYTES = 1 << 20
 RECORDS = ("GPTConfig", "CfgNode", "Namespace")  # classes of settings; only their attributes are taken
 CLASS = re.compile(r"_*[A-Z]\w*(\._*[A-Z]\w*)*")  # how programs spell classes' names; a function's begins small
 # what a training keeps beside the weights, from modules that may also run things
@@ -99,6 +102,22 @@ class Storage:
     item_bytes: int
     file: Path | None = None
     offset: int = 0
+    size: int = 0  # in bytes, of its place in a zip
+    checksum: int = 0  # of that place; 0 where there is none, as PyTorch can leave it out
+
+    def require_whole(self) -> None:
+        """Raises ConvertError where the numbers are not those that were written."""
+        if not self.checksum or self.file is None:
+            return
+        found, left = 0, self.size
+        with self.file.open("rb") as opened:
+            opened.seek(self.offset)
+            while left and (chunk := opened.read(min(left, CHUNK_BYTES))):
+                found, left = zlib.crc32(chunk, found), left - len(chunk)
+        if found != self.checksum or left:
+            what = "is damaged: a tensor's numbers don't fit their checksum"
+            raise ConvertError(what, where=self.file, remedy="get it again")
+        self.checksum = 0  # tensors may share a storage
 
 
 @dataclass(frozen=True)
@@ -119,6 +138,10 @@ class Strided:
         if storage.file is None or self.start + last >= storage.count:
             where = storage.file or "the checkpoint"
             raise ConvertError("is damaged", where=where, remedy="a tensor lies outside its storage")
+        if math.prod(self.shape) > storage.count:  # each may stand for any number of them
+            what = "holds a tensor with more numbers than are stored"
+            raise ConvertError(what, where=storage.file, remedy="save it again with contiguous tensors")
+        storage.require_whole()
         numbers = read_numbers(storage.file, storage.offset + self.start * storage.item_bytes, storage.kind, last + 1)
         steps = [step * numbers.itemsize for step in self.strides]
         return np.ascontiguousarray(np.lib.stride_tricks.as_strided(numbers, self.shape, steps))

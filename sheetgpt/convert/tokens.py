@@ -14,12 +14,13 @@ from typing import Any
 
 from sheetgpt.bpe import write_tables
 from sheetgpt.bpe.added import FLAGS, Added, inferred, stand_in
+from sheetgpt.bpe.tables import require_made
 from sheetgpt.bpe.words import ALPHABET, spell
 from sheetgpt.convert import rules
 from sheetgpt.convert.checkpoint import read_json
 from sheetgpt.convert.peek import listed
 from sheetgpt.convert.strangers import refuse_pages
-from sheetgpt.errors import ConvertError
+from sheetgpt.errors import ConvertError, TokenizerError
 
 PAIRS_OF_FILES = (("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe"))
 SINGLE_FILE = "tokenizer.json"
@@ -95,7 +96,9 @@ def read_files(files: list[Path], n_vocab: int, remarks: list[str]) -> Write | N
     else:
         found = Found(read_merges(files[1]), read_json(files[0]))
     add_named(found, beside)
-    return tables(files[0], found, n_vocab, remarks)
+    write = tables(files[0], found, n_vocab, remarks)
+    require_whole(files[0] if is_single else files[1], found)
+    return write
 
 
 # ------------------------------------------------------------------------------------------------ our table
@@ -166,6 +169,16 @@ def check_ids(file: Path, found: Found) -> None:
         if tokens.setdefault(added.id, added.text) not in (added.text, spell(added.text), spelled(added.text)):
             what = f"the added token {added.text!r} has the id {added.id} of {tokens[added.id]!r}"
             raise ConvertError(what, where=f"{file}:", remedy="correct the id, or give --no-tokenizer")
+
+
+def require_whole(file: Path, found: Found) -> None:
+    """Raises ConvertError where merges are missing that made some of the tokens."""
+    pairs = [(spelled(left), spelled(right)) for left, right in found.merges]
+    tokens = [spelled(token) for token in found.ids if token not in found.added]
+    try:
+        require_made(file, pairs, tokens, added_may_follow=False)
+    except TokenizerError as error:
+        raise ConvertError(error.what, where=file, remedy="get it again, or give --no-tokenizer") from None
 
 
 # ------------------------------------------------------------------------------------------------ their files

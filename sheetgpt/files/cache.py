@@ -1,8 +1,10 @@
 """A binary copy of each CSV matrix, one memory-mapped file a matrix and type, that is never stale.
 
 The copy is a `.npy` file with a seal behind its numbers: the CSV's size, times, inode and device as they were when it
-was read. A copy is used only while the CSV still carries exactly these. Copies lie in `.sheetgpt_cache` beside the CSVs
-or, where that folder cannot be written, in the user's cache folder. Which matrices there are, `weights` knows.
+was read. A copy is used only while the CSV still carries exactly these, and while the copy itself is as it was written:
+small ones by the checksum of their numbers, large ones by their time, as reading all of them would take long. Copies
+lie in `.sheetgpt_cache` beside the CSVs or, where that folder cannot be written, in the user's cache folder. Which
+matrices there are, `weights` knows.
 """
 
 from __future__ import annotations
@@ -39,9 +41,11 @@ SEAL_START = struct.Struct("<8sII")  # magic, length of the JSON, its checksum
 MAGIC = b"sheetGPT"
 # Bytes. Smaller matrices are read: a memory map holds a file open, and systems limit how many a process may hold.
 MAP_FROM = 1 << 16
+SUMMED_UP_TO = 1 << 22  # bytes of numbers whose checksum is compared at each start: a millisecond
 # subtle: a clock ticks every few milliseconds (every two seconds on FAT). A file that is edited twice within a tick
 # carries the same times twice, so times prove nothing until they are this old; until then the content's hash does.
 TICK_NS = 2_000_000_000
+MARK_NS = 2_000_000_000  # times that every file system can hold: FAT has even seconds only
 CHANGE_TIME_IS_KEPT = os.name != "nt"  # on Windows st_ctime is the time of creation: there the hash is always asked
 ATTEMPTS = 3
 Answer = TypeVar("Answer")
@@ -55,6 +59,7 @@ class Seal:
     digest: str | None  # of the CSV's content, where the stamp alone proves nothing
     dtype: str
     shape: list[int]
+    checksum: int  # CRC-32 of the numbers
 
     def packed(self) -> bytes:
         text = json.dumps(asdict(self)).encode()
@@ -74,6 +79,15 @@ class Seal:
     @property
     def payload_bytes(self) -> int:
         return self.shape[0] * self.shape[1] * np.dtype(self.dtype).itemsize
+
+    @property
+    def is_summed(self) -> bool:
+        return self.payload_bytes <= SUMMED_UP_TO
+
+    @property
+    def mark(self) -> int:
+        """The modification time that the copy is given (ns): any later write moves it."""
+        return self.stamp[1] // MARK_NS * MARK_NS
 
 
 def stamp_of(status: os.stat_result) -> list[int]:
@@ -169,6 +183,7 @@ class Cache:
                 if os.path.sameopenfile(file.fileno(), again.fileno()):
                     again.seek(HEADER_BYTES + seal.payload_bytes)
                     again.write(replace(seal, digest=None).packed())
+                    os.utime(str(file.name), ns=(seal.mark, seal.mark))
         return True
 
     def _copy(self, csv: Path) -> _Copy:
@@ -187,7 +202,7 @@ class _Copy:
     """A copy in the making: rows are written as they come, or kept in memory where the disk takes no more."""
 
     def __init__(self, path: Path | None, dtype: np.dtype):
-        self.dtype, self.shape = dtype, [0, 0]
+        self.dtype, self.shape, self.checksum = dtype, [0, 0], 0
         self.kept: list[np.ndarray] = []
         self.file: FileIO | None = None
         if path is not None:
@@ -212,18 +227,23 @@ class _Copy:
                 self._keep(self.file)
         if self.file is None:
             self.kept.append(block)
+        self.checksum = zlib.crc32(block.data, self.checksum)
         self.shape = [self.shape[0] + len(block), block.shape[1]]
 
     def finished(self, stamp: list[int], digest: str | None) -> np.ndarray:
         """Seal the copy and put it in place -> its numbers, read-only."""
         if self.file is not None:
-            seal = Seal(stamp, digest, self.dtype.name, self.shape)
+            seal = Seal(stamp, digest, self.dtype.name, self.shape, self.checksum)
             try:
                 _write(self.file, seal.packed())
                 self.file.seek(0)
                 _write(self.file, _npy_header(self.dtype, self.shape))
                 numbers = _array(self.file, seal)
+                if not seal.is_summed:
+                    os.fsync(self.file.fileno())  # else a power cut might leave a copy without its numbers
                 self.temporary.replace(self.path)
+                with suppress(OSError):
+                    os.utime(self.path, ns=(seal.mark, seal.mark))
             except OSError:
                 self._keep(self.file)
             else:
@@ -254,16 +274,16 @@ def _npy_header(dtype: np.dtype, shape: list[int]) -> bytes:
 
 
 def _read_seal(file: FileIO, dtype: np.dtype) -> Seal | None:
-    size = os.fstat(file.fileno()).st_size
-    file.seek(max(0, size - SEAL_BYTES))
+    status = os.fstat(file.fileno())
+    file.seek(max(0, status.st_size - SEAL_BYTES))
     seal = Seal.unpack(file.read(SEAL_BYTES))
-    if seal is None or seal.dtype != dtype.name or size != HEADER_BYTES + seal.payload_bytes + SEAL_BYTES:
+    if seal is None or seal.dtype != dtype.name or status.st_size != HEADER_BYTES + seal.payload_bytes + SEAL_BYTES:
         return None
-    return seal
+    return seal if seal.is_summed or status.st_mtime_ns == seal.mark else None
 
 
 def _array(file: FileIO, seal: Seal) -> np.ndarray:
-    """The numbers behind the header: read where they are few, mapped where they are many."""
+    """The numbers behind the header: read where they are few, mapped where they are many. ValueError: damaged ones."""
     if seal.payload_bytes < MAP_FROM:
         file.seek(HEADER_BYTES)
         content, offset = file.read(seal.payload_bytes), 0
@@ -271,7 +291,10 @@ def _array(file: FileIO, seal: Seal) -> np.ndarray:
         content = mmap.mmap(file.fileno(), HEADER_BYTES + seal.payload_bytes, access=mmap.ACCESS_READ)
         offset = HEADER_BYTES
     count = seal.shape[0] * seal.shape[1]
-    return np.frombuffer(content, seal.dtype, count, offset).reshape(seal.shape)
+    numbers = np.frombuffer(content, seal.dtype, count, offset)
+    if seal.is_summed and zlib.crc32(numbers.data) != seal.checksum:
+        raise ValueError("the numbers are not those that were written")
+    return numbers.reshape(seal.shape)
 
 
 def _is_proof(stamp: list[int], now: int) -> bool:

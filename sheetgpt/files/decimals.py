@@ -190,8 +190,8 @@ class Layout:
         text = chunk.removeprefix(BYTE_ORDER_MARK)
         if b"\r" in text:
             text = text.replace(b"\r\n", b"\n")
-        if b'"' in text:
-            text = text.replace(b'"', b"")
+        if b'"' in text:  # around a whole cell; elsewhere it stays, and is refused as no number
+            text = re.sub(rb'(?<![^%b\n])"([^"%b\n]*)"(?![^%b\n])' % ((self.separator,) * 3), rb"\1", text)
         if self.separator != b",":  # where Excel separates with `;`, it writes 0,5 for a half
             text = text.replace(b",", b".")
         if self.separator != b",":

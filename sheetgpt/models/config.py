@@ -14,6 +14,7 @@ from sheetgpt.errors import WeightsError
 from sheetgpt.files.text import separator_of
 
 REFERENCE_HEAD_SIZE = 64  # the reference workbook fixes it; its weight folder says nothing of heads
+MOST_LAYERS = 10_000
 TEXTS = ("position", "model")  # constants that are words, and have a default
 CONSTANTS_FILE = "constants.csv"
 MODELS = {  # from the plainest model; and the module that holds it
@@ -46,9 +47,14 @@ class Config:
 
     def __post_init__(self) -> None:
         for name in ("n_layer", "n_head", "n_embd", "n_ctx", "n_vocab"):
-            if getattr(self, name) < 1:
-                what = f"{name} is {getattr(self, name)}; it must be at least 1"
-                raise WeightsError(what, remedy=f"correct {CONSTANTS_FILE}")
+            value: object = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise WeightsError(f"{name} is {value!r}, no whole number", remedy=f"correct {CONSTANTS_FILE}")
+            if value < 1:
+                raise WeightsError(f"{name} is {value}; it must be at least 1", remedy=f"correct {CONSTANTS_FILE}")
+        if self.n_layer > MOST_LAYERS:  # steps are listed before any file is looked at
+            what = f"n_layer is {self.n_layer:,}; it must be at most {MOST_LAYERS:,}"
+            raise WeightsError(what, remedy="correct the constants")
         if self.n_embd % self.n_head:
             what = f"n_embd {self.n_embd} is not a multiple of n_head {self.n_head}"
             raise WeightsError(what, remedy=f"correct n_head in {CONSTANTS_FILE}")
@@ -71,9 +77,7 @@ class Config:
         """The constants in a `constants.csv` (columns name, value). Raises WeightsError naming file and row."""
         known = {field.name: field for field in fields(cls)}
         values: dict[str, Any] = {}
-        text = path.read_text(encoding="utf-8-sig")
-        separator = separator_of(text.partition("\n")[0])
-        for number, row in enumerate(csv.reader(text.splitlines(), delimiter=separator), start=1):
+        for number, row in enumerate(_rows(path), start=1):
             cells = [cell.strip() for cell in row if cell.strip()]
             if not cells or cells[:2] == ["name", "value"]:
                 continue
@@ -98,3 +102,12 @@ class Config:
     def rows(self) -> list[tuple[str, int | str]]:
         """(name, value) of each constant, in order, as files show them; no `model` for GPT-2."""
         return [(name, value) for name, value in asdict(self).items() if (name, value) != ("model", "gpt2")]
+
+
+def _rows(path: Path) -> list[list[str]]:
+    """The cells of each line."""
+    text = path.read_text(encoding="utf-8-sig")
+    try:
+        return list(csv.reader(text.splitlines(), delimiter=separator_of(text.partition("\n")[0]), strict=True))
+    except csv.Error as error:
+        raise WeightsError(f"is no table of constants ({error})", where=path, remedy="write it again") from None

@@ -43,9 +43,13 @@ class Corpus:
         """The same for the same tokens and windows only."""
         return hashlib.sha256(self.ids.tobytes() + str(self.n_ctx).encode()).hexdigest()
 
+    def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Where that many windows begin."""
+        return rng.choice(self.starts, count)
+
     def windows(self, count: int, rng: np.random.Generator) -> Batch:
         """(ids, targets), each [count, n_ctx]: a target is the token that comes next."""
-        return self._at(rng.choice(self.starts, count))
+        return self._at(self.draw(count, rng))
 
     def all_windows(self) -> Iterator[Batch]:
         """The stream cut into windows, at most `HELD_OUT_WINDOWS`, one by one."""
@@ -77,9 +81,13 @@ class Documents:
         """The same for the same documents only."""
         return hashlib.sha256(repr([list(document) for document in self.documents]).encode()).hexdigest()
 
+    def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """The numbers of that many documents."""
+        return rng.integers(0, len(self.documents), count)
+
     def windows(self, count: int, rng: np.random.Generator) -> Batch:
         """(ids, targets) of some documents, each [count, longest + 1]; what is after a document's end doesn't count."""
-        return self._batch([self.documents[i] for i in rng.integers(0, len(self.documents), count)])
+        return self._batch([self.documents[i] for i in self.draw(count, rng)])
 
     def all_windows(self) -> Iterator[Batch]:
         """Documents one by one, at most `HELD_OUT_WINDOWS`."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sheetgpt.bpe import Tokenizer, learn, write_tables
-from sheetgpt.errors import TrainingError
+from sheetgpt.errors import TrainingError, WeightsError
 from sheetgpt.files.text import read_corpus
 from sheetgpt.model import TOKEN_FILES
 from sheetgpt.models.config import CONSTANTS_FILE, Config
@@ -105,23 +105,62 @@ def require_ready(dest: Path, *, resume: bool, force: bool) -> None:
         )
 
 
-def run(trainer: Trainer, dest: Path, report: Callable[[LogRow, Settings], None]) -> bool:
+def run(
+    trainer: Trainer,
+    dest: Path,
+    report: Callable[[LogRow, Settings], None],
+    notice: Callable[[str], object] = lambda _text: None,
+) -> bool:
     """Train to the end and write the model to DEST; False where Ctrl-C ended it after a whole step.
 
-    Until the end a checkpoint stands in DEST, from which the next call goes on.
+    Until the end a checkpoint stands in DEST, from which the next call goes on. `notice` is given what a person should
+    know on the way. Raises TrainingError where the disk takes no more, which says where the training is kept.
     """
     path, saved = dest / checkpoint.FILE, time.monotonic()
     with ctrl_c_noted() as stopped:
         for row in trainer.run():
             report(row, trainer.settings)
-            if stopped or time.monotonic() - saved > CHECKPOINT_EVERY:
-                checkpoint.save(trainer, path)
+            if not stopped and time.monotonic() - saved > CHECKPOINT_EVERY:
+                keep_on_the_way(trainer, path, notice)
                 saved = time.monotonic()
             if stopped:
+                keep(trainer, path)
                 return False
-    write_weights(dest, trainer.config, {name: trainer.weights[name] for name in weights_of(trainer.config)})
-    path.unlink(missing_ok=True)
+    write_model(trainer, dest)
     return True
+
+
+def keep_on_the_way(trainer: Trainer, path: Path, notice: Callable[[str], object]) -> None:
+    """Save a checkpoint; training goes on where the disk takes none."""
+    try:
+        checkpoint.save(trainer, path)
+    except OSError as error:
+        notice(f"{path} can't be written ({error.strerror or error}): training goes on, and tries again in a minute.")
+
+
+def keep(trainer: Trainer, path: Path) -> None:
+    """Save a checkpoint, elsewhere where the disk takes none. Raises TrainingError then."""
+    try:
+        checkpoint.save(trainer, path)
+    except OSError as error:
+        raise checkpoint.save_elsewhere(trainer, path, error) from None
+
+
+def write_model(trainer: Trainer, dest: Path) -> None:
+    """The trained weights as CSVs. A checkpoint keeps them until all are written."""
+    path, unsaved = dest / checkpoint.FILE, None
+    try:
+        checkpoint.save(trainer, path)
+    except OSError as error:
+        unsaved = error
+    try:
+        write_weights(dest, trainer.config, {name: trainer.weights[name] for name in weights_of(trainer.config)})
+    except WeightsError as error:
+        if unsaved:
+            raise checkpoint.save_elsewhere(trainer, path, unsaved) from None
+        remedy = f"{error.remedy}; {path} keeps the training, the same command goes on from there"
+        raise TrainingError(error.what, where=error.where, remedy=remedy) from None
+    path.unlink(missing_ok=True)
 
 
 @contextmanager

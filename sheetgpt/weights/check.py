@@ -20,10 +20,11 @@ from sheetgpt.bpe.words import ALPHABET
 from sheetgpt.errors import CellError, SheetGPTError, WeightsError
 from sheetgpt.files import decimals
 from sheetgpt.files.journal import UNFINISHED
+from sheetgpt.files.paths import existing
 from sheetgpt.models.config import CONSTANTS_FILE, Config
 from sheetgpt.models.kinds import Shape
 from sheetgpt.weights.figures import NO_SPREADSHEET, ODD, REWRITE, WRONG, Figures, Tally
-from sheetgpt.weights.folder import LM_HEAD, matrix_shapes, read_config, refuse_foreign
+from sheetgpt.weights.folder import LM_HEAD, believed, matrix_shapes, read_config, refuse_foreign
 from sheetgpt.weights.progress import Counter, Progress
 from sheetgpt.weights.shapes import AGAIN, require_shape
 
@@ -62,7 +63,7 @@ class Report:
 
 def check(folder: Path, *, progress: Progress | None = None) -> Report:
     """Look at every file of a folder; `progress` counts bytes. Raises WeightsError where there is no folder."""
-    if not folder.is_dir():
+    if existing(str(folder)) is None or not folder.is_dir():
         refuse_foreign(folder)
         raise WeightsError("is no folder", where=folder, remedy="name the folder that holds the model's CSVs")
     report = Report(folder)
@@ -92,7 +93,7 @@ def check_files(report: Report) -> dict[str, Shape]:
         report.findings.append(finding_of(error, folder, CONSTANTS_FILE, f"correct {CONSTANTS_FILE}"))
         return {}
     there = {path.stem for path in folder.glob("model_*.csv")}
-    shapes = matrix_shapes(report.config, untied=LM_HEAD in there)
+    shapes = matrix_shapes(believed(report.config, folder), untied=LM_HEAD in there)
     for name in shapes:
         if name not in there:
             report.add(WRONG, f"{name}.csv", "is missing", AGAIN)

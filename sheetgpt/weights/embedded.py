@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sheetgpt.errors import WeightsError
+from sheetgpt.files.paths import existing
 
 EMBEDDED = "embedded"
 
@@ -26,5 +27,4 @@ def folder_name(folder: Path) -> str:
 
 def named_folder(name: str | Path) -> Path:
     """The folder that `folder_name` has named."""
-    folder = Path(name)
-    return embedded_folder() if str(name) == EMBEDDED and not folder.is_dir() else folder
+    return embedded_folder() if str(name) == EMBEDDED and existing(EMBEDDED) is None else Path(name)

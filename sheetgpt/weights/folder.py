@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from sheetgpt.errors import WeightsError
 from sheetgpt.files import decimals, foreign
 from sheetgpt.files.cache import Cache
 from sheetgpt.files.journal import UNFINISHED
+from sheetgpt.files.paths import existing
 from sheetgpt.models.config import CONSTANTS_FILE, Config
 from sheetgpt.models.gpt2 import LM_HEAD, WPE, WTE
 from sheetgpt.models.kinds import Shape, matrix_shapes
@@ -87,8 +89,8 @@ def load_weights(folder: str | Path, dtype: str = "float64", *, progress: Progre
         raise WeightsError(f"numbers are read as {' or '.join(DTYPES)}, not {dtype}")
     with weights_errors(folder):
         config = read_config(folder)
+        require_files(folder, matrix_shapes(believed(config, folder)))
         shapes = matrix_shapes(config, untied=(folder / f"{LM_HEAD}.csv").exists())
-        require_files(folder, shapes)
         return Weights(read_matrices(folder, shapes, Cache(folder, dtype), progress), config, folder, dtype)
 
 
@@ -124,7 +126,7 @@ def read_config(folder: Path) -> Config:
 
 
 def _require_model(folder: Path) -> None:
-    if not folder.is_dir():
+    if existing(str(folder)) is None or not folder.is_dir():
         refuse_foreign(folder)
         raise WeightsError("is no folder", where=folder, remedy=f"name the folder that holds {WTE}.csv")
     if (folder / UNFINISHED).exists():
@@ -144,6 +146,12 @@ def refuse_foreign(path: Path) -> None:
     found = foreign.of_path(path)
     if found:
         raise WeightsError(found.what, where=path, remedy=found.remedy)
+
+
+def believed(config: Config, folder: Path) -> Config:
+    """The constants with no more blocks than the folder may have: each has a file at least."""
+    count = sum(1 for _ in folder.glob("model_*.csv"))
+    return replace(config, n_layer=min(config.n_layer, count + 1))
 
 
 def require_files(folder: Path, names: Iterable[str]) -> None:

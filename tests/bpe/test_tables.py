@@ -336,3 +336,64 @@ def test_the_line_of_a_changed_token_is_found_in_gpt2s_own_table(gpt2_tables, tm
     assert f"line 12346: 'Jan-45' is a date that a spreadsheet made of a token (line 12346 should be {expected!r})" in (
         refusal(tmp_path)
     )
+
+
+# torn
+
+
+def cut_merges(folder, lines: int, turn=lambda rows: rows):
+    """Keep the header and so many merges."""
+    header, *rows = rows_of(folder / MERGES_FILE)
+    write_rows(folder / MERGES_FILE, [header, *turn(rows)[:lines]])
+
+
+@pytest.mark.parametrize("lost", [1, 2, 10, -1])
+def test_merges_that_end_early_are_told_and_cut_no_text_otherwise(folder, learned, lost):
+    cut_merges(folder, 1 if lost < 0 else len(learned[0]) - lost)
+    last = len(learned[0]) if lost < 0 else lost + 1
+    assert refusal(folder).startswith(f"vocab_bpe.csv is torn: its scores end at {last}, and the last is 1: convert")
+
+
+def test_merges_of_which_none_is_left_are_told(folder):
+    cut_merges(folder, 0)
+    assert refusal(folder).startswith("vocab_bpe.csv is torn: it makes none of ")
+
+
+@pytest.mark.parametrize("lost", [1, 5, 30])
+def test_merges_without_their_first_ones_are_told(folder, learned, lost):
+    """Written with the lowest score first, a table that ends early has lost those of the highest scores."""
+    cut_merges(folder, len(learned[0]) - lost, lambda rows: rows[::-1])
+    assert refusal(folder).startswith("vocab_bpe.csv")
+
+
+def test_merges_that_have_lost_one_in_the_middle_are_told(folder, learned):
+    header, *rows = rows_of(folder / MERGES_FILE)
+    parts = {part for left, right in learned[0] for part in (left, right)}
+    unused = next(i for i, (left, right, *_) in enumerate(rows) if i and left + right not in parts)
+    write_rows(folder / MERGES_FILE, [header, *rows[:unused], *rows[unused + 1 :]])
+    token = "".join(rows[unused][:2])
+    assert refusal(folder).startswith(f"vocab_bpe.csv is torn: it makes none of 1 tokens, such as {token!r}")
+
+
+def test_scores_of_ones_own_are_torn_where_they_make_not_all_tokens(folder, learned):
+    header, *rows = rows_of(folder / MERGES_FILE)
+    own = [[left, right, "", -0.5 * i] for i, (left, right, *_) in enumerate(rows)]
+    write_rows(folder / MERGES_FILE, [header, *own])
+    assert Tokenizer.read(folder).merges == learned[0]
+    write_rows(folder / MERGES_FILE, [header, *own[:-3]])
+    assert refusal(folder).startswith("vocab_bpe.csv is torn: it makes none of 3 tokens")
+
+
+@pytest.mark.parametrize("cut", range(1, 12))
+def test_a_table_cut_anywhere_in_its_last_lines_is_told(folder, cut):
+    """Also inside a score: what is left of it is a number."""
+    path = folder / MERGES_FILE
+    path.write_bytes(path.read_bytes()[: -4 * cut])
+    assert refusal(folder).startswith("vocab_bpe.csv")
+
+
+def test_words_that_were_added_behind_a_whole_table_are_no_sign_of_a_torn_one(folder, learned):
+    n = len(learned[1])
+    with (folder / TOKENS_FILE).open("a", encoding="utf-8") as file:
+        file.write(f"thethe,{n}\n COVID,{n + 1}\n")
+    assert Tokenizer.read(folder).encode("thethe") == Tokenizer(*learned).encode("thethe")

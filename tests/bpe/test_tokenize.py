@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from command_line import sheetgpt
 from sheetgpt.bpe import Tokenizer, write_tables
 from sheetgpt.cli import main
+from sheetgpt.commands.tokenize import merges_in_order
 from sheetgpt.diff.token_lines import read_lines
 from sheetgpt.training.documents import character_tables
 from sheetgpt.weights.folder import embedded_folder
@@ -261,3 +262,17 @@ def test_options_that_do_not_go_together_are_refused(capsys):
     assert refused(capsys, "--lines", "missing.txt") == (
         "missing.txt can't be read (No such file or directory): give a file of texts"
     )
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+def test_a_word_whose_merges_would_fill_the_memory_is_refused(as_json):
+    assert "give shorter words" in sheetgpt("tokenize", "moves" * 2000, "--trace", *as_json).error
+    assert sheetgpt("tokenize", "moves" * 2000, *as_json).code == 0
+    assert sheetgpt("tokenize", "moves " * 2000, "--trace", *as_json).code == 0
+
+
+@pytest.mark.parametrize("text", ["", "a", "moves quickly", "é日本 moves moves", "x" * 70])
+def test_what_a_trace_shows_is_counted_before(text):
+    tokenizer = Tokenizer.read(embedded_folder())
+    trace = tokenizer.trace(text)
+    assert trace.n_shown == sum(len(merge["merged"]) for merge in merges_in_order(tokenizer, trace))

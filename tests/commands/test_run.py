@@ -163,3 +163,25 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, tmp_path):
 
 def test_a_model_without_token_files_says_so(small):
     assert "give --token-ids" in sheetgpt("run", "Mike", "--weights", small).error
+
+
+@pytest.mark.parametrize("name", ["../out", "a/b", "/tmp/x", "a\\b", "", ".", "..", "n" * 300])
+@pytest.mark.parametrize("command", [["run"], ["generate", "-n", "1"], ["train-step"]])
+def test_a_name_is_one_name_and_nothing_is_written_else(tmp_path, command, name):
+    first, *more = command
+    result = sheetgpt(first, "Mike is quick", *more, "--dump-csv", "--name", name, cwd=tmp_path)
+    assert "is not one name: a folder is given by --exports" in result.error
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a b", "ü=1", "-x", ".hidden", "a.b"])
+def test_any_one_name_will_do(tmp_path, name):
+    assert sheetgpt("run", "Mike", "--dump-csv", f"--name={name}", cwd=tmp_path).code == 0
+    assert (tmp_path / "exports" / name / "manifest.json").is_file()
+
+
+def test_texts_stand_in_csv_dumps_as_they_are(tmp_path):
+    assert sheetgpt("run", '=1+2 @x -3 "', "--dump-csv", "--name", "d", cwd=tmp_path).code == 0
+    with (tmp_path / "exports" / "d" / "separated_into_words.csv").open(newline="", encoding="utf-8") as file:
+        words = list(csv.reader(file))[1][1:]
+    assert "".join(words) == '=1+2 @x -3 "'

@@ -345,3 +345,35 @@ def test_the_tokenizer_that_transformers_saves_gives_the_same_tables(tmp_path, e
         file.rename(folder / file.name)
     assert (folder / "tokenizer.json").exists()
     assert converted(folder, tmp_path / "csv") == expected
+
+
+@pytest.mark.parametrize("lost", range(1, len(MERGES) + 1))
+@pytest.mark.parametrize("single", [False, True], ids=["merges.txt", "tokenizer.json"])
+def test_merges_that_end_early_are_told(tmp_path, lost, single):
+    folder = write_huggingface(tmp_path / "hf", MATRICES)
+    kept = MERGES[: len(MERGES) - lost]
+    if single:
+        vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+        for name in ("vocab.json", "merges.txt"):
+            (folder / name).unlink()
+        model = {"type": "BPE", "vocab": vocabulary, "merges": [" ".join(pair) for pair in kept]}
+        (folder / "tokenizer.json").write_text(json.dumps({"model": model, "pre_tokenizer": {"type": "ByteLevel"}}))
+    else:
+        (folder / "merges.txt").write_text("".join(f"{a} {b}\n" for a, b in kept), encoding="utf-8")
+    told = fault(folder)
+    assert told.startswith(
+        f"SOURCE/{'tokenizer.json' if single else 'merges.txt'} is torn: it makes none of {lost} tok"
+    )
+    assert told.endswith("--no-tokenizer")
+
+
+def test_tokens_that_were_added_need_no_merge(tmp_path):
+    folder = write_huggingface(tmp_path / "hf", MATRICES)
+    vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+    for name in ("vocab.json", "merges.txt"):
+        (folder / name).unlink()
+    added = [{"content": "ĊĊ", "id": vocabulary["ĊĊ"]}]
+    model = {"type": "BPE", "vocab": vocabulary, "merges": [" ".join(pair) for pair in MERGES if pair != ("Ċ", "Ċ")]}
+    data = {"model": model, "pre_tokenizer": {"type": "ByteLevel"}, "added_tokens": added}
+    (folder / "tokenizer.json").write_text(json.dumps(data))
+    assert open_source(str(folder)).tokenizer

@@ -15,10 +15,11 @@ from checkpoints import (
     fault,
     linear_tensors,
     nanogpt,
+    write_fault,
     write_settings,
 )
 from conftest import require
-from sheetgpt.convert import pickled
+from sheetgpt.convert import open_source, pickled, write
 from sheetgpt.errors import SheetGPTError
 
 
@@ -228,3 +229,59 @@ def test_a_torn_pytorch_file_is_refused_wherever_it_ends(tmp_path, legacy):
     for keep in [*range(0, len(data), len(data) // 23), len(data) - 1]:
         (folder / "ckpt.pt").write_bytes(data[:keep])
         assert "SOURCE" in fault(folder / "ckpt.pt")
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("place", [0, 0.4, 0.9999])
+def test_numbers_that_do_not_fit_their_checksum_are_refused(tmp_path, place):
+    file = nanogpt(tmp_path / "nano") / "ckpt.pt"
+    data = bytearray(file.read_bytes())
+    with zipfile.ZipFile(file) as archive:
+        (entry,) = [one for one in archive.infolist() if one.filename.endswith("data/0")]
+    names = struct.unpack("<HH", data[entry.header_offset + 26 : entry.header_offset + 30])
+    begin = entry.header_offset + 30 + sum(names)
+    data[begin + int(place * entry.file_size)] ^= 4
+    file.write_bytes(data)
+    assert write_fault(file, tmp_path / "dest") == (
+        "SOURCE is damaged: a tensor's numbers don't fit their checksum: get it again"
+    )
+
+
+@pytest.mark.oracle
+def test_a_checksum_that_was_left_out_is_none(tmp_path):
+    file = nanogpt(tmp_path / "nano") / "ckpt.pt"
+    data, at = bytearray(file.read_bytes()), 0
+    with zipfile.ZipFile(file) as archive:
+        numbers = [entry.CRC for entry in archive.infolist() if "/data/" in entry.filename]
+    while (at := data.find(b"PK\x01\x02", at)) >= 0:
+        if int.from_bytes(data[at + 16 : at + 20], "little") in numbers:
+            data[at + 16 : at + 20] = bytes(4)
+        at += 4
+    file.write_bytes(data)
+    write(open_source(str(file)), tmp_path / "dest")
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize(("at_byte", "value"), [(8, 9), (6, 137), (10, 99)])
+def test_a_zip_with_parts_that_are_encrypted_or_of_an_unknown_kind_is_refused(tmp_path, at_byte, value):
+    file = nanogpt(tmp_path / "nano") / "ckpt.pt"
+    data, at = bytearray(file.read_bytes()), 0
+    while (at := data.find(b"PK\x01\x02", at)) >= 0:
+        data[at + at_byte] = value
+        at += 4
+    file.write_bytes(data)
+    assert fault(file).startswith("SOURCE")
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("times", [2, 10**6])
+def test_a_tensor_whose_numbers_stand_for_more_is_refused(tmp_path, times):
+    torch = require("torch", "oracle")
+    file = nanogpt(tmp_path / "nano") / "ckpt.pt"
+    state = torch.load(file, weights_only=False)
+    name = next(name for name in state["model"] if name.endswith("wpe.weight"))
+    state["model"][name] = torch.zeros(1, 12).expand(times, 12)
+    torch.save(state, file)
+    assert write_fault(file, tmp_path / "dest") == (
+        "SOURCE holds a tensor with more numbers than are stored: save it again with contiguous tensors"
+    )

@@ -228,6 +228,53 @@ def test_a_damaged_copy_is_made_again(csv, damage, readings, long_ago):
     assert len(readings) == 2
 
 
+ROWS = {"read": (30, 1 << 22), "mapped": (9_000, 1 << 22), "known by its time": (9_000, 1 << 10)}
+
+
+@pytest.mark.parametrize(("rows", "summed"), ROWS.values(), ids=ROWS)
+@pytest.mark.parametrize("place", [0.0, 0.37, 0.999])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numbers_of_a_copy_that_were_damaged_are_read_again_from_the_csv(
+    csv, rows, summed, place, dtype, readings, monkeypatch
+):
+    monkeypatch.setattr(cache_module, "SUMMED_UP_TO", summed)
+    matrix = np.random.default_rng(2).standard_normal((rows, 2)).astype(dtype)
+    csv.write_bytes(b"".join(decimals.to_text(matrix)))
+    assert numbers(csv, dtype) == numbers(csv, dtype) == matrix.tolist()
+    assert len(readings) == 1
+    with copy_of(csv, dtype).open("r+b") as file:
+        file.seek(HEADER_BYTES + int(place * (matrix.nbytes - 8)))
+        file.write(bytes(8))
+    assert numbers(csv, dtype) == numbers(csv, dtype) == matrix.tolist()
+    assert len(readings) == 2
+
+
+@pytest.mark.parametrize("rows", [30, 9_000])
+def test_damage_that_no_time_shows_is_seen_in_small_copies(csv, rows):
+    matrix = np.random.default_rng(2).standard_normal((rows, 2))
+    csv.write_bytes(b"".join(decimals.to_text(matrix)))
+    numbers(csv)
+    status = copy_of(csv).stat()
+    damaged = bytearray(copy_of(csv).read_bytes())
+    damaged[HEADER_BYTES + 77] ^= 4
+    copy_of(csv).write_bytes(damaged)
+    os.utime(copy_of(csv), ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert numbers(csv) == matrix.tolist()
+
+
+def test_a_large_copy_is_trusted_again_after_it_was_sealed_anew(csv, readings, monkeypatch):
+    monkeypatch.setattr(cache_module, "SUMMED_UP_TO", 1 << 10)
+    matrix = np.random.default_rng(2).standard_normal((9_000, 2))
+    csv.write_bytes(b"".join(decimals.to_text(matrix)))
+    numbers(csv)
+    assert digest_in(csv)
+    monkeypatch.setattr(cache_module, "TICK_NS", -OLD)
+    for _ in range(3):
+        assert numbers(csv) == matrix.tolist()
+    assert digest_in(csv) is None
+    assert len(readings) == 1
+
+
 def test_where_the_folder_cannot_be_written_the_copy_lies_in_the_users_cache(csv, readings):
     (csv.parent / FOLDER).write_text("a file: no folder can be made here, not even by root")
     assert numbers(csv) == numbers(csv) == ONE

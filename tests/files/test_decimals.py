@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from sheetgpt.errors import WeightsError
+from sheetgpt.errors import CellError, WeightsError
 from sheetgpt.files import decimals, parse
 from sheetgpt.files.decimals import count_shape, read_matrix, to_lines, to_text
 
@@ -292,3 +292,31 @@ def test_whatever_stands_there_is_read_as_it_stands_or_refused(text, tmp_path_fa
     rows = [line.replace('"', "").strip(" ,") for line in text.split("\n")]
     expected = [[float(cell) for cell in row.split(",")] for row in rows if row]
     assert matrix.tobytes() == np.array(expected).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ('1."099,2\n3,4\n', '1."099'),
+        ('1,2\n3,4"\n', '4"'),
+        ('1,"2"5\n3,4\n', '"2"5'),
+        ('"1,2"\n', '"1'),
+        ('1,2\n"",4\n', ""),
+        ('1,2\n3,"4\n', '"4'),
+        ('"1""5",2\n', '"1""5"'),
+    ],
+)
+def test_a_quote_inside_a_number_is_none(tmp_path, text, cell):
+    (tmp_path / "m.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(CellError) as error:
+        decimals.read_matrix(tmp_path / "m.csv", "float64")
+    assert error.value.cell == cell
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_quotes_around_whole_cells_are_read(tmp_path, separator, end):
+    rows = [["1.5", '"2"', '"-3e4"'], ['"4"', '"5"', "6"]]
+    text = end.join(separator.join(row) for row in rows) + end
+    (tmp_path / "m.csv").write_bytes(text.replace(".", "," if separator == ";" else ".").encode())
+    assert decimals.read_matrix(tmp_path / "m.csv", "float64").tolist() == [[1.5, 2, -3e4], [4, 5, 6]]

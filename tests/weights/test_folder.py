@@ -1,5 +1,6 @@
 """The folder of CSV matrices: read as the reference has it, refused in one line where it is not whole."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from command_line import KILLED_WHILE_WRITING
-from models import ODD_HEADS, SMALL, random_matrices
+from models import ODD_HEADS, SMALL, random_matrices, write_random_model
 from sheetgpt.errors import WeightsError
 from sheetgpt.files import decimals
 from sheetgpt.files.cache import FOLDER
@@ -17,6 +18,7 @@ from sheetgpt.files.journal import UNFINISHED, unfinished
 from sheetgpt.models.config import Config
 from sheetgpt.weights import embedded
 from sheetgpt.weights import folder as weights
+from sheetgpt.weights.check import check
 from sheetgpt.weights.folder import Weights, load_weights, matrix_shapes, read_config, write_weights
 
 
@@ -479,3 +481,35 @@ def test_a_copied_folder_runs(folder, tmp_path):
     rewrite(tmp_path / "twin" / "model_wpe.csv", lambda text: "7" + text[text.index(",") :])
     assert load_weights(tmp_path / "twin")["model_wpe"][0, 0] == 7
     assert (tmp_path / "twin" / FOLDER).is_dir()
+
+
+@pytest.mark.parametrize("n_layer", [3, 999, 10_000, 10**9, 10**30])
+def test_constants_are_held_against_the_files_before_anything_of_their_size_is_made(tmp_path, n_layer):
+    write_random_model(tmp_path / "m", SMALL)
+    constants = tmp_path / "m" / "constants.csv"
+    constants.write_text(constants.read_text().replace("n_layer,2", f"n_layer,{n_layer}"))
+    begun = time.monotonic()
+    with pytest.raises(WeightsError) as error:
+        load_weights(tmp_path / "m")
+    assert time.monotonic() - begun < 2
+    assert "\n" not in str(error.value)
+    assert ("has no model_h2_ln_1_g.csv" in str(error.value)) == (n_layer <= 10_000)
+    report = check(tmp_path / "m")
+    assert report.wrong
+    assert len(report.findings) < 400
+
+
+@pytest.mark.parametrize("name", ["n_head", "n_embd", "n_ctx", "n_vocab"])
+def test_any_absurd_constant_is_one_line_at_once(tmp_path, name):
+    write_random_model(tmp_path / "m", SMALL)
+    constants = tmp_path / "m" / "constants.csv"
+    constants.write_text(re.sub(rf"{name},\d+", f"{name},1000000008", constants.read_text()))
+    with pytest.raises(WeightsError) as error:
+        load_weights(tmp_path / "m")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("folder", ["x" * 5000, "a\0b", "x/" * 3000])
+def test_what_can_be_no_folder_is_told(folder):
+    with pytest.raises(WeightsError, match="is no folder"):
+        load_weights(folder)

@@ -15,6 +15,7 @@ import numpy as np
 
 from sheetgpt.diff.sides.side import NOTHING_SAID, Held, Options, Side, known_to
 from sheetgpt.diff.texts import Table
+from sheetgpt.dump import checked_manifest
 from sheetgpt.errors import DumpError
 from sheetgpt.files.paths import existing
 from sheetgpt.models.config import Config
@@ -44,7 +45,8 @@ class WorkbookSide(Side):
 
     def __init__(self, path: Path, map_file: Path | None = None):
         self.book, self.map_file = Workbook(path), map_file
-        about = NOTHING_SAID if map_file else said_in_index(self.book)
+        said = NOTHING_SAID if map_file else said_in_index(self.book)
+        about = checked_manifest(said, f"{path}, tab {INDEX!r}")
         known = known_to(about, [*self.book.names, *(tab.lower() for tab in self.book.tabs)])
         named = named_places(self.book, known)
         self.lost = set() if map_file else {*known.among(listed_in_index(self.book))} - {*named}

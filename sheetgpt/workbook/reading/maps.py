@@ -20,6 +20,7 @@ from sheetgpt.workbook.reading.open import one_line, some
 
 COLUMNS = ("stage", "sheet", "range", "transposed")
 CUTS = ("head", "rows", "columns")  # a map need not have these
+LOCATE = "`sheetgpt locate` writes one"
 YES, NO = ("yes", "true", "1", "x", "y"), ("no", "false", "0", "", "n")
 SPAN = re.compile(r"(\d{1,7})(?:\s*[-:]\s*(\d{1,7}))?")
 
@@ -61,13 +62,17 @@ def read_map(path: Path, tabs: Sequence[str]) -> dict[str, tuple[Mapped, ...]]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         what = f"can't be read as a map ({one_line(error)})"
-        raise DumpError(what, where=path, remedy="`sheetgpt locate` writes one") from None
+        raise DumpError(what, where=path, remedy=LOCATE) from None
     reader = csv.DictReader(text.splitlines(), delimiter=separator_of(text.partition("\n")[0]))
-    missing = [name for name in COLUMNS[:3] if name not in (reader.fieldnames or [])]
+    try:
+        rows, names = list(reader), reader.fieldnames or []
+    except csv.Error as error:  # a cell longer than any
+        raise DumpError(f"can't be read as a map ({error})", where=path, remedy=LOCATE) from None
+    missing = [name for name in COLUMNS[:3] if name not in names]
     if missing:
         raise DumpError(f"has no column {missing[0]!r}", where=path, remedy=f"a map begins with {','.join(COLUMNS)}")
     found: dict[str, tuple[Mapped, ...]] = {}
-    for number, row in enumerate(reader, start=2):
+    for number, row in enumerate(rows, start=2):
         stage, where = (row["stage"] or "").strip(), f"{path}, row {number}"
         if not stage and not any(row.values()):
             continue

@@ -17,10 +17,11 @@ import numpy as np
 
 from sheetgpt.errors import DumpError
 from sheetgpt.workbook.grid import Area
+from sheetgpt.workbook.reading.guard import require_safe, require_sound_cells
 from sheetgpt.workbook.reading.kinds import DisplayedError, Reader
 from sheetgpt.workbook.reading.names import name_texts, with_areas
-from sheetgpt.workbook.reading.reach import FAR_OUT, require_room
-from sheetgpt.workbook.reading.tab import UNSAVED, Tab
+from sheetgpt.workbook.reading.reach import require_room
+from sheetgpt.workbook.reading.tab import FAR_OUT, UNSAVED, FarOutError, Tab
 from sheetgpt.workbook.references import N_TOKENS, N_WORDS
 
 __all__ = ["SUFFIXES", "Tab", "Workbook", "no_values", "one_line", "some"]
@@ -37,6 +38,7 @@ class Workbook:
         self.path = path
         if not path.is_file():
             raise DumpError("does not exist", where=path, remedy="give the path of a workbook")
+        require_safe(path)
         try:
             with silent_panics():
                 self._book = CalamineWorkbook.from_path(path)
@@ -85,9 +87,12 @@ class Workbook:
         if name not in self.tabs:
             raise DumpError(f"has no tab {name!r}; its tabs are {some(self.tabs)}", where=self.path)
         room = require_room(self.path, name)
+        require_sound_cells(self.path, name)
         try:
             with silent_panics():
                 return self._reader.cells(name, room).tab(name)
+        except FarOutError as error:
+            raise error.refusal(f"{self.path}, tab {name!r}") from None
         except DisplayedError:
             what, where = "holds numbers that are displayed as dates", f"{self.path}, tab {name!r}"
             raise DumpError(what, where=where, remedy="save it as .xlsx, or format them as numbers") from None

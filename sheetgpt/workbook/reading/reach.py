@@ -14,13 +14,10 @@ from zipfile import ZipFile
 
 from xlsxwriter.utility import xl_cell_to_rowcol
 
-from sheetgpt.errors import DumpError
-from sheetgpt.workbook.grid import cell
 from sheetgpt.workbook.reading import xlsb
 from sheetgpt.workbook.reading.names import workbook_part
+from sheetgpt.workbook.reading.tab import MOST_CELLS, FarOutError
 
-MOST_CELLS = 100_000_000  # as many as calamine takes of an .ods; GPT-2 XL's token embeddings are 80 million
-FAR_OUT = "delete the rows and columns beyond the stages, where something stands by mistake"
 HEAD_BYTES = 1 << 16
 STRETCH = 1 << 20
 DIMENSION = re.compile(rb'<(?:\w+:)?dimension [^>]*?ref="(?:[A-Z]+\d+:)?([A-Z]+\d+)"')
@@ -37,11 +34,7 @@ def require_room(path: Path, tab: str) -> tuple[int, int]:
     except Exception:  # noqa: BLE001 - it is no .xlsx or .xlsb, or damaged in any way: calamine says what is wrong
         return 0, 0
     if rows * columns > MOST_CELLS:
-        raise DumpError(
-            f"reaches to cell {cell(rows - 1, columns - 1)}, {rows * columns:,} cells",
-            where=f"{path}, tab {tab!r}",
-            remedy=f"{FAR_OUT}, and save it again",
-        )
+        raise FarOutError(rows, columns).refusal(f"{path}, tab {tab!r}")
     return rows, columns
 
 

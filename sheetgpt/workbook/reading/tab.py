@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sheetgpt.workbook.grid import Area
+from sheetgpt.errors import DumpError
+from sheetgpt.workbook.grid import MAX_COLUMNS, MAX_ROWS, Area, cell
 
+MOST_CELLS = 100_000_000  # as many as calamine takes of an .ods; GPT-2 XL's token embeddings are 80 million
+FAR_OUT = "delete the rows and columns beyond the stages, where something stands by mistake"
 NUMBER_WORDS = {"nan", "inf", "-inf"}  # what our workbooks write where a cell can't hold the number
 UNSAVED = "(a formula without a saved value)"  # stands in place of the value
 
@@ -38,6 +41,28 @@ class Tab:
             if 0 <= row - area.row < area.rows and 0 <= column - area.column < area.columns
         }
         return numbers, others
+
+
+class FarOutError(Exception):
+    """A cell stands where none can, or so far out that room up to it fills the memory."""
+
+    def __init__(self, rows: int, columns: int):
+        super().__init__(rows, columns)
+        self.rows, self.columns = rows, columns
+
+    def refusal(self, where: str) -> DumpError:
+        rows, columns = self.rows, self.columns
+        if rows > MAX_ROWS or columns > MAX_COLUMNS:
+            what = f"is damaged: a cell stands in row {rows:,}, column {columns:,}, where none can"
+            return DumpError(what, where=where, remedy="save it again")
+        what = f"reaches to cell {cell(rows - 1, columns - 1)}, {rows * columns:,} cells"
+        return DumpError(what, where=where, remedy=f"{FAR_OUT}, and save it again")
+
+
+def require_near(rows: int, columns: int) -> None:
+    """Raises FarOutError where a tab can't have so many rows and columns, or not in memory."""
+    if rows > MAX_ROWS or columns > MAX_COLUMNS or rows * columns > MOST_CELLS:
+        raise FarOutError(rows, columns)
 
 
 @dataclass
@@ -76,6 +101,8 @@ class Cells:
     def _reach(self, rows: int, columns: int) -> None:
         """Make room up to a cell, and say that it is filled."""
         self.columns = max(self.columns, columns)
+        if rows > self.rows or columns > self.numbers.shape[1]:
+            require_near(max(self.rows, rows), self.columns)
         if rows > len(self.numbers) or columns > self.numbers.shape[1]:
             now, need = self.numbers.shape, (rows, columns)
             numbers = np.empty(
