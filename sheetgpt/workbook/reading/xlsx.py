@@ -27,11 +27,11 @@ NUMBER, SHARED_TEXT, FORMULA_TEXT, INLINE, LOGICAL, DATE = "n", "s", "str", "inl
 PLAIN = {None, b"n", b"s", b"str", b"b", b"e"}  # types of cells that need no XML parser
 ROW = re.compile(rb'<row(?: r="(\d+)")?[^>]*>')
 CELL = re.compile(
-    rb'<c(?: r="([A-Z]+)\d+")?(?: s="\d+")?(?: t="(?:n|(\w+))")?>'
+    rb'<c(?: r="([A-Z]+)(\d+)")?(?: s="\d+")?(?: t="(?:n|(\w+))")?>'
     rb'(?:<f(?: aca="\w+")?(?: t="array")?(?: ref="[A-Z\d:]+")?(?: aca="\w+")?>([^<]*)</f>)?'
     rb'<v(?: xml:space="preserve")?>([^<]*)</v></c>'
 )
-LETTERS, KIND, FORMULA, VALUE, PIECES = 1, 2, 3, 4, 5  # what CELL splits a row into, over and over
+LETTERS, DIGITS, KIND, FORMULA, VALUE, PIECES = 1, 2, 3, 4, 5, 6  # what CELL splits a row into, over and over
 NO_NUMBERS = np.empty(0)
 CLOSED, OPENED = b"</v></c>", b"<v>"
 DECLARED = re.compile(rb"""<\?xml[^>]*encoding=["'](?!utf-8)""", re.IGNORECASE)
@@ -91,6 +91,8 @@ class Sheet:
         cells, more = without_repeats(body)
         pieces = CELL.split(cells)
         if any(pieces[::PIECES]) or not PLAIN.issuperset(pieces[KIND::PIECES]) or has_escapes(pieces[VALUE::PIECES]):
+            return False
+        if not {None, b"%d" % (row + 1)}.issuperset(pieces[DIGITS::PIECES]):  # a cell says that it is of another row
             return False
         columns = columns_of(pieces[LETTERS::PIECES])
         plain = list(zip(columns, *(pieces[i::PIECES] for i in (KIND, FORMULA, VALUE)), strict=True))
