@@ -74,3 +74,7 @@ class TrainingError(SheetGPTError):
 
 class DumpError(SheetGPTError):
     """A workbook or dump folder cannot be written or read."""
+
+
+class DamagedError(DumpError):
+    """A file is torn or damaged: nothing in it is to be believed, so no comparison goes on without it."""

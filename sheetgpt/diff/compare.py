@@ -18,7 +18,7 @@ from sheetgpt.diff.result import DIFFERENT, EQUAL, NOT_COMPARED, StageDiff, Take
 from sheetgpt.diff.sides import Held, Side
 from sheetgpt.diff.sides.inferred import grain_of_side, sizes_of
 from sheetgpt.diff.texts import Table, at, differing, extent, trimmed
-from sheetgpt.errors import DumpError
+from sheetgpt.errors import DamagedError, DumpError
 from sheetgpt.files.labelled import number_in
 from sheetgpt.models.sizes import Sizes
 from sheetgpt.models.step import ANY_BLOCK, Axis, Part, Role
@@ -103,6 +103,8 @@ class Comparison:
             return StageDiff(name, "", NOT_COMPARED, note=note)
         try:
             return self._texts(name) if self.sizes.is_text(name) else self._matrices(name)
+        except DamagedError:
+            raise
         except DumpError as error:  # the others can be compared all the same
             return StageDiff(name, "", NOT_COMPARED, note=str(error), is_unreadable=True)
 

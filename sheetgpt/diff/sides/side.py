@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from sheetgpt.diff.texts import Table, is_blank
-from sheetgpt.errors import DumpError
+from sheetgpt.errors import DamagedError, DumpError
 from sheetgpt.files.labelled import number_in
 from sheetgpt.models.config import Config
 from sheetgpt.models.kinds import Known, known_names, model_steps, weights_of
@@ -62,9 +62,11 @@ class Options:
 
 
 def readable(read: Callable[[str], Found], name: str) -> Found | None:
-    """What a side's method says of a stage; None where the stage can't be read."""
+    """What a side's method says of a stage; None where the stage can't be read. Raises DamagedError."""
     try:
         return read(name)
+    except DamagedError:
+        raise
     except DumpError:
         return None
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sheetgpt.errors import DumpError
+from sheetgpt.errors import DamagedError, DumpError
 from sheetgpt.workbook.grid import Area
 from sheetgpt.workbook.reading.guard import require_safe, require_sound_cells
 from sheetgpt.workbook.reading.kinds import DisplayedError, Reader
@@ -98,7 +98,7 @@ class Workbook:
             raise DumpError(what, where=where, remedy="save it as .xlsx, or format them as numbers") from None
         except Exception as error:  # noqa: BLE001 - as above
             what, where = f"can't be read ({one_line(error)})", f"{self.path}, tab {name!r}"
-            raise DumpError(what, where=where, remedy="save it again") from None
+            raise DamagedError(what, where=where, remedy="save it again") from None
 
     def part(self, areas: Sequence[Area]) -> tuple[np.ndarray, dict[tuple[int, int], object]]:
         """The cells of areas that belong side by side: (numbers [rows, columns], the others by cell)."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sheetgpt.errors import DumpError
+from sheetgpt.errors import DamagedError
 from sheetgpt.workbook.grid import MAX_COLUMNS, MAX_ROWS, Area, cell
 
 MOST_CELLS = 100_000_000  # as many as calamine takes of an .ods; GPT-2 XL's token embeddings are 80 million
@@ -50,13 +50,13 @@ class FarOutError(Exception):
         super().__init__(rows, columns)
         self.rows, self.columns = rows, columns
 
-    def refusal(self, where: str) -> DumpError:
+    def refusal(self, where: str) -> DamagedError:
         rows, columns = self.rows, self.columns
         if rows > MAX_ROWS or columns > MAX_COLUMNS:
             what = f"is damaged: a cell stands in row {rows:,}, column {columns:,}, where none can"
-            return DumpError(what, where=where, remedy="save it again")
+            return DamagedError(what, where=where, remedy="save it again")
         what = f"reaches to cell {cell(rows - 1, columns - 1)}, {rows * columns:,} cells"
-        return DumpError(what, where=where, remedy=f"{FAR_OUT}, and save it again")
+        return DamagedError(what, where=where, remedy=f"{FAR_OUT}, and save it again")
 
 
 def require_near(rows: int, columns: int) -> None:
