@@ -116,7 +116,10 @@ def tables(file: Path, found: Found, n_vocab: int, remarks: list[str]) -> Write:
         for token, i in found.ids.items()
         if i < n_vocab and (i not in texts or spelled(token) in known)
     }
-    taken = {row: i for i, row in rows.items()}
+    taken: dict[str, int] = {}
+    for i in sorted(rows, key=lambda i: i in texts):  # subtle: a space added looks like the Ġ of the table
+        if taken.setdefault(rows[i], i) != i:
+            del rows[i]
     for i, text in texts.items():  # subtle: `\n` added has the spelling of the `Ċ` that the table has as well
         if i not in rows:
             rows[i] = spell(text) if taken.setdefault(spell(text), i) == i else stand_in(i)

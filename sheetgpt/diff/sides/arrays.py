@@ -17,7 +17,7 @@ import numpy as np
 
 from sheetgpt.diff.sides.side import NEAREST, NOTHING_SAID, Held, Options, Side, known_to
 from sheetgpt.diff.texts import Table
-from sheetgpt.errors import DumpError
+from sheetgpt.errors import DamagedError, DumpError
 from sheetgpt.fixtures.conventions import OURS, TRANSFORMERLENS
 from sheetgpt.fixtures.files import holds_arrays, load
 from sheetgpt.fixtures.named import Arrays
@@ -62,14 +62,14 @@ class ArraysSide(Side):
         return cls(Path(text))
 
     def check(self, sizes: Sizes) -> None:
-        """Raises DumpError where a file without a header ends before its numbers do."""
+        """Raises DamagedError where a file without a header ends before its numbers do."""
         self._sizes = sizes
         for name in self._whole_rows:
             size, expected = self._numbers(name).size, math.prod(sizes.shapes[name])
             if size < expected:
                 what = f"holds {size:,} numbers, and the vocabulary has {expected:,} tokens"
                 remedy = "it is torn, or of another model: write it again"
-                raise DumpError(what, where=f"{self.label}, {name}", remedy=remedy)
+                raise DamagedError(what, where=f"{self.label}, {name}", remedy=remedy)
 
     def read(self, name: str) -> Held:
         array = self._numbers(name)
