@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sheetgpt.errors import DumpError
+from sheetgpt.errors import DamagedError
 from sheetgpt.files.text import BYTE_ORDER_MARK, separator_of
 
 NO_NUMBER = ("", "nan")  # texts of a cell that holds nothing
@@ -70,8 +70,8 @@ def read_cells(path: Path) -> Labelled:
     return Labelled([row[labels:] for row in filled(rows)[labels:]], labels, separator)
 
 
-def unreadable(where: object, error: Exception) -> DumpError:
-    return DumpError(f"can't be read ({error})", where=where, remedy="give a CSV of numbers, such as a dump's")
+def unreadable(where: object, error: Exception) -> DamagedError:
+    return DamagedError(f"can't be read ({error})", where=where, remedy="give a CSV of numbers, such as a dump's")
 
 
 def text_in(content: bytes) -> str:
@@ -120,10 +120,10 @@ def read_numbers(path: Path) -> Numbers:
     found = read_cells(path)
     rows = found.rows
     if len({len(row) for row in rows}) != 1:
-        raise DumpError("has rows of different lengths, or none", where=path, remedy="it is torn; write it again")
+        raise DamagedError("has rows of different lengths, or none", where=path, remedy="it is torn; write it again")
     if len(rows[0]) == 1 and SEVERAL.fullmatch(rows[0][0]):
         what, remedy = f"has several numbers in one cell ({rows[0][0].strip()[:20]!r})", "separate them by commas"
-        raise DumpError(what, where=f"{path}, row {1 + found.labels}", remedy=remedy)
+        raise DamagedError(what, where=f"{path}, row {1 + found.labels}", remedy=remedy)
     numbers, others = np.empty((len(rows), len(rows[0]))), {}
     for number, row in enumerate(rows):
         try:

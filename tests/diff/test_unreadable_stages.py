@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from sheetgpt.commands.diff import as_text, command
 from sheetgpt.diff import diff
 from sheetgpt.diff.sides import ArraysSide, FolderSide, RunSide
-from sheetgpt.errors import DumpError
+from sheetgpt.errors import DamagedError, DumpError
 from sheetgpt.model import load_model
 
 PROMPT = "Mike is quick. He moves"
@@ -63,19 +63,30 @@ def test_the_first_difference_is_found_behind_an_odd_array(stage, trace, matrice
     assert f"Not compared: {tmp_path / 'port.npz'}, {stage} has 3 axes" in told.output
 
 
-def test_damaged_lists_in_json_and_ragged_csvs_are_said(trace, matrices, tmp_path):
+def test_ragged_lists_in_json_are_said(trace, matrices, tmp_path):
     lists = {name: array.tolist() for name, array in matrices.items()}
     lists["block_0_step_4"] = [[1, 2], [3]]
     (tmp_path / "port.json").write_text(json.dumps(lists))
+    report = diff(RunSide(trace), ArraysSide(tmp_path / "port.json"))
+    assert [stage.stage for stage in report.unreadable] == ["block_0_step_4"]
+    assert "block_0_step_4" in report.unreadable[0].note
+    assert not report.equal
+    assert report.first is None
+
+
+def test_a_torn_file_ends_the_comparison_in_one_line(trace, matrices, tmp_path):
     folder = trace.to_csv(tmp_path / "dump")
     file = folder / "block_0_step_4.csv"
     file.write_text(file.read_text() + "1,2\n")
-    for side in (ArraysSide(tmp_path / "port.json"), FolderSide(folder)):
-        report = diff(RunSide(trace), side)
-        assert [stage.stage for stage in report.unreadable] == ["block_0_step_4"]
-        assert "block_0_step_4" in report.unreadable[0].note
-        assert not report.equal
-        assert report.first is None
+    with pytest.raises(DamagedError, match=r"block_0_step_4.csv .*torn"):
+        diff(RunSide(trace), FolderSide(folder))
+    np.savez(tmp_path / "port.npz", **matrices)
+    content = bytearray((tmp_path / "port.npz").read_bytes())
+    at = content.index(matrices["block_0_step_4"].tobytes()[:64])
+    content[at] ^= 1
+    (tmp_path / "port.npz").write_bytes(content)
+    with pytest.raises(DamagedError, match="block_0_step_4 is damaged"):
+        diff(RunSide(trace), ArraysSide(tmp_path / "port.npz"))
 
 
 def test_where_nothing_can_be_read_it_is_one_line(trace, matrices, tmp_path):
