@@ -27,6 +27,7 @@ from sheetgpt.errors import DumpError
 from sheetgpt.model import load_model
 from sheetgpt.models.config import Config
 from sheetgpt.sheets.live import plan as live_plan
+from sheetgpt.sheets.live.labels import ALL_RANKS
 from sheetgpt.sheets.live.plan import parse_blocks, plan
 from sheetgpt.sheets.live.words import WordRow, names
 from sheetgpt.sheets.live.write import write_live_workbook
@@ -289,6 +290,40 @@ def test_probabilities_and_ranks_stand_beside_the_logits(model, recalculated):
     for one in model.run(PROMPT).predictions(model.config.n_vocab):
         assert rows[one.id][1] == one.token
         assert rows[one.id][2:5] == pytest.approx([one.logit, one.probability, one.rank], rel=1e-9)
+
+
+def ranks(path: Path) -> dict[int, int]:
+    """Token id -> its rank, where the tab of the logits has one."""
+    rows = tab(path, "logits")
+    first = next(i for i, row in enumerate(rows) if row[0] == "id") + 1
+    return {int(row[0]): int(row[4]) for row in rows[first:] if row[4] != ""}
+
+
+def with_equal_rows(file: Path) -> None:
+    """Each seven tokens get equal embeddings, and so equal logits: the tenth best is one of several."""
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    lines[:] = [lines[i - i % 7] for i in range(len(lines))]
+    file.write_text("".join(lines), encoding="utf-8")
+
+
+@pytest.mark.office
+def test_of_a_large_vocabulary_the_ten_best_tokens_have_ranks_and_equals_are_ranked_by_id(tmp_path, recalculate):
+    files, traces = [], {}
+    for name, n_vocab in (("large", ALL_RANKS + 1), ("small", ALL_RANKS)):
+        write_random_model(tmp_path / name, Config(1, 2, 6, 12, n_vocab))
+        with_equal_rows(tmp_path / name / "model_wte.csv")
+        model = load_model(tmp_path / name)
+        files.append(write_live_workbook(model.run(token_ids=[3, 1, 4]), tmp_path / f"{name}.xlsx", max_tokens=5))
+        book = openpyxl.load_workbook(files[-1])
+        ids = place(book, "token_ids")
+        for position, token_id in enumerate((7, 50, 3, 100)):
+            write_cell(book, ids, 0, position, token_id)
+        book.save(files[-1])
+        traces[name] = model.run(token_ids=[7, 50, 3, 100])
+    for name, path in zip(traces, recalculate(*files), strict=True):
+        assert differences(path, traces[name], ["logits"]) == {}
+        order = np.argsort(-stage(Workbook(path), "logits").ravel(), kind="stable")[: 10 if name == "large" else None]
+        assert ranks(path) == {token_id: rank for rank, token_id in enumerate(order.tolist(), start=1)}
 
 
 # ------------------------------------------------------------------------------------------------ other models

@@ -19,7 +19,7 @@ from sheetgpt.ops import Box, Piece
 from sheetgpt.run.trace import Trace
 from sheetgpt.sheets import shared
 from sheetgpt.sheets.live import index, merges, words
-from sheetgpt.sheets.live.labels import Labels
+from sheetgpt.sheets.live.labels import BEST_IDS, Labels
 from sheetgpt.sheets.live.plan import Plan, plan
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers
@@ -94,6 +94,8 @@ class Writer:
                 self.book.panel_head(place)
                 self.write_stage(place)
         best = index.write_best_tokens(self.book, self.plan, self.places) if self.plan.is_whole else None
+        if best:
+            self.names[BEST_IDS] = best.part(column=shared.BEST_COLUMNS.index("id"), columns=1).address()
         if self.plan.has_words:
             merges.write_tables(self.book, self.plan)
         self.write_weights()
