@@ -24,15 +24,16 @@ from sheetgpt.bpe.words import cut
 from sheetgpt.diff import diff
 from sheetgpt.diff.sides import RunSide, WorkbookSide, open_side
 from sheetgpt.errors import DumpError
-from sheetgpt.model import load_model
+from sheetgpt.model import Model, load_model
 from sheetgpt.models.config import Config
 from sheetgpt.sheets.live import plan as live_plan
 from sheetgpt.sheets.live.labels import ALL_RANKS
-from sheetgpt.sheets.live.plan import parse_blocks, plan
+from sheetgpt.sheets.live.plan import Size, parse_blocks, plan
 from sheetgpt.sheets.live.words import WordRow, names
 from sheetgpt.sheets.live.write import write_live_workbook
+from sheetgpt.weights.folder import Weights, matrix_shapes
 from sheetgpt.workbook.book import Book
-from sheetgpt.workbook.grid import Area
+from sheetgpt.workbook.grid import MAX_ROWS, Area
 from sheetgpt.workbook.reading.names import areas_of, name_texts
 from sheetgpt.workbook.reading.open import Workbook
 
@@ -547,7 +548,7 @@ def test_they_are_words_for_libreoffice_too(tiny, strange, tmp_path, recalculate
         require_equal(tiny, prompt, path)
 
 
-def test_a_layout_that_cannot_be_is_refused_in_one_line(model, tmp_path, monkeypatch):
+def test_a_layout_that_cannot_be_is_refused_in_one_line(model, tmp_path):
     trace = model.run(PROMPT)
     with pytest.raises(DumpError, match="--max-tokens 5: choose 6, the tokens of the prompt"):
         plan(trace, max_tokens=5)
@@ -559,9 +560,23 @@ def test_a_layout_that_cannot_be_is_refused_in_one_line(model, tmp_path, monkeyp
         plan(bigram.run(token_ids=[1]), blocks=range(1))
     with pytest.raises(DumpError, match="without --set"):
         plan(model.run(PROMPT, overrides={"block_0_step_9": trace.array("block_0_step_9")}))
-    monkeypatch.setattr(live_plan, "MOST_CELLS", 1000)
-    with pytest.raises(DumpError, match="choose some blocks, such as --blocks 0"):
-        plan(trace)
+
+
+TALL, WIDE = Config(1, 1, 2, 9, MAX_ROWS), Config(1, 2, 4, 9_000, 17)
+
+
+@pytest.mark.parametrize(
+    ("config", "max_tokens", "what"),
+    [
+        (TALL, 9, "logits ends at row"),
+        (WIDE, 8_192, "block_0_step_6 is wider than a sheet"),
+    ],
+)
+def test_what_a_sheet_cannot_hold_is_refused_before_anything_is_written(config, max_tokens, what):
+    weights = {name: np.zeros(shape) for name, shape in matrix_shapes(config).items()}
+    trace = Model(Weights(weights, config, Path(), "float64"), None).run(token_ids=[1])
+    with pytest.raises(DumpError, match=what):
+        plan(trace, max_tokens=max_tokens)
 
 
 @pytest.mark.parametrize("text", ["", "x", "2", "1-0", "-1", "0-2", "0-1-2"])
@@ -577,3 +592,7 @@ def test_a_run_without_weights_is_refused(model, tmp_path):
 
 def test_the_size_is_told_before(model):
     assert str(plan(model.run(PROMPT)).size).startswith("live workbook for up to 12 tokens: 1")
+    assert str(Size(124_439_808, 640_000, 12)) == (
+        "live workbook for up to 12 tokens: 124,439,808 weights and 640,000 cells of formulas, about 1,001 MB, "
+        "about 83 s to write; LibreOffice takes about 208 s and 3.8 GB of memory to open it"
+    )

@@ -7,24 +7,23 @@ carries the run's own value, so that readers that don't calculate show it too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from sheetgpt.errors import DumpError
-from sheetgpt.models.step import POSITIONS, Axis, Role, Step, Weight
+from sheetgpt.models.step import POSITIONS, Axis, Role, Step
 from sheetgpt.ops import Box, Piece
 from sheetgpt.run.trace import Trace
 from sheetgpt.sheets import shared
 from sheetgpt.sheets.live import index, merges, words
 from sheetgpt.sheets.live.labels import BEST_IDS, Labels
-from sheetgpt.sheets.live.plan import Plan, plan
+from sheetgpt.sheets.live.plan import Plan, lay_out_weights, plan
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers
-from sheetgpt.workbook.grid import MAX_COLUMNS, MAX_ROWS, Area, cell, width
-from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, TAB_ROWS, Place, lay_out, tabs
+from sheetgpt.workbook.grid import Area, cell, width
+from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, Place, lay_out, tabs
 from sheetgpt.workbook.references import N_TOKENS, Input, Names, Source, formulas
 
 WEIGHT_HEADINGS = {
@@ -203,21 +202,6 @@ class Writer:
             for row in range(area.rows):
                 book.number(tab, area.row + row, 1, row, "position")
         book.put(Numbers(area, np.asarray(weights[name])), "parameter")
-
-
-def lay_out_weights(weights: Mapping[str, Weight]) -> dict[str, Area]:
-    """The area of each weight matrix, by name: under each other on their tabs, a title and a header row over each."""
-    areas: dict[str, Area] = {}
-    next_row: dict[str, int] = {}
-    for name, weight in weights.items():
-        tab, (rows, columns) = shared.weight_tab(name, weight), weight.shape
-        row = next_row.get(tab, TAB_ROWS) + 2
-        if row + rows > MAX_ROWS or LABEL_COLUMNS + columns > MAX_COLUMNS:
-            what, where = "is larger than a sheet", f"{name} ({rows:,} x {columns:,})"
-            raise DumpError(what, where=where, remedy="choose blocks with --blocks")
-        areas[name] = Area(tab, row, LABEL_COLUMNS, rows, columns)
-        next_row[tab] = row + rows + 1
-    return areas
 
 
 def live_axes(step: Step) -> str:
