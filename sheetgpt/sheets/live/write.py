@@ -7,12 +7,13 @@ carries the run's own value, so that readers that don't calculate show it too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from sheetgpt.files.cache import release
 from sheetgpt.models.step import POSITIONS, Axis, Role, Step
 from sheetgpt.ops import Box, Piece
 from sheetgpt.run.trace import Trace
@@ -32,6 +33,7 @@ WEIGHT_HEADINGS = {
     "weights_head": "Parameters of the final layer norm",
     "weights_lm_head": "Parameters of the language head: a vector for each token",
 }
+NUMBERS_AT_A_TIME = 1 << 17  # of a weight matrix, between which its memory is given back
 GROWS = {Axis.KEYS: "both", Axis.HEADS_BY_KEYS: "heads"}  # with the prompt: `references.Source.live`
 
 
@@ -201,7 +203,18 @@ class Writer:
         elif area.rows > 1:
             for row in range(area.rows):
                 book.number(tab, area.row + row, 1, row, "position")
-        book.put(Numbers(area, np.asarray(weights[name])), "parameter")
+        book.put(Parameters(area, np.asarray(weights[name])), "parameter")
+
+
+class Parameters(Numbers):
+    """A weight matrix, of which some rows at a time are in memory where it is mapped from disk."""
+
+    def rows(self, style: bytes) -> Iterator[bytes]:
+        step = max(1, NUMBERS_AT_A_TIME // self.matrix.shape[1])
+        for start in range(0, len(self.matrix), step):
+            lines = list(Numbers(self.area, self.matrix[start : start + step]).rows(style))
+            release(self.matrix)  # before the lines go out: after the last one nobody comes back
+            yield from lines
 
 
 def live_axes(step: Step) -> str:
