@@ -23,7 +23,7 @@ from sheetgpt.workbook.places import LABEL_COLUMNS, TAB_ROWS, Panel, lay_out
 LONGEST_WORD = 12  # characters that there is room for, or the prompt's longest word
 SPARE_TOKENS = 4  # room beyond the prompt, where --max-tokens doesn't say how much
 FEWEST_TOKENS = 12
-CELLS_A_SECOND, BYTES_A_CELL = 1_500_000, 8  # what writing takes, roughly
+CELLS_A_SECOND, BYTES_A_CELL = 2_000_000, 7  # what writing takes, roughly
 LARGE = 5_000_000  # cells from which opening takes long enough to be told before
 OPENED_A_SECOND, OPENED_BYTES_A_CELL = 600_000, 30  # what LibreOffice takes then, roughly
 HEADER_ROWS = {Axis.KEYS: 2, Axis.HEADS_BY_KEYS: 3}
