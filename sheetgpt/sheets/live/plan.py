@@ -25,7 +25,7 @@ SPARE_TOKENS = 4  # room beyond the prompt, where --max-tokens doesn't say how m
 FEWEST_TOKENS = 12
 CELLS_A_SECOND, BYTES_A_CELL = 2_000_000, 7  # what writing takes, roughly
 LARGE = 5_000_000  # cells from which opening takes long enough to be told before
-OPENED_A_SECOND, OPENED_BYTES_A_CELL = 600_000, 30  # what LibreOffice takes then, roughly
+OPENED_A_SECOND, OPENED_BYTES_A_CELL = 600_000, 36  # what LibreOffice takes then, roughly
 HEADER_ROWS = {Axis.KEYS: 2, Axis.HEADS_BY_KEYS: 3}
 
 
