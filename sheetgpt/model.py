@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +42,10 @@ class Model:
     @property
     def config(self) -> Config:
         return self.weights.config
+
+    def in_passing(self) -> Model:
+        """The same model with its large matrices in memory one at a time, see `Weights.in_passing`."""
+        return replace(self, weights=self.weights.in_passing())
 
     @cached_property
     def steps(self) -> Steps:

@@ -139,6 +139,10 @@ def command(
 
     wanted = Dumps(**dumps)
     model = load_model(weights, dtype)
+    if wanted.formulas:
+        model = (
+            model.in_passing()
+        )  # every weight is written, too: all of them at once would be a gigabyte of GPT-2 small
     show.notice(None if special else model.special_notice(prompt))
     trace = before = model.run(prompt, token_ids=token_ids, special=special)
     if assignments:

@@ -297,6 +297,15 @@ def _array(file: FileIO, seal: Seal) -> np.ndarray:
     return numbers.reshape(seal.shape)
 
 
+def release(matrix: np.ndarray) -> None:
+    """Give back the memory of a mapped copy; what is looked at later is read from its file again. Others stay."""
+    base: Any = matrix
+    while isinstance(base, np.ndarray | memoryview):
+        base = base.base if isinstance(base, np.ndarray) else base.obj
+    if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):  # Windows has none
+        base.madvise(mmap.MADV_DONTNEED)
+
+
 def _is_proof(stamp: list[int], now: int) -> bool:
     """Would any edit from now on change this stamp?"""
     return CHANGE_TIME_IS_KEPT and stamp[2] < now - TICK_NS

@@ -16,7 +16,7 @@ import numpy as np
 
 from sheetgpt.errors import WeightsError
 from sheetgpt.files import decimals, foreign
-from sheetgpt.files.cache import Cache
+from sheetgpt.files.cache import Cache, release
 from sheetgpt.files.journal import UNFINISHED
 from sheetgpt.files.paths import existing
 from sheetgpt.models.config import CONSTANTS_FILE, Config
@@ -52,6 +52,7 @@ __all__ = [
 ]
 
 DTYPES = ("float32", "float64")
+LARGE = 1 << 20  # bytes of a matrix whose memory is worth giving back
 READERS = 2  # CSVs read at once: one is parsed while another is read from and written to the disk
 
 
@@ -77,6 +78,24 @@ class Weights(Mapping[str, np.ndarray]):
     def untied(self) -> bool:
         """Has the language head a matrix of its own?"""
         return LM_HEAD in self._matrices
+
+    def in_passing(self) -> Weights:
+        """The same matrices, of which the large ones are in memory one at a time, where they are mapped from disk."""
+        return _Passing(self._matrices, self.config, self.folder, self.dtype)
+
+
+class _Passing(Weights):
+    """Weights that let go of the large matrix asked for before when the next one is asked for."""
+
+    _last: np.ndarray | None = None
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        matrix = super().__getitem__(name)
+        if matrix.nbytes >= LARGE:
+            if self._last is not None and self._last is not matrix:
+                release(self._last)
+            self._last = matrix
+        return matrix
 
 
 def load_weights(folder: str | Path, dtype: str = "float64", *, progress: Progress | None = None) -> Weights:

@@ -1,10 +1,12 @@
 """Binary copies of CSVs: quick, and never stale."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from sheetgpt.errors import WeightsError
 from sheetgpt.files import cache as cache_module
 from sheetgpt.files import decimals
-from sheetgpt.files.cache import FOLDER, HEADER_BYTES, Cache, user_folder
+from sheetgpt.files.cache import FOLDER, HEADER_BYTES, Cache, release, user_folder
 
 OLD = 10 * cache_module.TICK_NS
 
@@ -392,3 +394,31 @@ def test_a_copied_folder_brings_no_stale_copies(csv, tmp_path, long_ago):
     (twin / "m.csv").write_text("1,2,3\n4,5,7\n")
     os.utime(twin / "m.csv", ns=(csv.stat().st_atime_ns, csv.stat().st_mtime_ns))
     assert numbers(twin / "m.csv") == OTHER
+
+
+# ------------------------------------------------------------------------------------------------ memory
+
+
+def file_pages() -> int:
+    """Bytes of mapped files that are in memory."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return 1024 * int(re.search(r"RssFile:\s+(\d+)", status)[1])
+
+
+def test_the_memory_of_a_mapped_copy_can_be_given_back_and_its_numbers_stay(tmp_path):
+    matrix = np.random.default_rng(0).standard_normal((2_000, 1_000))  # 16 MB
+    with (tmp_path / "large.csv").open("wb") as file:
+        file.writelines(decimals.to_text(matrix))
+    copy = Cache(tmp_path, "float64").read(tmp_path / "large.csv")
+    assert np.array_equal(copy, matrix)
+    before = file_pages()
+    release(copy[10:].T)
+    assert before - file_pages() > matrix.nbytes // 2
+    assert np.array_equal(copy, matrix)
+
+
+def test_what_is_not_mapped_keeps_its_memory():
+    for matrix in (np.arange(6.0), np.arange(6.0).reshape(2, 3)[1:], np.frombuffer(bytes(16))):
+        kept = matrix.copy()
+        release(matrix)
+        assert np.array_equal(matrix, kept)

@@ -24,14 +24,16 @@ from sheetgpt.bpe.words import cut
 from sheetgpt.diff import diff
 from sheetgpt.diff.sides import RunSide, WorkbookSide, open_side
 from sheetgpt.errors import DumpError
-from sheetgpt.model import load_model
+from sheetgpt.model import Model, load_model
 from sheetgpt.models.config import Config
 from sheetgpt.sheets.live import plan as live_plan
-from sheetgpt.sheets.live.plan import parse_blocks, plan
+from sheetgpt.sheets.live.labels import ALL_RANKS
+from sheetgpt.sheets.live.plan import Size, parse_blocks, plan
 from sheetgpt.sheets.live.words import WordRow, names
 from sheetgpt.sheets.live.write import write_live_workbook
+from sheetgpt.weights.folder import Weights, matrix_shapes
 from sheetgpt.workbook.book import Book
-from sheetgpt.workbook.grid import Area
+from sheetgpt.workbook.grid import MAX_ROWS, Area
 from sheetgpt.workbook.reading.names import areas_of, name_texts
 from sheetgpt.workbook.reading.open import Workbook
 
@@ -291,6 +293,40 @@ def test_probabilities_and_ranks_stand_beside_the_logits(model, recalculated):
         assert rows[one.id][2:5] == pytest.approx([one.logit, one.probability, one.rank], rel=1e-9)
 
 
+def ranks(path: Path) -> dict[int, int]:
+    """Token id -> its rank, where the tab of the logits has one."""
+    rows = tab(path, "logits")
+    first = next(i for i, row in enumerate(rows) if row[0] == "id") + 1
+    return {int(row[0]): int(row[4]) for row in rows[first:] if row[4] != ""}
+
+
+def with_equal_rows(file: Path) -> None:
+    """Each seven tokens get equal embeddings, and so equal logits: the tenth best is one of several."""
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    lines[:] = [lines[i - i % 7] for i in range(len(lines))]
+    file.write_text("".join(lines), encoding="utf-8")
+
+
+@pytest.mark.office
+def test_of_a_large_vocabulary_the_ten_best_tokens_have_ranks_and_equals_are_ranked_by_id(tmp_path, recalculate):
+    files, traces = [], {}
+    for name, n_vocab in (("large", ALL_RANKS + 1), ("small", ALL_RANKS)):
+        write_random_model(tmp_path / name, Config(1, 2, 6, 12, n_vocab))
+        with_equal_rows(tmp_path / name / "model_wte.csv")
+        model = load_model(tmp_path / name)
+        files.append(write_live_workbook(model.run(token_ids=[3, 1, 4]), tmp_path / f"{name}.xlsx", max_tokens=5))
+        book = openpyxl.load_workbook(files[-1])
+        ids = place(book, "token_ids")
+        for position, token_id in enumerate((7, 50, 3, 100)):
+            write_cell(book, ids, 0, position, token_id)
+        book.save(files[-1])
+        traces[name] = model.run(token_ids=[7, 50, 3, 100])
+    for name, path in zip(traces, recalculate(*files), strict=True):
+        assert differences(path, traces[name], ["logits"]) == {}
+        order = np.argsort(-stage(Workbook(path), "logits").ravel(), kind="stable")[: 10 if name == "large" else None]
+        assert ranks(path) == {token_id: rank for rank, token_id in enumerate(order.tolist(), start=1)}
+
+
 # ------------------------------------------------------------------------------------------------ other models
 
 
@@ -512,7 +548,7 @@ def test_they_are_words_for_libreoffice_too(tiny, strange, tmp_path, recalculate
         require_equal(tiny, prompt, path)
 
 
-def test_a_layout_that_cannot_be_is_refused_in_one_line(model, tmp_path, monkeypatch):
+def test_a_layout_that_cannot_be_is_refused_in_one_line(model, tmp_path):
     trace = model.run(PROMPT)
     with pytest.raises(DumpError, match="--max-tokens 5: choose 6, the tokens of the prompt"):
         plan(trace, max_tokens=5)
@@ -524,9 +560,23 @@ def test_a_layout_that_cannot_be_is_refused_in_one_line(model, tmp_path, monkeyp
         plan(bigram.run(token_ids=[1]), blocks=range(1))
     with pytest.raises(DumpError, match="without --set"):
         plan(model.run(PROMPT, overrides={"block_0_step_9": trace.array("block_0_step_9")}))
-    monkeypatch.setattr(live_plan, "MOST_CELLS", 1000)
-    with pytest.raises(DumpError, match="choose some blocks, such as --blocks 0"):
-        plan(trace)
+
+
+TALL, WIDE = Config(1, 1, 2, 9, MAX_ROWS), Config(1, 2, 4, 9_000, 17)
+
+
+@pytest.mark.parametrize(
+    ("config", "max_tokens", "what"),
+    [
+        (TALL, 9, "logits ends at row"),
+        (WIDE, 8_192, "block_0_step_6 is wider than a sheet"),
+    ],
+)
+def test_what_a_sheet_cannot_hold_is_refused_before_anything_is_written(config, max_tokens, what):
+    weights = {name: np.zeros(shape) for name, shape in matrix_shapes(config).items()}
+    trace = Model(Weights(weights, config, Path(), "float64"), None).run(token_ids=[1])
+    with pytest.raises(DumpError, match=what):
+        plan(trace, max_tokens=max_tokens)
 
 
 @pytest.mark.parametrize("text", ["", "x", "2", "1-0", "-1", "0-2", "0-1-2"])
@@ -542,3 +592,7 @@ def test_a_run_without_weights_is_refused(model, tmp_path):
 
 def test_the_size_is_told_before(model):
     assert str(plan(model.run(PROMPT)).size).startswith("live workbook for up to 12 tokens: 1")
+    assert str(Size(124_439_808, 640_000, 12)) == (
+        "live workbook for up to 12 tokens: 124,439,808 weights and 640,000 cells of formulas, about 876 MB, "
+        "about 63 s to write; LibreOffice takes about 208 s and 4.5 GB of memory to open it"
+    )

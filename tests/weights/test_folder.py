@@ -513,3 +513,16 @@ def test_any_absurd_constant_is_one_line_at_once(tmp_path, name):
 def test_what_can_be_no_folder_is_told(folder):
     with pytest.raises(WeightsError, match="is no folder"):
         load_weights(folder)
+
+
+def test_weights_in_passing_are_the_same_and_one_large_matrix_is_let_go_for_the_next(folder, monkeypatch):
+    released = []
+    monkeypatch.setattr(weights, "LARGE", 200)
+    monkeypatch.setattr(weights, "release", released.append)
+    loaded = load_weights(folder)
+    passing = loaded.in_passing()
+    assert list(passing) == list(loaded)
+    assert all(np.array_equal(passing[name], loaded[name]) for name in loaded)
+    large = [matrix for matrix in loaded.values() if matrix.nbytes >= 200]
+    assert len(released) == len(large) - 1 > 0
+    assert all(one is other for one, other in zip(released, large, strict=False))

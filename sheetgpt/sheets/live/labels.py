@@ -13,7 +13,8 @@ from sheetgpt.workbook.grid import Area, cell
 from sheetgpt.workbook.places import Place
 from sheetgpt.workbook.references import N_TOKENS, Names
 
-COUNTED_RANKS = 2_000  # tokens up to which equal logits get ranks of their own: that takes time with the square
+ALL_RANKS = 2_000  # tokens up to which each has its rank: that takes time with the square; beyond, the best ones have
+BEST_IDS = "best_ids"  # the name of the ids in the table of the best tokens
 
 
 class Labels:
@@ -102,12 +103,16 @@ class Labels:
         powers = f"EXP({step.name}-MAX({step.name}))"
         softmax = f'IF({N_TOKENS}=0,"",{powers}/SUM({powers}))'
         self.put_column(share, [one.probability for one in best], {(0, 0, area.rows, 1): softmax}, "live probability")
-        ranks = {(i, 0, 1, 1): rank_formula(step.name, area, i) for i in range(area.rows)}
-        self.put_column(rank, [one.rank for one in best], ranks, "live count")
+        if area.rows <= ALL_RANKS:
+            ranks = {(i, 0, 1, 1): rank_formula(step.name, area, i) for i in range(area.rows)}
+            self.put_column(rank, [one.rank for one in best], ranks, "live count")
+        else:
+            places = {(0, 0, area.rows, 1): f'IFERROR(MATCH(logit_ids,{BEST_IDS},0),"")'}
+            self.put_column(rank, [one.rank if one.rank <= shared.BEST else None for one in best], places, "live count")
         return {"logit_ids": ids.address(), "token_probabilities": share.address()}
 
     def put_column(
-        self, area: Area, values: Iterable[float], formulas: dict[tuple[int, int, int, int], str], fmt: str
+        self, area: Area, values: Iterable[float | None], formulas: dict[tuple[int, int, int, int], str], fmt: str
     ) -> None:
         self.book.put(Formulas(area, [[value] for value in values], formulas), fmt)
 
@@ -116,7 +121,7 @@ def rank_formula(name: str, logits: Area, row: int) -> str:
     """The rank of one logit; of equals, the smaller id comes first."""
     here = cell(logits.row + row, logits.column)
     rank = f"RANK({here},{name})"
-    if row and logits.rows <= COUNTED_RANKS:
+    if row:
         above = f"{cell(logits.row, logits.column)}:{cell(logits.row + row - 1, logits.column)}"
         rank += f"+SUMPRODUCT(--({above}={here}))"
     return f'IF({N_TOKENS}=0,"",{rank})'

@@ -1,10 +1,13 @@
 """What a live workbook will hold: how many tokens, which blocks, the shape of every stage, and how large that gets.
 
+Only what a sheet can't hold is refused; a large one is announced with what it takes.
+
 Nothing is written here: that belongs in `write`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sheetgpt.bpe import Tokenizer
@@ -14,13 +17,15 @@ from sheetgpt.models.step import Axis, Role, Step, Steps, Weight
 from sheetgpt.run.trace import Trace
 from sheetgpt.sheets import shared
 from sheetgpt.sheets.passes import ROWS_A_PASS
-from sheetgpt.workbook.places import Panel
+from sheetgpt.workbook.grid import MAX_COLUMNS, MAX_ROWS, Area
+from sheetgpt.workbook.places import LABEL_COLUMNS, TAB_ROWS, Panel, lay_out
 
 LONGEST_WORD = 12  # characters that there is room for, or the prompt's longest word
 SPARE_TOKENS = 4  # room beyond the prompt, where --max-tokens doesn't say how much
 FEWEST_TOKENS = 12
-MOST_CELLS = 40_000_000  # weights and formula cells beyond which no spreadsheet program is of use
-CELLS_A_SECOND, BYTES_A_CELL = 1_500_000, 12  # what writing takes, roughly
+CELLS_A_SECOND, BYTES_A_CELL = 2_000_000, 7  # what writing takes, roughly
+LARGE = 5_000_000  # cells from which opening takes long enough to be told before
+OPENED_A_SECOND, OPENED_BYTES_A_CELL = 600_000, 36  # what LibreOffice takes then, roughly
 HEADER_ROWS = {Axis.KEYS: 2, Axis.HEADS_BY_KEYS: 3}
 
 
@@ -39,10 +44,18 @@ class Size:
     def __str__(self) -> str:
         seconds = max(1, round(self.cells / CELLS_A_SECOND))
         megabytes = max(1, round(self.cells * BYTES_A_CELL / 1e6))
-        return (
+        about = (
             f"live workbook for up to {self.max_tokens} tokens: {self.weights:,} weights and {self.formula_cells:,} "
             f"cells of formulas, about {megabytes:,} MB, about {seconds:,} s to write"
         )
+        return f"{about}; {self.opening}" if self.cells >= LARGE else about
+
+    @property
+    def opening(self) -> str:
+        """What it takes to have it open."""
+        seconds = round(self.cells / OPENED_A_SECOND)
+        gigabytes = self.cells * OPENED_BYTES_A_CELL / 1e9
+        return f"LibreOffice takes about {seconds:,} s and {gigabytes:.1f} GB of memory to open it"
 
 
 @dataclass(frozen=True)
@@ -128,12 +141,30 @@ def plan(trace: Trace, *, max_tokens: int | None = None, blocks: range | None = 
     used = {name for step in steps if step is not typed for name in step.inputs}
     weights = {name: weight for name, weight in trace.sizes.weights.items() if name in used}
     found = Plan(trace, steps, weights, room_for_tokens(trace, max_tokens), longest_word(trace), typed)
-    if found.size.cells > MOST_CELLS:
-        raise DumpError(
-            f"a live workbook of {found.size.cells:,} cells is more than spreadsheet programs can recalculate",
-            remedy="choose some blocks, such as --blocks 0",
-        )
+    require_room(found)
     return found
+
+
+def require_room(plan: Plan) -> None:
+    """Raises DumpError where a sheet can't hold a stage or a weight matrix."""
+    for place in lay_out(map(plan.panel, plan.steps)).values():
+        _ = place.area
+    lay_out_weights(plan.weights)
+
+
+def lay_out_weights(weights: Mapping[str, Weight]) -> dict[str, Area]:
+    """The area of each weight matrix, by name: under each other on their tabs, a title and a header row over each."""
+    areas: dict[str, Area] = {}
+    next_row: dict[str, int] = {}
+    for name, weight in weights.items():
+        tab, (rows, columns) = shared.weight_tab(name, weight), weight.shape
+        row = next_row.get(tab, TAB_ROWS) + 2
+        if row + rows > MAX_ROWS or LABEL_COLUMNS + columns > MAX_COLUMNS:
+            what, where = "is larger than a sheet", f"{name} ({rows:,} x {columns:,})"
+            raise DumpError(what, where=where, remedy="choose blocks with --blocks")
+        areas[name] = Area(tab, row, LABEL_COLUMNS, rows, columns)
+        next_row[tab] = row + rows + 1
+    return areas
 
 
 def room_for_tokens(trace: Trace, max_tokens: int | None) -> int:

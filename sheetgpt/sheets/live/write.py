@@ -7,24 +7,24 @@ carries the run's own value, so that readers that don't calculate show it too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from sheetgpt.errors import DumpError
-from sheetgpt.models.step import POSITIONS, Axis, Role, Step, Weight
+from sheetgpt.files.cache import release
+from sheetgpt.models.step import POSITIONS, Axis, Role, Step
 from sheetgpt.ops import Box, Piece
 from sheetgpt.run.trace import Trace
 from sheetgpt.sheets import shared
 from sheetgpt.sheets.live import index, merges, words
-from sheetgpt.sheets.live.labels import Labels
-from sheetgpt.sheets.live.plan import Plan, plan
+from sheetgpt.sheets.live.labels import BEST_IDS, Labels
+from sheetgpt.sheets.live.plan import Plan, lay_out_weights, plan
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers
-from sheetgpt.workbook.grid import MAX_COLUMNS, MAX_ROWS, Area, cell, width
-from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, TAB_ROWS, Place, lay_out, tabs
+from sheetgpt.workbook.grid import Area, cell, width
+from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, Place, lay_out, tabs
 from sheetgpt.workbook.references import N_TOKENS, Input, Names, Source, formulas
 
 WEIGHT_HEADINGS = {
@@ -33,6 +33,7 @@ WEIGHT_HEADINGS = {
     "weights_head": "Parameters of the final layer norm",
     "weights_lm_head": "Parameters of the language head: a vector for each token",
 }
+NUMBERS_AT_A_TIME = 1 << 17  # of a weight matrix, between which its memory is given back
 GROWS = {Axis.KEYS: "both", Axis.HEADS_BY_KEYS: "heads"}  # with the prompt: `references.Source.live`
 
 
@@ -94,6 +95,8 @@ class Writer:
                 self.book.panel_head(place)
                 self.write_stage(place)
         best = index.write_best_tokens(self.book, self.plan, self.places) if self.plan.is_whole else None
+        if best:
+            self.names[BEST_IDS] = best.part(column=shared.BEST_COLUMNS.index("id"), columns=1).address()
         if self.plan.has_words:
             merges.write_tables(self.book, self.plan)
         self.write_weights()
@@ -200,22 +203,18 @@ class Writer:
         elif area.rows > 1:
             for row in range(area.rows):
                 book.number(tab, area.row + row, 1, row, "position")
-        book.put(Numbers(area, np.asarray(weights[name])), "parameter")
+        book.put(Parameters(area, np.asarray(weights[name])), "parameter")
 
 
-def lay_out_weights(weights: Mapping[str, Weight]) -> dict[str, Area]:
-    """The area of each weight matrix, by name: under each other on their tabs, a title and a header row over each."""
-    areas: dict[str, Area] = {}
-    next_row: dict[str, int] = {}
-    for name, weight in weights.items():
-        tab, (rows, columns) = shared.weight_tab(name, weight), weight.shape
-        row = next_row.get(tab, TAB_ROWS) + 2
-        if row + rows > MAX_ROWS or LABEL_COLUMNS + columns > MAX_COLUMNS:
-            what, where = "is larger than a sheet", f"{name} ({rows:,} x {columns:,})"
-            raise DumpError(what, where=where, remedy="choose blocks with --blocks")
-        areas[name] = Area(tab, row, LABEL_COLUMNS, rows, columns)
-        next_row[tab] = row + rows + 1
-    return areas
+class Parameters(Numbers):
+    """A weight matrix, of which some rows at a time are in memory where it is mapped from disk."""
+
+    def rows(self, style: bytes) -> Iterator[bytes]:
+        step = max(1, NUMBERS_AT_A_TIME // self.matrix.shape[1])
+        for start in range(0, len(self.matrix), step):
+            lines = list(Numbers(self.area, self.matrix[start : start + step]).rows(style))
+            release(self.matrix)  # before the lines go out: after the last one nobody comes back
+            yield from lines
 
 
 def live_axes(step: Step) -> str:

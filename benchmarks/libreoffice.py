@@ -1,0 +1,133 @@
+"""LibreOffice as somebody who has a workbook open: load it, recalculate everything, type into cells, read others.
+
+`session(workbook, typed, read)` starts LibreOffice without a window, in a profile of its own, and runs one macro in it,
+so that load, recalculation and each change are timed inside the program. What a workbook holds, and whether the answers
+are right, is left to those who ask.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+LIBRARY = """<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE library:library PUBLIC "-//OpenOffice.org//DTD OfficeDocument 1.0//EN" "library.dtd">
+<library:library xmlns:library="http://openoffice.org/2000/library" library:name="Standard" library:readonly="false"
+ library:passwordprotected="false"><library:element library:name="Session"/></library:library>
+"""
+MODULE = """<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE script:module PUBLIC "-//OpenOffice.org//DTD OfficeDocument 1.0//EN" "module.dtd">
+<script:module xmlns:script="http://openoffice.org/2000/script" script:name="Session" script:language="StarBasic">
+{}</script:module>
+"""
+BASIC = """Sub Main
+  Dim hidden(0) As New com.sun.star.beans.PropertyValue
+  hidden(0).Name = "Hidden"
+  hidden(0).Value = True
+  Dim began As Long, book As Object
+  Open "{report}" For Output As #1
+  began = GetSystemTicks()
+  book = StarDesktop.loadComponentFromURL("{url}", "_blank", 0, hidden())
+  Print #1, "load" & Chr(9) & (GetSystemTicks() - began)
+  began = GetSystemTicks()
+  book.calculateAll()
+  Print #1, "recalculate" & Chr(9) & (GetSystemTicks() - began)
+{reads}{changes}  Print #1, "end"
+  Close #1
+  book.close(True)
+  StarDesktop.terminate()
+End Sub
+"""
+CHANGE = """  began = GetSystemTicks()
+  book.Sheets.getByName("{tab}").getCellRangeByName("{cell}").setString("{text}")
+  Print #1, "typed"
+{reads}  Print #1, "change" & Chr(9) & (GetSystemTicks() - began)
+"""
+READ = """  Print #1, "cell" & Chr(9) & book.Sheets.getByName("{tab}").getCellRangeByName("{cell}").getString()
+"""
+Cell = tuple[str, str]  # tab, address
+
+
+@dataclass(frozen=True)
+class Session:
+    """Seconds that each thing took, and the texts that the read cells showed after it; bytes at the peak."""
+
+    load: float
+    recalculation: float
+    changes: list[float]
+    shown: list[list[str]]  # after the recalculation, then after each change
+    processor: float
+    peak: int
+
+
+def session(
+    workbook: Path, typed: Sequence[tuple[Cell, str]], read: Sequence[Cell], *, program: str = "soffice", timeout: float
+) -> Session:
+    """Open a workbook, recalculate it, type texts into cells one after the other. Raises where LibreOffice fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report"
+        office = [program, f"-env:UserInstallation=file://{folder}", "--headless", "--norestore"]
+        waited([*office, "--terminate_after_init"], timeout)  # it makes the profile, with a library of its own
+        write_macro(Path(folder), basic(workbook, report, typed, read))
+        processor, peak = waited([*office, "macro:///Standard.Session.Main"], timeout)
+        lines = report.read_text(encoding="utf-8").splitlines() if report.exists() else []
+        return read_report(lines, processor, peak)
+
+
+def waited(command: Sequence[str], timeout: float) -> tuple[float, int]:
+    """(processor seconds, bytes at the peak) of a program and its children, when it has ended."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, stdout=quiet, stderr=quiet, start_new_session=True)
+    try:
+        process.wait(timeout)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, after.ru_maxrss * 1024
+
+
+def read_report(lines: Sequence[str], processor: float, peak: int) -> Session:
+    if not lines or lines[-1] != "end":
+        raise RuntimeError(f"LibreOffice's macro ended early: {lines}")
+    seconds: dict[str, list[float]] = {"load": [], "recalculate": [], "change": []}
+    shown: list[list[str]] = [[]]
+    for line in lines[:-1]:
+        key, _, text = line.partition("\t")
+        if key == "typed":
+            shown.append([])
+        elif key == "cell":
+            shown[-1].append(text)
+        else:
+            seconds[key].append(int(text) / 1000)
+    return Session(seconds["load"][0], seconds["recalculate"][0], seconds["change"], shown, processor, peak)
+
+
+def basic(workbook: Path, report: Path, typed: Sequence[tuple[Cell, str]], read: Sequence[Cell]) -> str:
+    reads = "".join(READ.format(tab=quoted(tab), cell=cell) for tab, cell in read)
+    changes = "".join(
+        CHANGE.format(tab=quoted(tab), cell=cell, text=quoted(text), reads=reads) for (tab, cell), text in typed
+    )
+    url = quoted(workbook.resolve().as_uri())
+    return BASIC.format(report=quoted(str(report)), url=url, reads=reads, changes=changes)
+
+
+def quoted(text: str) -> str:
+    return text.replace('"', '""')
+
+
+def write_macro(folder: Path, macro: str) -> None:
+    """Put the macro in place of the one that a new profile has."""
+    library = folder / "user" / "basic" / "Standard"
+    (library / "script.xlb").write_text(LIBRARY, encoding="utf-8")
+    (library / "Session.xba").write_text(MODULE.format(escape(macro)), encoding="utf-8")

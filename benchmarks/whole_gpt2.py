@@ -1,0 +1,101 @@
+"""GPT-2 small whole as a live workbook: what writing takes, what LibreOffice takes, and whether its answers are right.
+
+    python benchmarks/whole_gpt2.py [layers]
+
+Random weights, a token table of GPT-2's size. The command line writes the workbook; LibreOffice loads it, recalculates
+everything, and another last word is typed. The prediction before and after must be `run`'s, or the script fails.
+Needs 2.5 GB of disk, 5 GB of memory and some minutes; with fewer layers, less.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import harness
+import models
+from libreoffice import Session, session
+
+PROMPT, OTHER = "Mike is quick. He moves", " runs"  # and another last word
+TIMEOUT = 3_000
+
+
+def folder_of(layers: int, place: Path) -> Path:
+    """The random GPT-2 small with its first layers only, its files linked, not copied."""
+    source, folder = models.csv_folder(), place / "weights"
+    if layers == models.GPT2_SMALL.n_layer:
+        return source
+    folder.mkdir()
+    others = tuple(f"model_h{block}_" for block in range(layers, models.GPT2_SMALL.n_layer))
+    for file in source.glob("*.csv"):
+        if not file.name.startswith(others):
+            (folder / file.name).symlink_to(file)
+    constants = (folder / "constants.csv").read_text(encoding="utf-8")
+    (folder / "constants.csv").unlink()
+    (folder / "constants.csv").write_text(constants.replace("n_layer,12", f"n_layer,{layers}"), encoding="utf-8")
+    return folder
+
+
+def write(weights: Path, place: Path) -> Path:
+    """The workbook, by the command line in a process of its own; what that took is printed."""
+    command = [sys.executable, "-m", "sheetgpt", "run", PROMPT, "--weights", weights, "--dump-xlsx", "--formulas"]
+    began = time.perf_counter()
+    process = subprocess.Popen([*map(str, command), "--exports", place, "--name", "whole"], stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        sys.exit("writing failed")
+    file, seconds = place / "whole.xlsx", time.perf_counter() - began
+    print(
+        f"writing: {file.stat().st_size / 1e6:,.0f} MB, {seconds:.0f} s, {used.ru_utime + used.ru_stime:.0f} s of "
+        f"processor time, {used.ru_maxrss / 1024:,.0f} MiB at the peak",
+        flush=True,
+    )
+    return file
+
+
+def expected(weights: Path) -> list[list[str]]:
+    """What the read cells should show before and after the change: the greatest logit, the predicted token."""
+    from sheetgpt.model import load_model
+
+    model, other = load_model(weights), PROMPT.rpartition(" ")[0] + OTHER
+    best = [model.run(prompt).predictions(1)[0] for prompt in (PROMPT, other)]
+    return [[f"{one.logit:.3f}", one.token] for one in best]
+
+
+def opened(file: Path, weights: Path) -> Session:
+    """LibreOffice's session: the last word is changed, the greatest logit and its token are read."""
+    from sheetgpt.model import load_model
+    from sheetgpt.models.step import Role
+    from sheetgpt.sheets.live.plan import plan
+    from sheetgpt.sheets.live.words import words_area
+    from sheetgpt.sheets.live.write import Writer
+
+    trace = load_model(weights).run(PROMPT)
+    found = plan(trace)
+    words, shown = words_area(found), Writer(found).places[trace.steps.name(Role.PREDICTION)].area
+    last = words.part(row=len(trace.merges.words) - 1, rows=1)
+    read = [(shown.tab, shown.part(row, 1, 1, 1).range()) for row in (0, 2)]
+    return session(file, [((last.tab, last.range()), OTHER)], read, timeout=TIMEOUT)
+
+
+def main(layers: int) -> None:
+    harness.print_machine("xlsxwriter", "orjson")
+    with tempfile.TemporaryDirectory(dir=models.FOLDER) as folder:
+        weights = folder_of(layers, Path(folder))
+        file = write(weights, Path(folder))
+        done = opened(file, weights)
+        print(
+            f"LibreOffice: load {done.load:.0f} s, recalculation {done.recalculation:.1f} s, a changed word "
+            f"{done.changes[0]:.1f} s; {done.processor:.0f} s of processor time, {done.peak / 1e9:.1f} GB at the peak"
+        )
+        print(f"predictions: {done.shown}")
+        if done.shown != expected(weights):
+            sys.exit(f"they should be {expected(weights)}")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else models.GPT2_SMALL.n_layer)
