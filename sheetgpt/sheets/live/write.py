@@ -21,9 +21,10 @@ from sheetgpt.sheets import shared
 from sheetgpt.sheets.live import index, merges, words
 from sheetgpt.sheets.live.labels import Labels
 from sheetgpt.sheets.live.plan import Plan, plan
+from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers
-from sheetgpt.workbook.grid import MAX_COLUMNS, MAX_ROWS, Area, cell, width
+from sheetgpt.workbook.grid import MAX_COLUMNS, MAX_ROWS, Area, cell, column_letters, width
 from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, TAB_ROWS, Place, lay_out, tabs
 from sheetgpt.workbook.references import N_TOKENS, Input, Names, Source, formulas
 
@@ -105,7 +106,8 @@ class Writer:
     def add_tab(self, tab: str, places: Sequence[Place]) -> None:
         step = self.plan.steps[places[0].panel.name]
         heading = merges.HEADING if tab == shared.MERGES else shared.heading(step)
-        self.book.add_tab(tab, heading, width([place.area for place in places]), **shared.tab_look(step))
+        look = shared.tab_look(step) | {"colour": style.STAGE_FILL}
+        self.book.add_tab(tab, heading, width([place.area for place in places]), **look)
 
     def define_names(self) -> None:
         """Every stage, every weight, what their formulas use, the tokens, and how many there are."""
@@ -163,7 +165,17 @@ class Writer:
         else:
             self.labels.label_rows(step, place.area)
             self.labels.label_columns(step, place)
+            self.leave_white(step, place.area)
             shared.highlight(self.book, step, place.area, self.plan.max_tokens)
+
+    def leave_white(self, step: Step, area: Area) -> None:
+        """Rows and columns for tokens that are not there look empty."""
+        if step.rows is Axis.TOKENS and step is not self.plan.typed:
+            blank = f'$A{area.row + 1}=""'
+            if shared.is_by_key(step):
+                key = f"{column_letters(area.column)}${area.row - 1}"
+                blank = f'OR({blank},{key}="")'
+            self.book.blank_where(area, f"={blank}")
 
     def cached(self, step: Step, area: Area) -> list[list[float | None]]:
         """The run's values, with empty cells for tokens that are not there."""
@@ -185,7 +197,8 @@ class Writer:
         for tab, found in by_tab.items():
             block = self.plan.weights[found[0]].block
             heading = WEIGHT_HEADINGS.get(tab, "Parameters") if block is None else f"Parameters of block {block}"
-            self.book.add_tab(tab, heading, width([self.weights[name] for name in found]))
+            columns = width([self.weights[name] for name in found])
+            self.book.add_tab(tab, heading, columns, colour=style.PARAMETER_FILL)
             for name in found:
                 self.write_weight(name, self.weights[name])
 
