@@ -288,6 +288,35 @@ def test_the_ten_best_tokens_are_in_order_with_their_probabilities(model, recalc
             assert row[3:5] == pytest.approx([one.logit, one.probability], rel=1e-9)
 
 
+def prediction_beside_words(path: Path) -> tuple[list, list[list]]:
+    """(the predicted token and its probability, the best tokens' [probability, token]) on the tab words."""
+    rows = tab(path, "words")
+    at = rows[1].index("predicted token")
+    assert rows[FIRST_WORD - 2][at : at + 2] == ["probability", "the best tokens"]
+    return [rows[1][at + 1], rows[2][at + 1]], [row[at : at + 2] for row in rows[FIRST_WORD - 1 :][:10]]
+
+
+def require_prediction(path: Path, trace) -> None:
+    best = trace.predictions(10)
+    (token, probability), table = prediction_beside_words(path)
+    assert token == trace.predicted_token
+    assert probability == pytest.approx(best[0].probability, rel=1e-9)
+    assert [row[1] for row in table] == [one.token for one in best]
+    assert [row[0] for row in table] == pytest.approx([one.probability for one in best], rel=1e-9)
+
+
+def test_the_prediction_stands_beside_the_words(model, file):
+    require_prediction(file, model.run(PROMPT))
+
+
+@pytest.mark.office
+def test_the_prediction_beside_the_words_follows_them(model, tiny, recalculated):
+    for name in ("another_word", "weight", "unknown_word"):
+        require_prediction(recalculated[name], CASES[name].expected(tiny if CASES[name].tiny else model))
+    told, table = prediction_beside_words(recalculated["torn_word"])
+    assert {*told, *(one for row in table for one in row)} == {""}
+
+
 @pytest.mark.office
 def test_probabilities_and_ranks_stand_beside_the_logits(model, recalculated):
     rows = {int(row[0]): row for row in tab(recalculated["unchanged"], "logits")[5:]}

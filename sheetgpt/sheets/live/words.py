@@ -10,6 +10,7 @@ from __future__ import annotations
 from itertools import islice
 
 from sheetgpt.bpe.words import unspell
+from sheetgpt.sheets import shared
 from sheetgpt.sheets.live.plan import Plan
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
@@ -205,6 +206,29 @@ def write_head(book: Book, longest: int, area: Area) -> None:
         book.text(WORDS, area.row - 1, column, heads.get(column, ""), "table head")
     book.text(WORDS, area.row - 1, IDS + longest, "begins at", "table head")
     book.text(WORDS, area.row - 1, IDS + longest + 1, "kind: l, d, o, s", "table head")
+
+
+def write_prediction(book: Book, plan: Plan, token: Area, best: Area) -> None:
+    """What the tabs behind make of the words, beside them. token: the predicted one; best: the table of the best."""
+    left, names = IDS + plan.longest_word + 3, shared.BEST_COLUMNS
+    sheet, found = book.sheets[WORDS], plan.trace.predictions(shared.BEST)
+    sheet.set_column(left - 3, left - 2, None, None, {"hidden": True})  # the helpers
+    sheet.set_column(left - 1, left - 1, 3)
+    sheet.set_column(left, left, 14)
+    sheet.set_column(left + 1, left + 1, 18)
+    facts: tuple[tuple[str, Area, float | str, str], ...] = (
+        ("predicted token", token, found[0].token, "message"),
+        ("its probability", best.part(0, names.index("probability")), found[0].probability, "share"),
+    )
+    for row, (name, source, value, fmt) in enumerate(facts, start=MESSAGE_CELL.row):
+        book.text(WORDS, row, left, name, "key")
+        book.formula(WORDS, row, left + 1, f"={source.part(rows=1, columns=1).address()}", value, fmt)
+    for column, name in enumerate(("probability", "token"), start=left):
+        book.text(WORDS, FIRST_ROW - 1, column, name if name == "probability" else "the best tokens", "table head")
+        for number, one in enumerate(found):
+            there = best.part(number, names.index(name), 1, 1).address()
+            fmt = "live probability" if name == "probability" else "live text"
+            book.formula(WORDS, FIRST_ROW + number, column, f"={there}", getattr(one, name), fmt)
 
 
 def write_word(book: Book, line: WordRow, word: str, ids: list[int], n_vocab: int) -> None:

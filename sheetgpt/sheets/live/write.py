@@ -95,6 +95,9 @@ class Writer:
                 self.book.panel_head(place)
                 self.write_stage(place)
         best = index.write_best_tokens(self.book, self.plan, self.places) if self.plan.is_whole else None
+        if self.plan.has_words and best:
+            token = self.places[self.plan.steps.name(Role.PREDICTION)].area.part(2, 1, 1, 1)
+            words.write_prediction(self.book, self.plan, token, best)
         if self.plan.has_words:
             merges.write_tables(self.book, self.plan)
         self.write_weights()
