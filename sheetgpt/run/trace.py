@@ -155,16 +155,19 @@ class Trace(Mapping[str, "pd.DataFrame"]):
     def predicted_token(self) -> str:
         return str(self.prediction_table()[2][1])
 
-    def predictions(self, count: int = 10) -> list[Prediction]:
-        """The most probable next tokens; of equals, the smaller id first."""
+    def ranking(self) -> tuple[np.ndarray, np.ndarray]:  # [n_vocab] each
+        """(each token's probability to come next, the ids from the most probable on; of equals, the smaller first)."""
         logits = self.role(Role.LOGITS)[:, -1].astype(np.float64)
         weights = np.exp(logits - logits.max())
-        probabilities = weights / weights.sum()
-        best = np.argsort(-logits, kind="stable")[:count].tolist()
+        return weights / weights.sum(), np.argsort(-logits, kind="stable")
+
+    def predictions(self, count: int = 10) -> list[Prediction]:
+        """The most probable next tokens; of equals, the smaller id first."""
+        logits, (probabilities, best) = self.role(Role.LOGITS)[:, -1], self.ranking()
         vocabulary = self.labels.vocabulary()
         return [
             Prediction(rank, i, vocabulary[i], float(logits[i]), float(probabilities[i]))
-            for rank, i in enumerate(best, start=1)
+            for rank, i in enumerate(best[:count].tolist(), start=1)
         ]
 
     # -------------------------------------------------------------------------------------------- files

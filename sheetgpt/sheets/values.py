@@ -181,9 +181,9 @@ def write_column_labels(book: Book, area: Area, columns: AxisLabels, start: int)
 
 def write_logits(book: Book, area: Area, trace: Trace) -> None:
     """A line a token: id, token, logit, probability, rank."""
-    probability, rank = np.empty(area.rows), np.empty(area.rows, int)
-    for one in trace.predictions(area.rows):
-        probability[one.id], rank[one.id] = one.probability, one.rank
+    probability, best = trace.ranking()
+    rank = np.empty(area.rows, int)
+    rank[best] = range(1, area.rows + 1)
     tokens = trace.labels.vocabulary()
     longest = max(range(len(tokens)), key=lambda i: len(tokens[i]))
     require_short(tokens[longest], area.tab, area.row + longest, 1)

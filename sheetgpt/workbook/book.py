@@ -123,6 +123,12 @@ class Book:
             for column in range(area.column, area.column + area.columns):
                 sheet.write_blank(row, column, None, form)
 
+    def blank_where(self, area: Area, condition: str) -> None:
+        """Leave cells without a fill where a condition holds, written for the area's first cell."""
+        rule = {"type": "formula", "criteria": condition, "format": self.conditional({"bg_color": style.BLANK_FILL})}
+        corners = (area.row, area.column, area.row + area.rows - 1, area.column + area.columns - 1)
+        self.sheets[area.tab].conditional_format(*corners, rule)
+
     def put(self, rectangle: Rectangle, fmt: str) -> None:
         """Cells that `save` fills in; until then blank cells mark where its rows begin."""
         area, sheet, form = rectangle.area, self.sheets[rectangle.area.tab], self.format(fmt)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 INK, MUTED, LINE, HEAD_FILL, ACCENT, LINK = "#1F2933", "#7B8794", "#D9DFE5", "#F4F6F8", "#2F7F86", "#2B6CB0"
-INPUT_FILL, PARAMETER_FILL, STAGE_FILL = "#FFF3D1", "#E9F0E4", "#EDF2F9"  # the live workbook's three kinds of cells
+INPUT_FILL, PARAMETER_FILL, STAGE_FILL = "#FFEFBF", "#DCEBD1", "#E3ECF8"  # the live workbook's kinds of cells and tabs
+BLANK_FILL = "#FFFFFF"  # where nothing stands
 WARNING = "#B4501E"
 
 POSITION_WIDTH, TOKEN_WIDTH, NUMBER_WIDTH = 10, 16, 8
@@ -71,6 +72,7 @@ FORMATS: Mapping[str, Mapping[str, Any]] = {
     "live best score": {"bg_color": STAGE_FILL, "font_color": ACCENT, "bold": True, "align": "center"},
     "parameter count": {"bg_color": PARAMETER_FILL, "num_format": "0"},
     "note line": {"font_color": WARNING},
+    "note lines": {"font_color": WARNING, "text_wrap": True},
     "live text": {"bg_color": STAGE_FILL, "indent": 1},
     "live strong": {"bg_color": STAGE_FILL, "bold": True},
     "legend input": {"bg_color": INPUT_FILL, "border": 1, "border_color": LINE},

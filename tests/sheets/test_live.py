@@ -198,6 +198,11 @@ CASES = {
     "not_ascii": Case("Word 2: it holds a character outside", words("Mike", " né")),
     "two_words": Case("Word 1: GPT-2 reads this as several", words("Mike is", " quick")),
     "torn_word": Case("Word 2: GPT-2 cuts this and the word above", words("Mi", "ke")),
+    "no_space": Case("Word 2: GPT-2 cuts this and the word above", words("Mike", "slow")),
+    "quote": Case("Word 2: it holds an autocorrected quote", words("Mike", "\u2019s")),
+    "double_quote": Case("Word 1: it holds an autocorrected quote", words("\u201cMike")),
+    "dots": Case("Word 3: it holds autocorrected dots", words("Mike", " is", "\u2026")),
+    "dash": Case("Word 2: it holds an autocorrected dash", words("Mike", " \u2013")),
     "gap": Case("Word 2: this row is empty", words("Mike", None, " is")),
     "no_words": Case("", words()),
     "too_many": Case("The prompt has 14 tokens and this sheet holds 10", words(" zzzz", " zzzz", *[" is"] * 4)),
@@ -283,6 +288,35 @@ def test_the_ten_best_tokens_are_in_order_with_their_probabilities(model, recalc
         for one, row in zip(best, rows[first:], strict=False):
             assert row[:3] == [one.rank, one.token, one.id]
             assert row[3:5] == pytest.approx([one.logit, one.probability], rel=1e-9)
+
+
+def prediction_beside_words(path: Path) -> tuple[list, list[list]]:
+    """(the predicted token and its probability, the best tokens' [probability, token]) on the tab words."""
+    rows = tab(path, "words")
+    at = rows[1].index("predicted token")
+    assert rows[FIRST_WORD - 2][at : at + 2] == ["probability", "the best tokens"]
+    return [rows[1][at + 1], rows[2][at + 1]], [row[at : at + 2] for row in rows[FIRST_WORD - 1 :][:10]]
+
+
+def require_prediction(path: Path, trace) -> None:
+    best = trace.predictions(10)
+    (token, probability), table = prediction_beside_words(path)
+    assert token == trace.predicted_token
+    assert probability == pytest.approx(best[0].probability, rel=1e-9)
+    assert [row[1] for row in table] == [one.token for one in best]
+    assert [row[0] for row in table] == pytest.approx([one.probability for one in best], rel=1e-9)
+
+
+def test_the_prediction_stands_beside_the_words(model, file):
+    require_prediction(file, model.run(PROMPT))
+
+
+@pytest.mark.office
+def test_the_prediction_beside_the_words_follows_them(model, tiny, recalculated):
+    for name in ("another_word", "weight", "unknown_word"):
+        require_prediction(recalculated[name], CASES[name].expected(tiny if CASES[name].tiny else model))
+    told, table = prediction_beside_words(recalculated["torn_word"])
+    assert {*told, *(one for row in table for one in row)} == {""}
 
 
 @pytest.mark.office
@@ -596,3 +630,78 @@ def test_the_size_is_told_before(model):
         "live workbook for up to 12 tokens: 124,439,808 weights and 640,000 cells of formulas, about 876 MB, "
         "about 63 s to write; LibreOffice takes about 208 s and 4.5 GB of memory to open it"
     )
+
+
+# ------------------------------------------------------------------------------------------------ what it looks like
+
+
+def fill_of(cell) -> str:
+    return cell.fill.start_color.rgb[-6:] if cell.fill.fill_type else "FFFFFF"
+
+
+def test_the_legend_s_colours_are_those_of_the_tabs_and_of_the_cells_on_them(model, file):
+    book = openpyxl.load_workbook(file)
+    legend = {row[1].value: fill_of(row[1]) for row in book["index"].iter_rows(9, 12)}
+    tabs = {sheet.title: sheet.sheet_properties.tabColor.rgb[-6:] for sheet in book}
+    assert tabs["words"] == legend["input"] == fill_of(book["words"].cell(FIRST_WORD, 2))
+    for name in model.weights:
+        area = place(book, name)
+        assert tabs[area.tab] == legend["parameter"] == fill_of(book[area.tab].cell(area.row + 1, area.column + 1))
+    assert tabs["vocab_bpe"] == tabs["id_to_tokens"] == legend["parameter"]
+    for name in ("token_embeddings", "block_0_step_3", "block_1_step_7", "logits"):
+        area = place(book, name)
+        assert tabs[area.tab] == legend["formula"] == fill_of(book[area.tab].cell(area.row + 1, area.column + 1))
+    assert len({*legend.values()} - {"FFFFFF"}) == 3
+
+
+def test_rows_that_are_not_in_use_turn_white(file):
+    book = openpyxl.load_workbook(file)
+    for name in ("token_embeddings", "block_0_step_3", "block_1_step_7"):
+        area = place(book, name)
+        first = Area(area.tab, area.row, area.column, 1, 1).range()
+        rules = [
+            rule.formula[0]
+            for ranges in book[area.tab].conditional_formatting
+            if str(ranges.sqref).startswith(f"{first}:")
+            for rule in ranges.rules
+            if rule.type == "expression" and rule.dxf.fill is not None
+        ]
+        assert len(rules) == 1
+        assert f'$A{area.row + 1}=""' in rules[0]
+
+
+def messages_of(recalculated, name: str) -> list[str]:
+    return [row[3] for row in tab(recalculated[name], "words")[FIRST_WORD - 1 :][:TINY_ROOM]]
+
+
+@pytest.mark.office
+@pytest.mark.parametrize(
+    ("name", "row", "says"),
+    [
+        ("no_space", 1, "put a space before it: ' slow'"),
+        ("quote", 1, "autocorrected quote"),
+        ("double_quote", 0, "autocorrected quote"),
+        ("dots", 2, "autocorrected dots"),
+        ("dash", 1, "autocorrected dash"),
+    ],
+)
+def test_a_message_says_what_to_type(recalculated, name, row, says):
+    assert says in messages_of(recalculated, name)[row]
+
+
+def test_messages_are_in_another_colour_than_ready_and_fit_their_cells(file):
+    book = openpyxl.load_workbook(file)
+    index, words = book["index"], book["words"]
+    found = next(row[2] for row in index.iter_rows() if row[1].value == "Message")
+    rules = [
+        rule
+        for ranges in index.conditional_formatting
+        if str(ranges.sqref) == found.coordinate
+        for rule in ranges.rules
+    ]
+    assert [rule.formula for rule in rules] == [['"ready"']]
+    assert rules[0].dxf.font.color.rgb[-6:] != found.font.color.rgb[-6:]
+    message = words.cell(FIRST_WORD, 4)
+    assert message.alignment.wrap_text
+    longest = max(len(text) for text in re.findall(r'"((?:it|GPT-2|this) [^"]+)"', message.value.text))
+    assert longest <= 2 * words.column_dimensions["D"].width

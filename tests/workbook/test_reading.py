@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
 
 from sheetgpt.errors import DumpError
-from sheetgpt.workbook.grid import Area
+from sheetgpt.workbook.grid import Area, column_letters
 from sheetgpt.workbook.reading import xlsx
 from sheetgpt.workbook.reading.kinds import by_calamine
 from sheetgpt.workbook.reading.open import Workbook
@@ -228,14 +228,46 @@ def test_the_same_cells_are_read_from_any_way_of_writing_them(form, encoding, pr
     assert tab.others == {(3, 0): "x", (3, 1): True}
 
 
-def test_a_row_of_our_own_writer_needs_no_parser(monkeypatch):
+LABELLED = '<row r="1"><c r="A1" s="1" t="s"><v>0</v></c><c r="C1"><v>0.5</v></c>'
+LETTERS = [column_letters(column) for column in range(53)]
+OWN_ROWS = {
+    "addresses": "".join(f'<c r="{letters}1"><v>1.25</v></c>' for letters in LETTERS[3:]),
+    "no addresses": "<c><v>1.25</v></c>" * 50,
+    "a style": "".join(f'<c r="{letters}1" s="12"><v>1.25</v></c>' for letters in LETTERS[3:]),
+}
+
+
+@pytest.mark.parametrize("cells", OWN_ROWS)
+def test_a_row_of_our_own_writer_needs_no_parser(cells, monkeypatch):
     """The way that costs least is taken: rows of labels and numbers are cut by pattern."""
-    row = '<row r="1"><c r="A1" s="1" t="s"><v>0</v></c><c r="C1"><v>0.5</v></c>' + "<c><v>1.25</v></c>" * 50 + "</row>"
     sheet = xlsx.Sheet(xlsx.Cells(), lambda: ["label"])
     monkeypatch.setattr(xlsx.Sheet, "xml", lambda *_: pytest.fail("the parser is asked"))
-    sheet.rows([row.encode().removesuffix(b"</row>")])
+    sheet.rows([f"{LABELLED}{OWN_ROWS[cells]}".encode()])
     assert sheet.cells.others == {(0, 0): "label"}
     np.testing.assert_array_equal(sheet.cells.tab("").numbers[0, 2:], [0.5] + [1.25] * 50)
+
+
+@given(
+    kept=st.lists(st.booleans(), min_size=30, max_size=60),
+    styles=st.lists(st.sampled_from(["", ' s="1"', ' s="2"']), min_size=60, max_size=60),
+    numbers=st.lists(st.sampled_from(["1", "-2.5", "1E-7", "0.125"]), min_size=60, max_size=60),
+    row=st.sampled_from([1, 2, 12]),
+    elsewhere=st.sampled_from([None, None, 3]),
+)
+def test_rows_of_addressed_cells_are_read_where_they_say_whatever_is_left_out(kept, styles, numbers, row, elsewhere):
+    """One after the other, with gaps, in several styles, one perhaps of another row: as the parser alone reads them."""
+    columns = [column for column, keep in enumerate(kept) if keep]
+    cells = [
+        f'<c r="{LETTERS[column % 53]}{elsewhere if elsewhere and i == 3 else row}"{styles[i]}><v>{numbers[i]}</v></c>'
+        for i, column in enumerate(columns)
+        if column < 53
+    ]
+    text = f'<worksheet><sheetData><row r="{row}">{"".join(cells)}</row></sheetData></worksheet>'.encode()
+    by_pattern = xlsx.read_cells(BytesIO(text), (0, 0), list).tab("tab")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(xlsx.Sheet, "_plain_row", lambda *_: False)
+        by_parser = xlsx.read_cells(BytesIO(text), (0, 0), list).tab("tab")
+    np.testing.assert_array_equal(by_pattern.numbers, by_parser.numbers)
 
 
 def test_errors_and_formulas_without_a_value_are_said(tmp_path):

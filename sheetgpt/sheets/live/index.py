@@ -12,6 +12,7 @@ from sheetgpt.sheets import shared
 from sheetgpt.sheets.live.merges import token_text
 from sheetgpt.sheets.live.plan import Plan
 from sheetgpt.sheets.live.words import WORDS, words_area
+from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.grid import Area, cell
 from sheetgpt.workbook.places import INDEX, Place
@@ -19,11 +20,12 @@ from sheetgpt.workbook.references import N_TOKENS
 
 TITLE = "GPT-2, live"
 SUBTITLE = "A language model in formulas: nothing here is computed anywhere else."
+READY = "ready"  # the message where nothing is wrong
 LONGEST_PROMPT = 500  # words that a formula can join: it may have 8,192 characters
 LEGEND = (
-    ("legend input", "input", "type here: words, token ids"),
-    ("legend parameter", "parameter", "what training found; change it as you like"),
-    ("legend stage", "formula", "computed; empty beyond the prompt"),
+    ("legend input", "input", "cells and tab: type here, words or token ids"),
+    ("legend parameter", "parameter", "cells and tabs: what training found; change it as you like"),
+    ("legend stage", "formula", "cells and tabs: computed; empty and white beyond the prompt"),
 )
 Fact = tuple[str, str, float | str, str]  # key, formula, cached value, format
 NO_TOKENS = f'IF({N_TOKENS}=0,"",'  # begins what is empty while nothing can be predicted
@@ -81,11 +83,14 @@ def write_index(
 def write_facts(book: Book, plan: Plan, places: Mapping[str, Place], best: Area | None, row: int) -> int:
     """What the sheet says of the prompt and the model; the row after it."""
     live: list[Fact] = [
-        ("Message", '=IF(message="","ready",message)', "ready", "message"),
+        ("Message", f'=IF(message="","{READY}",message)', READY, "message"),
         ("Tokens in use", f"={N_TOKENS}", len(plan.trace.token_ids), "value"),
         *prompt_fact(plan),
         *(prediction_facts(plan, places, best) if best else []),
     ]
+    warning = book.conditional({"font_color": style.WARNING})
+    rule = {"type": "cell", "criteria": "!=", "value": f'"{READY}"', "format": warning}
+    book.sheets[INDEX].conditional_format(row, 2, row, 2, rule)  # the message
     for number, (key, formula, value, fmt) in enumerate(live, start=row):
         book.text(INDEX, number, 1, key, "key")
         book.formula(INDEX, number, 2, formula, value, fmt)

@@ -17,6 +17,7 @@ from sheetgpt.models.step import Role
 from sheetgpt.sheets.live.plan import Plan
 from sheetgpt.sheets.live.words import IDS, MESSAGE, WORD, WORDS, WordRow, typed_words, words_area
 from sheetgpt.sheets.passes import PASS_ROWS, ROWS_A_PASS
+from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Table
 from sheetgpt.workbook.grid import Area, cell
@@ -24,6 +25,8 @@ from sheetgpt.workbook.places import Place
 from sheetgpt.workbook.references import N_WORDS, Names
 
 HEADING = "From words to tokens: in each pass the pair with the best score merges"
+MERGE_TABLE = "The merge table: the pair with the highest score merges first"
+VOCABULARY = "The token table: a token's row is its id"
 VOCAB_BPE, ID_TO_TOKENS = "vocab_bpe", "id_to_tokens"
 TABLE_ROW = 3  # the first row of those two tables
 
@@ -56,6 +59,7 @@ def names(plan: Plan, places: Mapping[str, Place]) -> Names:
 def write_word_row(book: Book, plan: Plan, area: Area) -> None:
     """The typed words side by side, as the run's own stage has them."""
     typed, source = typed_words(plan), words_area(plan)
+    book.blank_where(area, f'={cell(area.row, area.column)}=""')
     for i in range(area.columns):
         value = typed[i][0] if i < len(typed) else ""
         formula = f'={WORDS}!{cell(source.row + i, WORD)}&""'
@@ -71,6 +75,7 @@ def write_merges(book: Book, plan: Plan, area: Area) -> None:
             if label or number == longest - 1:
                 book.text(area.tab, area.row + ROWS_A_PASS * number + offset, 0, shown or "TokenID", "key")
     book.text(area.tab, area.row + ROWS_A_PASS * longest, 0, "Position", "key")
+    book.blank_where(area.part(column=1), f'={cell(area.row, area.column + 1)}=""')
     position, typed = 0, typed_words(plan)
     for number in range(plan.max_tokens):
         line = WordRow(words_area(plan), number, longest)
@@ -237,7 +242,7 @@ def write_tables(book: Book, plan: Plan) -> None:
     """The merge table and the token table, as formulas look them up."""
     tokenizer = plan.tokenizer
     merges = tokenizer.merges
-    book.add_tab(VOCAB_BPE, "The merge table: the pair with the highest score merges first", 4)
+    book.add_tab(VOCAB_BPE, MERGE_TABLE, 4, colour=style.PARAMETER_FILL)
     for column, title in enumerate(("left", "right", "rank", "score")):
         book.text(VOCAB_BPE, TABLE_ROW - 1, column, title, "table head")
     if merges:
@@ -246,7 +251,7 @@ def write_tables(book: Book, plan: Plan) -> None:
         table = Table(Area(VOCAB_BPE, TABLE_ROW, 0, len(merges), 4), [left, right, range(len(merges)), scores])
         book.put_table(table, ["parameter text", "parameter text", "parameter count", "parameter count"])
     vocabulary = list(plan.trace.labels.vocabulary())
-    book.add_tab(ID_TO_TOKENS, "The token table: a token's row is its id", 2)
+    book.add_tab(ID_TO_TOKENS, VOCABULARY, 2, colour=style.PARAMETER_FILL)
     for column, title in enumerate(("token", "id")):
         book.text(ID_TO_TOKENS, TABLE_ROW - 1, column, title, "table head")
     table = Table(Area(ID_TO_TOKENS, TABLE_ROW, 0, len(vocabulary), 2), [vocabulary, range(len(vocabulary))])

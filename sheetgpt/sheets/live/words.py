@@ -10,7 +10,9 @@ from __future__ import annotations
 from itertools import islice
 
 from sheetgpt.bpe.words import unspell
+from sheetgpt.sheets import shared
 from sheetgpt.sheets.live.plan import Plan
+from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.grid import Area, cell
 from sheetgpt.workbook.references import N_WORDS, Names
@@ -20,8 +22,14 @@ HEADING = "Type the words here, one a cell: a word takes the space before it alo
 FIRST_ROW = 4  # of the words
 WORD, READ_AS, MESSAGE, IDS = 1, 2, 3, 4  # columns of the tab `words`; behind the ids two helpers
 MESSAGE_CELL, COUNT_CELL = Area(WORDS, 1, WORD, 1, 1), Area(WORDS, 2, WORD, 1, 1)
+MESSAGE_WIDTH, MESSAGE_HEIGHT = 48, 27  # two lines, which hold the longest message
 BEYOND = 40  # rows below the last word in which a word is noticed
 PRINTABLE = "".join(map(chr, range(32, 127)))
+AUTOCORRECTED = {  # what programs put in place of what is typed, and what to say of it
+    "\u2018\u2019\u201c\u201d": "it holds an autocorrected quote: type the straight one instead, ' or \"",
+    "\u2026": "it holds autocorrected dots: type them one by one, ...",
+    "\u2013\u2014": "it holds an autocorrected dash: type - instead",
+}
 CONTRACTIONS = ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d")
 
 
@@ -97,10 +105,10 @@ class WordRow:
         too_long = (
             f'"it has "&LEN({word})&" characters and there is room for {self.longest}: dump a prompt that has it"'
         )
-        foreign = (
-            "\"it holds a character outside printable ASCII, which formulas can't follow in GPT-2's byte alphabet: "
-            'type its token ids at the right instead"'
-        )
+        foreign = '"it holds a character outside ASCII: type its token ids at the right instead"'
+        for corrected, message in AUTOCORRECTED.items():
+            holds = f"SUM(IF(ISERROR(FIND({{{','.join(map(text, corrected))}}},{word})),0,1))>0"
+            foreign = f"IF({holds},{text(message)},{foreign})"
         inside = f"SUM(IF(char_numbers<=LEN({word}),IF(ISERROR(FIND({letter},printable)),1,0),0))>0"
         other = f"IF(MID(kinds,FIND({letter},printable),1)<>{self.kind},1,0)"
         mixed = f"SUM(IF(char_numbers>={self.body},IF(char_numbers<=LEN({word}),{other},0),0))>0"
@@ -125,7 +133,9 @@ class WordRow:
         after_spaces = f'OR({first}<>" ",{self.kind}="s")'
         after_word = f'IF({first}=" ",FALSE,IF(SUM(--EXACT({above.word},contractions))>0,FALSE,OR({same},{torn})))'
         joined = f'IF({above.kind}="s",{after_spaces},{after_word})'
-        message = '"GPT-2 cuts this and the word above elsewhere: a word takes the one space before it along"'
+        spaces = '"GPT-2 cuts this and the word above elsewhere: a word takes one space of those before it"'
+        missing = f'"GPT-2 cuts this and the word above as one: put a space before it: \' "&{self.word}&"\'"'
+        message = f'IF({above.kind}="s",{spaces},{missing})'
         return f'IF(COUNTA({above.ids})>0,"",IF({joined},{message},""))'
 
 
@@ -177,6 +187,7 @@ def write_words(book: Book, plan: Plan) -> None:
     typed = typed_words(plan)
     book.text(WORDS, COUNT_CELL.row, 0, "words", "key")
     readings = Area(WORDS, area.row, READ_AS, area.rows, 1).range()
+    book.blank_where(Area(WORDS, area.row, READ_AS, area.rows, 1), f'={cell(area.row, READ_AS)}=""')
     book.formula(WORDS, COUNT_CELL.row, WORD, f'=SUMPRODUCT(--({readings}<>""))', len(typed), "value")
     for number in range(area.rows):
         word, ids = typed[number] if number < len(typed) else ("", [])
@@ -185,10 +196,10 @@ def write_words(book: Book, plan: Plan) -> None:
 
 def write_head(book: Book, longest: int, area: Area) -> None:
     """The tab with its columns and their names."""
-    sheet = book.add_tab(WORDS, HEADING)
-    for column, width in ((0, 10), (WORD, 18), (READ_AS, 18), (MESSAGE, 60)):
+    sheet = book.add_tab(WORDS, HEADING, colour=style.INPUT_FILL)
+    for column, width in ((0, 8), (WORD, 18), (READ_AS, 16), (MESSAGE, MESSAGE_WIDTH)):
         sheet.set_column(column, column, width)
-    sheet.set_column(IDS, IDS + longest - 1, 7)
+    sheet.set_column(IDS, IDS + longest - 1, 6)
     sheet.freeze_panes(area.row, READ_AS)
     heads = {0: "word", WORD: "type here", READ_AS: "read as", MESSAGE: "message", IDS: "or its token ids, one a cell"}
     for column in range(IDS + longest + 2):
@@ -197,9 +208,33 @@ def write_head(book: Book, longest: int, area: Area) -> None:
     book.text(WORDS, area.row - 1, IDS + longest + 1, "kind: l, d, o, s", "table head")
 
 
+def write_prediction(book: Book, plan: Plan, token: Area, best: Area) -> None:
+    """What the tabs behind make of the words, beside them. token: the predicted one; best: the table of the best."""
+    left, names = IDS + plan.longest_word + 3, shared.BEST_COLUMNS
+    sheet, found = book.sheets[WORDS], plan.trace.predictions(shared.BEST)
+    sheet.set_column(left - 3, left - 2, None, None, {"hidden": True})  # the helpers
+    sheet.set_column(left - 1, left - 1, 3)
+    sheet.set_column(left, left, 14)
+    sheet.set_column(left + 1, left + 1, 18)
+    facts: tuple[tuple[str, Area, float | str, str], ...] = (
+        ("predicted token", token, found[0].token, "message"),
+        ("its probability", best.part(0, names.index("probability")), found[0].probability, "share"),
+    )
+    for row, (name, source, value, fmt) in enumerate(facts, start=MESSAGE_CELL.row):
+        book.text(WORDS, row, left, name, "key")
+        book.formula(WORDS, row, left + 1, f"={source.part(rows=1, columns=1).address()}", value, fmt)
+    for column, name in enumerate(("probability", "token"), start=left):
+        book.text(WORDS, FIRST_ROW - 1, column, name if name == "probability" else "the best tokens", "table head")
+        for number, one in enumerate(found):
+            there = best.part(number, names.index(name), 1, 1).address()
+            fmt = "live probability" if name == "probability" else "live text"
+            book.formula(WORDS, FIRST_ROW + number, column, f"={there}", getattr(one, name), fmt)
+
+
 def write_word(book: Book, line: WordRow, word: str, ids: list[int], n_vocab: int) -> None:
     """A row for a word, or for its token ids, typed or still empty, and what its formulas make of it."""
     row, longest = line.row, line.longest
+    book.sheets[WORDS].set_row(row, MESSAGE_HEIGHT)
     book.number(WORDS, row, 0, line.number + 1, "position")
     if word:
         book.text(WORDS, row, WORD, word, "input")
@@ -207,7 +242,7 @@ def write_word(book: Book, line: WordRow, word: str, ids: list[int], n_vocab: in
         book.blank(Area(WORDS, row, WORD, 1, 1), "input")
     read_as = f'=IF(COUNTA({line.ids})>0,"(token ids)",SUBSTITUTE({line.word}," ","·"))'
     book.formula(WORDS, row, READ_AS, read_as, "(token ids)" if ids else word.replace(" ", "·"), "live text")
-    book.formula(WORDS, row, MESSAGE, line.message_formula(n_vocab), "", "note line")
+    book.formula(WORDS, row, MESSAGE, line.message_formula(n_vocab), "", "note lines")
     for column, token_id in enumerate(ids, start=IDS):
         book.number(WORDS, row, column, token_id, "input number")
     book.blank(Area(WORDS, row, IDS + len(ids), 1, longest - len(ids)), "input number")

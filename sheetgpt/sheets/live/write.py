@@ -21,9 +21,10 @@ from sheetgpt.sheets import shared
 from sheetgpt.sheets.live import index, merges, words
 from sheetgpt.sheets.live.labels import BEST_IDS, Labels
 from sheetgpt.sheets.live.plan import Plan, lay_out_weights, plan
+from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers
-from sheetgpt.workbook.grid import Area, cell, width
+from sheetgpt.workbook.grid import Area, cell, column_letters, width
 from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, Place, lay_out, tabs
 from sheetgpt.workbook.references import N_TOKENS, Input, Names, Source, formulas
 
@@ -97,6 +98,9 @@ class Writer:
         best = index.write_best_tokens(self.book, self.plan, self.places) if self.plan.is_whole else None
         if best:
             self.names[BEST_IDS] = best.part(column=shared.BEST_COLUMNS.index("id"), columns=1).address()
+        if self.plan.has_words and best:
+            token = self.places[self.plan.steps.name(Role.PREDICTION)].area.part(2, 1, 1, 1)
+            words.write_prediction(self.book, self.plan, token, best)
         if self.plan.has_words:
             merges.write_tables(self.book, self.plan)
         self.write_weights()
@@ -108,7 +112,8 @@ class Writer:
     def add_tab(self, tab: str, places: Sequence[Place]) -> None:
         step = self.plan.steps[places[0].panel.name]
         heading = merges.HEADING if tab == shared.MERGES else shared.heading(step)
-        self.book.add_tab(tab, heading, width([place.area for place in places]), **shared.tab_look(step))
+        look = shared.tab_look(step) | {"colour": style.STAGE_FILL}
+        self.book.add_tab(tab, heading, width([place.area for place in places]), **look)
 
     def define_names(self) -> None:
         """Every stage, every weight, what their formulas use, the tokens, and how many there are."""
@@ -166,7 +171,17 @@ class Writer:
         else:
             self.labels.label_rows(step, place.area)
             self.labels.label_columns(step, place)
+            self.leave_white(step, place.area)
             shared.highlight(self.book, step, place.area, self.plan.max_tokens)
+
+    def leave_white(self, step: Step, area: Area) -> None:
+        """Rows and columns for tokens that are not there look empty."""
+        if step.rows is Axis.TOKENS and step is not self.plan.typed:
+            blank = f'$A{area.row + 1}=""'
+            if shared.is_by_key(step):
+                key = f"{column_letters(area.column)}${area.row - 1}"
+                blank = f'OR({blank},{key}="")'
+            self.book.blank_where(area, f"={blank}")
 
     def cached(self, step: Step, area: Area) -> list[list[float | None]]:
         """The run's values, with empty cells for tokens that are not there."""
@@ -188,7 +203,8 @@ class Writer:
         for tab, found in by_tab.items():
             block = self.plan.weights[found[0]].block
             heading = WEIGHT_HEADINGS.get(tab, "Parameters") if block is None else f"Parameters of block {block}"
-            self.book.add_tab(tab, heading, width([self.weights[name] for name in found]))
+            columns = width([self.weights[name] for name in found])
+            self.book.add_tab(tab, heading, columns, colour=style.PARAMETER_FILL)
             for name in found:
                 self.write_weight(name, self.weights[name])
 

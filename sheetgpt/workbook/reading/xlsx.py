@@ -1,8 +1,9 @@
 """The cells of a tab of an .xlsx as the file has them: numbers whatever their format, errors, formulas without values.
 
 python-calamine makes dates of numbers that are displayed so, rounded to a thousandth of a second, and takes five times
-the time and memory that the numbers take. Here rows of plain cells are cut by pattern; all others go through
-Python's XML parser, which therefore sees a sheet without those rows. The file's parts belong in `reach` and `names`.
+the time and memory that the numbers take. Here rows of plain cells are cut by pattern, those of like cells at once; all
+others go through Python's XML parser, which therefore sees a sheet without those rows. The file's parts belong in
+`reach` and `names`.
 """
 
 from __future__ import annotations
@@ -19,21 +20,26 @@ import numpy as np
 from xlsxwriter.utility import xl_cell_to_rowcol
 
 from sheetgpt.files.parse import parse
+from sheetgpt.workbook.grid import MAX_COLUMNS, column_letters
 from sheetgpt.workbook.reading.serial import serial_in
 from sheetgpt.workbook.reading.tab import UNSAVED, Cells
 
 STRETCH = 1 << 20
 NUMBER, SHARED_TEXT, FORMULA_TEXT, INLINE, LOGICAL, DATE = "n", "s", "str", "inlineStr", "b", "d"
-PLAIN = {None, b"n", b"s", b"str", b"b", b"e"}  # types of cells that need no XML parser
+PLAIN = {None, b"n", b"s", b"str", b"inlineStr", b"b", b"e"}  # types of cells that need no XML parser
 ROW = re.compile(rb'<row(?: r="(\d+)")?[^>]*>')
 CELL = re.compile(
     rb'<c(?: r="([A-Z]+)(\d+)")?(?: s="\d+")?(?: t="(?:n|(\w+))")?>'
     rb'(?:<f(?: aca="\w+")?(?: t="array")?(?: ref="[A-Z\d:]+")?(?: aca="\w+")?>([^<]*)</f>)?'
-    rb'<v(?: xml:space="preserve")?>([^<]*)</v></c>'
+    rb'<(?:v|is><t)(?: xml:space="preserve")?>([^<]*)</(?:v|t></is)></c>'
 )
 LETTERS, DIGITS, KIND, FORMULA, VALUE, PIECES = 1, 2, 3, 4, 5, 6  # what CELL splits a row into, over and over
+NUMBER_CHARACTERS = b"0123456789+-.eE,"
 NO_NUMBERS = np.empty(0)
 CLOSED, OPENED = b"</v></c>", b"<v>"
+OPENING = b'<c r="'
+SHORT = 400  # bytes of a row up to which Python takes less time for its cells than whoever takes many at once
+ADDRESSED = re.compile(rb'</v></c><c r="([A-Z]{1,3})(\d{1,7})("(?: s="\d+")?><v>)')
 DECLARED = re.compile(rb"""<\?xml[^>]*encoding=["'](?!utf-8)""", re.IGNORECASE)
 
 Texts = Sequence[str]
@@ -88,7 +94,7 @@ class Sheet:
     def _plain_row(self, body: bytes, number: bytes | None) -> bool:
         """Put a row of plain cells in; False where it is none."""
         row = self._row + 1 if number is None else int(number) - 1
-        cells, more = without_repeats(body)
+        cells, more = without_repeats(body, row) if len(body) > SHORT else (body, [])
         pieces = CELL.split(cells)
         if any(pieces[::PIECES]) or not PLAIN.issuperset(pieces[KIND::PIECES]) or has_escapes(pieces[VALUE::PIECES]):
             return False
@@ -164,16 +170,45 @@ class Sheet:
             self.cells.put(row, column, unescaped(text))
 
 
-def without_repeats(row: bytes) -> tuple[bytes, list[bytes]]:
+def without_repeats(row: bytes, number: int) -> tuple[bytes, list[bytes]]:
     """(a row's cells, the numbers in those after them, separated by commas): in our own workbooks most are alike.
 
-    >>> without_repeats(b'<c r="B5" s="1"><v>1</v></c><c s="2"><v>2</v></c><c s="2"><v>.5</v></c>')
+    Alike are cells of the style of the last one, each in the column after the one before it; number: the row's.
+
+    >>> without_repeats(b'<c r="B5" s="1"><v>1</v></c><c r="C5" s="1"><v>2</v></c><c r="D5" s="1"><v>.5</v></c>', 4)
+    (b'<c r="B5" s="1"><v>1</v></c>', [b'2,.5'])
+    >>> without_repeats(b'<c r="B5" s="1"><v>1</v></c><c s="2"><v>2</v></c><c s="2"><v>.5</v></c>', 4)
     (b'<c r="B5" s="1"><v>1</v></c>', [b'2,.5'])
     """
     start = row.rfind(CLOSED, 0, max(0, row.rfind(CLOSED)))
     between = row[start : row.rfind(OPENED) + len(OPENED)]
     if start < 0 or not between:
         return row, []
+    found = ADDRESSED.fullmatch(between)
+    if found is None:
+        return unaddressed(row, between)
+    return addressed(row, found) if int(found[2]) == number + 1 else (row, [])
+
+
+def addressed(row: bytes, last: re.Match[bytes]) -> tuple[bytes, list[bytes]]:
+    """`without_repeats` of cells that say their addresses. last: how the last one begins, as `ADDRESSED` has it."""
+    opened = last[2] + last[3]  # the same in all of them, behind their letters
+    start = row.rfind(OPENING, 0, row.find(opened)) + len(OPENING)
+    cells = row[start : -len(CLOSED)].replace(CLOSED + OPENING, b":").replace(opened, b":").split(b":")
+    end = column_in(last[1]) + 1
+    if cells[::2] != all_letters()[max(0, end - len(cells) // 2) : end]:
+        return row, []
+    return row[:start] + cells[0] + opened + cells[1] + CLOSED, [b",".join(cells[3::2])]
+
+
+@cache
+def all_letters() -> list[bytes]:
+    """What each column is called."""
+    return [column_letters(column).encode() for column in range(MAX_COLUMNS)]
+
+
+def unaddressed(row: bytes, between: bytes) -> tuple[bytes, list[bytes]]:
+    """`without_repeats` of cells that say no address. between: what stands between two of their numbers."""
     first, found, rest = row.partition(between)
     numbers = rest[: -len(CLOSED)].replace(between, b",")
     if not found or b" r=" in between or b" t=" in between or b"<" in numbers:
@@ -190,6 +225,11 @@ def has_escapes(values: Iterable[bytes]) -> bool:
 def numbers_in(values: Sequence[bytes]) -> np.ndarray | None:
     """The numbers in texts, some of them in one with commas between; None where one is none."""
     text = b",".join(values)
+    if len(text) < SHORT and not text.translate(None, NUMBER_CHARACTERS):
+        try:
+            return np.array([*map(float, text.split(b","))]) if text else NO_NUMBERS
+        except ValueError:
+            return None
     numbers = parse(text, text.count(b",") + 1, np.dtype(np.float64)) if text else NO_NUMBERS
     return None if numbers is None else numbers.ravel()
 
