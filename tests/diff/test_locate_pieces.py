@@ -177,6 +177,9 @@ def test_where_the_trail_is_lost_is_said(trace, model, run):
     assert found["block_1_step_8"]
     assert found["block_1_step_9"] is None
     assert found.remarks[0].startswith("The trail is lost after block_1_step_8: of the ")
+    header, *rows = map_rows(found)
+    notes = {str(row[0]): row[header.index("note")] for row in rows}
+    assert [stage for stage, note in notes.items() if "the trail is lost" in str(note)] == ["block_1_step_8"]
 
 
 @pytest.mark.parametrize("other", ["Anna was calm. She speaks", "Mike is quick. He stops", "Mike is slow. He moves"])

@@ -26,6 +26,8 @@ from sheetgpt.workbook.reading.open import Workbook, some
 
 KEPT = 30_000_000  # numbers of a workbook that are kept in order to follow it; larger tabs are searched once
 
+LOST = "the trail is lost after this stage"
+
 __all__ = ["Found", "Located", "locate", "map_rows"]
 
 
@@ -151,8 +153,10 @@ def checked(
         remedy = "name the tabs to look in with --tab, or take the first with --first"
         raise DumpError(f"{rivals.stage} fits equally well at {where}", remedy=remedy)
     last, after = lost_after(sizes.steps, found)
-    if after and len(remarks) == 0:
+    if after and not remarks:
         remarks = [f"The trail is lost after {last}: of the {after} stages after it none is found"]
+        lost = next(place for name, place in found.items() if place and name == last)
+        found = {**found, last: replace(lost, note="; ".join(filter(None, (lost.note, LOST))))}
     return Located(found, tuple(remarks))
 
 
@@ -174,7 +178,7 @@ def is_a_row_a_token(sizes: Sizes, name: str) -> bool:
 
 def map_rows(found: Mapping[str, Found | None]) -> list[list[object]]:
     """The map's rows with its header, one a place; what was not found is left out."""
-    header: list[object] = [*COLUMNS, *CUTS, "fit", "largest_difference", "cells_off", "assumed"]
+    header: list[object] = [*COLUMNS, *CUTS, "fit", "largest_difference", "cells_off", "assumed", "note"]
     return [header] + [
         [
             name,
@@ -188,6 +192,7 @@ def map_rows(found: Mapping[str, Found | None]) -> list[list[object]]:
             p.largest,
             p.off,
             one.assumed,
+            one.note,
         ]
         for name, one in found.items()
         if one
