@@ -182,6 +182,15 @@ def test_where_the_trail_is_lost_is_said(trace, model, run):
     assert [stage for stage, note in notes.items() if "the trail is lost" in str(note)] == ["block_1_step_8"]
 
 
+def test_a_tab_that_is_too_large_to_be_followed_is_said(trace, run, monkeypatch):
+    book = book_of(trace, trace.arrays, np.random.default_rng(3), leave=(9,))
+    monkeypatch.setattr("sheetgpt.diff.locate.KEPT", 0)
+    found = locate(run, book)
+    assert found["block_0_step_10"].fit == "exactly"
+    assert found["block_0_step_9"] is None
+    assert found.remarks[0].startswith("Too large to be followed, searched for RUN's own numbers only: ")
+
+
 @pytest.mark.parametrize("other", ["Anna was calm. She speaks", "Mike is quick. He stops", "Mike is slow. He moves"])
 def test_a_run_of_another_prompt_finds_nothing(other, model, trace):
     book = book_of(trace, trace.arrays, np.random.default_rng(2), leave=())

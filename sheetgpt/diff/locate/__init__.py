@@ -26,6 +26,7 @@ from sheetgpt.workbook.reading.open import Workbook, some
 
 KEPT = 30_000_000  # numbers of a workbook that are kept in order to follow it; larger tabs are searched once
 
+NOT_FOLLOWED = "The workbook is not followed"
 LOST = "the trail is lost after this stage"
 
 __all__ = ["Found", "Located", "locate", "map_rows"]
@@ -71,7 +72,8 @@ def locate(
     sizes = sizes_of([run])
     run.check(sizes)
     matrices = matrices_of(run, sizes)
-    cells, places = read_tabs(book, tabs or book.tabs, list(wanted(sizes, matrices)), progress)
+    tabs = tabs or book.tabs
+    cells, places = read_tabs(book, tabs, list(wanted(sizes, matrices)), progress)
     require_same_prompt(places, run, book, sizes)
     everywhere = [place for there in places.values() for place in there]
     whole = [place for place in everywhere if place.head is None]
@@ -87,6 +89,10 @@ def locate(
             if trail is not None:
                 trail.hold(place)
         found[name] = place
+    kept = [one.name for one in cells]
+    large = [tab for tab in tabs if tab not in kept]
+    if large and not all(found.values()):
+        remarks.append(f"Too large to be followed, searched for RUN's own numbers only: {some(large)}")
     return checked(found, run, book, sizes, remarks, first=first)
 
 
@@ -129,9 +135,9 @@ def trail_of(run: Side, sizes: Sizes, cells: Sequence[Cells], weights: Weights) 
     try:
         matrices = read_weights(weights, run)
     except SheetGPTError as error:
-        return None, [f"The workbook is not followed: {error}"]
+        return None, [f"{NOT_FOLLOWED}: {error}"]
     if not matrices:
-        return None, [f"The workbook is not followed: {run.label} names no weights (give them by --weights)"]
+        return None, [f"{NOT_FOLLOWED}: {run.label} names no weights (give them by --weights)"]
     untied = not own_head(sizes.config).isdisjoint(matrices)
     return Trail(replace(sizes, untied=untied or sizes.untied), matrices, run.token_ids, cells), []
 
@@ -153,8 +159,8 @@ def checked(
         remedy = "name the tabs to look in with --tab, or take the first with --first"
         raise DumpError(f"{rivals.stage} fits equally well at {where}", remedy=remedy)
     last, after = lost_after(sizes.steps, found)
-    if after and not remarks:
-        remarks = [f"The trail is lost after {last}: of the {after} stages after it none is found"]
+    if after and not any(NOT_FOLLOWED in remark for remark in remarks):
+        remarks = [*remarks, f"The trail is lost after {last}: of the {after} stages after it none is found"]
         lost = next(place for name, place in found.items() if place and name == last)
         found = {**found, last: replace(lost, note="; ".join(filter(None, (lost.note, LOST))))}
     return Located(found, tuple(remarks))
