@@ -27,7 +27,6 @@ from sheetgpt.models.step import Use, Weight
 from sheetgpt.weights.folder import LM_HEAD, WTE, Progress, matrix_shapes, write_weights
 
 STORED_AS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}
-ROWS_AT_ONCE = 4096
 
 
 class Tensor(Protocol):

@@ -28,7 +28,7 @@ WAY_OUT = (
 
 
 @dataclass(frozen=True)
-class Cells:
+class MappedWeight:
     """A weight in its cells, read when it is asked for."""
 
     book: Workbook
@@ -79,7 +79,7 @@ def open_mapped(path: Path, n_head: int | None, map_file: Path) -> Checkpoint:
     if strange is not None:
         remedy = "weights are called as in a CSV folder, such as model_wte or model_h0_attn_c_attn_w"
         raise ConvertError(f"no weight is called {strange!r}", where=f"{map_file}:", remedy=remedy)
-    matrices = {name: Cells(book, name, whole(name, Pieces(parts), map_file)) for name, parts in mapped.items()}
+    matrices = {name: MappedWeight(book, name, whole(name, Pieces(parts), map_file)) for name, parts in mapped.items()}
     config = config_of(map_file, {}, matrices, n_head, "a map of weights")
     remarks: list[str] = []
     return TensorCheckpoint(

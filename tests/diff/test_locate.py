@@ -19,7 +19,7 @@ from sheetgpt.diff import diff
 from sheetgpt.diff.grain import Grain, Kind
 from sheetgpt.diff.locate import locate, map_rows
 from sheetgpt.diff.locate.pattern import Pattern
-from sheetgpt.diff.locate.search import Cells, search
+from sheetgpt.diff.locate.search import SearchedTab, search
 from sheetgpt.diff.sides import ArraysSide, RunSide, WorkbookSide
 from sheetgpt.errors import DumpError
 from sheetgpt.model import load_model
@@ -287,7 +287,7 @@ def test_any_matrix_is_found_at_any_place_of_a_tab_of_other_numbers(rows, column
     matrix = rng.standard_normal((rows, columns))
     shown = matrix.T if transposed else matrix
     grid[row : row + shown.shape[0], column : column + shown.shape[1]] = shown
-    found = search(Cells(Tab("t", grid, {})), [Pattern.of("stage", matrix)])
+    found = search(SearchedTab(Tab("t", grid, {})), [Pattern.of("stage", matrix)])
     exact = [(p.area.row, p.area.column) for p in found if p.fit == "exactly"]
     assert set(exact) == {(row, column)}
     if 1 not in matrix.shape:
@@ -296,7 +296,7 @@ def test_any_matrix_is_found_at_any_place_of_a_tab_of_other_numbers(rows, column
 
 def test_a_stage_of_zeros_has_nothing_to_be_found_by():
     assert len(Pattern.of("triangle_matrix", np.zeros((1, 1))).anchors) == 0
-    assert search(Cells(Tab("t", np.zeros((5, 5)), {})), [Pattern.of("s", np.zeros((2, 2)))]) == []
+    assert search(SearchedTab(Tab("t", np.zeros((5, 5)), {})), [Pattern.of("s", np.zeros((2, 2)))]) == []
 
 
 def test_a_mask_is_looked_for_by_its_masked_cells(trace):

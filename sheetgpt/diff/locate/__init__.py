@@ -14,7 +14,7 @@ import numpy as np
 from sheetgpt.diff.diagnosis import read_weights
 from sheetgpt.diff.locate.choice import Choice, Found, outermost
 from sheetgpt.diff.locate.pattern import Pattern, patterns
-from sheetgpt.diff.locate.search import Cells, Location, search
+from sheetgpt.diff.locate.search import Location, SearchedTab, search
 from sheetgpt.diff.locate.trail import Trail, lost_after
 from sheetgpt.diff.sides import Side, Weights
 from sheetgpt.diff.sides.inferred import own_head, sizes_of
@@ -115,14 +115,14 @@ def wanted(sizes: Sizes, matrices: Mapping[str, np.ndarray]) -> Iterator[Pattern
 
 def read_tabs(
     book: Workbook, tabs: Sequence[str], wanted: Sequence[Pattern], progress: Callable[[str], object] | None
-) -> tuple[list[Cells], dict[str, list[Location]]]:
+) -> tuple[list[SearchedTab], dict[str, list[Location]]]:
     """(the tabs whose cells are kept, stage -> the places that RUN's numbers fit)."""
-    kept: list[Cells] = []
+    kept: list[SearchedTab] = []
     found: dict[str, list[Location]] = {}
     for tab in tabs:
         if progress:
             progress(tab)
-        cells = Cells(book.tab(tab))
+        cells = SearchedTab(book.tab(tab))
         for place in search(cells, wanted):
             found.setdefault(place.stage, []).append(place)
         if sum(one.count for one in kept) + cells.count <= KEPT:
@@ -130,7 +130,7 @@ def read_tabs(
     return kept, found
 
 
-def trail_of(run: Side, sizes: Sizes, cells: Sequence[Cells], weights: Weights) -> tuple[Trail | None, list[str]]:
+def trail_of(run: Side, sizes: Sizes, cells: Sequence[SearchedTab], weights: Weights) -> tuple[Trail | None, list[str]]:
     """(what follows the workbook, remarks); None where there are no weights to compute with."""
     try:
         matrices = read_weights(weights, run)

@@ -43,7 +43,7 @@ class Location:
         return f"{quoted(self.area.tab)}!{self.area.range()}"
 
 
-class Cells:
+class SearchedTab:
     """A tab's cells, and its numbers in order."""
 
     def __init__(self, tab: Tab):
@@ -74,7 +74,7 @@ def in_order(flat: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:  # [c
             yield part[order], order + start
 
 
-def search(cells: Cells, patterns: Sequence[Pattern]) -> list[Location]:
+def search(cells: SearchedTab, patterns: Sequence[Pattern]) -> list[Location]:
     """Every place of one tab that some pattern fits exactly or nearly."""
     rounded = [pattern.rounded_to(cells.grain) for pattern in patterns]
     found = [
@@ -83,7 +83,7 @@ def search(cells: Cells, patterns: Sequence[Pattern]) -> list[Location]:
     return [place for place in found if place]
 
 
-def candidates(cells: Cells, patterns: Sequence[Pattern]) -> Iterator[tuple[int, bool, int, int]]:
+def candidates(cells: SearchedTab, patterns: Sequence[Pattern]) -> Iterator[tuple[int, bool, int, int]]:
     """(pattern, transposed?, first row, first column) of places on which at least half of a pattern's anchors agree."""
     owner = np.repeat(np.arange(len(patterns)), [len(p.anchors) for p in patterns])
     if not owner.size or not cells.count:
@@ -107,7 +107,7 @@ def candidates(cells: Cells, patterns: Sequence[Pattern]) -> Iterator[tuple[int,
         yield int(what[i] // 2), bool(what[i] % 2), int(place[i] // width), int(place[i] % width)
 
 
-def held_against(cells: Cells, pattern: Pattern, row: int, column: int, turned: bool) -> Location | None:
+def held_against(cells: SearchedTab, pattern: Pattern, row: int, column: int, turned: bool) -> Location | None:
     """The whole pattern against the cells of one place; None where too many of them differ."""
     expected = pattern.matrix.T if turned else pattern.matrix
     rows, columns = expected.shape

@@ -15,7 +15,7 @@ from sheetgpt import ops
 from sheetgpt.diff.computation import UNCHANGED, Changed, Computation, NotHeldError
 from sheetgpt.diff.locate.choice import Choice, Found, outermost
 from sheetgpt.diff.locate.pattern import EXACT, patterns
-from sheetgpt.diff.locate.search import EXACTLY, Cells, Location, search
+from sheetgpt.diff.locate.search import EXACTLY, Location, SearchedTab, search
 from sheetgpt.diff.mistakes import known_mistakes, made_on
 from sheetgpt.models.sizes import Sizes
 from sheetgpt.models.step import POSITIONS, Role, Step
@@ -34,7 +34,7 @@ class Trail(Computation):
     """A workbook's stages, in causal order, each from the workbook's own numbers before it."""
 
     def __init__(
-        self, sizes: Sizes, weights: Mapping[str, np.ndarray], token_ids: Sequence[int], cells: Sequence[Cells]
+        self, sizes: Sizes, weights: Mapping[str, np.ndarray], token_ids: Sequence[int], cells: Sequence[SearchedTab]
     ):
         self.sizes, self.steps, self.weights, self.cells = sizes, sizes.steps, weights, cells
         self.token_ids = token_ids

@@ -22,13 +22,14 @@ import numpy as np
 from sheetgpt.errors import DumpError
 from sheetgpt.workbook.reading.reach import sheet_part
 from sheetgpt.workbook.reading.tab import FarOutError, require_near
+from sheetgpt.workbook.reading.xlsb import ROW, seven_bits
 
 SAVE_AGAIN = "save it again as .xlsx, .xlsb or .ods"
 LARGE, SWOLLEN = 1 << 32, 200  # bytes that are many; how much larger than the file its parts may be then
 ENCRYPTED = 1  # a bit of a part's flags
 
 # records of a sheet, [MS-XLSB] 2.3: those of cells begin with the column (4 bytes) and the style (4 bytes)
-ROW, CELLS, RICH_TEXT, END_OF_CELLS = 0, range(1, 12), 62, 146
+CELLS, RICH_TEXT, END_OF_CELLS = range(1, 12), 62, 146
 REALS = re.compile(rb"(?:\x05\x10.{16})+", re.DOTALL)  # rows of plain numbers, told at once
 COMPRESSED = re.compile(rb"(?:\x02\x0c.{12})+", re.DOTALL)
 RUNS = ((REALS, 18), (COMPRESSED, 14))
@@ -133,17 +134,6 @@ def places(part: bytes) -> Iterator[tuple[int, int]]:
 
 def header(part: bytes, at: int) -> tuple[int, int, int]:
     """(type, size, where the content begins) of the record at a place."""
-    kind, at = groups_of_seven(part, at, 2)
-    size, at = groups_of_seven(part, at, 4)
+    kind, at = seven_bits(part, at, 2)
+    size, at = seven_bits(part, at, 4)
     return kind, size, at
-
-
-def groups_of_seven(part: bytes, at: int, most: int) -> tuple[int, int]:
-    number = 0
-    for i in range(most):
-        byte = part[at]
-        at += 1
-        number |= (byte & 0x7F) << (7 * i)
-        if byte < 0x80:
-            break
-    return number, at

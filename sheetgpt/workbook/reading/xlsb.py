@@ -6,7 +6,7 @@ calamine reads cells much quicker, but makes dates of numbers that are displayed
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from sheetgpt.workbook.grid import Area
 
@@ -72,22 +72,23 @@ def reach(head: bytes) -> tuple[int, int]:
 
 def cells(part: bytes, texts: Sequence[str]) -> Iterator[tuple[int, int, object]]:
     """(row, column, what it holds) of each filled cell of a sheet. texts: the shared ones."""
-    row = 0
-    for kind, record in records(part):
-        if kind == ROW:
-            (row,) = struct.unpack_from("<I", record)
-        elif kind in (RK_NUMBER, SHARED_TEXT, *ERRORS, *LOGICALS, *NUMBERS, *TEXTS):
-            yield row, struct.unpack_from("<I", record)[0], value(kind, record, texts)
+    kinds = {RK_NUMBER, SHARED_TEXT, *ERRORS, *LOGICALS, *NUMBERS, *TEXTS}
+    return ((row, column, value(kind, record, texts)) for row, column, kind, record in placed(part, kinds))
 
 
-def errors(part: bytes) -> Iterator[tuple[tuple[int, int], str]]:
+def errors(part: bytes) -> Iterator[tuple[tuple[int, int], object]]:
     """((row, column), the error) of each cell of a sheet that holds one."""
+    return (((row, column), value(kind, record, ())) for row, column, kind, record in placed(part, {*ERRORS}))
+
+
+def placed(part: bytes, kinds: Container[int]) -> Iterator[tuple[int, int, int, bytes]]:
+    """(row, column, type, record) of each cell of some types."""
     row = 0
     for kind, record in records(part):
         if kind == ROW:
             (row,) = struct.unpack_from("<I", record)
-        elif kind in ERRORS:
-            yield (row, struct.unpack_from("<I", record)[0]), ERROR_TEXTS.get(record[8], "#N/A")
+        elif kind in kinds:
+            yield row, struct.unpack_from("<I", record)[0], kind, record
 
 
 def value(kind: int, record: bytes, texts: Sequence[str]) -> object:

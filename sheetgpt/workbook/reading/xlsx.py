@@ -25,7 +25,7 @@ from sheetgpt.workbook.reading.serial import serial_in
 from sheetgpt.workbook.reading.tab import UNSAVED, Cells
 
 STRETCH = 1 << 20
-NUMBER, SHARED_TEXT, FORMULA_TEXT, INLINE, LOGICAL, DATE = "n", "s", "str", "inlineStr", "b", "d"
+NUMBER, SHARED_TEXT, INLINE, LOGICAL, DATE = "n", "s", "inlineStr", "b", "d"
 PLAIN = {None, b"n", b"s", b"str", b"inlineStr", b"b", b"e"}  # types of cells that need no XML parser
 ROW = re.compile(rb'<row(?: r="(\d+)")?[^>]*>')
 CELL = re.compile(
