@@ -9,6 +9,9 @@ import numpy as np
 
 from sheetgpt.ops.base import (
     Array,
+    Box,
+    Cell,
+    Cells,
     GradientReference,
     Gradients,
     InputFormulas,
@@ -16,8 +19,10 @@ from sheetgpt.ops.base import (
     Piece,
     Reference,
     Shape,
+    Terms,
     by_cells,
 )
+from sheetgpt.ops.terms import entry, number, one, softmax_terms
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,12 @@ def spread_at_targets(d_out: Array, targets: Array, shape: Shape) -> Array:
     spread = np.zeros(shape, d_out.dtype)
     np.put_along_axis(spread, targets[..., None, :], d_out, -2)
     return spread
+
+
+def target(cell: Cell, targets: Array) -> tuple[Cells, ...]:
+    """The target of a penalty, as what chooses its number."""
+    found = entry(targets, 1, cell[1]).cells
+    return (found,) if found else ()
 
 
 @dataclass(frozen=True)
@@ -82,6 +93,17 @@ class LogLoss(Penalty):
 
         return [by_cells(logits, cell), None]
 
+    def terms(self, cell: Cell, logits: Array, targets: Array) -> Terms:
+        chosen, column = number(logits, 0, int(targets[cell[1]]), cell[1]), (0, cell[1], len(logits), 1)
+        share = softmax_terms(chosen, logits, column)
+        made, greatest = share.sum, share.numbers["greatest"]
+        value = math.log(share.numbers["denominator"].value) + greatest.value - chosen.value
+        numbers = {"chosen": chosen, "greatest": greatest}
+        return Terms(value, "ln({sum}) + {greatest} - {chosen}", numbers, made, target(cell, targets), "chosen")
+
+    def dependents(self, number: int, cell: Cell, logits: Array, targets: Array) -> list[Box]:
+        return one(0, cell[1])
+
 
 @dataclass(frozen=True)
 class Missed(Penalty):
@@ -114,6 +136,13 @@ class Missed(Penalty):
     def probability_formula(self, penalty: str) -> str:
         return f"1-{penalty}"
 
+    def terms(self, cell: Cell, probabilities: Array, targets: Array) -> Terms:
+        chosen = number(probabilities, 0, int(targets[cell[1]]), cell[1])
+        return Terms(1 - chosen.value, "1 - {chosen}", {"chosen": chosen}, chosen_by=target(cell, targets))
+
+    def dependents(self, number: int, cell: Cell, probabilities: Array, targets: Array) -> list[Box]:
+        return one(0, cell[1]) if number == 1 or targets[cell[1]] == cell[0] else []
+
 
 @dataclass(frozen=True)
 class Surprise(Penalty):
@@ -141,3 +170,10 @@ class Surprise(Penalty):
             return f"IF({targets.cell(0, column)}={row},{slope},0)"
 
         return [by_cells(probabilities, cell), None]
+
+    def terms(self, cell: Cell, probabilities: Array, targets: Array) -> Terms:
+        chosen = number(probabilities, 0, int(targets[cell[1]]), cell[1])
+        return Terms(-math.log(chosen.value), "-ln({chosen})", {"chosen": chosen}, chosen_by=target(cell, targets))
+
+    def dependents(self, number: int, cell: Cell, probabilities: Array, targets: Array) -> list[Box]:
+        return one(0, cell[1]) if number == 1 or targets[cell[1]] == cell[0] else []
