@@ -6,7 +6,7 @@ Only `to_csv` and `to_excel` reach down to the rooms that write files, when they
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from sheetgpt.weights.folder import Weights
 if TYPE_CHECKING:
     import pandas as pd
 
-NO_NAMES: tuple[str, ...] = ()
+NO_OVERRIDES: Mapping[str, np.ndarray] = {}
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,12 @@ class Trace(Mapping[str, "pd.DataFrame"]):
     merges: MergeTrace | None = None  # of the prompt; None where the run began with token ids
     weights: Weights | None = None  # the model's own, as they are without overrides
     tokenizer: Tokenizer | None = None
-    overridden: tuple[str, ...] = NO_NAMES
+    overrides: Mapping[str, np.ndarray] = field(default_factory=lambda: NO_OVERRIDES)
+
+    @property
+    def overridden(self) -> tuple[str, ...]:
+        """The stages and weights that were replaced."""
+        return tuple(self.overrides)
 
     @property
     def reads_special(self) -> bool:
@@ -90,6 +95,14 @@ class Trace(Mapping[str, "pd.DataFrame"]):
         """The stage's matrix [rows, columns] without labels, read-only; `final_tokens` as ids [T]."""
         self.step(name)
         return self.arrays[name]
+
+    def matrix(self, name: str) -> np.ndarray:
+        """What the run computed with under this name, of stages, weights and its inputs, as arrays."""
+        if name in self.arrays:
+            return self.arrays[name]
+        if self.weights is None or name not in self.weights:
+            raise UnknownStageError(name, [*self._by_name, *self.sizes.weights])
+        return self.overrides[name] if name in self.overrides else self.weights[name]
 
     def axes(self, name: str) -> tuple[frames.AxisLabels, frames.AxisLabels]:
         """The labels of a matrix stage: (rows, columns)."""
