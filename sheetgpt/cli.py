@@ -20,6 +20,7 @@ from sheetgpt.errors import SheetGPTError
 COMMANDS = {
     "run": ("run", "Run a prompt through every stage and show the predicted token."),
     "generate": ("generate", "Continue a prompt, token by token."),
+    "explain": ("explain", "Show what makes a number of a run, term by term."),
     "diff": ("diff", "Compare two runs; name the first stage that diverges, and why."),
     "fixtures": ("fixtures", "Write stages in another program's names and shapes: an oracle for a port."),
     "page-recorder": ("page_recorder", "Print a script that records a run of the reference's page, for diff."),

@@ -9,6 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sheetgpt.lens.cells import dependents as dependents
+    from sheetgpt.lens.cells import precedents as precedents
+    from sheetgpt.lens.explained import Explanation as Explanation
+    from sheetgpt.lens.explanation import explain as explain
     from sheetgpt.lens.plot import write_plot as write_plot
     from sheetgpt.lens.tables import Look as Look
     from sheetgpt.lens.tables import Report as Report
@@ -16,16 +20,24 @@ if TYPE_CHECKING:
     from sheetgpt.lens.workbook import write_workbook as write_workbook
 
 _HOMES = {  # imported when they are asked for
+    "Explanation": "explained",
     "Look": "tables",
     "Report": "tables",
     "Table": "tables",
+    "dependents": "cells",
+    "explain": "explanation",
+    "precedents": "cells",
     "write_plot": "plot",
     "write_workbook": "workbook",
 }
 __all__ = [
+    "Explanation",
     "Look",
     "Report",
     "Table",
+    "dependents",
+    "explain",
+    "precedents",
     "write_plot",
     "write_workbook",
 ]

@@ -154,6 +154,10 @@ class Sum:
     def total(self) -> float:
         return math.fsum(self.values)
 
+    @property
+    def in_words(self) -> str:
+        return self.what if len(self.values) == 1 else f"sum of {len(self.values)} {self.what}s"
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -181,8 +185,8 @@ class Terms:
 
     @property
     def in_names(self) -> str:
-        """The formula as it is read: `sum + bias`."""
-        return self.formula.replace("{", "").replace("}", "")
+        """The formula as it is read: `sum of 64 products + bias`."""
+        return self.formula.format(sum=self.sum and self.sum.in_words, **{name: name for name in self.numbers})
 
     def in_numbers(self, write: Callable[[float], str] = repr) -> str:
         """The formula with the numbers in it: `1.5 + (-0.25)`."""

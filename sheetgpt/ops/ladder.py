@@ -168,7 +168,7 @@ class Shares(Op):
     def terms(self, cell: Cell, x: Array) -> Terms:
         found, column = number(x, 0, *cell), Cells(0, (0, cell[1], len(x), 1))
         numbers = taken(x, column.box)
-        made = Sum(numbers, Factors(numbers, column), what="summand")
+        made = Sum(numbers, Factors(numbers, column), what="weight")
         return Terms(found.value / made.total, "{x} / {sum}", {"x": found}, made, source="x")
 
     def dependents(self, number: int, cell: Cell, x: Array) -> list[Box]:

@@ -47,7 +47,7 @@ def softmax_terms(score: Number, x: Array, box: Box) -> Terms:
     greatest = float(scores.max())
     powers, numerator = np.exp(scores - greatest), math.exp(score.value - greatest)
     all_of_them = Cells(0, box)
-    made = Sum(powers, Factors(scores, all_of_them), what="exp(score - greatest)")
+    made = Sum(powers, Factors(scores, all_of_them), what="exponential")
     numbers = {"score": score, "greatest": Number(greatest, all_of_them)}
     numbers |= {"numerator": Number(numerator), "denominator": Number(made.total)}
     return Terms(numerator / made.total, "exp({score} - {greatest}) / {sum}", numbers, made, source="score")

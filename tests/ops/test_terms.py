@@ -131,7 +131,7 @@ def test_a_number_that_is_not_named_changes_nothing(case, seed, data):
 def test_numbers_stand_in_the_formula_so_that_it_can_be_typed_again():
     shift = next(case for case in CASES if str(case) == "ScaleShift")
     terms = shift.op.terms((0, 0), np.array([[2.0]]), np.array([[-3.0]]), np.array([[-0.5]]))
-    assert terms.in_names == "sum + bias"
+    assert terms.in_names == "product + bias"
     assert terms.in_numbers() == "(-6.0) + (-0.5)"
     copy = next(case for case in CASES if str(case) == "Copy")
     assert copy.op.terms((0, 0), np.array([[-2.0]])).in_numbers() == "-2.0"
