@@ -37,6 +37,15 @@ class Region:
         sides = ((self.row, self.rows), (self.column, self.columns))
         return f"{self.stage}[{','.join(f'{at}' if n == 1 else f'{at}:{at + n}' for at, n in sides)}]"
 
+    def __contains__(self, other: Region) -> bool:
+        return (
+            other.stage == self.stage
+            and self.row <= other.row
+            and self.column <= other.column
+            and other.row + other.rows <= self.row + self.rows
+            and other.column + other.columns <= self.column + self.columns
+        )
+
     @property
     def cell(self) -> Cell:
         return self.row, self.column

@@ -27,8 +27,9 @@ def precedents_of(trace: Trace, region: Region) -> list[Region]:
     step = trace.steps.by_name.get(region.stage)
     if step is None or step.is_given:
         return []
-    found = (region_of(step.inputs[cells.input], cells.box, trace) for cells in terms_of(trace, region).cells)
-    return list(dict.fromkeys(one for one in found if one is not None))
+    found = [region_of(step.inputs[cells.input], cells.box, trace) for cells in terms_of(trace, region).cells]
+    regions = list(dict.fromkeys(one for one in found if one is not None))
+    return [one for one in regions if not any(one in other for other in regions if other != one)]
 
 
 def dependents(trace: Trace, address: str) -> list[Region]:

@@ -26,25 +26,25 @@ def explain(trace: Trace, text: str, *, depth: int = 0, top: int = MOST_TERMS) -
     """
     regions = [parse(one, trace) for one in split(text)]
     made = of_difference if len(regions) == 2 else of_cell
-    found, source = made(trace, *regions)
-    return followed(trace, replace(found, top=top), source, depth)
+    found, source = made(trace, *regions, top=top)
+    return followed(trace, found, source, depth)
 
 
 def followed(trace: Trace, found: Explanation, source: Region | None, depth: int) -> Explanation:
     """With what its source comes from, as deep as was asked for."""
     if depth <= 0 or source is None:
         return found
-    below, further = of_cell(trace, source)
-    return replace(found, below=followed(trace, replace(below, top=found.top), further, depth - 1))
+    below, further = of_cell(trace, source, top=found.top)
+    return replace(found, below=followed(trace, below, further, depth - 1))
 
 
-def of_cell(trace: Trace, region: Region) -> tuple[Explanation, Region | None]:
+def of_cell(trace: Trace, region: Region, *, top: int) -> tuple[Explanation, Region | None]:
     """A cell explained, and the cell to go on with."""
     step = trace.steps.by_name.get(region.stage)
     if step is None:
         return of_weight(trace, region), None
     if step.role is Role.PREDICTION:
-        return of_prediction(trace, step)
+        return of_prediction(trace, step, top=top)
     terms = terms_of(trace, region)
     summands, added = in_order_with(summed(trace, step, terms), addends(trace, step, terms))
     found = Explanation(
@@ -62,6 +62,7 @@ def of_cell(trace: Trace, region: Region) -> tuple[Explanation, Region | None]:
         total_of(terms),
         adds_all(terms),
         was_set(trace, region, terms),
+        top=top,
     )
     return found, source_of(trace, step, terms, [*summands, *added])
 
@@ -190,10 +191,10 @@ def of_weight(trace: Trace, region: Region) -> Explanation:
     return Explanation(str(region), value_at(trace, region), "weight", label(region, trace), words, "", "", notes=notes)
 
 
-def of_prediction(trace: Trace, step: Step) -> tuple[Explanation, Region | None]:
+def of_prediction(trace: Trace, step: Step, *, top: int) -> tuple[Explanation, Region | None]:
     """The best logits, with their probabilities as shares."""
     logits, (probabilities, order) = step.inputs[0], trace.ranking()
-    cells = [Region(logits, i, 0) for i in order.tolist()]
+    cells = [Region(logits, i, 0) for i in order[:top].tolist()]
     best = tuple(
         Term(label(cell, trace), value_at(trace, cell), share=float(probabilities[cell.row]), cells=(cell,))
         for cell in cells
@@ -209,6 +210,7 @@ def of_prediction(trace: Trace, step: Step) -> tuple[Explanation, Region | None]
         terms=best,
         heads=("left", "right", "logit"),
         notes=("Shares are probabilities, by a softmax of all logits.",),
+        top=top,
     )
     return found, cells[0]
 
@@ -216,9 +218,9 @@ def of_prediction(trace: Trace, step: Step) -> tuple[Explanation, Region | None]
 # ------------------------------------------------------------------------------------------------ differences
 
 
-def of_difference(trace: Trace, left: Region, right: Region) -> tuple[Explanation, Region | None]:
+def of_difference(trace: Trace, left: Region, right: Region, *, top: int) -> tuple[Explanation, Region | None]:
     """One cell minus another: term by term where both are sums of as many products, else as the two numbers."""
-    one, other = (of_cell(trace, region)[0] for region in (left, right))
+    one, other = (of_cell(trace, region, top=top)[0] for region in (left, right))
     value, merged = one.value - other.value, merged_terms(one, other) if left.stage == right.stage else None
     apart = Term(one.address, one.value, cells=(left,)), Term(f"- {other.address}", -other.value, cells=(right,))
     found = Explanation(
@@ -235,6 +237,7 @@ def of_difference(trace: Trace, left: Region, right: Region) -> tuple[Explanatio
         total=value,
         adds_all=True,
         notes=(*one.notes, *other.notes) if left.stage in trace.steps.by_name else (),
+        top=top,
     )
     terms = sorted((*found.terms, *found.addends), key=lambda term: -abs(term.value))
     return found, first_computed(trace, (cell for term in terms for cell in term.cells))
@@ -262,8 +265,9 @@ def merged(one: Term, other: Term) -> Term:
         return Term(one.label, value, cells=shared)
     if not shared:
         return Term(one.label, value, one.value, other.value, cells=(*one.cells, *other.cells))
-    left = one.left if one.cells[0] in shared else one.left - other.left
-    right = one.right if one.cells[1] in shared else one.right - other.right
+    is_left = one.cells[0] in shared
+    left = one.left if is_left else one.left - other.left
+    right = one.right - other.right if is_left else one.right
     return Term(one.label, value, left, right, cells=shared)
 
 
@@ -274,5 +278,5 @@ def difference_heads(one: Explanation, other: Explanation) -> tuple[str, str, st
     shared = [cell in second.cells for cell in first.cells]
     if not any(shared):
         return f"{one.heads[2]} of the first", f"{one.heads[2]} of the second", "difference"
-    left, right = (head if same else f"{head}, difference" for head, same in zip(one.heads, shared, strict=False))
-    return left, right, one.heads[2]
+    left, right, what = one.heads
+    return (left, f"{right}, difference", what) if shared[0] else (f"{left}, difference", right, what)
