@@ -111,8 +111,7 @@ def as_lines(found: Explanation) -> Iterator[str]:
 
 def table_lines(level: Explanation) -> list[str]:
     """The numbers of the formula, and what is added up, as a table each."""
-    added = level.rows[len(level.numbers) :]
-    return [*one_table(level.numbers, ("", "", "value")), *one_table(added, level.heads)]
+    return [*one_table(level.numbers, ("", "", "value")), *one_table(level.added, level.heads)]
 
 
 def one_table(terms: Sequence[Term], heads: tuple[str, str, str]) -> list[str]:

@@ -91,7 +91,13 @@ class Explanation:
         total = () if self.total is None else (Term("sum", self.total),)
         rest = rest_of(self.terms[self.top :]) if total else ()
         summed = (*self.terms[: self.top], *rest)
-        return (*self.numbers, *summed, *(self.addends + total if self.adds_all else total + self.addends))
+        added = (*summed, *(self.addends + total if self.adds_all else total + self.addends))
+        return (*self.numbers, *added) or (Term("value", self.value),)
+
+    @property
+    def added(self) -> tuple[Term, ...]:
+        """The rows that are no numbers of the formula."""
+        return self.rows[len(self.numbers) :]
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -131,8 +137,9 @@ class Explanation:
     def table(self, depth: int) -> Table:
         from sheetgpt.lens.tables import Look, Table
 
-        frame = self.frame.rename(columns=dict(zip(COLUMNS, self.heads, strict=False)))
-        looks = {self.heads[2]: Look.DIVERGING, "share": Look.SHARES, "cells": Look.TEXTS}
+        heads = (*self.heads[:2], "value" if self.numbers else self.heads[2])
+        frame = self.frame.rename(columns=dict(zip(COLUMNS, heads, strict=False)))
+        looks = {heads[2]: Look.DIVERGING, "share": Look.SHARES, "cells": Look.TEXTS}
         name = f"{depth} {self.address.partition('[')[0]}"[:LONGEST_TAB]
         title = f"{self.heading}: {self.title}, {self.label}"
         return Table(name, title, frame.dropna(axis="columns", how="all"), looks=looks, notes=tuple(self.lines()))
@@ -142,9 +149,9 @@ class Explanation:
         from sheetgpt.lens.tables import Look
 
         report = self.report(facts)
+        kept = [level.frame.tail(len(level.added) or len(level.rows))[["value"]] for level in self.levels]
         tables = [
-            replace(table, frame=table.frame[[level.heads[2]]], look=Look.DIVERGING)
-            for table, level in zip(report.tables, self.levels, strict=True)
+            replace(table, frame=frame, look=Look.DIVERGING) for table, frame in zip(report.tables, kept, strict=True)
         ]
         return replace(report, tables=tables)
 
