@@ -1,6 +1,10 @@
 """Lenses: what the numbers of a run mean, as tables.
 
 Each lens reads the list of steps and a run's stages; none knows a model by itself.
+
+>>> from sheetgpt import lens, load_model
+>>> lens.logit_lens(load_model().run("Mike is quick. He moves")).best.iloc[-1, -1]
+' quickly'
 """
 
 from __future__ import annotations
@@ -9,6 +13,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sheetgpt.lens.ablation import ablate as ablate
+    from sheetgpt.lens.attribution import attribute as attribute
+    from sheetgpt.lens.logits import logit_lens as logit_lens
+    from sheetgpt.lens.means import corpus_means as corpus_means
+    from sheetgpt.lens.patching import patch as patch
     from sheetgpt.lens.plot import write_plot as write_plot
     from sheetgpt.lens.tables import Look as Look
     from sheetgpt.lens.tables import Report as Report
@@ -19,6 +28,11 @@ _HOMES = {  # imported when they are asked for
     "Look": "tables",
     "Report": "tables",
     "Table": "tables",
+    "ablate": "ablation",
+    "attribute": "attribution",
+    "corpus_means": "means",
+    "logit_lens": "logits",
+    "patch": "patching",
     "write_plot": "plot",
     "write_workbook": "workbook",
 }
@@ -26,6 +40,11 @@ __all__ = [
     "Look",
     "Report",
     "Table",
+    "ablate",
+    "attribute",
+    "corpus_means",
+    "logit_lens",
+    "patch",
     "write_plot",
     "write_workbook",
 ]
