@@ -20,13 +20,17 @@ from sheetgpt.errors import SheetGPTError
 COMMANDS = {
     "run": ("run", "Run a prompt through every stage and show the predicted token."),
     "generate": ("generate", "Continue a prompt, token by token."),
-    "explain": ("explain", "Show what makes a number of a run, term by term."),
     "diff": ("diff", "Compare two runs; name the first stage that diverges, and why."),
     "fixtures": ("fixtures", "Write stages in another program's names and shapes: an oracle for a port."),
     "page-recorder": ("page_recorder", "Print a script that records a run of the reference's page, for diff."),
     "stages": ("stages", "Show every stage, and what other programs call it."),
     "locate": ("locate", "Find each stage in a foreign workbook by its numbers; write a map."),
     "resume": ("resume", "Run on from a workbook whose cells were edited."),
+    "explain": ("explain", "Show what makes a number of a run, term by term."),
+    "lens": ("lens", "Show what would be predicted after every block."),
+    "attribute": ("attribute", "Show what each embedding, head and MLP adds to a token's logit."),
+    "ablate": ("ablate", "Take out each head, MLP and block in turn; show what changes."),
+    "patch": ("patch", "Put pieces of one prompt's run into another's; show what comes back."),
     "tokenize": ("tokenize", "Show a text's tokens and the merges that made them."),
     "train-bpe": ("train_bpe", "Learn a merge table from a text."),
     "train": ("train", "Train a model on a text, from a die to a small GPT-2."),
@@ -36,7 +40,7 @@ COMMANDS = {
     "check": ("check", "Say whether a CSV folder is a whole, sane model."),
 }
 
-TEXTS = ("prompt", "text")  # arguments that may begin with anything
+TEXTS = ("prompt", "text", "clean", "corrupt")  # arguments that may begin with anything
 
 
 class Commands(click.Group):

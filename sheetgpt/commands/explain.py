@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sheetgpt.commands import show, tables
-from sheetgpt.commands.run import parse_ids
+from sheetgpt.commands import runs, show, tables
 from sheetgpt.errors import StageError
 
 if TYPE_CHECKING:
@@ -24,8 +23,9 @@ INDENT = "  "
 @click.argument("prompt", required=False)
 @click.argument("cell", required=False)
 @show.weights_option
-@click.option("--token-ids", metavar="IDS", callback=parse_ids, help='Token ids instead of a prompt, such as "3,1,2".')
+@runs.ids_option
 @show.special_option
+@runs.dtype_option
 @click.option("--depth", type=click.IntRange(0), default=0, help="Go on with the largest term, N times.", metavar="N")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="How many terms to show.")
 @click.option(
@@ -42,6 +42,7 @@ def command(
     weights: str | None,
     token_ids: list[int] | None,
     special: bool,
+    dtype: str,
     depth: int,
     top: int,
     assignments: tuple[str, ...],
@@ -66,14 +67,12 @@ def command(
     if cell is None:
         raise StageError("explain takes a prompt and a cell", remedy='sheetgpt explain PROMPT "block_0_step_4[2,3]"')
     wanted = tables.Outputs(**outputs)
-    model = load_model(weights)
-    show.notice(None if special else model.special_notice(prompt))
-    trace = model.run(prompt, token_ids=token_ids, special=special)
+    model = load_model(weights, dtype)
+    trace = runs.run_with(model, prompt, token_ids, special=special)
     if assignments:
         from sheetgpt.run.edit import parse
 
         trace = model.run_edited(trace, [parse(text, trace.sizes) for text in assignments])
-    show.notice(model.length_notice(len(trace.token_ids)))
     found = explain(trace, cell, depth=depth, top=top)
     facts = facts_of(trace, assignments)
     files = write(found, facts, wanted, f"explain {found.address} {prompt or ''}")

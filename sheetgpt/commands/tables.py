@@ -78,7 +78,9 @@ class Outputs:
 
 def as_text(report: Report) -> str:
     """The facts, each table under its title, the conventions."""
-    facts = [f"{name}: {value}" for name, value in report.facts.items()]
+    from sheetgpt.lens.tables import fact_text
+
+    facts = [f"{name}: {fact_text(value)}" for name, value in report.facts.items()]
     tables = [line for table in report.tables for line in ("", *table_lines(table))]
     return "\n".join([*facts, *tables, "", *report.notes])
 

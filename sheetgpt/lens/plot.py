@@ -13,7 +13,7 @@ import numpy as np
 
 from sheetgpt.errors import LensError
 from sheetgpt.files.atomic import replacing
-from sheetgpt.lens.tables import Look, Report, Table, cell_text, is_number, label_text
+from sheetgpt.lens.tables import Look, Report, Table, cell_text, is_number, label_texts, quoted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +23,7 @@ CELL_WIDTH, CELL_HEIGHT = 0.8, 0.34  # inches
 BAR_HEIGHT, MOST_BARS, SMALLEST = 0.26, 40, 3.0
 MOST_TEXTS = 600  # cells with texts in them: more can't be read
 LARGEST = 100.0  # inches of a side
+LONGEST_TITLE = 150
 COLOURS = {Look.DIVERGING: ["#4FA3A5", "#FFFFFF", "#E0A96D"], Look.SHARES: ["#FFFFFF", "#4FA3A5"]}
 RANKED = 1000  # ranks from here on are all white
 
@@ -66,8 +67,8 @@ def write_plot(report: Report, path: str | Path) -> Path:
 
 def subtitle(report: Report) -> str:
     """The report's title and what it is of."""
-    about = ", ".join(f"{name}: {value}" for name, value in report.facts.items() if isinstance(value, str))
-    return "".join(one if one.isprintable() else " " for one in f"{report.title}; {about}")[:200]
+    about = ", ".join(f"{name}: {quoted(value)}" for name, value in report.facts.items() if isinstance(value, str))
+    return f"{report.title}; {about}"[:LONGEST_TITLE]
 
 
 def save(figure: Any, path: Path) -> None:
@@ -100,8 +101,7 @@ def size_of(table: Table) -> tuple[float, float]:
 
 
 def row_texts(table: Table) -> list[str]:
-    named = [list(zip(label, table.row_names, strict=True)) for label in table.row_labels()]
-    return [" ".join(label_text(one, name) for one, name in label) for label in named]
+    return [label_texts(label, table.row_names) for label in table.row_labels()]
 
 
 def draw_bars(axes: Axes, table: Table) -> None:

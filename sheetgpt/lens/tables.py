@@ -65,7 +65,9 @@ class Table:
         return [label if isinstance(label, tuple) else (label,) for label in map(plain, self.frame.index)]
 
     def column_labels(self) -> list[str]:
-        return [text_of(label) for label in self.frame.columns]
+        """The labels of the columns as texts, their levels side by side."""
+        names = [str(name or "") for name in self.frame.columns.names]
+        return [label_texts(label, names) for label in self.frame.columns]
 
     @property
     def column_name(self) -> str:
@@ -88,7 +90,11 @@ class Table:
         """The table for machines: labels and cells."""
         names = self.row_names
         rows = [dict(zip(names, label, strict=True)) if len(names) > 1 else label[0] for label in self.row_labels()]
-        columns = [plain(label) for label in self.frame.columns]
+        levels = list(map(str, self.frame.columns.names))
+        columns = [
+            dict(zip(levels, one, strict=True)) if isinstance(one, tuple) else one
+            for one in map(plain, self.frame.columns)
+        ]
         return {"name": self.name, "title": self.title, "rows": rows, "columns": columns, "values": self.cells()}
 
 
@@ -150,11 +156,23 @@ def escaped(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
 
-def text_of(label: Any) -> str:
-    """A label of one level or several as one text."""
-    return " ".join(map(str, label)) if isinstance(label, tuple) else str(label)
-
-
 def label_text(label: Any, name: str) -> str:
-    """One level of a row's label as a person reads it."""
-    return quoted(str(label)) if name == TOKEN else text_of(label)
+    """One level of a label as a person reads it."""
+    return quoted(str(label)) if name == TOKEN else str(label)
+
+
+def label_texts(label: Any, names: Sequence[str]) -> str:
+    """A label of one level or several as one text.
+
+    >>> label_texts((5, " moves"), ["position", "token"])
+    '5 " moves"'
+    """
+    levels = label if isinstance(label, tuple) else (label,)
+    return " ".join(label_text(one, name) for one, name in zip(levels, names, strict=True))
+
+
+def fact_text(value: Any) -> str:
+    """What a report says of itself, as a person reads it: texts in quotes, numbers with six digits."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return quoted(value) if isinstance(value, str) else f"{value:.6g}" if isinstance(value, float) else str(value)

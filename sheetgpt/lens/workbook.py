@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sheetgpt.lens.tables import Look, Report, Table, is_number
+from sheetgpt.lens.tables import Look, Report, Table, fact_text, is_number
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.grid import MAX_TEXT
@@ -72,7 +72,8 @@ def write_value(book: Book, tab: str, row: int, column: int, value: Any) -> None
     if is_number(value):
         book.number(tab, row, column, value, "exact")
     else:
-        book.text(tab, row, column, str(value)[:MAX_TEXT], "text")
+        text = value if isinstance(value, str) else fact_text(value)
+        book.text(tab, row, column, text[:MAX_TEXT], "text")
 
 
 def write_notes(book: Book, tab: str, row: int, column: int, notes: tuple[str, ...]) -> None:
