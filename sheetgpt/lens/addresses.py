@@ -6,7 +6,7 @@ What makes a cell belongs in `cells`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from sheetgpt.errors import StageError, UnknownStageError
 from sheetgpt.models.sizes import Sizes
@@ -25,17 +25,24 @@ QUOTED = re.compile(r"""\s*(?P<mark>['"])(?P<token>.*)(?P=mark)\s*""", re.DOTALL
 
 @dataclass(frozen=True)
 class Region:
-    """A box of cells of a stage or weight. As text its address: `block_0_step_3[2,5]`, `block_0_step_3[2,0:64]`."""
+    """A box of cells of a stage or weight. As text its address: `block_0_step_3[2,5]`, `block_0_step_3[2,0:64]`.
+
+    keys: how many columns each head has, where an address names heads: `block_0_step_7[1,-1,0:6]`.
+    """
 
     stage: str
     row: int
     column: int
     rows: int = 1
     columns: int = 1
+    keys: int = field(default=0, compare=False)
 
     def __str__(self) -> str:
-        sides = ((self.row, self.rows), (self.column, self.columns))
-        return f"{self.stage}[{','.join(f'{at}' if n == 1 else f'{at}:{at + n}' for at, n in sides)}]"
+        head, key = divmod(self.column, self.keys) if self.keys else (0, self.column)
+        in_a_head = self.keys and key + self.columns <= self.keys
+        sides = ((self.row, self.rows), (key if in_a_head else self.column, self.columns))
+        texts = [f"{at}" if n == 1 else f"{at}:{at + n}" for at, n in sides]
+        return f"{self.stage}[{','.join([str(head), *texts] if in_a_head else texts)}]"
 
     def __contains__(self, other: Region) -> bool:
         return (
@@ -57,7 +64,7 @@ class Region:
     def at(self, number: int) -> Region:
         """One of its cells, counted row by row."""
         row, column = divmod(number, self.columns)
-        return Region(self.stage, self.row + row, self.column + column)
+        return Region(self.stage, self.row + row, self.column + column, keys=self.keys)
 
 
 # ------------------------------------------------------------------------------------------------ from text
@@ -91,7 +98,7 @@ def parse(text: str, trace: Trace) -> Region:
             return Region(name, 0, 0)
         raise StageError(f"{name} has {shape[0]} x {shape[1]} cells", remedy=f"name one, {form_of(name, trace)}")
     row, column = cell_of(name, whole_place(name, place, shape, trace), trace)
-    return Region(name, row, column)
+    return Region(name, row, column, keys=keys_of(name, trace))
 
 
 def role_of(name: str, trace: Trace) -> Role | None:
@@ -160,11 +167,13 @@ def cell_of(name: str, place: str, trace: Trace) -> Cell:
 
 def address(region: Region, trace: Trace) -> str:
     """A cell's address as `--set` takes it: by head where there are heads."""
-    step = trace.steps.by_name.get(region.stage)
-    if step is None or not step.by_head or not region.is_cell:
-        return str(region)
-    head, key = divmod(region.column, len(trace.token_ids))
-    return f"{region.stage}[{head},{region.row},{key}]"
+    return str(replace(region, keys=keys_of(region.stage, trace)))
+
+
+def keys_of(name: str, trace: Trace) -> int:
+    """How many columns each head has in a stage that has a slice of keys for each; else 0."""
+    step = trace.steps.by_name.get(name)
+    return len(trace.token_ids) if step is not None and step.by_head else 0
 
 
 def rows_of(name: str, trace: Trace) -> Axis | None:
@@ -204,4 +213,5 @@ def region_of(name: str, box: Box, trace: Trace) -> Region | None:
         return Region(name, TOKEN_IDS_ROW, box[1], 1, box[3])
     if role is Role.PREDICTION:
         return Region(name, 0, 1, 3, 1)
-    return Region(name, *box) if name in trace.steps.by_name or name in trace.sizes.weights else None
+    is_known = name in trace.steps.by_name or name in trace.sizes.weights
+    return Region(name, *box, keys=keys_of(name, trace)) if is_known else None

@@ -8,6 +8,7 @@ import itertools
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import openpyxl
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import page_outputs
 from command_line import sheetgpt
 from conftest import require
 from models import random_ids, random_matrices
@@ -30,6 +32,7 @@ from sheetgpt.models.step import Role
 from sheetgpt.run import edit
 from sheetgpt.weights.folder import Weights
 
+PAGE = (Path(__file__).parents[2] / "docs" / "explain.md").read_text(encoding="utf-8")
 PROMPT = "Mike is quick. He moves"
 SIZES = {"n_layer": 2, "n_head": 2, "n_embd": 8, "n_ctx": 6, "n_vocab": 11}
 ALL = [Config(**SIZES, model=model, position=position) for model in MODELS for position in POSITIONS]
@@ -81,7 +84,7 @@ def inside(region):
 
 
 @every_model
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_the_terms_of_any_cell_of_any_stage_give_it_back(config, data):
     trace = TRACES[config]
@@ -109,7 +112,7 @@ def test_every_stage_of_every_model_is_explained_at_its_first_and_last_cell(conf
 
 
 @every_model
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_a_cell_is_a_dependent_of_each_of_its_precedents_and_the_other_way_round(config, data):
     trace = TRACES[config]
@@ -125,7 +128,7 @@ def test_a_cell_is_a_dependent_of_each_of_its_precedents_and_the_other_way_round
 
 
 @every_model
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_a_changed_cell_changes_its_dependents_alone_in_the_stages_that_read_it(config, data):
     trace, model = TRACES[config], model_of(config)
@@ -143,7 +146,7 @@ def test_a_changed_cell_changes_its_dependents_alone_in_the_stages_that_read_it(
 
 
 @every_model
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_the_terms_of_a_difference_add_up_to_it(config, data):
     trace = TRACES[config]
@@ -165,7 +168,7 @@ def test_the_difference_of_two_logits_is_the_difference_of_their_rows_times_the_
     assert found.heads == ("model_wte, difference", "predicted_embedding", "product")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_each_level_explains_a_cell_of_the_level_above(data):
     trace = TRACES[GPT2]
@@ -202,7 +205,7 @@ def test_a_head_with_a_matrix_of_its_own_is_explained():
 
 
 @every_model
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_a_cell_has_the_address_that_set_takes(config, data):
     trace = TRACES[config]
@@ -261,7 +264,7 @@ def test_what_is_no_number_of_the_run_is_one_line_that_says_what_to_do(text, tra
     assert "\n" not in str(refused.value)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(text=st.text(st.sampled_from("logitsmde_w1[],-'\" 0:."), max_size=25))
 def test_any_text_is_a_cell_or_refused(text):
     trace = TRACES[GPT2]
@@ -367,3 +370,16 @@ def test_a_changed_run_and_token_ids_are_explained(trace):
 @pytest.mark.parametrize("arguments", [[PROMPT, "blok_1_step_4[1,2]"], [PROMPT], ["", "logits[1]"]])
 def test_a_bad_question_is_one_line(arguments):
     assert sheetgpt("explain", *arguments).error
+
+
+# ------------------------------------------------------------------------------------------------ the page
+
+
+def test_the_page_shows_what_its_commands_print(tmp_path):
+    assert page_outputs.written_anew(PAGE, tmp_path) == PAGE, "run `python tests/page_outputs.py docs/explain.md`"
+
+
+def test_the_pages_python_runs():
+    names = {}
+    exec(PAGE.partition("```python\n")[2].partition("```")[0], names)
+    assert names["found"].below.address
