@@ -54,7 +54,8 @@ def terms_of(trace: Trace, region: Region) -> ops.Terms:
     """What makes a cell of a computed stage, by its operation."""
     step = trace.step(region.stage)
     cell = (0, 0) if step.role is Role.PREDICTION else region.cell
-    return step.op.terms(cell, *inputs_of(trace, step))
+    with np.errstate(all="ignore"):  # a run may hold what is no finite number, and so do its terms
+        return step.op.terms(cell, *inputs_of(trace, step))
 
 
 def inputs_of(trace: Trace, step: Step) -> list[np.ndarray]:

@@ -5,6 +5,7 @@ Made in `explanation`; printed in `commands.explain`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -42,8 +43,13 @@ class Term:
         return ", ".join(map(str, self.cells))
 
     def as_data(self) -> dict[str, Any]:
-        named: dict[str, Any] = {"label": self.label}
-        return {**named, **{name: getattr(self, name) for name in COLUMNS}, "cells": [str(cell) for cell in self.cells]}
+        numbers = {name: finite(getattr(self, name)) for name in COLUMNS}
+        return {"label": self.label, **numbers, "cells": [str(cell) for cell in self.cells]}
+
+
+def finite(value: float | None) -> float | None:
+    """A number as JSON can hold it."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def in_order(terms: Sequence[Term]) -> tuple[Term, ...]:
@@ -116,11 +122,11 @@ class Explanation:
 
     def as_data(self) -> dict[str, Any]:
         """For machines: every term, with the cells that hold its sides."""
-        texts = ("address", "value", "title", "label", "words", "formula", "in_numbers")
-        found: dict[str, Any] = {name: getattr(self, name) for name in texts}
+        texts = ("address", "title", "label", "words", "formula", "in_numbers")
+        found: dict[str, Any] = {name: getattr(self, name) for name in texts} | {"value": finite(self.value)}
         for name in ("numbers", "terms", "addends"):
             found[name] = [term.as_data() for term in getattr(self, name)]
-        return found | {"sum": self.total, "notes": self.notes, "below": self.below and self.below.as_data()}
+        return found | {"sum": finite(self.total), "notes": self.notes, "below": self.below and self.below.as_data()}
 
     # -------------------------------------------------------------------------------------------- as a report
 

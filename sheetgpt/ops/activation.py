@@ -77,7 +77,8 @@ class Gelu(Op):
 
     def terms(self, cell: Cell, x: Array) -> Terms:
         found = number(x, 0, *cell)
-        t = tanh(GELU_SLOPE * (found.value + GELU_CUBIC * found.value**3))
+        cube = found.value * found.value * found.value  # subtle: ** raises where that is infinite
+        t = tanh(GELU_SLOPE * (found.value + GELU_CUBIC * cube))
         formula = f"0.5 * {{x}} * (1 + tanh(sqrt(2 / pi) * ({{x}} + {GELU_CUBIC} * {{x}}^3)))"
         return Terms(0.5 * found.value * (1 + t), formula, {"x": found})
 

@@ -26,6 +26,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -42,6 +43,7 @@ Box = tuple[int, int, int, int]  # (row, column, rows, columns), counted from th
 Cell = tuple[int, int]  # (row, column)
 Formulas = Iterator[tuple[Box, str]]  # each box that one formula fills, and the formula
 InputFormulas = list[Formulas | None]  # of each input's gradient, None where it has none
+LARGEST_EXACT = 1e300  # sums whose parts can't overflow
 
 
 class Piece(StrEnum):
@@ -150,9 +152,11 @@ class Sum:
     right: Factors | None = None
     what: str = "product"
 
-    @property
+    @cached_property
     def total(self) -> float:
-        return math.fsum(self.values)
+        with np.errstate(all="ignore"):
+            is_safe = np.abs(self.values).sum() < LARGEST_EXACT
+            return math.fsum(self.values) if is_safe else float(self.values.sum())
 
     @property
     def in_words(self) -> str:

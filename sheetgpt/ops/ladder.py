@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -169,7 +168,7 @@ class Shares(Op):
         found, column = number(x, 0, *cell), Cells(0, (0, cell[1], len(x), 1))
         numbers = taken(x, column.box)
         made = Sum(numbers, Factors(numbers, column), what="weight")
-        return Terms(found.value / made.total, "{x} / {sum}", {"x": found}, made, source="x")
+        return Terms(float(np.divide(found.value, made.total)), "{x} / {sum}", {"x": found}, made, source="x")
 
     def dependents(self, number: int, cell: Cell, x: Array) -> list[Box]:
         return [(0, cell[1], len(x), 1)]
@@ -231,7 +230,7 @@ class Log(Op):
 
     def terms(self, cell: Cell, x: Array) -> Terms:
         found = number(x, 0, *cell)
-        return Terms(math.log(found.value), "ln({x})", {"x": found})
+        return Terms(float(np.log(found.value)), "ln({x})", {"x": found})
 
     def dependents(self, number: int, cell: Cell, *inputs: Array) -> list[Box]:
         return one(*cell)

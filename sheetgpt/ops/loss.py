@@ -97,9 +97,9 @@ class LogLoss(Penalty):
         chosen, column = number(logits, 0, int(targets[cell[1]]), cell[1]), (0, cell[1], len(logits), 1)
         share = softmax_terms(chosen, logits, column)
         made, greatest = share.sum, share.numbers["greatest"]
-        value = math.log(share.numbers["denominator"].value) + greatest.value - chosen.value
+        value = np.log(share.numbers["denominator"].value) + greatest.value - chosen.value
         numbers = {"chosen": chosen, "greatest": greatest}
-        return Terms(value, "ln({sum}) + {greatest} - {chosen}", numbers, made, target(cell, targets), "chosen")
+        return Terms(float(value), "ln({sum}) + {greatest} - {chosen}", numbers, made, target(cell, targets), "chosen")
 
     def dependents(self, number: int, cell: Cell, logits: Array, targets: Array) -> list[Box]:
         return one(0, cell[1])
@@ -173,7 +173,7 @@ class Surprise(Penalty):
 
     def terms(self, cell: Cell, probabilities: Array, targets: Array) -> Terms:
         chosen = number(probabilities, 0, int(targets[cell[1]]), cell[1])
-        return Terms(-math.log(chosen.value), "-ln({chosen})", {"chosen": chosen}, chosen_by=target(cell, targets))
+        return Terms(-float(np.log(chosen.value)), "-ln({chosen})", {"chosen": chosen}, chosen_by=target(cell, targets))
 
     def dependents(self, number: int, cell: Cell, probabilities: Array, targets: Array) -> list[Box]:
         return one(0, cell[1]) if number == 1 or targets[cell[1]] == cell[0] else []

@@ -5,8 +5,6 @@ What terms are stands in `base`; the operations say which.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from sheetgpt.ops.base import Array, Box, Cell, Cells, Factors, Number, Sum, Terms
@@ -45,12 +43,14 @@ def softmax_terms(score: Number, x: Array, box: Box) -> Terms:
     """The share of one score among those of a box: its exponential, and the exponentials of all."""
     scores = taken(x, box)
     greatest = float(scores.max())
-    powers, numerator = np.exp(scores - greatest), math.exp(score.value - greatest)
+    powers, numerator = np.exp(scores - greatest), float(np.exp(score.value - greatest))
     all_of_them = Cells(0, box)
     made = Sum(powers, Factors(scores, all_of_them), what="exponential")
     numbers = {"score": score, "greatest": Number(greatest, all_of_them)}
     numbers |= {"numerator": Number(numerator), "denominator": Number(made.total)}
-    return Terms(numerator / made.total, "exp({score} - {greatest}) / {sum}", numbers, made, source="score")
+    return Terms(
+        float(np.divide(numerator, made.total)), "exp({score} - {greatest}) / {sum}", numbers, made, source="score"
+    )
 
 
 # ------------------------------------------------------------------------------------------------ dependents

@@ -188,6 +188,20 @@ def test_depth_goes_on_with_the_largest_term():
     assert found.below.below is None
 
 
+@every_model
+@pytest.mark.parametrize("scale", [0.0, 1e150, 1e308])
+def test_what_is_no_finite_number_is_explained_as_far_as_it_goes(config, scale):
+    model = model_of(config)
+    weights = Weights({name: x * scale for name, x in model.weights.items()}, config, None, "float64")
+    with np.errstate(all="ignore"):
+        trace = replace(model, weights=weights).run(token_ids=[1, 2, 3])
+    for name in trace.sizes.steps.computed.by_name:
+        with np.errstate(all="ignore"):  # as the command line does
+            found = explain(trace, f"{name}[0,0]", depth=3, top=2)
+        assert found.frame.shape[1] == 5
+        json.dumps(found.as_data(), allow_nan=False)
+
+
 def test_float32_is_explained_as_well():
     trace = model_of(GPT2, dtype="float32").run(token_ids=[1, 2, 3])
     for name in computed(trace):
