@@ -145,10 +145,11 @@ class Explanation:
 
         heads = (*self.heads[:2], "value" if self.numbers else self.heads[2])
         frame = self.frame.rename(columns=dict(zip(COLUMNS, heads, strict=False)))
-        looks = {heads[2]: Look.DIVERGING, "share": Look.SHARES, "cells": Look.TEXTS}
+        colours = {} if self.numbers else {heads[2]: Look.DIVERGING}  # numbers of a formula have no common scale
+        looks = {**colours, "share": Look.SHARES, "cells": Look.TEXTS}
         name = f"{depth} {self.address.partition('[')[0]}"[:LONGEST_TAB]
-        title = f"{self.heading}: {self.title}, {self.label}"
-        return Table(name, title, frame.dropna(axis="columns", how="all"), looks=looks, notes=tuple(self.lines()))
+        notes = (f"{self.title}: {self.label}", *self.lines())
+        return Table(name, self.heading, frame.dropna(axis="columns", how="all"), looks=looks, notes=notes)
 
     def picture(self, facts: dict[str, Any]) -> Report:
         """The same for a picture: bars of what is added up."""
@@ -157,7 +158,8 @@ class Explanation:
         report = self.report(facts)
         kept = [level.frame.tail(len(level.added) or len(level.rows))[["value"]] for level in self.levels]
         tables = [
-            replace(table, frame=frame, look=Look.DIVERGING) for table, frame in zip(report.tables, kept, strict=True)
+            replace(table, frame=frame, look=Look.DIVERGING, title=f"{level.heading}: {level.title}, {level.label}")
+            for table, frame, level in zip(report.tables, kept, self.levels, strict=True)
         ]
         return replace(report, tables=tables)
 
