@@ -60,7 +60,7 @@ def test_the_terms_and_the_formula_with_its_numbers_give_back_the_cell(case, see
 
 
 @every_op
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(seed=seeds)
 def test_every_number_and_factor_is_in_the_cell_that_is_named(case, seed):
     inputs, out = drawn(case, seed)
@@ -79,7 +79,7 @@ def test_every_number_and_factor_is_in_the_cell_that_is_named(case, seed):
 
 
 @every_op
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(seed=seeds)
 def test_the_summands_are_the_products_of_their_sides_and_add_up(case, seed):
     inputs, out = drawn(case, seed)
@@ -96,7 +96,7 @@ def test_the_summands_are_the_products_of_their_sides_and_add_up(case, seed):
 
 
 @every_op
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(seed=seeds)
 def test_dependents_are_the_cells_that_name_a_cell_among_theirs(case, seed):
     inputs, out = drawn(case, seed)
@@ -112,7 +112,7 @@ def test_dependents_are_the_cells_that_name_a_cell_among_theirs(case, seed):
 
 
 @every_op
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(seed=seeds, data=st.data())
 def test_a_number_that_is_not_named_changes_nothing(case, seed, data):
     inputs, out = drawn(case, seed)
