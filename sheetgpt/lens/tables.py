@@ -130,8 +130,8 @@ def is_number(cell: Any) -> bool:
 def cell_text(cell: Any, look: Look) -> str:
     """A cell as a person reads it.
 
-    >>> cell_text(0.25, Look.DIVERGING), cell_text(0.25, Look.SHARES), cell_text(7, Look.RANKS)
-    ('+0.250', '25.00%', '7')
+    >>> cell_text(0.25, Look.DIVERGING), cell_text(-1e-9, Look.DIVERGING), cell_text(0.25, Look.SHARES)
+    ('+0.250', '+0.000', '25.00%')
     """
     if cell is None:
         return ""
@@ -140,7 +140,8 @@ def cell_text(cell: Any, look: Look) -> str:
     if not is_number(cell):
         return str(cell)
     forms = {Look.DIVERGING: "+.3f", Look.SHARES: ".2%", Look.RANKS: ",.0f"}
-    return format(cell, forms.get(look, "" if isinstance(cell, int) else ".4f"))
+    text = format(cell, forms.get(look, "" if isinstance(cell, int) else ".4f"))
+    return text.replace("-", "+") if look is Look.DIVERGING and float(text) == 0 else text
 
 
 def quoted(token: str) -> str:
