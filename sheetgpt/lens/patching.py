@@ -64,7 +64,7 @@ class Patching:
                 "corrupt metric": self.corrupt_metric,
             },
             [
-                Table(tab_name(name), f"{titles[name]} ({name}): how much comes back", frame, Look.DIVERGING)
+                Table(tab_name(name), f"{titles[name]} ({name}): how much comes back", frame, Look.DIVERGING, span=1.0)
                 for name, frame in self.maps.items()
             ],
             (NOTE,),
