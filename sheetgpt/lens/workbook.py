@@ -42,9 +42,9 @@ KEY_WIDTH, TEXT_WIDTH = 26, 90
 PAPER = 9  # A4
 
 
-def write_workbook(report: Report, path: Path) -> Path:
+def write_workbook(report: Report, path: str | Path) -> Path:
     """Write the report. Returns its path. Raises DumpError where it can't be written."""
-    book = Book(f"sheetgpt: {report.title}")
+    path, book = Path(path), Book(f"sheetgpt: {report.title}")
     write_index(book, report)
     for table in report.tables:
         write_table(book, table)

@@ -144,6 +144,17 @@ def test_every_model_with_a_stream_works_without_a_tokenizer(kind, position, tmp
         assert '"#4"' in result.out
 
 
+def test_patch_takes_token_ids_where_there_is_no_tokenizer(tmp_path):
+    write_random_model(tmp_path / "w", Config(1, 2, 8, 8, 10))
+    options = ["--ids", "--metric", "logit #4", "--weights", tmp_path / "w", "--json"]
+    result = sheetgpt("patch", "1,2,3", "1,5,3", *options, cwd=tmp_path)
+    recovered = table(result, "block_step_16")
+    assert recovered.shape == (1, 3)
+    assert recovered[0, 2] == pytest.approx(1)
+    assert recovered[0, 0] == 0
+    assert "whole numbers" in sheetgpt("patch", "a", "b", *options, cwd=tmp_path).error
+
+
 # ------------------------------------------------------------------------------------------------ strange names
 
 

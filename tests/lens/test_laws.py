@@ -233,7 +233,7 @@ def test_means_are_over_every_position_of_every_document(trace, lengths):
 
 
 def test_one_piece_alone_is_the_same_as_among_all():
-    whole, alone = lens.ablate(embedded()), lens.ablate(embedded(), what="BLOCK_1 mlp")
+    whole, alone = lens.ablate(embedded()), lens.ablate(embedded(), what="BLOCK 1 mlp")
     assert alone.logit.shape == (1, 1)
     assert abs(alone.logit.loc[1, "MLP"] - whole.logit.loc[1, "MLP"]) < 1e-9
     assert alone.prediction.loc[1, "MLP"] == whole.prediction.loc[1, "MLP"]
