@@ -15,6 +15,7 @@ from sheetgpt.commands.tables import Outputs, output_options
 @click.argument("corrupt")
 @show.weights_option
 @show.special_option
+@click.option("--ids", is_flag=True, help='CLEAN and CORRUPT are token ids, such as "3,1,2".')
 @click.option(
     "--stage",
     "stages",
@@ -30,7 +31,7 @@ from sheetgpt.commands.tables import Outputs, output_options
 )
 @dtype_option
 @output_options
-def command(clean, corrupt, weights, special, stages, metric, dtype, **outputs):
+def command(clean, corrupt, weights, special, ids, stages, metric, dtype, **outputs):
     """Run CORRUPT with each piece of CLEAN's run in turn: how much of the metric comes back, from 0 to 1.
 
     \b
@@ -43,7 +44,18 @@ def command(clean, corrupt, weights, special, stages, metric, dtype, **outputs):
     from sheetgpt.model import load_model
 
     model = load_model(weights, dtype)
-    left, right = (run_with(model, prompt, None, special=special) for prompt in (clean, corrupt))
+    given = [(None, ids_in(text)) if ids else (text, None) for text in (clean, corrupt)]
+    left, right = (run_with(model, prompt, token_ids, special=special) for prompt, token_ids in given)
     with progress("patches") as advance:
         found = patch(left, right, stages or None, metric, advance)
     wanted.show(found.report(), f"patch {clean}")
+
+
+def ids_in(text: str) -> list[int]:
+    """`"3,1,2"` as a list."""
+    from sheetgpt.errors import PromptError
+
+    try:
+        return [int(part) for part in text.replace(" ", ",").split(",") if part]
+    except ValueError:
+        raise PromptError(f'with --ids a prompt is whole numbers such as "3,1,2", not {text!r}') from None

@@ -122,11 +122,11 @@ def parts_of(write: Write) -> Iterator[Piece]:
 
 
 def named(pieces: Sequence[Piece], what: str) -> Piece:
-    """The piece of that name, whatever its case. Raises LensError."""
+    """The piece of that name, whatever its case, with blanks for underscores or not. Raises LensError."""
     from difflib import get_close_matches
 
-    names = {piece.name.lower(): piece for piece in pieces}
-    wanted = " ".join(what.lower().split())
+    names = {piece.name.lower().replace("_", " "): piece for piece in pieces}
+    wanted = " ".join(what.lower().replace("_", " ").split())
     if wanted in names:
         return names[wanted]
     like = [names[one].name for one in get_close_matches(wanted, names, n=3, cutoff=0.4)] or [pieces[0].name]

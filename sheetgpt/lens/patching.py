@@ -6,6 +6,7 @@ A patch costs what follows from its stage; patches of one stage run side by side
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROWS = 512  # computed at once
+LONGEST_TAB = 31
 WHOLE = -1  # the head of a piece that is a whole row
 NOTE = (
     "Each cell is CORRUPT's run with that one piece of CLEAN's: (metric - CORRUPT's) / (CLEAN's - CORRUPT's). 1 brings "
@@ -62,7 +64,7 @@ class Patching:
                 "corrupt metric": self.corrupt_metric,
             },
             [
-                Table(tab_name(name), f"{titles[name]} ({name}): how much comes back", frame, Look.DIVERGING)
+                Table(tab_name(name), f"{titles[name]} ({name}): how much comes back", frame, Look.DIVERGING, span=1.0)
                 for name, frame in self.maps.items()
             ],
             (NOTE,),
@@ -70,12 +72,12 @@ class Patching:
 
 
 def tab_name(stage: str) -> str:
-    """A tab's name can't hold the sign for any block.
+    """A tab's name has at most 31 characters, and can't hold the sign for any block.
 
     >>> tab_name("block_*_step_16")
     'block_step_16'
     """
-    return stage.replace("_*", "").replace("*", "")[:31]
+    return re.sub(r"_?\*|[^\w ]", "", stage)[:LONGEST_TAB]
 
 
 def patch(

@@ -5,6 +5,7 @@ matplotlib is imported only where a picture is asked for.
 
 from __future__ import annotations
 
+import textwrap
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import numpy as np
 
 from sheetgpt.errors import LensError
 from sheetgpt.files.atomic import replacing
-from sheetgpt.lens.tables import Look, Report, Table, cell_text, is_number, label_texts, quoted
+from sheetgpt.lens.tables import TOKEN, Look, Report, Table, cell_text, is_number, label_texts, quoted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +24,7 @@ CELL_WIDTH, CELL_HEIGHT = 0.8, 0.34  # inches
 BAR_HEIGHT, MOST_BARS, SMALLEST = 0.26, 40, 3.0
 MOST_TEXTS = 600  # cells with texts in them: more can't be read
 LARGEST = 100.0  # inches of a side
-LONGEST_TITLE = 150
+LONGEST_TITLE, LETTERS = 400, 12  # letters of a title in all, and in an inch
 COLOURS = {Look.DIVERGING: ["#4FA3A5", "#FFFFFF", "#E0A96D"], Look.SHARES: ["#FFFFFF", "#4FA3A5"]}
 RANKED = 1000  # ranks from here on are all white
 
@@ -57,7 +58,7 @@ def write_plot(report: Report, path: str | Path) -> Path:
             height_ratios=heights,
             layout="constrained",
         )
-        figure.suptitle(subtitle(report), parse_math=False, fontsize=10)
+        figure.suptitle(subtitle(report, width), parse_math=False, fontsize=10)
         for table, (one,) in zip(drawn, axes, strict=True):
             (draw_bars if is_bars(table) else draw_map)(one, table)
         save(figure, path)
@@ -65,10 +66,10 @@ def write_plot(report: Report, path: str | Path) -> Path:
     return path
 
 
-def subtitle(report: Report) -> str:
-    """The report's title and what it is of."""
+def subtitle(report: Report, width: float) -> str:
+    """The report's title and what it is of, in lines that fit so many inches."""
     about = ", ".join(f"{name}: {quoted(value)}" for name, value in report.facts.items() if isinstance(value, str))
-    return f"{report.title}; {about}"[:LONGEST_TITLE]
+    return textwrap.fill(f"{report.title}; {about}"[:LONGEST_TITLE], int(width * LETTERS))
 
 
 def save(figure: Any, path: Path) -> None:
@@ -101,7 +102,14 @@ def size_of(table: Table) -> tuple[float, float]:
 
 
 def row_texts(table: Table) -> list[str]:
-    return [label_texts(label, table.row_names) for label in table.row_labels()]
+    """The rows' labels; numbers after what they count, but for positions, which have their tokens."""
+    names = table.row_names
+    counted = len(names) > 1 and TOKEN not in names
+    labels = [
+        tuple(f"{name} {one}" if counted and is_number(one) else one for one, name in zip(label, names, strict=True))
+        for label in table.row_labels()
+    ]
+    return [label_texts(label, names) for label in labels]
 
 
 def draw_bars(axes: Axes, table: Table) -> None:
@@ -127,7 +135,7 @@ def draw_bars(axes: Axes, table: Table) -> None:
 def draw_map(axes: Axes, table: Table) -> None:
     """Rows by columns as colours, with the numbers or texts in the cells where there is room."""
     numbers = numbers_of(table)
-    shown, scale = scaled(numbers, table.look)
+    shown, scale = scaled(numbers, table.look, table.largest())
     axes.imshow(shown, aspect="auto", **scale)
     axes.set_xticks(np.arange(numbers.shape[1]))
     axes.set_xticklabels(column_texts(table), rotation=30, ha="right", parse_math=False)
@@ -155,7 +163,7 @@ def write_texts(axes: Axes, table: Table, numbers: np.ndarray) -> None:
             axes.text(column, row, text[:12], ha="center", va="center", fontsize=7, parse_math=False)
 
 
-def scaled(numbers: np.ndarray, look: Look) -> tuple[np.ndarray, dict[str, Any]]:
+def scaled(numbers: np.ndarray, look: Look, largest: float) -> tuple[np.ndarray, dict[str, Any]]:
     """What colours are made of, and the colours."""
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -166,5 +174,5 @@ def scaled(numbers: np.ndarray, look: Look) -> tuple[np.ndarray, dict[str, Any]]
         return 1 - np.log(numbers) / np.log(RANKED), {"cmap": colours(Look.SHARES), "vmin": 0, "vmax": 1}
     if look is Look.SHARES:
         return numbers, {"cmap": colours(look), "vmin": 0, "vmax": 1}
-    largest = float(np.nanmax(np.abs(numbers), initial=0)) or 1.0
+    largest = largest or 1.0
     return numbers, {"cmap": colours(Look.DIVERGING), "vmin": -largest, "vmax": largest}

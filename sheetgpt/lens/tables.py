@@ -39,6 +39,7 @@ class Table:
 
     looks: of single columns that look otherwise than the rest. texts: what stands in the cells of its picture, instead
     of the numbers, in a frame of the same shape. drawn: is it in the picture? shown: how many rows a terminal shows.
+    span: the least size of a number that has the full colour; by default the largest number's.
     """
 
     name: str  # a tab's name, too: short, without blanks
@@ -50,6 +51,7 @@ class Table:
     texts: pd.DataFrame | None = None
     drawn: bool = True
     shown: int | None = None
+    span: float = 0.0
 
     def look_of(self, column: int) -> Look:
         """The look of a column, by its place."""
@@ -80,11 +82,11 @@ class Table:
         return [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in self.frame.index]
 
     def largest(self, column: int | None = None) -> float:
-        """The largest number's size in a column, or in all that share the table's look."""
+        """The size of a number that has the full colour, in a column, or in all that share the table's look."""
         columns = range(self.frame.shape[1]) if column is None else [column]
         picked = [i for i in columns if column is not None or self.look_of(i) is self.look]
-        numbers = [abs(cell) for row in self.cells() for i in picked if is_number(cell := row[i])]
-        return max(numbers, default=0.0)
+        numbers: list[float] = [abs(cell) for row in self.cells() for i in picked if is_number(cell := row[i])]
+        return max([self.span, *numbers])
 
     def as_data(self) -> dict[str, Any]:
         """The table for machines: labels and cells."""
@@ -130,8 +132,8 @@ def is_number(cell: Any) -> bool:
 def cell_text(cell: Any, look: Look) -> str:
     """A cell as a person reads it.
 
-    >>> cell_text(0.25, Look.DIVERGING), cell_text(0.25, Look.SHARES), cell_text(7, Look.RANKS)
-    ('+0.250', '25.00%', '7')
+    >>> cell_text(0.25, Look.DIVERGING), cell_text(-1e-9, Look.DIVERGING), cell_text(0.25, Look.SHARES)
+    ('+0.250', '+0.000', '25.00%')
     """
     if cell is None:
         return ""
@@ -140,7 +142,8 @@ def cell_text(cell: Any, look: Look) -> str:
     if not is_number(cell):
         return str(cell)
     forms = {Look.DIVERGING: "+.3f", Look.SHARES: ".2%", Look.RANKS: ",.0f"}
-    return format(cell, forms.get(look, "" if isinstance(cell, int) else ".4f"))
+    text = format(cell, forms.get(look, "" if isinstance(cell, int) else ".4f"))
+    return text.replace("-", "+") if look is Look.DIVERGING and float(text) == 0 else text
 
 
 def quoted(token: str) -> str:

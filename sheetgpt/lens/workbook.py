@@ -8,10 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sheetgpt.lens.tables import Look, Report, Table, fact_text, is_number
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
-from sheetgpt.workbook.grid import MAX_TEXT
+from sheetgpt.workbook.cells import Numbers
+from sheetgpt.workbook.grid import MAX_TEXT, Area
 from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, TAB_ROWS
 
 FORMATS = {
@@ -39,9 +42,9 @@ KEY_WIDTH, TEXT_WIDTH = 26, 90
 PAPER = 9  # A4
 
 
-def write_workbook(report: Report, path: Path) -> Path:
+def write_workbook(report: Report, path: str | Path) -> Path:
     """Write the report. Returns its path. Raises DumpError where it can't be written."""
-    book = Book(f"sheetgpt: {report.title}")
+    path, book = Path(path), Book(f"sheetgpt: {report.title}")
     write_index(book, report)
     for table in report.tables:
         write_table(book, table)
@@ -119,7 +122,9 @@ def write_label(book: Book, tab: str, row: int, column: int, label: tuple[Any, .
 def write_cell(book: Book, tab: str, row: int, column: int, cell: Any, look: Look) -> None:
     if cell is None:
         return
-    if is_number(cell):
+    if isinstance(cell, float):  # exactly: XlsxWriter would cut it after 16 digits
+        book.put(Numbers(Area(tab, row, column, 1, 1), np.array([[cell]])), FORMATS[look])
+    elif is_number(cell):
         book.number(tab, row, column, cell, FORMATS[look])
     else:
         book.text(tab, row, column, str(cell), "text")

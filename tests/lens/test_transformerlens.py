@@ -1,4 +1,4 @@
-"""The lenses against TransformerLens (its caches and hooks) and against Hugging Face's hidden states, on random GPT-2s."""
+"""The lenses against TransformerLens (caches and hooks) and against Hugging Face's hidden states, on random GPT-2s."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Case:
         """The last logits where a hook changed one activation."""
         torch = require("torch", "oracle")
 
-        def hook(activation, hook=None):  # noqa: ARG001 - it is called by name
+        def hook(activation, hook=None):
             changed = activation.clone()
             change(changed)
             return changed
@@ -190,7 +190,10 @@ def test_patching_is_transformerlens_hooks(case):
     for write in stream_of(case.trace).writes:
         name = f"blocks.{write.block}.{HOOKS[write.kind]}"
         for position in positions:
-            agree(found.loc[(write.made.name, position), "metric"], patched(case, name, cache, position=position, a=3, b=8))
+            agree(
+                found.loc[(write.made.name, position), "metric"],
+                patched(case, name, cache, position=position, a=3, b=8),
+            )
     for block, writes in stream_of(case.trace).blocks.items():
         name = f"blocks.{block}.hook_resid_post"
         for position in positions:
