@@ -113,7 +113,8 @@ class Dumps:
     "assignments",
     multiple=True,
     metavar="CELL=VALUE",
-    help="STAGE[ROW,COLUMN]=VALUE, STAGE[HEAD,QUERY,KEY]=VALUE or STAGE=FILE.csv: a stage or weight. Repeatable.",
+    help="STAGE[ROW,COLUMN]=VALUE, STAGE[HEAD,QUERY,KEY]=VALUE or STAGE=FILE.csv: a stage or weight. A number fills "
+    "STAGE, a head STAGE[0], a row STAGE[3,:]. Repeatable.",
 )
 @show.json_option
 def command(

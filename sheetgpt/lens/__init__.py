@@ -1,0 +1,1 @@
+"""Lenses: what the numbers of a run mean, as tables."""
