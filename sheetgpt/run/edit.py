@@ -57,8 +57,8 @@ class Travel:
 def parse(text: str, sizes: Sizes) -> Edit:
     """One assignment. Raises StageError.
 
-    `STAGE[ROW,COLUMN]=VALUE`, of a stage with heads also `STAGE[HEAD,QUERY,KEY]=VALUE`; `STAGE=FILE.csv`. A number fills
-    all that the indices of numpy would: `STAGE=0`, `STAGE[3,:]=0`, `STAGE[:,-2:]=0`, a head `STAGE[0]=0`.
+    `STAGE[ROW,COLUMN]=VALUE`, of a stage with heads also `STAGE[HEAD,QUERY,KEY]=VALUE`; `STAGE=FILE.csv`. A number
+    fills all that the indices of numpy would: `STAGE=0`, `STAGE[3,:]=0`, `STAGE[:,-2:]=0`, a head `STAGE[0]=0`.
     """
     found = CELL.fullmatch(text)
     if found:

@@ -170,7 +170,9 @@ def test_a_filled_part_of_a_head_is_numpy_s_slice_of_heads_queries_keys(name, in
 
 
 @settings(max_examples=80, deadline=None)
-@given(name=st.sampled_from(["token_embeddings", "block_0_step_4", "block_1_step_7"]), indices=st.tuples(SLICES, SLICES))
+@given(
+    name=st.sampled_from(["token_embeddings", "block_0_step_4", "block_1_step_7"]), indices=st.tuples(SLICES, SLICES)
+)
 def test_a_filled_part_of_a_matrix_is_numpy_s_slice(name, indices, trace):
     assert_filled(trace, name, indices)
 
