@@ -27,6 +27,7 @@ COMMANDS = {
     "locate": ("locate", "Find each stage in a foreign workbook by its numbers; write a map."),
     "resume": ("resume", "Run on from a workbook whose cells were edited."),
     "tokenize": ("tokenize", "Show a text's tokens and the merges that made them."),
+    "neighbours": ("neighbours", "Show which tokens' vectors point the same way."),
     "train-bpe": ("train_bpe", "Learn a merge table from a text."),
     "train": ("train", "Train a model on a text, from a die to a small GPT-2."),
     "train-step": ("train_step", "Show a step of training: penalties, gradients, the update."),

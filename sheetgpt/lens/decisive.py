@@ -127,7 +127,7 @@ def value_lengths(trace: Trace, step: Step) -> np.ndarray:  # [T, H]
     """How long each token's value is in each head: of what is read together with the weights."""
     reader = next(trace.steps.readers(step.name))
     values = next(trace.array(name) for name in reader.inputs if name != step.name)
-    return np.linalg.norm(values.reshape(len(values), trace.config.n_head, -1), axis=-1)
+    return np.asarray(np.linalg.norm(values.reshape(len(values), trace.config.n_head, -1), axis=-1))
 
 
 def weight_of(trace: Trace, cell: Cell) -> float:

@@ -154,7 +154,8 @@ def join(head: int | np.ndarray, key: int | np.ndarray, n_keys: int) -> int | np
     """The columns of these keys of these heads."""
     if isinstance(head, int) and isinstance(key, int):
         return head * n_keys + key
-    return np.add.outer(np.atleast_1d(head) * n_keys, np.atleast_1d(key)).ravel()
+    columns = np.atleast_1d(head)[:, None] * n_keys + np.atleast_1d(key)
+    return columns.ravel()
 
 
 def mesh(row: int | np.ndarray, column: int | np.ndarray) -> At:
