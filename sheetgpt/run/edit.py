@@ -154,7 +154,7 @@ def join(head: int | np.ndarray, key: int | np.ndarray, n_keys: int) -> int | np
     """The columns of these keys of these heads."""
     if isinstance(head, int) and isinstance(key, int):
         return head * n_keys + key
-    columns = np.atleast_1d(head)[:, None] * n_keys + np.atleast_1d(key)
+    columns: np.ndarray = np.atleast_1d(head)[:, None] * n_keys + np.atleast_1d(key)
     return columns.ravel()
 
 
