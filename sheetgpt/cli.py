@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import click
 
-from sheetgpt.commands import terminal
+from sheetgpt.commands import terminal, unquoted
 from sheetgpt.errors import SheetGPTError
 
 # command -> (module under sheetgpt.commands, one line for `sheetgpt --help`)
@@ -56,9 +56,11 @@ class Commands(click.Group):
 
     def resolve_command(self, ctx, args):
         try:
-            return super().resolve_command(ctx, args)
+            name, command, rest = super().resolve_command(ctx, args)
         except click.UsageError as error:
             raise click.UsageError(f"{error.message} Commands: {', '.join(COMMANDS)}.", ctx) from None
+        unquoted.refuse(name, command, ctx, rest, TEXTS)
+        return name, command, rest
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from sheetgpt.bpe.learning import LearningPass
 from sheetgpt.commands import show
 from sheetgpt.commands.progress import progress
+
+if TYPE_CHECKING:
+    from sheetgpt.bpe.learning import LearningPass
 
 
 @click.command()
