@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sheetgpt.commands import show
+from sheetgpt.commands import show, strange_words
 from sheetgpt.errors import DumpError, PromptError
 
 if TYPE_CHECKING:
@@ -151,6 +151,7 @@ def command(
 
         trace = model.run_edited(before, [parse(text, before.sizes) for text in assignments])
     show.notice(model.length_notice(len(trace.token_ids)))
+    show.notice(strange_words.notice(model, prompt))
     files = wanted.write(trace)
     changes = show.Changes(before, trace, assignments) if assignments else None
     if as_json:
