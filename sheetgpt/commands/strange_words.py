@@ -44,13 +44,22 @@ def strangers(tokenizer: Tokenizer, prompt: str) -> list[str]:
     subtle: a token of several letters is one because the corpus had it; so most prompts ask for a few documents only.
     """
     from sheetgpt.bpe.words import cut
-    from sheetgpt.corpus import documents
 
     words = [word for word in dict.fromkeys(cut(prompt)) if len(tokenizer.encode(word)) > 1 or len(word) == 1]
     for count in (FIRST_DOCUMENTS, DOCUMENTS):
-        known = {word for document in documents(count) for word in cut(document)} if words else set()
+        known = corpus_words(count) if words else set()
         words = [word for word in words if word not in known]
     return words
+
+
+def corpus_words(count: int) -> set[str]:
+    """The words of so many documents; names with and without a space, as each may begin a text."""
+    from sheetgpt.bpe.words import cut
+    from sheetgpt.corpus import documents
+
+    found = {word for document in documents(count) for word in cut(document)}
+    names = {word.strip() for word in found if word.strip()[:1].isupper()}
+    return found | names | {f" {name}" for name in names}
 
 
 def described(tokenizer: Tokenizer, word: str) -> str:
