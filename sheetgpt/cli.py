@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import click
 
-from sheetgpt.commands import terminal
+from sheetgpt.commands import terminal, unquoted
 from sheetgpt.errors import SheetGPTError
 
 # command -> (module under sheetgpt.commands, one line for `sheetgpt --help`)
@@ -32,6 +32,7 @@ COMMANDS = {
     "ablate": ("ablate", "Take out each head, MLP and block in turn; show what changes."),
     "patch": ("patch", "Put pieces of one prompt's run into another's; show what comes back."),
     "tokenize": ("tokenize", "Show a text's tokens and the merges that made them."),
+    "neighbours": ("neighbours", "Show which tokens' vectors point the same way."),
     "train-bpe": ("train_bpe", "Learn a merge table from a text."),
     "train": ("train", "Train a model on a text, from a die to a small GPT-2."),
     "train-step": ("train_step", "Show a step of training: penalties, gradients, the update."),
@@ -60,9 +61,11 @@ class Commands(click.Group):
 
     def resolve_command(self, ctx, args):
         try:
-            return super().resolve_command(ctx, args)
+            name, command, rest = super().resolve_command(ctx, args)
         except click.UsageError as error:
             raise click.UsageError(f"{error.message} Commands: {', '.join(COMMANDS)}.", ctx) from None
+        unquoted.refuse(name, command, ctx, rest, TEXTS)
+        return name, command, rest
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

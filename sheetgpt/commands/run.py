@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sheetgpt.commands import show
+from sheetgpt.commands import show, strange_words
 from sheetgpt.errors import DumpError, PromptError
 
 if TYPE_CHECKING:
@@ -113,7 +113,8 @@ class Dumps:
     "assignments",
     multiple=True,
     metavar="CELL=VALUE",
-    help="STAGE[ROW,COLUMN]=VALUE, STAGE[HEAD,QUERY,KEY]=VALUE or STAGE=FILE.csv: a stage or weight. Repeatable.",
+    help="STAGE[ROW,COLUMN]=VALUE, STAGE[HEAD,QUERY,KEY]=VALUE or STAGE=FILE.csv: a stage or weight. A number fills "
+    "STAGE, a head STAGE[0], a row STAGE[3,:]. Repeatable.",
 )
 @show.json_option
 def command(
@@ -150,6 +151,7 @@ def command(
 
         trace = model.run_edited(before, [parse(text, before.sizes) for text in assignments])
     show.notice(model.length_notice(len(trace.token_ids)))
+    show.notice(strange_words.notice(model, prompt))
     files = wanted.write(trace)
     changes = show.Changes(before, trace, assignments) if assignments else None
     if as_json:

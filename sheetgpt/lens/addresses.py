@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sheetgpt.errors import StageError, UnknownStageError
 from sheetgpt.models.sizes import Sizes
@@ -153,12 +154,20 @@ def token_id(name: str, token: str, trace: Trace) -> int:
 
 def cell_of(name: str, place: str, trace: Trace) -> Cell:
     if role_of(name, trace) is not Role.PREDICTION:
-        return edit.place(name, place, trace.sizes)
+        return one_cell(name, place, edit.place(name, place, trace.sizes), trace)
     try:
-        indices = [int(part) for part in place.split(",")]
+        indices: list[int | slice] = [int(part) for part in place.split(",")]
         row, column = edit.within(name, indices, list(zip(("rows", "columns"), PREDICTION_SHAPE, strict=True)))
     except ValueError:
         raise StageError(f"{name}[{place}]: a cell of {name} is {name}[ROW,COLUMN]") from None
+    return one_cell(name, place, (row, column), trace)
+
+
+def one_cell(name: str, place: str, at: tuple[Any, ...], trace: Trace) -> Cell:
+    """The place as a cell. Raises StageError where it is several."""
+    row, column = at
+    if not isinstance(row, int) or not isinstance(column, int):
+        raise StageError(f"{name}[{place}] is several cells", remedy=f"name one: {form_of(name, trace)}")
     return row, column
 
 

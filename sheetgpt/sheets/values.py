@@ -17,7 +17,7 @@ from sheetgpt.models import heads
 from sheetgpt.models.step import Role, Step
 from sheetgpt.run.frames import AxisLabels
 from sheetgpt.run.trace import Trace
-from sheetgpt.sheets import shared
+from sheetgpt.sheets import neighbours, positions, shared
 from sheetgpt.sheets.marks import Mark, mark
 from sheetgpt.workbook.book import Book, require_short
 from sheetgpt.workbook.cells import Numbers, Table
@@ -65,6 +65,7 @@ def write_workbook(
             mark(book, places[name], marks[name])
     best = write_best_tokens(book, places[trace.steps.name(Role.PREDICTION)], trace)
     write_index(book, trace, places, best)
+    neighbours.add_tab(book, trace)
     book.save(path)
     return path
 
@@ -100,6 +101,7 @@ def write_stage(book: Book, place: Place, trace: Trace, texts: Mapping[str, Text
         write_logits(book, place.area, trace)
     else:
         write_matrix_stage(book, place, step, trace, *stage_matrix(trace, step.name, head_layout))
+        positions.write_values(book, step, place, trace)
 
 
 def write_text_stage(book: Book, place: Place, step: Step, table: Texts) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from sheetgpt.models.step import Role
 from sheetgpt.sheets import shared
+from sheetgpt.sheets.live.experiment import Experiment, experiment
 from sheetgpt.sheets.live.merges import token_text
 from sheetgpt.sheets.live.plan import Plan
 from sheetgpt.sheets.live.words import WORDS, words_area
@@ -31,11 +32,12 @@ Fact = tuple[str, str, float | str, str]  # key, formula, cached value, format
 NO_TOKENS = f'IF({N_TOKENS}=0,"",'  # begins what is empty while nothing can be predicted
 
 
-def how_to_play(plan: Plan) -> list[str]:
-    """Five lines."""
+def how_to_play(plan: Plan, played: Experiment | None = None) -> list[str]:
+    """Five lines. played: the cell to try."""
     room = f"There is room for {plan.max_tokens} tokens"
     if plan.has_words:
-        first = f"Change a word on the tab words: everything down to the prediction follows. {room}."
+        word = "word on the tab words" + (", or a parameter on a green tab" if played else "")
+        first = f"Change a {word}: everything down to the prediction follows. {room}."
         second = (
             "A word takes the space before it along. What can't be read is told beside it; nothing is predicted then."
         )
@@ -46,12 +48,14 @@ def how_to_play(plan: Plan) -> list[str]:
         first = f"Change a cell of {plan.typed.name}: all steps of the blocks here follow. {room}."
         second = "This is a part of a model: its first block's input is typed, its last block's output goes nowhere."
     attention = [step.name for step in plan.steps if step.by_head and step.op.shares]
-    third = f" or type over one cell of {attention[-1]}: where does attention go then?" if attention else ""
     named = attention[-1] if attention else plan.trace.steps.name(Role.LOGITS)
+    third = f"Change a parameter on a green tab{f', or type over one cell of {named}' if attention else ''}."
+    if played:
+        third, named = played.sentence, played.found.stage
     return [
         first,
         second,
-        f"Change a parameter on a green tab{',' if third else '.'}{third}",
+        third,
         f"Every stage has a name: type {named} into the name box to go there, or use it in formulas of your own.",
         "Formulas in braces fill a range: to replace one, select the range, copy, paste values, then change a cell.",
     ]
@@ -62,9 +66,13 @@ def write_index(
 ) -> None:
     """The first tab. best: the table of the best tokens, where there is one."""
     shared.index_head(book, TITLE, SUBTITLE)
-    row = 3
-    for number, line in enumerate(how_to_play(plan), start=1):
-        book.text(INDEX, row, 1, f"{number}.  {line}", "line")
+    row, played = 3, experiment(plan, places)
+    for number, line in enumerate(how_to_play(plan, played), start=1):
+        if played and line == played.sentence:
+            target, link = f"internal:{played.at.address()}", book.format("link")
+            book.sheets[INDEX].write_url(row, 1, target, link, f"{number}.  {line}")
+        else:
+            book.text(INDEX, row, 1, f"{number}.  {line}", "line")
         row += 1
     row += 1
     top = row

@@ -17,7 +17,7 @@ from sheetgpt.files.cache import release
 from sheetgpt.models.step import POSITIONS, Axis, Role, Step
 from sheetgpt.ops import Box, Piece
 from sheetgpt.run.trace import Trace
-from sheetgpt.sheets import shared
+from sheetgpt.sheets import neighbours, positions, shared
 from sheetgpt.sheets.live import index, merges, words
 from sheetgpt.sheets.live.labels import BEST_IDS, Labels
 from sheetgpt.sheets.live.plan import Plan, lay_out_weights, plan
@@ -104,6 +104,8 @@ class Writer:
         if self.plan.has_words:
             merges.write_tables(self.book, self.plan)
         self.write_weights()
+        if self.plan.is_whole:
+            neighbours.add_tab(self.book, self.trace, live=True)
         self.define_names()
         index.write_index(self.book, self.plan, self.places, self.weights, best)
         self.book.save(path)
@@ -150,6 +152,9 @@ class Writer:
         else:
             self.write_matrix(step, area)
             self.label(step, place)
+            added = positions.write_references(self.book, step, place, self.trace, self.weights)
+            if added:
+                self.leave_white(step, added)
 
     def formulas_of(self, step: Step, out: Area) -> list[tuple[Box, str, list[Input]]]:
         """(box, formula, inputs) of each piece of a stage."""
