@@ -19,7 +19,7 @@ class Index:
     """Writes the tab: facts, tabs, steps, matrices."""
 
     def __init__(self, of: TrainingBook, areas: Mapping[str, Area], steps: list[Area]) -> None:
-        """areas: where each matrix of the first step stands; steps: the cell of each step's loss, where there are such."""
+        """areas: where each matrix of the first step stands; steps: the cell of each step's loss, where it has one."""
         self.of, self.book, self.training = of, of.book, of.training
         self.areas, self.steps = areas, steps
 

@@ -121,7 +121,9 @@ class TrainingBook:
         if self.training.value_graph:
             head = {
                 **dict.fromkeys(("node", "name", "operation", "children"), "plain"),
-                **{"value": "fine", "local derivatives": "plain", "gradient": "fine"},
+                "value": "fine",
+                "local derivatives": "plain",
+                "gradient": "fine",
             }
             nodes = [
                 (
