@@ -23,9 +23,8 @@ def parse_first(_context: click.Context, _option: click.Parameter, text: str | N
         pairs = [part.rsplit("=", 1) for part in (text or "").split()]
         return {token: float(number) for token, number in pairs} or None
     except ValueError:
-        raise TrainingError(
-            f"--first {text!r} is no list of TOKEN=NUMBER", remedy='write "a=0.62 i=0.45 ..."'
-        ) from None
+        what = f"--first {text!r} is no list of TOKEN=NUMBER"
+        raise TrainingError(what, remedy='write "a=0.62 i=0.45 ..."') from None
 
 
 @click.command()

@@ -68,14 +68,8 @@ def command(text, weights, token_ids, steps, dump_xlsx, formulas, dump_csv, plot
         show.notice("This model is too large for gradients as formulas: they are dumped as values.")
         formulas, dump_xlsx = False, True
         training = train_steps(model, example(model, text, token_ids), settings, text)
-    files = dump(
-        training,
-        exports,
-        name or default_name(training, weights),
-        xlsx=dump_xlsx or formulas,
-        csv=dump_csv,
-        live=formulas,
-    )
+    name = name or default_name(training, weights)
+    files = dump(training, exports, name, xlsx=dump_xlsx or formulas, csv=dump_csv, live=formulas)
     if plot:
         files.append(write_curve(training, plot))
     if as_json:

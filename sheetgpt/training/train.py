@@ -71,8 +71,8 @@ def prepare(
     """A trainer for a text file (UTF-8, one document a line), at its beginning or where DEST's checkpoint stands.
 
     DEST's token table is used, or made from the text and written there. held_out: the share of the documents from which
-    nothing is learned. first: each token's first weight, of a model that has no other weights. Raises TrainingError where
-    DEST holds a model already (unless `force`) or a checkpoint of another training, and where `resume` finds none.
+    nothing is learned. first: each token's first weight, of a model that has no other weights. Raises TrainingError
+    where DEST holds a model already (unless `force`) or another training's checkpoint, and where `resume` finds none.
     """
     saved = dest / checkpoint.FILE
     require_ready(dest, resume=resume, force=force)
@@ -100,7 +100,7 @@ def prepare(
 
 
 def begin_with(trainer: Trainer, tokenizer: Tokenizer, first: Mapping[str, float]) -> None:
-    """Weights that were chosen instead of drawn. Raises TrainingError where the model has others, or some are missing."""
+    """Weights that were chosen, not drawn. Raises TrainingError where the model has others, or some are missing."""
     (name, weight), *others = weights_of(trainer.config).items()
     if others or weight.use is not Use.SCORES:
         what = f"--first gives a weight a token, and the {trainer.config.model} has others"

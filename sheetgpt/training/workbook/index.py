@@ -61,7 +61,7 @@ class Index:
         text = self.training.text if self.training.text is not None else "(token ids)"
         self.book.text(INDEX, row, 1, "Text", "key")
         if given.types_words:
-            self.book.formula(INDEX, row, 2, f"={WORD}", given.word, "live strong")
+            self.book.formula(INDEX, row, 2, f'=""&{WORD}', given.word, "live strong")
         else:
             self.book.text(INDEX, row, 2, text, "text")
         for at, (key, step) in enumerate((("Loss before", steps[0]), ("Loss of the last step", steps[-1])), row + 1):
