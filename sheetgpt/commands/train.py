@@ -120,7 +120,7 @@ def command(corpus, dest, held_out, sample_every, log, plot, resume, force, firs
     if as_json:
         show.print_json(as_data(trainer, dest, files))
         return
-    show.echo("\n".join([*result(trainer, dest), *(f"Wrote {file}" for file in files), f"Wrote {dest}"]))
+    show.echo("\n".join([*result(trainer, corpus, dest), *(f"Wrote {file}" for file in files), f"Wrote {dest}"]))
     show.echo(f'Try: sheetgpt run "{first_words(corpus, trainer)}" --weights {dest}')
 
 
@@ -148,14 +148,14 @@ def first_words(corpus: Path, trainer) -> str:
     return f"{END}{line[:2]}" if isinstance(trainer.corpus, Documents) else " ".join(line.split()[:3])
 
 
-def result(trainer, dest: Path) -> list[str]:
+def result(trainer, corpus: Path, dest: Path) -> list[str]:
     """The last loss, and what it is the mean of: not every model's is -ln p."""
     if not trainer.log:
         return ["No step was done: these are the first weights."]
     last, in_short = trainer.log[-1], trainer.in_short
     told = f", held out {last.held_out:.4f}" if last.held_out is not None else ""
     line = f"Loss {last.loss:.4f}{told} (mean of {in_short}; p: the probability of the token that came)"
-    other = f"Other models' losses are means of -ln p: compare by sheetgpt loss --file CORPUS --weights {dest}"
+    other = f"Other models' losses are means of -ln p: compare by sheetgpt loss --file {corpus} --weights {dest}"
     return [line] if in_short == "-ln p" else [line, other]
 
 

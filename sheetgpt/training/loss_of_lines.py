@@ -17,7 +17,7 @@ import numpy as np
 from sheetgpt.errors import PromptError, SheetGPTError
 from sheetgpt.generate.decode import bytes_of
 from sheetgpt.model import Model
-from sheetgpt.models.kinds import has_last_position, model_steps
+from sheetgpt.models.kinds import kind_of, model_steps
 from sheetgpt.models.step import Role, Steps
 from sheetgpt.run.forward import forward
 from sheetgpt.training.documents import documents_of
@@ -103,7 +103,7 @@ def encoded(model: Model, number: int, line: str) -> list[int]:
 def means(model: Model, ids: Sequence[list[int]]) -> Iterator[float]:
     """The mean of -ln(probability) of each line's tokens after its first."""
     steps = model_steps(model.config, untied=model.weights.untied, every_row=True)
-    most = model.config.n_ctx if has_last_position(model.config) else math.inf
+    most = model.config.n_ctx if kind_of(model.config).attends else math.inf
     for begin in range(0, len(ids), AT_ONCE):
         some = ids[begin : begin + AT_ONCE]
         fitting = [one for one in some if len(one) - 1 <= most]
