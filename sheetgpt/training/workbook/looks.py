@@ -47,8 +47,7 @@ class Colours:
         """What helps the eye; the first rule that holds wins."""
         beyond = self.beyond(area, matrix) if self.typed else ""
         if beyond:
-            hidden = {"bg_color": style.BLANK_FILL, "font_color": style.BLANK_FILL, "num_format": style.HIDDEN}
-            self.rule(area, {"type": "formula", "criteria": f"={beyond}", "format": self.book.conditional(hidden)})
+            self.hide(area, beyond)
         if is_masked(matrix):
             grey = self.book.conditional(MASKED_FORMAT)
             self.rule(area, {"type": "cell", "criteria": "<", "value": ops.MASKED_BELOW, "format": grey})
@@ -57,14 +56,29 @@ class Colours:
         elif scale := colour_scale(matrix):
             self.rule(area, scale)
 
+    def leave_labels_white(self, area: Area, matrix: StepMatrix, label_column: int) -> None:
+        """Labels of positions beyond the word; area: of the matrix."""
+        if self.typed and matrix.rows in BY_POSITION:
+            labels = Area(area.tab, area.row, label_column, area.rows, 1)
+            self.hide(labels, f"ROW()-{area.row + 1}>={N_POSITIONS}")
+        if self.typed and matrix.columns in BY_POSITION:
+            self.hide(Area(area.tab, area.row - 1, area.column, 1, area.columns), self.beyond_columns(area, matrix))
+
+    def hide(self, area: Area, condition: str) -> None:
+        hidden = {"bg_color": style.BLANK_FILL, "font_color": style.BLANK_FILL, "num_format": style.HIDDEN}
+        self.rule(area, {"type": "formula", "criteria": f"={condition}", "format": self.book.conditional(hidden)})
+
     def beyond(self, area: Area, matrix: StepMatrix) -> str:
         """The condition that a cell belongs to a position beyond the word; empty where none can."""
         found = [f"ROW()-{area.row + 1}>={N_POSITIONS}"] if matrix.rows in BY_POSITION else []
+        if matrix.columns in BY_POSITION:
+            found.append(self.beyond_columns(area, matrix))
+        return f"OR({','.join(found)})" if found else ""
+
+    def beyond_columns(self, area: Area, matrix: StepMatrix) -> str:
         keys = area.columns // self.n_head if matrix.columns is Axis.HEADS_BY_KEYS else area.columns
         place = f"COLUMN()-{area.column + 1}"
-        if matrix.columns in BY_POSITION:
-            found.append(f"{place if keys == area.columns else f'MOD({place},{keys})'}>={N_POSITIONS}")
-        return f"OR({','.join(found)})" if found else ""
+        return f"{place if keys == area.columns else f'MOD({place},{keys})'}>={N_POSITIONS}"
 
     def bands(self, area: Area, beyond: str) -> None:
         """Parts of a whole, but for cells beyond the word: a colour scale would colour those as well."""

@@ -16,7 +16,7 @@ from sheetgpt.workbook.grid import Area
 
 FIRST_ROW = 3  # the first prediction's
 COLUMNS = ("position", "context", "target", "probability", "penalty", "share")
-FORMATS = ("rank", "piece", "piece", "loss value", "loss value", "loss value")
+FORMATS = ("value", "plain", "plain", "loss value", "loss value", "loss value")
 
 
 class Losses:
@@ -41,7 +41,7 @@ class Losses:
         for column, text in enumerate(("step", "loss")):
             self.book.text(LOSS, row, column, text, "table head")
         for number, step in enumerate(self.training.steps):
-            self.book.number(LOSS, row + 1 + number, 0, step.number, "rank")
+            self.book.number(LOSS, row + 1 + number, 0, step.number, "value")
             address = self.steps[number].address() if self.steps else ""
             self.put(row + 1 + number, 1, address, step.loss, "loss value")
         return row + 1

@@ -97,6 +97,7 @@ class TrainingBook:
         else:
             book.put(Numbers(area, matrix.numbers), number_format(matrix, live=False))
         self.colours.put(area, matrix)
+        self.colours.leave_labels_white(area, matrix, label_column)
 
     def put_label(self, tab: str, row: int, column: int, labels: LabelCells, number: int, kind: str) -> None:
         text = labels.texts[number]
