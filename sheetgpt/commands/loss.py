@@ -43,7 +43,7 @@ def command(text, file, weights, token_ids, special, stride, dtype, top, as_json
 
     model = load_model(weights, dtype)
     given = read(text, file)
-    if file is not None and model.tokenizer is not None and model.tokenizer.has_characters_only:
+    if file is not None and given is not None and model.tokenizer is not None and model.tokenizer.has_characters_only:
         lines = measure_lines(model, given)
         if as_json:
             show.print_json(lines.as_data())
