@@ -99,6 +99,20 @@ def test_a_dump_without_a_name_has_its_models_and_replaces_none(model, tmp_path)
     assert files == {"ann-train-step-one.xlsx", "ann-train-step-two.xlsx"}
 
 
+def test_run_says_that_it_replaces_the_workbook_of_another_model(tmp_path):
+    errors = []
+    for folder in ("one", "two"):
+        write_model(tmp_path / folder, "bigram")
+        errors.append(sheetgpt("run", ".an", "--weights", folder, "--dump-xlsx", cwd=tmp_path).err)
+    assert "is replaced" not in errors[0]
+    assert "an.xlsx was there already and is replaced; --name keeps" in errors[1]
+    named = sheetgpt("run", ".an", "--weights", "one", "--dump-xlsx", "--name", "an", cwd=tmp_path)
+    assert named.code == 0
+    assert "is replaced" not in named.err
+    for _ in range(2):
+        assert sheetgpt("run", "Mike is quick. He moves", "--dump-xlsx", cwd=tmp_path).err == ""
+
+
 def test_the_curve_of_the_steps_is_drawn(tmp_path):
     require("matplotlib", "plot")
     write_model(tmp_path / "m", "softmax")
