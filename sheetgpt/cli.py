@@ -34,6 +34,7 @@ COMMANDS = {
     "tokenize": ("tokenize", "Show a text's tokens and the merges that made them."),
     "neighbours": ("neighbours", "Show which tokens' vectors point the same way."),
     "train-bpe": ("train_bpe", "Learn a merge table from a text."),
+    "words": ("words", "Write a small list of words to learn from, such as the ladder's names."),
     "train": ("train", "Train a model on a text, from a die to a small GPT-2."),
     "train-step": ("train_step", "Show a step of training: penalties, gradients, the update."),
     "loss": ("loss", "Show how well a model predicts a text, token by token."),

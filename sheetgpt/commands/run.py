@@ -59,6 +59,7 @@ class Dumps:
         base = self.exports / (self.name or slug(trace.prompt or "-".join(map(str, trace.token_ids))))
         workbook, files = base.with_name(f"{base.name}.xlsx"), []
         show.notice(self.size_notice(trace))
+        show.notice(self.replaced_notice(trace, workbook))
         if self.formulas:
             files.append(self.write_live(trace, workbook))
         elif self.dump_xlsx:
@@ -66,6 +67,16 @@ class Dumps:
         if self.dump_csv:
             files.append(trace.to_csv(base, head_layout=self.head_layout))
         return files
+
+    def replaced_notice(self, trace: Trace, workbook: Path) -> str | None:
+        """That a workbook of this name is there: its model may be another. The embedded one is its own each time."""
+        from sheetgpt.weights.folder import folder_name
+
+        folder = trace.weights_folder
+        of_a_folder = folder is not None and folder_name(folder) == str(Path(folder).resolve())
+        if not (self.dump_xlsx and of_a_folder and self.name is None and workbook.exists()):
+            return None
+        return f"{workbook} was there already and is replaced; --name keeps the next one beside it."
 
     def size_notice(self, trace: Trace) -> str | None:
         """What a large dump will take; nothing of one that takes seconds."""

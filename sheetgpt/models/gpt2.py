@@ -383,5 +383,6 @@ KINDS = (
         training_steps,
         first_weight,
         Defaults(2, 4, 64, 64, 2000, 32, 3e-3, 1e-4, 100, 0.1),
+        written="GPT-2",
     ),
 )

@@ -149,14 +149,15 @@ def with_penalties(op: ops.Op, words: str, made: Sequence[Step]) -> list[Step]:
 first_weight = partial(gpt2.first_weight, deviation=FIRST_DEVIATION)
 
 
-def rung(name: str, made: Rung, weights: Any, defaults: Defaults, **about: Any) -> Kind:
+def rung(name: str, written: str, made: Rung, weights: Any, defaults: Defaults, **about: Any) -> Kind:
     learn: dict[str, Any] = {"training_steps": gpt2.training_steps, "first_weight": first_weight}
-    return Kind(name, partial(steps, made), weights, defaults=defaults, **{**learn, **about})
+    return Kind(name, partial(steps, made), weights, defaults=defaults, written=written, **{**learn, **about})
 
 
 KINDS = (
     rung(
         "die",
+        "The die",
         die,
         score_weights,
         Defaults(steps=100, learning_rate=0.2, min_learning_rate=0.2, optimizer="sgd", gradient="numeric"),
@@ -167,13 +168,14 @@ KINDS = (
     ),
     rung(
         "softmax",
+        "Softmax",
         softmax,
         score_weights,
         Defaults(steps=500, learning_rate=1.0, min_learning_rate=1.0, optimizer="sgd"),
         training_steps=partial(with_penalties, ops.Surprise(), f"-ln({CAME})"),
         attends=False,
     ),
-    rung("bigram", bigram, bigram_weights, Defaults(learning_rate=0.1), attends=False),
-    rung("mlp", mlp, mlp_weights, Defaults(n_embd=8, n_ctx=3), attends=False),
-    rung("attention", attention, attention_weights, Defaults(n_embd=16)),
+    rung("bigram", "Bigram", bigram, bigram_weights, Defaults(learning_rate=0.1), attends=False),
+    rung("mlp", "MLP", mlp, mlp_weights, Defaults(n_embd=8, n_ctx=3), attends=False),
+    rung("attention", "Attention", attention, attention_weights, Defaults(n_embd=16)),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -33,6 +34,7 @@ class Penalty(Op):
     """
 
     piece = Piece.COLUMN
+    in_short: ClassVar[str] = "-ln p"  # p: the probability of the token that came
 
     def probability(self, penalty: float) -> float:
         return math.exp(-penalty)
@@ -108,6 +110,8 @@ class LogLoss(Penalty):
 @dataclass(frozen=True)
 class Missed(Penalty):
     """1 minus the probability of the token that came: the plainest penalty."""
+
+    in_short = "1 - p"
 
     def value(self, probabilities: Array, targets: Array) -> Array:  # [..., n_vocab, R], [..., R] -> [..., 1, R]
         return 1 - at_targets(probabilities, targets)

@@ -31,8 +31,8 @@ class What(Enum):
     SQUARE = "square_{}", "mean of squares", "beta2 * before + (1 - beta2) * d^2"
     NEW = "new_{}", "weights after", "moved against d"
     TARGET_SHARE = "target_share", "came", "share of positions"
-    NUDGED_LOSS = "nudged_loss", "nudged", f"loss if {NUDGE_SHOWN} more"
-    NUDGED_SLOPE = "nudged_slope", "slope", f"(nudged - loss) / {NUDGE_SHOWN}"
+    NUDGED_LOSS = "nudged_loss", "nudged loss", f"if it were {NUDGE_SHOWN} more"
+    NUDGED_SLOPE = "nudged_slope", "slope", f"rise / {NUDGE_SHOWN}"
 
     def __init__(self, form: str, title: str, words: str):
         self.form, self.title, self.words = form, title, words

@@ -8,6 +8,7 @@ from typing import Any
 INK, MUTED, LINE, HEAD_FILL, ACCENT, LINK = "#1F2933", "#7B8794", "#D9DFE5", "#F4F6F8", "#2F7F86", "#2B6CB0"
 INPUT_FILL, PARAMETER_FILL, STAGE_FILL = "#FFEFBF", "#DCEBD1", "#E3ECF8"  # the live workbook's kinds of cells and tabs
 BLANK_FILL = "#FFFFFF"  # where nothing stands
+HIDDEN = ";;;"  # a number format that shows nothing
 WARNING = "#B4501E"
 
 POSITION_WIDTH, TOKEN_WIDTH, NUMBER_WIDTH = 10, 16, 8
@@ -56,8 +57,16 @@ FORMATS: Mapping[str, Mapping[str, Any]] = {
     "exact": {"num_format": "General", "align": "left"},
     "gradient": {"num_format": "0.0000"},
     "live gradient": {"bg_color": STAGE_FILL, "num_format": "0.0000"},
+    "nudged": {"num_format": "0.00000"},
+    "live nudged": {"bg_color": STAGE_FILL, "num_format": "0.00000"},
+    "loss value": {"num_format": "0.0000", "align": "left"},
+    "fine": {"num_format": "0.000000"},
+    "size": {"num_format": "0E+0"},
+    "group": {"font_color": MUTED, "bold": True, "bottom": 1, "bottom_color": LINE},
+    "stage link": {"bold": True, "font_color": ACCENT, "font_size": 11, "underline": 1},
     "exact input": {"bg_color": INPUT_FILL, "num_format": "General", "border": 1, "border_color": LINE},
     "live loss": {"bold": True, "font_color": ACCENT, "num_format": "0.0000", "align": "left"},
+    "nudged loss": {"bold": True, "font_color": ACCENT, "num_format": "0.00000", "align": "left"},
     # the live workbook
     "input": {"bg_color": INPUT_FILL, "num_format": "@", "border": 1, "border_color": LINE},
     "input number": {"bg_color": INPUT_FILL, "num_format": "0", "border": 1, "border_color": LINE, "align": "center"},
@@ -92,6 +101,11 @@ SHARE_SCALE = {  # of numbers from 0 to 1
     "min_color": "#FFFFFF",
     "max_color": SHARE,
 }
+
+SHARE_BANDS = tuple(  # the same in bands: (from, colour); a rule can be kept from some cells, a scale can't
+    (low, "#{:02X}{:02X}{:02X}".format(*(round(255 - (255 - part) * strength) for part in (0x4F, 0xA3, 0xA5))))
+    for low, strength in ((0.8, 0.9), (0.6, 0.7), (0.4, 0.5), (0.2, 0.3), (0.05, 0.12))
+)
 
 
 def gradient_scale(largest: float) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from sheetgpt.models.kinds import kind_of
 from sheetgpt.models.step import Role
 from sheetgpt.sheets import shared
 from sheetgpt.sheets.live.experiment import Experiment, experiment
@@ -19,7 +20,6 @@ from sheetgpt.workbook.grid import Area, cell
 from sheetgpt.workbook.places import INDEX, Place
 from sheetgpt.workbook.references import N_TOKENS
 
-TITLE = "GPT-2, live"
 SUBTITLE = "A language model in formulas: nothing here is computed anywhere else."
 READY = "ready"  # the message where nothing is wrong
 LONGEST_PROMPT = 500  # words that a formula can join: it may have 8,192 characters
@@ -30,6 +30,10 @@ LEGEND = (
 )
 Fact = tuple[str, str, float | str, str]  # key, formula, cached value, format
 NO_TOKENS = f'IF({N_TOKENS}=0,"",'  # begins what is empty while nothing can be predicted
+
+
+def title_of(plan: Plan) -> str:
+    return f"{kind_of(plan.trace.config).title}, live"
 
 
 def how_to_play(plan: Plan, played: Experiment | None = None) -> list[str]:
@@ -65,7 +69,7 @@ def write_index(
     book: Book, plan: Plan, places: Mapping[str, Place], weights: Mapping[str, Area], best: Area | None
 ) -> None:
     """The first tab. best: the table of the best tokens, where there is one."""
-    shared.index_head(book, TITLE, SUBTITLE)
+    shared.index_head(book, title_of(plan), SUBTITLE)
     row, played = 3, experiment(plan, places)
     for number, line in enumerate(how_to_play(plan, played), start=1):
         if played and line == played.sentence:

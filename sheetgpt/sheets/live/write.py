@@ -55,7 +55,7 @@ class Writer:
         self.plan, self.trace = plan, plan.trace
         self.places = lay_out(map(plan.panel, plan.steps))
         self.weights = lay_out_weights(plan.weights)
-        self.book = Book(index.TITLE)
+        self.book = Book(index.title_of(plan))
         self.names: Names = {}
         by_token = (step for step in plan.steps if step.rows is Axis.TOKENS)
         self.master = next((self.places[step.name].area for step in by_token), None)  # its labels are everybody's
