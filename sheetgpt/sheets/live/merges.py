@@ -216,7 +216,7 @@ def write_token_id(book: Book, plan: Plan, at: Area, position: int, token_id: in
     """One token's id: found for the words, or typed; None: no token is there yet."""
     if plan.has_words:
         known = f'AND(prompt_message="",{position}<COUNT(merged_ids))'
-        formula = f'=IF({known},INDEX(merged_ids,MATCH({position},merged_positions,0)),"")'
+        formula = f'=IF({known},INDEX(merged_ids,1,MATCH({position},merged_positions,0)),"")'
         book.formula(at.tab, at.row, at.column, formula, "" if token_id is None else token_id, "live piece")
     elif token_id is None:
         book.blank(at, "input number")

@@ -1,0 +1,244 @@
+"""The portable live workbook: Gnumeric, IronCalc, formualizer and LibreOffice compute what `run` does, from scratch.
+
+No file that they are given holds the value of any formula, so whatever a program shows it has computed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+import openpyxl
+import pytest
+from click.testing import CliRunner
+
+from engines import RECALCULATING, Cells, numbers, of_file, with_typed
+from models import SMALL, random_ids, random_matrices, write_random_model
+from op_cases import CASES as OPERATIONS
+from sheetgpt.bpe import learn, write_tables
+from sheetgpt.bpe.words import cut
+from sheetgpt.cli import cli
+from sheetgpt.diff import diff
+from sheetgpt.diff.sides import RunSide, open_side
+from sheetgpt.errors import DumpError
+from sheetgpt.model import load_model
+from sheetgpt.models.config import MODELS, Config
+from sheetgpt.models.step import Role
+from sheetgpt.sheets.live import plan as live_plan
+from sheetgpt.sheets.live.plan import GOOGLE_SHEETS, Size, plan
+from sheetgpt.sheets.live.write import write_live_workbook
+from sheetgpt.weights.folder import write_weights
+from sheetgpt.workbook.book import Book
+from sheetgpt.workbook.cells import Formulas, Numbers
+from sheetgpt.workbook.cellwise import cell_formulas
+from sheetgpt.workbook.grid import Area, cell
+from sheetgpt.workbook.reading.names import areas_of, name_texts
+from sheetgpt.workbook.references import Source
+
+pytestmark = pytest.mark.office
+PROMPT = "Mike is quick. He moves"
+SWAPPED = "Mike is moves. He quick"  # other words, as many tokens
+EMBEDDED = "embedded"
+FIRST_WORD = 5  # row of the tab words
+TINY_WORD = 8  # characters of a word in the tiny models' layout
+TINY = {
+    **{name: Config(1, 2, 6, 40, 1, model=name) for name in MODELS},
+    "rotary": Config(2, 2, 8, 40, 1, position="rotary"),
+    "sinusoidal": Config(1, 2, 6, 40, 1, position="sinusoidal"),
+}
+ENGINES = ["libreoffice", *RECALCULATING]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """The embedded model, and a tiny random one of each kind, with words of its own."""
+    found = {EMBEDDED: load_model()}
+    merges, known = learn((PROMPT + " quickly. ") * 3, 280)
+    for name, config in TINY.items():
+        folder, own = tmp_path_factory.mktemp(name), replace(config, n_vocab=len(known))
+        own = replace(own, n_ctx=3) if own.model == "mlp" else own  # its window
+        write_tables(folder, merges, known)
+        matrices = random_matrices(own)
+        if own.model == "die":
+            matrices = {key: np.abs(matrix) + 0.1 for key, matrix in matrices.items()}
+        write_weights(folder, own, matrices)
+        found[name] = load_model(folder)
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ edits
+
+Typed = dict[tuple[str, str], float | str | None]
+
+
+def name_areas(path: Path) -> dict[str, Area]:
+    return {name: areas_of(text)[0] for name, text in name_texts(path) if "!" in text}
+
+
+def words_tab(words: dict[int, str | None]):
+    """Words typed into rows of the tab."""
+    return lambda _areas: {("words", cell(FIRST_WORD - 1 + row, 1)): word for row, word in words.items()}
+
+
+def words_of(prompt: str):
+    return words_tab(dict(enumerate(cut(prompt))))
+
+
+def cell_of(name: str, row: int, column: int, value: float):
+    def edit(areas) -> Typed:
+        area = areas[name]
+        return {(area.tab, cell(area.row + row, area.column + column)): value}
+
+    return edit
+
+
+def below_the_words(areas) -> Typed:
+    area = areas["words_beyond"]
+    return {("words", cell(area.row, area.column)): " is"}
+
+
+def run(prompt: str):
+    return lambda model: model.run(prompt)
+
+
+def overridden(name: str, row: int, column: int, value: float):
+    def expected(model):
+        base = model.run(PROMPT)
+        matrix = np.array(model.weights[name] if name in model.weights else base.array(name))
+        matrix[row, column] = value
+        return model.run(PROMPT, overrides={name: matrix})
+
+    return expected
+
+
+@dataclass
+class Case:
+    """A portable workbook of PROMPT: of which model, what is changed in it, and what it should compute then."""
+
+    model: str
+    expected: Callable | str  # model -> Trace, or how the message begins
+    edit: Callable = lambda _areas: {}  # noqa: E731 - areas by name -> what is typed
+
+
+def first_weight(name: str) -> str:
+    """A weight that every prediction of a model goes through."""
+    return {"die": "model_logits", "softmax": "model_logits", "bigram": "model_wte"}.get(name, "")
+
+
+def weight_cases(name: str) -> Case:
+    weights = [*random_matrices(TINY[name])] if name in TINY else ["model_h0_attn_c_attn_w"]
+    wanted = first_weight(name) or next(one for one in weights if one.endswith("_w"))
+    at = (3, 0) if wanted == "model_logits" else (5, 3)
+    return Case(name, overridden(wanted, *at, 1.5), cell_of(wanted, *at, 1.5))
+
+
+CASES = {
+    **{f"{name}, unchanged": Case(name, run(PROMPT)) for name in (EMBEDDED, *TINY)},
+    **{f"{name}, words": Case(name, run(SWAPPED), words_of(SWAPPED)) for name in (EMBEDDED, *TINY)},
+    **{f"{name}, weight": weight_cases(name) for name in (EMBEDDED, *TINY)},
+    "embedded, another word": Case(
+        EMBEDDED, run(PROMPT.replace("quick", "warm")), words_of(PROMPT.replace("quick", "warm"))
+    ),
+    "embedded, typed over": Case(
+        EMBEDDED, overridden("block_0_step_9", 2, 7, -3.0), cell_of("block_0_step_9", 2, 7, -3.0)
+    ),
+    "more tokens": Case("gpt2", "The prompt has ", words_tab({2: " zzz"})),
+    "fewer tokens": Case("gpt2", "The prompt has ", words_tab({5: None})),
+    "gap": Case("gpt2", "Word 3: this row is empty", words_tab({2: None})),
+    "no space": Case("gpt2", "Word 2: GPT-2 cuts this and the word above as one", words_tab({1: "is"})),
+    "foreign": Case("softmax", "Word 3: it holds a character outside ASCII", words_tab({2: " né"})),
+    "dots": Case("softmax", "Word 3: it holds autocorrected dots", words_tab({2: "…"})),
+    "two words": Case("softmax", "Word 1: GPT-2 reads this as several", words_tab({0: "Mike is"})),
+    "too long": Case("softmax", "Word 1: it has 13 characters", words_tab({0: "Abcdefghijklm"})),
+    "bad id": Case("softmax", "Word 1: a token id is a whole number", lambda _: {("words", "E5"): 2.5}),
+    "words beyond": Case("softmax", "This sheet holds ", below_the_words),
+    "id typed over": Case("attention", "A token id is a whole number", cell_of("token_ids", 0, 1, 0.5)),
+}
+
+
+@pytest.fixture(scope="module")
+def written(models, tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("written")
+    paths = {name: folder / f"{name}.xlsx" for name in models}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, path in paths.items():
+            patch.setattr(live_plan, "LONGEST_WORD", 12 if name == EMBEDDED else TINY_WORD)
+            write_live_workbook(models[name].run(PROMPT), path, portable=True)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def edited(written, tmp_path_factory) -> dict[str, Path]:
+    """Case -> its workbook, in which no formula has a value."""
+    folder, found = tmp_path_factory.mktemp("edited"), {}
+    for number, (name, case) in enumerate(CASES.items()):
+        path = written[case.model]
+        found[name] = with_typed(path, folder / f"{number}.xlsx", case.edit(name_areas(path)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def computed(edited, recalculate) -> Callable[[str, str], Cells]:
+    """(engine, case) -> the cells as the engine computes them."""
+    saved: dict[str, Path] = {}
+
+    def cells(engine: str, name: str) -> Cells:
+        if engine != "libreoffice":
+            return RECALCULATING[engine](edited[name])
+        if not saved:
+            saved.update(zip(edited, recalculate(*edited.values()), strict=True))
+        return of_file(saved[name])
+
+    return cells
+
+
+# ------------------------------------------------------------------------------------------------ the whole of it
+
+
+def differences(cells: Cells, areas: dict[str, Area], trace) -> dict[str, float | str]:
+    """The stages that aren't the run's: name -> the largest difference."""
+    wrong: dict[str, float | str] = {}
+    for name in trace:
+        if not trace.step(name).is_text:
+            found, matrix = numbers(cells(areas[name])), trace.array(name)
+            error = np.max(np.abs(found - matrix) / np.maximum(1, np.abs(matrix)))
+            if not error <= 1e-9:
+                wrong[name] = float(error)
+    return wrong
+
+
+def table_of_best(cells: Cells, areas: dict[str, Area]) -> list[list]:
+    ids = areas["token_probabilities"]
+    best = areas["best_ids"] if "best_ids" in areas else ids
+    return cells(Area(best.tab, best.row, 0, best.rows, 5))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if not isinstance(case.expected, str)])
+def test_every_stage_equals_the_run_in_every_program(name, engine, models, written, computed):
+    case = CASES[name]
+    trace, areas, cells = case.expected(models[case.model]), name_areas(written[case.model]), computed(engine, name)
+    assert len(trace.token_ids) == len(models[case.model].run(PROMPT).token_ids)
+    assert differences(cells, areas, trace) == {}
+    assert cells(areas["predicted_token"])[2][1] == trace.predicted_token
+    assert cells(areas["token_ids"]) == [trace.token_ids]
+    assert cells(areas["message"]) in ([[""]], [[None]], [[float("nan")]]) or str(cells(areas["message"])[0][0]) == "nan"
+    best = trace.predictions(min(10, trace.config.n_vocab))
+    table = table_of_best(cells, areas)
+    assert [(row[1], row[2]) for row in table] == [(one.token, one.id) for one in best]
+    assert [row[4] for row in table] == pytest.approx([one.probability for one in best], rel=1e-9)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if isinstance(case.expected, str)])
+def test_what_the_sheet_was_not_laid_out_for_is_said_and_nothing_is_predicted(name, engine, written, computed):
+    areas, cells = name_areas(written[CASES[name].model]), computed(engine, name)
+    assert cells(areas["message"])[0][0].startswith(CASES[name].expected)
+    for stage in ("predicted_token", "logits", "last_hidden_state", "block_0_step_7"):
+        if stage in areas:
+            found = cells(areas[stage].part(column=1)) if stage == "predicted_token" else cells(areas[stage])
+            assert {str(one) for row in found for one in row} <= {"", "None", "nan"}, stage
