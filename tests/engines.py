@@ -82,14 +82,18 @@ def with_typed(path: Path, copy: Path, typed: Mapping[tuple[str, str], float | s
 
 
 def with_cell(sheet: bytes, address: str, value: float | str | None) -> bytes:
-    content = "" if value is None else f"<v>{value!r}</v>"
-    kind = ""
+    """A sheet with one cell changed; where it has no such cell, its row has none at the left of it."""
+    content, kind = "" if value is None else f"<v>{value!r}</v>", ""
     if isinstance(value, str):
         kind, content = ' t="inlineStr"', f'<is><t xml:space="preserve">{escape(value)}</t></is>'
-    old = re.compile(rf'<c r="{address}"( s="\d+")?[^>]*?(?:/>|>.*?</c>)'.encode())
-    new, count = old.subn(rf'<c r="{address}"\1{kind}>'.encode() + content.encode().replace(b"\\", rb"\\") + b"</c>", sheet)
-    assert count == 1, address
-    return new
+    old = re.search(rf'<c r="{address}"( s="\d+")?[^>]*?(?:/>|>.*?</c>)'.encode(), sheet)
+    if old is None:
+        row = re.search(rf'<row r="{address.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")}"[^>]*>'.encode(), sheet)
+        start = end = row.end()
+    else:
+        start, end = old.span()
+    look = (old[1] or b"").decode() if old else ""
+    return sheet[:start] + f'<c r="{address}"{look}{kind}>{content}</c>'.encode() + sheet[end:]
 
 
 RECALCULATING = {"gnumeric": gnumeric, "ironcalc": ironcalc, "formualizer": formualizer}

@@ -1,7 +1,7 @@
-"""Formulas cell by cell, for programs that have no array formulas over ranges: one cell's part of an operation's formula.
+"""Formulas cell by cell, for programs without array formulas over ranges: one cell's part of an operation's formula.
 
-An operation's formula fills a row, a head or a whole matrix: `MMULT(x,w)+b`. Here the same text is read as what it is, a
-tree, and written anew for each cell, in addresses: `SUMPRODUCT(C5:F5,TRANSPOSE(w!C9:C12))+w!C14`. So a model needs no
+An operation's formula fills a row, a head or a whole matrix: `MMULT(x,w)+b`. Here the same text is read as what it is,
+a tree, and written anew for each cell, in addresses: `SUMPRODUCT(C5:F5,TRANSPOSE(w!C9:C12))+w!C14`. So a model needs no
 second set of formulas. What remains are few functions, of cells and plain ranges, which every program has.
 """
 
@@ -25,6 +25,7 @@ TOKEN = re.compile(
     re.VERBOSE,
 )
 PRIORITIES = (("=", "<>", "<=", ">=", "<", ">"), ("+", "-"), ("*", "/"), ("^",))  # from the loosest
+SMALLEST_POWER = -700  # exp of it is 1e-304: less than any sum notices
 OF_A_CELL = {"EXP", "LN", "SQRT", "TANH", "SIN", "COS", "PI", "IF"}  # of matrices they are taken cell by cell
 OF_A_RANGE = {"SUM", "SUMSQ", "MAX", "AVERAGE", "VARP"}  # one number of a whole matrix
 
@@ -140,14 +141,26 @@ class Call:
         return ONE_CELL[self.function](self.arguments, row, column)
 
     def whole(self) -> str:
-        """subtle: functions of cells don't take whole ranges in every program, but powers do: EXP(1)^range."""
         if self.function == "EXP":
-            return f"EXP(1)^({self.arguments[0].whole()})"
+            return exp_of_range(self.arguments[0].whole())
         if self.function not in OF_A_RANGE:
             raise NotImplementedError(f"{self.function} of a range")
         [argument] = self.arguments
         is_plain = isinstance(argument, Cells)
         return f"{self.function if is_plain else SUMS[self.function]}({argument.whole()})"
+
+
+def exp_of_range(text: str) -> str:
+    """EXP of each cell of a computed range.
+
+    subtle: formualizer takes EXP of no range, but powers of e; LibreOffice calls a power that is too small an error,
+    and masked scores are far below: they become 0.
+
+    >>> exp_of_range("C5:F5-C5")
+    '(C5:F5-C5>-700)*EXP(1)^((C5:F5-C5>-700)*(C5:F5-C5))'
+    """
+    seen = f"({text}>{SMALLEST_POWER})"
+    return f"{seen}*EXP(1)^({seen}*({text}))"
 
 
 SUMS = {"SUM": "SUMPRODUCT"}  # what takes a computed matrix, everywhere
@@ -203,7 +216,7 @@ def parse(formula: str) -> Tree:
     >>> parse("MMULT(C5:F8,w!$C$9:$D$12)+w!C14:D14").at(1, 1)
     'SUMPRODUCT(C6:F6,TRANSPOSE(w!D9:D12))+w!D14'
     >>> parse("EXP(C5-MAX(C5:F5))/SUM(EXP(C5:F5-MAX(C5:F5)))").at(0, 0)
-    'EXP(C5-MAX(C5:F5))/SUMPRODUCT(EXP(1)^(C5:F5-MAX(C5:F5)))'
+    'EXP(C5-MAX(C5:F5))/SUMPRODUCT((C5:F5-MAX(C5:F5)>-700)*EXP(1)^((C5:F5-MAX(C5:F5)>-700)*(C5:F5-MAX(C5:F5))))'
     >>> parse("IF(TRANSPOSE(A5:A8)>A5:A8,-10,0)").at(1, 3)
     'IF(A8>A6,-10,0)'
     """

@@ -85,7 +85,9 @@ class PortableWordRow(WordRow):
     def _ids_check(self, n_vocab: int) -> str:
         message = f'"a token id is a whole number from 0 to {n_vocab - 1}"'
         cells = [cell(self.row, words.IDS + i) for i in range(self.longest)]
-        return f'IF(COUNT({self.ids})<>COUNTA({self.ids}),{message},IF({are_ids(cells, self.ids, n_vocab)},"",{message}))'
+        return (
+            f'IF(COUNT({self.ids})<>COUNTA({self.ids}),{message},IF({are_ids(cells, self.ids, n_vocab)},"",{message}))'
+        )
 
     def _word_check(self) -> str:
         word, kinds = self.word, self.characters(KINDS)
@@ -152,7 +154,7 @@ def token_message(plan: Plan, ids: Area) -> str:
     good = are_ids([cell(ids.row, ids.column + i) for i in range(ids.columns)], cells, n_vocab)
     filled = f'SUMPRODUCT(--({cells}<>""))'
     whole = (
-        f'IF({filled}=0,{begin},IF(COUNT({cells})<>{filled},{number},IF({filled}<>{count},{other},'
+        f"IF({filled}=0,{begin},IF(COUNT({cells})<>{filled},{number},IF({filled}<>{count},{other},"
         f'IF({good},"",{number}))))'
     )
     return f'=IF(prompt_message<>"",prompt_message,{whole})' if plan.has_words else f"={whole}"

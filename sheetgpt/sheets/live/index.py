@@ -166,7 +166,7 @@ def write_best_tokens(
     area = shared.best_tokens_head(book, places[plan.steps.name(Role.PREDICTION)])
     logits = plan.steps.name(Role.LOGITS)
     for row, one in enumerate(plan.trace.predictions(shared.BEST), start=area.row):
-        rank, token_id, logit = (cell(row, column) for column in (0, 2, 3))
+        rank, token_id = cell(row, 0), cell(row, 2)
         ids = id_formula(logits, area, row)
         share = f"INDEX(token_probabilities,{token_id}+1)"
         book.number(area.tab, row, 0, one.rank, "position")

@@ -145,9 +145,7 @@ def parse_blocks(text: str, n_layer: int) -> range:
     return found
 
 
-def plan(
-    trace: Trace, *, max_tokens: int | None = None, blocks: range | None = None, portable: bool = False
-) -> Plan:
+def plan(trace: Trace, *, max_tokens: int | None = None, blocks: range | None = None, portable: bool = False) -> Plan:
     """What the live workbook of a run will hold. Raises DumpError for a layout that can't be.
 
     max_tokens: room for so many tokens; by default some more than the prompt has.
@@ -212,7 +210,10 @@ def own_tokens(trace: Trace, max_tokens: int | None) -> int:
     if max_tokens not in (None, count):
         remedy = "leave --max-tokens out"
         raise DumpError(f"a portable workbook is laid out for the prompt's own {count} tokens", remedy=remedy)
-    for what, size, most in (("tokens", count, MOST_PORTABLE), ("letters in a word", longest_word(trace), LONGEST_CODED)):
+    for what, size, most in (
+        ("tokens", count, MOST_PORTABLE),
+        ("letters in a word", longest_word(trace), LONGEST_CODED),
+    ):
         if size > most:
             raise DumpError(f"a portable workbook holds up to {most} {what}, not {size}", remedy="leave --portable out")
     return count

@@ -1,4 +1,4 @@
-"""The live workbook for every program: one formula a cell, plain ranges, laid out for the prompt's own number of tokens.
+"""The live workbook for every program: a formula a cell, plain ranges, laid out for the prompt's own number of tokens.
 
 The steps, their order, places and formulas are those of `write`; here they are written cell by cell
 (`workbook.cellwise`), without names that reach to an INDEX, so that Gnumeric, IronCalc, formualizer and Google Sheets
@@ -18,8 +18,7 @@ from sheetgpt.sheets.live import codes, index, merges, words
 from sheetgpt.sheets.live.labels import ALL_RANKS, BEST_IDS, Labels, rank_formula
 from sheetgpt.sheets.live.plan import Plan
 from sheetgpt.sheets.live.write import Writer
-from sheetgpt.workbook.cellwise import cell_formulas
-from sheetgpt.workbook.cells import Formulas
+from sheetgpt.workbook.cellwise import cell_formulas, exp_of_range
 from sheetgpt.workbook.grid import Area, cell
 from sheetgpt.workbook.references import N_TOKENS, Names
 
@@ -99,7 +98,9 @@ class PortableLabels(Labels):
             ranks[i, 0, 1, 1] = self.rank(step, area, i)
         few = area.rows <= ALL_RANKS
         self.put_column(share, [one.probability for one in best], shares, "live probability")
-        self.put_column(rank, [one.rank if few or one.rank <= shared.BEST else None for one in best], ranks, "live count")
+        self.put_column(
+            rank, [one.rank if few or one.rank <= shared.BEST else None for one in best], ranks, "live count"
+        )
         return {"logit_ids": ids.address(), "token_probabilities": share.address()}
 
     @staticmethod
@@ -112,9 +113,10 @@ class PortableLabels(Labels):
         """The cells that hold the greatest logit and the sum of all powers: no probability adds them up by itself."""
         logits, column = self.trace.array(step.name), area.column + TOTALS
         greatest = cell(area.row, column + 1, fixed=True)
+        powers = f"SUMPRODUCT({exp_of_range(f'{step.name}-{greatest}')})"
         facts = (
             ("greatest", f"MAX({step.name})", logits.max()),
-            ("sum of exp(logit - greatest)", f"SUMPRODUCT(EXP(1)^({step.name}-{greatest}))", np.exp(logits - logits.max()).sum()),
+            ("sum of exp(logit - greatest)", powers, np.exp(logits - logits.max()).sum()),
         )
         for number, (key, formula, value) in enumerate(facts):
             self.book.text(area.tab, area.row - 1, column + 1 + number, key, "head token")
