@@ -102,3 +102,9 @@ RECALCULATING = {"gnumeric": gnumeric, "ironcalc": ironcalc, "formualizer": form
 def numbers(cells: list[list]) -> np.ndarray:
     """A matrix of floats; NaN where something else stands."""
     return np.array([[one if type(one) in (int, float) else np.nan for one in row] for row in cells], float)
+
+
+def text_of(cells: Cells, area: Area) -> str:
+    """What a cell shows; programs hold an empty text in ways of their own."""
+    [[found]] = cells(area)
+    return found if isinstance(found, str) else ""

@@ -7,6 +7,7 @@ follow them too. How words and merges go without array formulas stands in `codes
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -38,8 +39,8 @@ class PortableWriter(Writer):
     def other_names(self) -> Names:
         return codes.names(self.plan, self.places) if self.plan.has_words else {}
 
-    def formulas_of(self, step: Step, out: Area) -> list[tuple[Box, str]]:
-        return list(cell_formulas(step.op, out, [self.sources[name] for name in step.inputs]))
+    def formulas_of(self, step: Step, out: Area) -> Iterator[tuple[Box, str]]:
+        return cell_formulas(step.op, out, [self.sources[name] for name in step.inputs])
 
     def guarded_formulas(self, step: Step, area: Area) -> dict[Box, str]:
         rows = [guard(step, area.row + row) for row in range(area.rows)]
