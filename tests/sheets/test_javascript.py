@@ -29,7 +29,8 @@ async function sheetjs() {
 async function exceljs() {
   const book = new (require("exceljs").Workbook)();
   await book.xlsx.readFile(file);
-  book.eachSheet((tab) => tab.eachRow((row) => row.eachCell((one) => keep(tab.name, one.address, one.result ?? one.value))));
+  book.eachSheet((tab) => tab.eachRow((row) => row.eachCell((one) =>
+    keep(tab.name, one.address, one.result ?? one.value))));
 }
 ({ sheetjs, exceljs })[reader]().then(() => process.stdout.write(JSON.stringify(found)));
 """
