@@ -201,7 +201,7 @@ class PortableSlot(Slot):
 def write_codes(book: Book, plan: Plan, merged: Area) -> None:
     """The tab of helper cells, and the tables of codes. merged: the stage of the merge passes."""
     longest = plan.longest_word
-    book.add_tab(CODES, HEADING, merged.columns, colour=style.STAGE_FILL)
+    book.add_tab(CODES, HEADING, merged.columns, colour=style.STAGE_FILL, label_widths=(18, style.NUMBER_WIDTH))
     labels = {NUMBERS: "character", KINDS: "kind", CODE: "before pass 0", said_row(plan): "message so far"}
     labels |= {CODE + number: f"pass {number}" for number in range(1, longest)} | {CODE + longest: "tokens"}
     for row, label in labels.items():

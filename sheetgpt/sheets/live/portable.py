@@ -111,14 +111,15 @@ class PortableLabels(Labels):
         return f'IFERROR(MATCH({cell(area.row + row, 0)},{BEST_IDS},0),"")'
 
     def write_totals(self, step: Step, area: Area) -> list[str]:
-        """The cells that hold the greatest logit and the sum of all powers: no probability adds them up by itself."""
+        """The cells of the greatest logit and the sum of exp(logit - greatest): no probability adds up by itself."""
         logits, column = self.trace.array(step.name), area.column + TOTALS
         greatest = cell(area.row, column + 1, fixed=True)
         powers = f"SUMPRODUCT({exp_of_range(f'{step.name}-{greatest}')})"
         facts = (
             ("greatest", f"MAX({step.name})", logits.max()),
-            ("sum of exp(logit - greatest)", powers, np.exp(logits - logits.max()).sum()),
+            ("sum of exp", powers, np.exp(logits - logits.max()).sum()),
         )
+        self.book.sheets[area.tab].set_column(column + 1, column + len(facts), 11)
         for number, (key, formula, value) in enumerate(facts):
             self.book.text(area.tab, area.row - 1, column + 1 + number, key, "head token")
             guarded = f'=IF({N_TOKENS}=0,"",{formula})'
