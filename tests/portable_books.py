@@ -13,7 +13,7 @@ from sheetgpt.bpe import learn, write_tables
 from sheetgpt.model import Model, load_model
 from sheetgpt.models.config import MODELS, Config
 from sheetgpt.sheets.live import plan
-from sheetgpt.sheets.live.write import write_live_workbook
+from sheetgpt.sheets.live.portable import write_portable_workbook
 from sheetgpt.weights.folder import write_weights
 from sheetgpt.workbook.grid import Area
 from sheetgpt.workbook.reading.names import areas_of, name_texts
@@ -46,7 +46,7 @@ def written(models: dict[str, Model], folder: Path) -> dict[str, Path]:
     with pytest.MonkeyPatch.context() as patch:
         for name, path in paths.items():
             patch.setattr(plan, "LONGEST_WORD", 12 if name == EMBEDDED else TINY_WORD)
-            write_live_workbook(models[name].run(PROMPT), path, portable=True)
+            write_portable_workbook(models[name].run(PROMPT), path)
     return paths
 
 

@@ -194,9 +194,12 @@ class Trace(Mapping[str, "pd.DataFrame"]):
         blocks: only these blocks; portable: a formula a cell, for programs without array formulas.
         """
         if formulas:
-            from sheetgpt.sheets.live.write import write_live_workbook
+            if portable:
+                from sheetgpt.sheets.live.portable import write_portable_workbook as write
+            else:
+                from sheetgpt.sheets.live.write import write_live_workbook as write
 
-            return write_live_workbook(self, Path(path), max_tokens=max_tokens, blocks=blocks, portable=portable)
+            return write(self, Path(path), max_tokens=max_tokens, blocks=blocks)
         from sheetgpt.sheets.values import write_workbook
 
         return write_workbook(self, Path(path), head_layout=head_layout)

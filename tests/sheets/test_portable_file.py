@@ -25,6 +25,7 @@ from sheetgpt.diff.sides import RunSide, open_side
 from sheetgpt.errors import DumpError
 from sheetgpt.model import load_model
 from sheetgpt.sheets.live.plan import GOOGLE_SHEETS, Size, plan
+from sheetgpt.sheets.live.portable import write_portable_workbook
 from sheetgpt.sheets.live.write import write_live_workbook
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers
@@ -130,7 +131,7 @@ def test_it_is_laid_out_for_the_prompt_s_own_tokens(models):
 def test_some_blocks_are_portable_too(tmp_path):
     write_random_model(tmp_path, SMALL)
     trace = load_model(tmp_path).run(token_ids=random_ids(SMALL, 4))
-    path = write_live_workbook(trace, tmp_path / "block.xlsx", blocks=range(1, 2), portable=True)
+    path = write_portable_workbook(trace, tmp_path / "block.xlsx", blocks=range(1, 2))
     cells, areas = RECALCULATING["ironcalc"](with_typed(path, tmp_path / "bare.xlsx", {})), name_areas(path)
     for name in (one for one in trace if trace.step(one).block == 1):
         assert numbers(cells(areas[name])) == pytest.approx(trace.array(name), rel=1e-9, abs=1e-9), name
@@ -139,7 +140,7 @@ def test_some_blocks_are_portable_too(tmp_path):
 def test_a_model_without_words_says_what_is_wrong_with_its_ids(tmp_path):
     write_random_model(tmp_path, SMALL)
     trace = load_model(tmp_path).run(token_ids=random_ids(SMALL, 4))
-    path = write_live_workbook(trace, tmp_path / "ids.xlsx", portable=True)
+    path = write_portable_workbook(trace, tmp_path / "ids.xlsx")
     areas = name_areas(path)
     ids = areas["token_ids"]
     for typed, says in ((SMALL.n_vocab, "A token id is"), (None, "This sheet is laid out for 4 token ids"), (7, "")):

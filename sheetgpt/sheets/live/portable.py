@@ -9,21 +9,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 from sheetgpt.models.step import Axis, Role, Step
 from sheetgpt.ops import Box
+from sheetgpt.run.trace import Trace
 from sheetgpt.sheets import shared
 from sheetgpt.sheets.live import codes, index, merges, words
 from sheetgpt.sheets.live.labels import ALL_RANKS, BEST_IDS, Labels, rank_formula
-from sheetgpt.sheets.live.plan import Plan
+from sheetgpt.sheets.live.plan import Plan, plan
 from sheetgpt.sheets.live.write import Writer
 from sheetgpt.workbook.cellwise import cell_formulas, exp_of_range
 from sheetgpt.workbook.grid import Area, cell
 from sheetgpt.workbook.references import N_TOKENS, Names
 
 TOTALS = 4  # columns behind the logits in which their greatest stands, and the sum of their powers
+
+
+def write_portable_workbook(
+    trace: Trace, path: Path, *, max_tokens: int | None = None, blocks: range | None = None
+) -> Path:
+    """Write the portable live workbook of a run. Returns its path. Raises DumpError where it can't be written.
+
+    max_tokens: the prompt's own number, or None; blocks: as in `plan`.
+    """
+    return PortableWriter(plan(trace, max_tokens=max_tokens, blocks=blocks, portable=True)).write(path)
 
 
 class PortableWriter(Writer):

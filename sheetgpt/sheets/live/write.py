@@ -39,18 +39,13 @@ GROWS = {Axis.KEYS: "both", Axis.HEADS_BY_KEYS: "heads"}  # with the prompt: `re
 
 
 def write_live_workbook(
-    trace: Trace, path: Path, *, max_tokens: int | None = None, blocks: range | None = None, portable: bool = False
+    trace: Trace, path: Path, *, max_tokens: int | None = None, blocks: range | None = None
 ) -> Path:
     """Write the live workbook of a run. Returns its path. Raises DumpError where it can't be or can't be written.
 
-    max_tokens, blocks, portable: as in `plan`.
+    max_tokens, blocks: as in `plan`.
     """
-    found = plan(trace, max_tokens=max_tokens, blocks=blocks, portable=portable)
-    if portable:
-        from sheetgpt.sheets.live.portable import PortableWriter
-
-        return PortableWriter(found).write(path)
-    return Writer(found).write(path)
+    return Writer(plan(trace, max_tokens=max_tokens, blocks=blocks)).write(path)
 
 
 class Writer:
