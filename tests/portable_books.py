@@ -20,7 +20,7 @@ from sheetgpt.workbook.reading.names import areas_of, name_texts
 
 PROMPT = "Mike is quick. He moves"
 EMBEDDED = "embedded"
-TINY_WORD = 6  # characters of a word in the tiny models' layout
+TINY_WORD = 7  # characters of a word in the tiny models' layout
 TINY = {
     **{name: Config(1, 2, 6, 40, 1, model=name) for name in MODELS},
     "rotary": Config(2, 2, 8, 40, 1, position="rotary"),
