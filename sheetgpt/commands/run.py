@@ -40,9 +40,10 @@ class Dumps:
     formulas: bool
     max_tokens: int | None
     blocks: str | None
+    portable: bool
 
     def __post_init__(self) -> None:
-        live = {"--max-tokens": self.max_tokens, "--blocks": self.blocks}
+        live = {"--max-tokens": self.max_tokens, "--blocks": self.blocks, "--portable": self.portable or None}
         alone = [option for option, value in live.items() if value is not None and not self.formulas]
         if alone:
             raise DumpError(f"{alone[0]} goes with --formulas", remedy="add --dump-xlsx --formulas")
@@ -93,9 +94,9 @@ class Dumps:
         from sheetgpt.sheets.live.plan import parse_blocks, plan
 
         blocks = None if self.blocks is None else parse_blocks(self.blocks, trace.config.n_layer)
-        size = plan(trace, max_tokens=self.max_tokens, blocks=blocks).size
+        size = plan(trace, max_tokens=self.max_tokens, blocks=blocks, portable=self.portable).size
         show.echo(f"Writing a {size}.", err=True)
-        return trace.to_excel(path, formulas=True, max_tokens=self.max_tokens, blocks=blocks)
+        return trace.to_excel(path, formulas=True, max_tokens=self.max_tokens, blocks=blocks, portable=self.portable)
 
 
 @click.command()
@@ -107,6 +108,11 @@ class Dumps:
 @click.option("--formulas", is_flag=True, help="With --dump-xlsx: every stage a live formula, the weights on tabs.")
 @click.option("--max-tokens", type=int, metavar="N", help="With --formulas: room for N tokens. Default: a few more.")
 @click.option("--blocks", metavar="A-B", help="With --formulas: only these blocks, such as 3 or 0-1.")
+@click.option(
+    "--portable",
+    is_flag=True,
+    help="With --formulas: a formula a cell, also for Google Sheets, Gnumeric, IronCalc, ...",
+)
 @click.option("--dump-csv", is_flag=True, help="Write EXPORTS/NAME/STAGE.csv for every stage, and a manifest.")
 @click.option("--exports", type=click.Path(path_type=Path), default="exports", show_default=True, metavar="DIR")
 @click.option("--name", metavar="NAME", callback=show.one_name, help="The dump's name. Default: made from the prompt.")

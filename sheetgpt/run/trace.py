@@ -199,16 +199,20 @@ class Trace(Mapping[str, "pd.DataFrame"]):
         head_layout: str = heads.HEADS,
         max_tokens: int | None = None,
         blocks: range | None = None,
+        portable: bool = False,
     ) -> Path:
         """Write the workbook. Returns its path. Raises DumpError where it can't be, or can't be written.
 
         formulas: every stage a live formula, the weights on tabs; max_tokens: with room for so many tokens;
-        blocks: only these blocks.
+        blocks: only these blocks; portable: a formula a cell, for programs without array formulas.
         """
         if formulas:
-            from sheetgpt.sheets.live.write import write_live_workbook
+            if portable:
+                from sheetgpt.sheets.live.portable import write_portable_workbook as write
+            else:
+                from sheetgpt.sheets.live.write import write_live_workbook as write
 
-            return write_live_workbook(self, Path(path), max_tokens=max_tokens, blocks=blocks)
+            return write(self, Path(path), max_tokens=max_tokens, blocks=blocks)
         from sheetgpt.sheets.values import write_workbook
 
         return write_workbook(self, Path(path), head_layout=head_layout)

@@ -5,7 +5,7 @@ The stages' formulas belong in `write`, the words in `words`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sheetgpt.models.kinds import kind_of
 from sheetgpt.models.step import Role
@@ -22,6 +22,8 @@ from sheetgpt.workbook.references import N_TOKENS
 
 SUBTITLE = "A language model in formulas: nothing here is computed anywhere else."
 READY = "ready"  # the message where nothing is wrong
+BRACES = "Formulas in braces fill a range: to replace one, select the range, copy, paste values, then change a cell."
+ANY_CELL = "Each cell has a formula of its own: type over any of them."
 LONGEST_PROMPT = 500  # words that a formula can join: it may have 8,192 characters
 LEGEND = (
     ("legend input", "input", "cells and tab: type here, words or token ids"),
@@ -39,6 +41,8 @@ def title_of(plan: Plan) -> str:
 def how_to_play(plan: Plan, played: Experiment | None = None) -> list[str]:
     """Five lines. played: the cell to try."""
     room = f"There is room for {plan.max_tokens} tokens"
+    if plan.portable:
+        room = f"The sheet is laid out for {plan.max_tokens} tokens: a change keeps their number"
     if plan.has_words:
         word = "word on the tab words" + (", or a parameter on a green tab" if played else "")
         first = f"Change a {word}: everything down to the prediction follows. {room}."
@@ -61,7 +65,7 @@ def how_to_play(plan: Plan, played: Experiment | None = None) -> list[str]:
         second,
         third,
         f"Every stage has a name: type {named} into the name box to go there, or use it in formulas of your own.",
-        "Formulas in braces fill a range: to replace one, select the range, copy, paste values, then change a cell.",
+        ANY_CELL if plan.portable else BRACES,
     ]
 
 
@@ -161,13 +165,21 @@ def write_predicted_token(book: Book, plan: Plan, area: Area, formulas: Sequence
         book.formula(area.tab, number, area.column + 1, formula, value, fmt)
 
 
-def write_best_tokens(book: Book, plan: Plan, places: Mapping[str, Place]) -> Area:
+def best_id(logits: str, best: Area, row: int) -> str:
+    """The formula for the id of the best token in a row of their table; of equals, the smaller id comes first."""
+    first, logit = cell(best.row, 3, fixed=True), cell(row, 3)
+    return f"SMALL(IF({logits}={logit},logit_ids),SUM(--({first}:{logit}={logit})))"
+
+
+def write_best_tokens(
+    book: Book, plan: Plan, places: Mapping[str, Place], id_formula: Callable[[str, Area, int], str] = best_id
+) -> Area:
     """The ten best tokens, without FILTER or SORT; of equals, the smaller id comes first. Returns where they stand."""
     area = shared.best_tokens_head(book, places[plan.steps.name(Role.PREDICTION)])
-    logits, first = plan.steps.name(Role.LOGITS), cell(area.row, 3, fixed=True)
+    logits = plan.steps.name(Role.LOGITS)
     for row, one in enumerate(plan.trace.predictions(shared.BEST), start=area.row):
-        rank, token_id, logit = (cell(row, column) for column in (0, 2, 3))
-        ids = f"SMALL(IF({logits}={logit},logit_ids),SUM(--({first}:{logit}={logit})))"
+        rank, token_id = cell(row, 0), cell(row, 2)
+        ids = id_formula(logits, area, row)
         share = f"INDEX(token_probabilities,{token_id}+1)"
         book.number(area.tab, row, 0, one.rank, "position")
         cells: tuple[tuple[str, float | str, str], ...] = (

@@ -66,8 +66,11 @@ def write_word_row(book: Book, plan: Plan, area: Area) -> None:
         book.formula(area.tab, area.row, area.column + i, formula, value, "live piece")
 
 
-def write_merges(book: Book, plan: Plan, area: Area) -> None:
-    """The passes of every word in the reference's seven rows, and under them each token's id and position."""
+def write_merges(book: Book, plan: Plan, area: Area, slot_of: type[Slot] | None = None) -> None:
+    """The passes of every word in the reference's seven rows, and under them each token's id and position.
+
+    slot_of: whose formulas merge a word.
+    """
     longest = plan.longest_word
     for number in range(longest):
         for offset, label in enumerate(PASS_ROWS):
@@ -79,7 +82,7 @@ def write_merges(book: Book, plan: Plan, area: Area) -> None:
     position, typed = 0, typed_words(plan)
     for number in range(plan.max_tokens):
         line = WordRow(words_area(plan), number, longest)
-        slot = Slot(book, plan, area, line, 1 + number * (longest + 1))
+        slot = (slot_of or Slot)(book, plan, area, line, 1 + number * (longest + 1))
         ids = typed[number][1] if number < len(typed) else []
         found = slot.write(passes_of(plan, number) if number < len(typed) and not ids else repeat(NO_PASS), ids)
         for i in range(longest):
@@ -182,15 +185,18 @@ class Slot:
 # ------------------------------------------------------------------------------------------------ tokens
 
 
-def write_tokens(book: Book, plan: Plan, area: Area, typed: Area | None) -> None:
+def write_tokens(
+    book: Book, plan: Plan, area: Area, typed: Area | None, message_of: Callable[[Plan, Area], str] | None = None
+) -> None:
     """Tokens and their ids side by side, how many there are, and what is wrong with them.
 
     typed: the matrix that is typed instead of computed, where only some blocks are there: its rows are counted.
+    message_of: what makes the formula that checks the ids, instead of `token_message`.
     """
     ids, count, tab = area.part(row=1), len(plan.trace.token_ids), area.tab
     for row, label in ((area.row - 1, "Tokens in use"), (area.row, "Tokens"), (area.row + 1, "Token IDs")):
         book.text(tab, row, 0, label, "key")
-    message = '=""' if typed else token_message(plan, ids)
+    message = '=""' if typed else (message_of or token_message)(plan, ids)
     counted = f"COUNT({typed.part(columns=1).address() if typed else ids.range(fixed=True)})"
     counts = f"={counted}" if typed else f'=IF(message="",{counted},0)'
     book.formula(tab, area.row - 1, area.column, counts, count, "live count")
@@ -210,7 +216,7 @@ def write_token_id(book: Book, plan: Plan, at: Area, position: int, token_id: in
     """One token's id: found for the words, or typed; None: no token is there yet."""
     if plan.has_words:
         known = f'AND(prompt_message="",{position}<COUNT(merged_ids))'
-        formula = f'=IF({known},INDEX(merged_ids,MATCH({position},merged_positions,0)),"")'
+        formula = f'=IF({known},INDEX(merged_ids,1,MATCH({position},merged_positions,0)),"")'
         book.formula(at.tab, at.row, at.column, formula, "" if token_id is None else token_id, "live piece")
     elif token_id is None:
         book.blank(at, "input number")

@@ -178,12 +178,15 @@ def names(plan: Plan) -> Names:
     }
 
 
-def write_words(book: Book, plan: Plan) -> None:
-    """The tab into which words are typed, with what is wrong with them."""
+def write_words(book: Book, plan: Plan, word_row: type[WordRow] = WordRow, message: str | None = None) -> None:
+    """The tab into which words are typed, with what is wrong with them.
+
+    word_row, message: whose formulas check each word, and the prompt.
+    """
     longest, area = plan.longest_word, words_area(plan)
     write_head(book, longest, area)
     book.text(WORDS, 1, 0, "message", "key")
-    book.formula(WORDS, MESSAGE_CELL.row, WORD, prompt_message(plan.max_tokens), "", "note line")
+    book.formula(WORDS, MESSAGE_CELL.row, WORD, message or prompt_message(plan.max_tokens), "", "note line")
     typed = typed_words(plan)
     book.text(WORDS, COUNT_CELL.row, 0, "words", "key")
     readings = Area(WORDS, area.row, READ_AS, area.rows, 1).range()
@@ -191,7 +194,7 @@ def write_words(book: Book, plan: Plan) -> None:
     book.formula(WORDS, COUNT_CELL.row, WORD, f'=SUMPRODUCT(--({readings}<>""))', len(typed), "value")
     for number in range(area.rows):
         word, ids = typed[number] if number < len(typed) else ("", [])
-        write_word(book, WordRow(area, number, longest), word, ids, plan.trace.config.n_vocab)
+        write_word(book, word_row(area, number, longest), word, ids, plan.trace.config.n_vocab)
 
 
 def write_head(book: Book, longest: int, area: Area) -> None:

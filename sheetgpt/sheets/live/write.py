@@ -26,7 +26,7 @@ from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers
 from sheetgpt.workbook.grid import Area, cell, column_letters, width
 from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, Place, lay_out, tabs
-from sheetgpt.workbook.references import N_TOKENS, Input, Names, Source, formulas
+from sheetgpt.workbook.references import N_TOKENS, Input, Names, Slot, Source, formulas
 
 WEIGHT_HEADINGS = {
     "weights_wte": "Parameters: a vector for each token",
@@ -79,30 +79,31 @@ class Writer:
         found = {name: Source(name, area) for name, area in self.weights.items()}
         for step in self.plan.steps.computed:
             if not step.is_text:
-                found[step.name] = Source(step.name, self.places[step.name].area, live_axes(step), heads=n_head)
+                live = self.grows(live_axes(step))
+                found[step.name] = Source(step.name, self.places[step.name].area, live, heads=n_head)
         found[self.plan.steps.name(Role.TOKENS)] = Source("token_ids", self.tokens.part(row=1), vector=True)
         if self.master:
             positions = Area(self.master.tab, self.master.row, 0, self.master.rows, 1)
-            found[POSITIONS] = Source("positions", positions, "rows", vector=True)
+            found[POSITIONS] = Source("positions", positions, self.grows("rows"), vector=True)
         return found
 
     def write(self, path: Path) -> Path:
         self.book.add_tab(INDEX)
         if self.plan.has_words:
-            words.write_words(self.book, self.plan)
+            self.write_words()
         for tab, found in tabs(self.places).items():
             self.add_tab(tab, found)
             for place in found:
                 self.book.panel_head(place)
                 self.write_stage(place)
-        best = index.write_best_tokens(self.book, self.plan, self.places) if self.plan.is_whole else None
+        best = self.write_best_tokens() if self.plan.is_whole else None
         if best:
             self.names[BEST_IDS] = best.part(column=shared.BEST_COLUMNS.index("id"), columns=1).address()
         if self.plan.has_words and best:
             token = self.places[self.plan.steps.name(Role.PREDICTION)].area.part(2, 1, 1, 1)
             words.write_prediction(self.book, self.plan, token, best)
         if self.plan.has_words:
-            merges.write_tables(self.book, self.plan)
+            self.write_tables()
         self.write_weights()
         if self.plan.is_whole:
             neighbours.add_tab(self.book, self.trace, live=True)
@@ -122,18 +123,39 @@ class Writer:
         for source in self.sources.values():
             self.names[source.name] = source.refers_to()
         tokens, head = self.tokens, self.tokens.row - 1
-        ids = tokens.part(row=1)
-        self.names[self.plan.steps.name(Role.TOKENS)] = Source("", tokens, "columns").refers_to()
-        self.names["tokens"] = Source("", tokens.part(rows=1), "columns").refers_to()
-        self.names["token_ids"] = Source("", ids, "columns").refers_to()
-        if self.master:
-            self.names["used"] = f'{self.sources[POSITIONS].area.address()}<>""'
+        in_use = {self.plan.steps.name(Role.TOKENS): tokens, "tokens": tokens.part(rows=1), "token_ids": tokens.part(1)}
+        self.names |= {name: Source("", area, self.grows("columns")).refers_to() for name, area in in_use.items()}
         self.names[N_TOKENS] = Area(tokens.tab, head, tokens.column, 1, 1).address()
         self.names["message"] = Area(tokens.tab, head, tokens.column + 1, 1, 1).address()
-        if self.plan.has_words:
-            self.names |= words.names(self.plan) | merges.names(self.plan, self.places)
+        self.names |= self.other_names()
         for name, refers_to in sorted(self.names.items()):
             self.book.define(name, refers_to)
+
+    # what a workbook for programs with fewer functions has otherwise: `portable`
+
+    def grows(self, live: str) -> str:
+        """Which axes of what is so laid out have room for more tokens: see `references.Source`."""
+        return live
+
+    def other_names(self) -> Names:
+        """What the formulas of words and stages use besides."""
+        used = {"used": f'{self.sources[POSITIONS].area.address()}<>""'} if self.master else {}
+        return used | (words.names(self.plan) | merges.names(self.plan, self.places) if self.plan.has_words else {})
+
+    def write_words(self) -> None:
+        words.write_words(self.book, self.plan)
+
+    def write_merges(self, area: Area) -> None:
+        merges.write_merges(self.book, self.plan, area)
+
+    def write_tokens(self, area: Area) -> None:
+        merges.write_tokens(self.book, self.plan, area, self.typed)
+
+    def write_tables(self) -> None:
+        merges.write_tables(self.book, self.plan)
+
+    def write_best_tokens(self) -> Area:
+        return index.write_best_tokens(self.book, self.plan, self.places)
 
     # -------------------------------------------------------------------------------------------- stages
 
@@ -142,12 +164,12 @@ class Writer:
         if step.role is Role.WORDS:
             merges.write_word_row(self.book, self.plan, area)
         elif step.role is Role.MERGES:
-            merges.write_merges(self.book, self.plan, area)
+            self.write_merges(area)
         elif step.role is Role.TOKENS:
-            merges.write_tokens(self.book, self.plan, area, self.typed)
+            self.write_tokens(area)
         elif step.role is Role.PREDICTION:
             found = self.formulas_of(step, area.part(rows=2, column=1))
-            index.write_predicted_token(self.book, self.plan, area, [formula for _, formula, _ in found])
+            index.write_predicted_token(self.book, self.plan, area, [formula for _, formula in found])
             self.names[step.name] = place.refers_to()
         else:
             self.write_matrix(step, area)
@@ -156,10 +178,17 @@ class Writer:
             if added:
                 self.leave_white(step, added)
 
-    def formulas_of(self, step: Step, out: Area) -> list[tuple[Box, str, list[Input]]]:
-        """(box, formula, inputs) of each piece of a stage."""
-        found = formulas(step.op, out, [self.sources[name] for name in step.inputs], self.names)
-        return [(slot.box, formula, inputs) for slot, formula, inputs in found]
+    def pieces_of(self, step: Step, out: Area) -> Iterator[tuple[Slot, str, list[Input]]]:
+        return formulas(step.op, out, [self.sources[name] for name in step.inputs], self.names)
+
+    def formulas_of(self, step: Step, out: Area) -> Iterator[tuple[Box, str]]:
+        """Each piece of a stage and its formula."""
+        return ((slot.box, formula) for slot, formula, _ in self.pieces_of(step, out))
+
+    def guarded_formulas(self, step: Step, area: Area) -> dict[Box, str]:
+        """The same, with formulas that leave cells empty where there is no token."""
+        found = self.pieces_of(step, area)
+        return {slot.box: guarded(step, formula, inputs, area) for slot, formula, inputs in found}
 
     def write_matrix(self, step: Step, area: Area) -> None:
         """A matrix stage: formulas, or values where it is the input of the first block."""
@@ -167,8 +196,7 @@ class Writer:
             self.book.put(Numbers(area.part(rows=self.count), self.trace.array(step.name)), "input matrix")
             self.book.blank(area.part(row=self.count), "input matrix")
         else:
-            texts = {box: guarded(step, formula, inputs, area) for box, formula, inputs in self.formulas_of(step, area)}
-            self.book.put(Formulas(area, self.cached(step, area), texts), "live number")
+            self.book.put(Formulas(area, self.cached(step, area), self.guarded_formulas(step, area)), "live number")
 
     def label(self, step: Step, place: Place) -> None:
         if step.role is Role.LOGITS:
