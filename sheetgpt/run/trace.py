@@ -6,7 +6,7 @@ Only `to_csv` and `to_excel` reach down to the rooms that write files, when they
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +55,7 @@ class Trace(Mapping[str, "pd.DataFrame"]):
     weights: Weights | None = None  # the model's own, as they are without overrides
     tokenizer: Tokenizer | None = None
     overridden: tuple[str, ...] = NO_NAMES
+    changed_weights: Mapping[str, np.ndarray] = field(default_factory=dict)  # in place of the model's own
 
     @property
     def reads_special(self) -> bool:

@@ -131,9 +131,8 @@ def plan(trace: Trace, *, max_tokens: int | None = None, blocks: range | None = 
     max_tokens: room for so many tokens; by default some more than the prompt has.
     blocks: only these blocks, the first one's input as values.
     """
-    if trace.overridden:
-        what = "a live workbook computes every stage itself"
-        raise DumpError(what, remedy="dump it without --set and change the cells there")
+    if trace.steps.name(Role.PREDICTION) in trace.overridden:
+        raise DumpError("a live workbook predicts itself", remedy="set the logits instead")
     if trace.weights is None:
         raise DumpError("a live workbook needs the run's weights", remedy="run the prompt with `load_model(...).run`")
     steps = all_steps(trace) if blocks is None else steps_of_blocks(trace, blocks)
