@@ -36,7 +36,7 @@ class Spin:
 SPINS = (
     Spin(),
     Spin(random=0.0),
-    Spin(random=1 - 2**-53),
+    Spin(random=1 - 1e-9),
     Spin(temperature=0, random=0.9),
     Spin(temperature=0, top_k=3, random=0.9),
     Spin(temperature=0.3, random=0.7),
