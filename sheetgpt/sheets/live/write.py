@@ -34,6 +34,7 @@ WEIGHT_HEADINGS = {
     "weights_head": "Parameters of the final layer norm",
     "weights_lm_head": "Parameters of the language head: a vector for each token",
 }
+UNADDRESSED = 20_000_000  # cells from which weights say a row's first address only: a third less to store and to read
 NUMBERS_AT_A_TIME = 1 << 17  # of a weight matrix, between which its memory is given back
 GROWS = {Axis.KEYS: "both", Axis.HEADS_BY_KEYS: "heads"}  # with the prompt: `references.Source.live`
 
@@ -276,7 +277,7 @@ class Writer:
                 book.number(tab, area.row + row, 1, row, "position")
         own = np.asarray(weights[name])
         shown = self.trace.changed_weights.get(name, own)
-        book.put(Parameters(area, shown), "parameter")
+        book.put(Parameters(area, shown, self.plan.size.cells < UNADDRESSED), "parameter")
         if shown is not own:
             sets.mark(book, area, sets.differing(shown, own), own)
 
@@ -287,7 +288,7 @@ class Parameters(Numbers):
     def rows(self, style: bytes) -> Iterator[bytes]:
         step = max(1, NUMBERS_AT_A_TIME // self.matrix.shape[1])
         for start in range(0, len(self.matrix), step):
-            lines = list(Numbers(self.area, self.matrix[start : start + step]).rows(style))
+            lines = list(Numbers(self.area, self.matrix[start : start + step], self.addressed).rows(style))
             release(self.matrix)  # before the lines go out: after the last one nobody comes back
             yield from lines
 
