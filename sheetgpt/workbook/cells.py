@@ -5,8 +5,9 @@ that carries the rectangle's style. `fill` copies the package and writes the rec
 costs the formatting of its number and little else, numbers are the shortest decimals that give back the same double,
 and no more than some rows are held at a time. The copy has fixed dates: the same content gives the same bytes.
 
-Every cell says its address, as some readers don't count cells on, but where `Numbers` is asked not to. A rectangle writes its columns' letters, which are the
-same in each row, and leaves the row's number to be put in at once for all of them.
+Every cell says its address, as some readers don't count cells on, but where `Numbers` is asked not to. A rectangle
+writes its columns' letters, which are the same in each row, and leaves the row's number to be put in at once for all of
+them.
 """
 
 from __future__ import annotations
