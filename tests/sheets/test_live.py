@@ -590,7 +590,7 @@ def test_a_run_without_weights_is_refused(model, tmp_path):
 def test_the_size_is_told_before(model):
     assert str(plan(model.run(PROMPT)).size).startswith("live workbook for up to 12 tokens: 1")
     assert str(Size(124_439_808, 640_000, 12)) == (
-        "live workbook for up to 12 tokens: 124,439,808 weights and 640,000 cells of formulas, about 876 MB, "
+        "live workbook for up to 12 tokens: 124,439,808 weights and 640,000 cells of formulas, about 625 MB, "
         "about 63 s to write; LibreOffice takes about 208 s and 4.5 GB of memory to open it"
     )
 

@@ -24,6 +24,10 @@ LONGEST_WORD = 12  # characters that there is room for, or the prompt's longest 
 SPARE_TOKENS = 4  # room beyond the prompt, where --max-tokens doesn't say how much
 FEWEST_TOKENS = 12
 CELLS_A_SECOND, BYTES_A_CELL = 2_000_000, 7  # what writing takes, roughly
+UNADDRESSED, UNADDRESSED_BYTES = (
+    20_000_000,
+    5,
+)  # cells from which only a row's first weight has an address; bytes a cell
 LARGE = 5_000_000  # cells from which opening takes long enough to be told before
 OPENED_A_SECOND, OPENED_BYTES_A_CELL = 600_000, 36  # what LibreOffice takes then, roughly
 HEADER_ROWS = {Axis.KEYS: 2, Axis.HEADS_BY_KEYS: 3}
@@ -43,7 +47,8 @@ class Size:
 
     def __str__(self) -> str:
         seconds = max(1, round(self.cells / CELLS_A_SECOND))
-        megabytes = max(1, round(self.cells * BYTES_A_CELL / 1e6))
+        bytes_a_cell = BYTES_A_CELL if self.cells < UNADDRESSED else UNADDRESSED_BYTES
+        megabytes = max(1, round(self.cells * bytes_a_cell / 1e6))
         about = (
             f"live workbook for up to {self.max_tokens} tokens: {self.weights:,} weights and {self.formula_cells:,} "
             f"cells of formulas, about {megabytes:,} MB, about {seconds:,} s to write"

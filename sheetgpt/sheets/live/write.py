@@ -20,7 +20,7 @@ from sheetgpt.run.trace import Trace
 from sheetgpt.sheets import shared
 from sheetgpt.sheets.live import checks, index, merges, picks, sets, words
 from sheetgpt.sheets.live.labels import BEST_IDS, Labels
-from sheetgpt.sheets.live.plan import Plan, lay_out_weights, plan
+from sheetgpt.sheets.live.plan import UNADDRESSED, Plan, lay_out_weights, plan
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers
@@ -34,7 +34,6 @@ WEIGHT_HEADINGS = {
     "weights_head": "Parameters of the final layer norm",
     "weights_lm_head": "Parameters of the language head: a vector for each token",
 }
-UNADDRESSED = 20_000_000  # cells from which weights say a row's first address only: a third less to store and to read
 NUMBERS_AT_A_TIME = 1 << 17  # of a weight matrix, between which its memory is given back
 GROWS = {Axis.KEYS: "both", Axis.HEADS_BY_KEYS: "heads"}  # with the prompt: `references.Source.live`
 
