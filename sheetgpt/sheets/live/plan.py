@@ -24,10 +24,8 @@ LONGEST_WORD = 12  # characters that there is room for, or the prompt's longest 
 SPARE_TOKENS = 4  # room beyond the prompt, where --max-tokens doesn't say how much
 FEWEST_TOKENS = 12
 CELLS_A_SECOND, BYTES_A_CELL = 2_000_000, 7  # what writing takes, roughly
-UNADDRESSED, UNADDRESSED_BYTES = (
-    20_000_000,
-    5,
-)  # cells from which only a row's first weight has an address; bytes a cell
+UNADDRESSED = 20_000_000  # cells from which only a row's first weight has an address
+UNADDRESSED_BYTES = 5  # a cell then
 LARGE = 5_000_000  # cells from which opening takes long enough to be told before
 OPENED_A_SECOND, OPENED_BYTES_A_CELL = 600_000, 36  # what LibreOffice takes then, roughly
 HEADER_ROWS = {Axis.KEYS: 2, Axis.HEADS_BY_KEYS: 3}
