@@ -62,6 +62,11 @@ class Trace(Mapping[str, "pd.DataFrame"]):
         return tuple(self.overrides)
 
     @property
+    def changed_weights(self) -> Mapping[str, np.ndarray]:
+        """Those that were in place of the model's own."""
+        return {name: matrix for name, matrix in self.overrides.items() if name in (self.weights or {})}
+
+    @property
     def reads_special(self) -> bool:
         """Was each special token in the prompt one token?"""
         return self.merges is not None and self.merges.special

@@ -116,6 +116,13 @@ class PortableWordRow(WordRow):
         return check
 
 
+def count_formula(plan: Plan) -> str:
+    """How many rows hold a word or ids, which begin in their first cell."""
+    area = words.words_area(plan)
+    ids = Area(WORDS, area.row, words.IDS, area.rows, 1)
+    return f'=SUMPRODUCT(--(({area.range()}<>"")+({ids.range()}<>"")>0))'
+
+
 def are_ids(cells: Sequence[str], area: str, n_vocab: int) -> str:
     """Are these numbers token ids? Their sum is that of their whole parts where all are whole."""
     whole = "+".join(f"INT({one})" for one in cells)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from sheetgpt.models.kinds import kind_of
 from sheetgpt.models.step import Role
 from sheetgpt.sheets import shared
+from sheetgpt.sheets.live.checks import FAULT
 from sheetgpt.sheets.live.experiment import Experiment, experiment
 from sheetgpt.sheets.live.merges import token_text
 from sheetgpt.sheets.live.plan import Plan
@@ -30,6 +31,7 @@ LEGEND = (
     ("legend parameter", "parameter", "cells and tabs: what training found; change it as you like"),
     ("legend stage", "formula", "cells and tabs: computed; empty and white beyond the prompt"),
 )
+MESSAGE_HEIGHT = 54  # four lines: whole in its cell, as the chart stands beside it
 Fact = tuple[str, str, float | str, str]  # key, formula, cached value, format
 NO_TOKENS = f'IF({N_TOKENS}=0,"",'  # begins what is empty while nothing can be predicted
 
@@ -99,7 +101,7 @@ def write_index(
 def write_facts(book: Book, plan: Plan, places: Mapping[str, Place], best: Area | None, row: int) -> int:
     """What the sheet says of the prompt and the model; the row after it."""
     live: list[Fact] = [
-        ("Message", f'=IF(message="","{READY}",message)', READY, "message"),
+        ("Message", f'=IF(message<>"",message,IF({FAULT}<>"",{FAULT},"{READY}"))', READY, "message lines"),
         ("Tokens in use", f"={N_TOKENS}", len(plan.trace.token_ids), "value"),
         *prompt_fact(plan),
         *(prediction_facts(plan, places, best) if best else []),
@@ -107,10 +109,12 @@ def write_facts(book: Book, plan: Plan, places: Mapping[str, Place], best: Area 
     warning = book.conditional({"font_color": style.WARNING})
     rule = {"type": "cell", "criteria": "!=", "value": f'"{READY}"', "format": warning}
     book.sheets[INDEX].conditional_format(row, 2, row, 2, rule)  # the message
+    book.sheets[INDEX].set_row(row, MESSAGE_HEIGHT)
     for number, (key, formula, value, fmt) in enumerate(live, start=row):
         book.text(INDEX, number, 1, key, "key")
         book.formula(INDEX, number, 2, formula, value, fmt)
-    fixed: list[tuple[str, str | int]] = [*shared.model_facts(plan.trace), *plan.trace.config.rows()]
+    changed = [(shared.CHANGED, ", ".join(plan.trace.overridden))] if plan.trace.overridden else []
+    fixed: list[tuple[str, str | int]] = [*shared.model_facts(plan.trace), *changed, *plan.trace.config.rows()]
     for number, (key, text) in enumerate(fixed, start=row + len(live)):
         book.text(INDEX, number, 1, key, "key")
         if isinstance(text, str):

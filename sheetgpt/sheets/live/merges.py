@@ -79,6 +79,7 @@ def write_merges(book: Book, plan: Plan, area: Area, slot_of: type[Slot] | None 
                 book.text(area.tab, area.row + ROWS_A_PASS * number + offset, 0, shown or "TokenID", "key")
     book.text(area.tab, area.row + ROWS_A_PASS * longest, 0, "Position", "key")
     book.blank_where(area.part(column=1), f'={cell(area.row, area.column + 1)}=""')
+    hide_repetitions(book, area, longest)
     position, typed = 0, typed_words(plan)
     for number in range(plan.max_tokens):
         line = WordRow(words_area(plan), number, longest)
@@ -91,6 +92,21 @@ def write_merges(book: Book, plan: Plan, area: Area, slot_of: type[Slot] | None 
             value = position + i if i < len(found) else ""
             book.formula(area.tab, slot.ids_row + 1, slot.column + i, formula, value, "live count")
         position += len(found)
+
+
+def hide_repetitions(book: Book, area: Area, longest: int) -> None:
+    """Leave white what a word's pass only repeats: the pass before merged nothing, so neither does this one."""
+    hidden = book.conditional({"bg_color": style.BLANK_FILL, "font_color": style.BLANK_FILL})
+    last = ROWS_A_PASS * (longest - 1) + PASS_ROWS.index("Merged")  # it stands above the ids, and stays
+    for left in range(area.column + 1, area.column + area.columns, longest + 1):
+        slot = Area(area.tab, area.row, left, area.rows, longest)
+        to_score = ROWS_A_PASS - PASS_ROWS.index("Max Score") - 1  # from a pass up to the scores of the one before
+        before = f"{ROWS_A_PASS}*INT((ROW()-{area.row + 1})/{ROWS_A_PASS})-{to_score}"
+        merged = f"COUNT(INDEX({slot.range(fixed=True)},{before},0))"
+        repeated = slot.part(ROWS_A_PASS, rows=last - ROWS_A_PASS)
+        corners = (repeated.row, left, repeated.row + repeated.rows - 1, left + longest - 1)
+        rule = {"type": "formula", "criteria": f"={merged}=0", "format": hidden}
+        book.sheets[area.tab].conditional_format(*corners, rule)
 
 
 def passes_of(plan: Plan, word: int) -> Iterator[Pass]:

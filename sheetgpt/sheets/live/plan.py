@@ -24,6 +24,8 @@ LONGEST_WORD = 12  # characters that there is room for, or the prompt's longest 
 SPARE_TOKENS = 4  # room beyond the prompt, where --max-tokens doesn't say how much
 FEWEST_TOKENS = 12
 CELLS_A_SECOND, BYTES_A_CELL = 2_000_000, 7  # what writing takes, roughly
+UNADDRESSED = 20_000_000  # cells from which only a row's first weight has an address
+UNADDRESSED_BYTES = 5  # a cell then
 LARGE = 5_000_000  # cells from which opening takes long enough to be told before
 OPENED_A_SECOND, OPENED_BYTES_A_CELL = 600_000, 36  # what LibreOffice takes then, roughly
 GOOGLE_SHEETS = 10_000_000  # cells of a spreadsheet there, empty ones too
@@ -47,7 +49,8 @@ class Size:
 
     def __str__(self) -> str:
         seconds = max(1, round(self.cells / CELLS_A_SECOND))
-        megabytes = max(1, round(self.cells * BYTES_A_CELL / 1e6))
+        bytes_a_cell = BYTES_A_CELL if self.cells < UNADDRESSED else UNADDRESSED_BYTES
+        megabytes = max(1, round(self.cells * bytes_a_cell / 1e6))
         kind = "portable live workbook for" if self.portable else "live workbook for up to"
         about = (
             f"{kind} {self.max_tokens} tokens: {self.weights:,} weights and {self.formula_cells:,} "
@@ -154,9 +157,8 @@ def plan(trace: Trace, *, max_tokens: int | None = None, blocks: range | None = 
     """
     if portable:
         max_tokens = own_tokens(trace, max_tokens)
-    if trace.overridden:
-        what = "a live workbook computes every stage itself"
-        raise DumpError(what, remedy="dump it without --set and change the cells there")
+    if trace.steps.name(Role.PREDICTION) in trace.overridden:
+        raise DumpError("a live workbook predicts itself", remedy="set the logits instead")
     if trace.weights is None:
         raise DumpError("a live workbook needs the run's weights", remedy="run the prompt with `load_model(...).run`")
     steps = all_steps(trace) if blocks is None else steps_of_blocks(trace, blocks)

@@ -17,7 +17,7 @@ from sheetgpt.models.step import Axis, Role, Step
 from sheetgpt.ops import Box
 from sheetgpt.run.trace import Trace
 from sheetgpt.sheets import shared
-from sheetgpt.sheets.live import codes, index, merges, words
+from sheetgpt.sheets.live import checks, codes, index, merges, sets, words
 from sheetgpt.sheets.live.labels import ALL_RANKS, BEST_IDS, Labels, rank_formula
 from sheetgpt.sheets.live.plan import Plan, plan
 from sheetgpt.sheets.live.write import Writer
@@ -51,6 +51,16 @@ class PortableWriter(Writer):
     def other_names(self) -> Names:
         return codes.names(self.plan, self.places) if self.plan.has_words else {}
 
+    @property
+    def picks(self) -> bool:
+        return False
+
+    def needs_unset(self, stage: sets.ChangedStage) -> bool:  # noqa: ARG002 - each cell has a formula of its own
+        return False
+
+    def write_checks(self) -> Names:
+        return checks.write_checks(self.book, self.checks, self.count, by_cell=True)
+
     def formulas_of(self, step: Step, out: Area) -> Iterator[tuple[Box, str]]:
         return cell_formulas(step.op, out, [self.sources[name] for name in step.inputs])
 
@@ -60,7 +70,7 @@ class PortableWriter(Writer):
 
     def write_words(self) -> None:
         message = codes.prompt_message(self.plan)
-        words.write_words(self.book, self.plan, codes.PortableWordRow, message)
+        words.write_words(self.book, self.plan, codes.PortableWordRow, message, codes.count_formula(self.plan))
 
     def write_merges(self, area: Area) -> None:
         merges.write_merges(self.book, self.plan, area, codes.PortableSlot)

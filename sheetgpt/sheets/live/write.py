@@ -18,9 +18,9 @@ from sheetgpt.models.step import POSITIONS, Axis, Role, Step
 from sheetgpt.ops import Box, Piece
 from sheetgpt.run.trace import Trace
 from sheetgpt.sheets import neighbours, positions, shared
-from sheetgpt.sheets.live import index, merges, words
+from sheetgpt.sheets.live import checks, index, merges, picks, sets, words
 from sheetgpt.sheets.live.labels import BEST_IDS, Labels
-from sheetgpt.sheets.live.plan import Plan, lay_out_weights, plan
+from sheetgpt.sheets.live.plan import UNADDRESSED, Plan, lay_out_weights, plan
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers
@@ -61,6 +61,8 @@ class Writer:
         self.master = next((self.places[step.name].area for step in by_token), None)  # its labels are everybody's
         self.labels = Labels(self.book, plan, self.master)
         self.count = len(self.trace.token_ids)  # tokens in use
+        self.changed = sets.changed_stages(plan)
+        self.unset = lay_out([one.panel(plan) for one in self.changed.values() if self.needs_unset(one)])
 
     @cached_property
     def tokens(self) -> Area:
@@ -91,26 +93,41 @@ class Writer:
         self.book.add_tab(INDEX)
         if self.plan.has_words:
             self.write_words()
+        if self.picks:
+            picks.add_tab(self.book)
         for tab, found in tabs(self.places).items():
             self.add_tab(tab, found)
             for place in found:
                 self.book.panel_head(place)
                 self.write_stage(place)
-        best = self.write_best_tokens() if self.plan.is_whole else None
-        if best:
-            self.names[BEST_IDS] = best.part(column=shared.BEST_COLUMNS.index("id"), columns=1).address()
-        if self.plan.has_words and best:
-            token = self.places[self.plan.steps.name(Role.PREDICTION)].area.part(2, 1, 1, 1)
-            words.write_prediction(self.book, self.plan, token, best)
+        self.write_unset()
+        best = self.write_prediction() if self.plan.is_whole else None
         if self.plan.has_words:
             self.write_tables()
+            sets.mark_token_ids(self.book, self.plan)
         self.write_weights()
         if self.plan.is_whole:
             neighbours.add_tab(self.book, self.trace, live=True)
+        self.names |= self.write_checks()
         self.define_names()
         index.write_index(self.book, self.plan, self.places, self.weights, best)
         self.book.save(path)
         return path
+
+    def write_prediction(self) -> Area:
+        """The best tokens, the tab of picks, and what both say beside the words. Returns the table of the best."""
+        book, plan = self.book, self.plan
+        best = self.write_best_tokens()
+        self.names[BEST_IDS] = best.part(column=shared.BEST_COLUMNS.index("id"), columns=1).address()
+        logits, predicted = (self.places[plan.steps.name(role)].area for role in (Role.LOGITS, Role.PREDICTION))
+        picked = picks.Picks(book, plan, logits, best, self.tokens.part(row=1)) if self.picks else None
+        if picked:
+            self.names |= picked.write()
+        if plan.has_words:
+            words.write_prediction(book, plan, predicted.part(2, 1, 1, 1), best, picked.token if picked else None)
+        if plan.has_words and picked:
+            words.write_next(book, plan, picked.token)
+        return best
 
     def add_tab(self, tab: str, places: Sequence[Place]) -> None:
         step = self.plan.steps[places[0].panel.name]
@@ -132,6 +149,17 @@ class Writer:
             self.book.define(name, refers_to)
 
     # what a workbook for programs with fewer functions has otherwise: `portable`
+
+    @property
+    def picks(self) -> bool:
+        """Is there a tab on which the next token is picked?"""
+        return self.plan.is_whole
+
+    def needs_unset(self, stage: sets.ChangedStage) -> bool:
+        return stage.needs_unset
+
+    def write_checks(self) -> Names:
+        return checks.write_checks(self.book, self.checks, self.count)
 
     def grows(self, live: str) -> str:
         """Which axes of what is so laid out have room for more tokens: see `references.Source`."""
@@ -195,8 +223,47 @@ class Writer:
         if step is self.plan.typed:
             self.book.put(Numbers(area.part(rows=self.count), self.trace.array(step.name)), "input matrix")
             self.book.blank(area.part(row=self.count), "input matrix")
+        elif step.name in self.changed:
+            self.write_changed(self.changed[step.name], area)
         else:
-            self.book.put(Formulas(area, self.cached(step, area), self.guarded_formulas(step, area)), "live number")
+            self.put_formulas(step, area, sets.laid_out(self.plan, step, self.trace.array(step.name)))
+
+    def put_formulas(self, step: Step, area: Area, values: sets.Rows) -> None:
+        self.book.put(Formulas(area, values, self.guarded_formulas(step, area)), "live number")
+
+    def write_changed(self, stage: sets.ChangedStage, area: Area) -> None:
+        """A stage with cells that were set: these are values."""
+        step, matrix = stage.step, self.trace.array(stage.step.name)
+        if stage.is_whole:
+            parts = list(sets.segments(self.plan, step, area))
+            for part, columns in parts:
+                self.book.put(Numbers(part, matrix[:, columns]), "input matrix")
+            for part in sets.spare(area, (part for part, _ in parts)):
+                self.book.blank(part, "input matrix")
+        else:
+            if self.needs_unset(stage):
+                there = self.unset[stage.panel(self.plan).name].area
+                texts = {box: there.part(*box).address() for box in sets.boxes_around(stage.cells)}
+            else:
+                found = self.guarded_formulas(step, area)
+                texts = {box: text for box, text in found.items() if not stage.cells[box[:2]]}
+            self.book.put(Formulas(area, sets.laid_out(self.plan, step, matrix), texts), "live number")
+        sets.mark(self.book, area, stage.cells, stage.before)
+
+    def write_unset(self) -> None:
+        """What changed stages would be, which they refer to around the cells that were set."""
+        if self.unset:
+            width_of_all = width([place.area for place in self.unset.values()])
+            self.book.add_tab(sets.UNSET, sets.HEADING, width_of_all, colour=style.STAGE_FILL)
+        for stage in self.changed.values():
+            if self.needs_unset(stage):
+                place = self.unset[stage.panel(self.plan).name]
+                self.book.panel_head(place)
+                before = sets.followed(self.trace, stage.step)
+                self.put_formulas(stage.step, place.area, sets.laid_out(self.plan, stage.step, before))
+                self.labels.label_rows(stage.step, place.area)
+                self.labels.label_columns(stage.step, place)
+                self.leave_white(stage.step, place.area)
 
     def label(self, step: Step, place: Place) -> None:
         if step.role is Role.LOGITS:
@@ -216,15 +283,14 @@ class Writer:
                 blank = f'OR({blank},{key}="")'
             self.book.blank_where(area, f"={blank}")
 
-    def cached(self, step: Step, area: Area) -> list[list[float | None]]:
-        """The run's values, with empty cells for tokens that are not there."""
-        matrix = self.trace.array(step.name)
-        rows: list[list[float | None]] = matrix.tolist()
-        if shared.is_by_key(step):
-            spare = [None] * (self.plan.max_tokens - self.count)
-            heads = matrix.reshape(len(matrix), -1, self.count).tolist()
-            rows = [[one for head in row for one in [*head, *spare]] for row in heads]
-        return rows + [[None] * area.columns for _ in range(area.rows - len(rows))]
+    @property
+    def checks(self) -> list[checks.Check]:
+        """Every matrix in causal order, weights first."""
+        stages = (step.name for step in self.plan.steps.computed if not step.is_text)
+        return [
+            *(checks.Check(self.sources[name], computed=False) for name in self.weights),
+            *(checks.Check(self.sources[name], computed=True) for name in stages),
+        ]
 
     # -------------------------------------------------------------------------------------------- weights
 
@@ -252,7 +318,11 @@ class Writer:
         elif area.rows > 1:
             for row in range(area.rows):
                 book.number(tab, area.row + row, 1, row, "position")
-        book.put(Parameters(area, np.asarray(weights[name])), "parameter")
+        own = np.asarray(weights[name])
+        shown = self.trace.changed_weights.get(name, own)
+        book.put(Parameters(area, shown, self.plan.size.cells < UNADDRESSED), "parameter")
+        if shown is not own:
+            sets.mark(book, area, sets.differing(shown, own), own)
 
 
 class Parameters(Numbers):
@@ -261,7 +331,7 @@ class Parameters(Numbers):
     def rows(self, style: bytes) -> Iterator[bytes]:
         step = max(1, NUMBERS_AT_A_TIME // self.matrix.shape[1])
         for start in range(0, len(self.matrix), step):
-            lines = list(Numbers(self.area, self.matrix[start : start + step]).rows(style))
+            lines = list(Numbers(self.area, self.matrix[start : start + step], self.addressed).rows(style))
             release(self.matrix)  # before the lines go out: after the last one nobody comes back
             yield from lines
 
