@@ -96,6 +96,7 @@ class Model:
             weights=self.weights,
             tokenizer=self.tokenizer,
             overridden=tuple(overrides),
+            changed_weights={name: matrix for name, matrix in overrides.items() if name in self.weights},
         )
 
     def rerun(self, before: Trace, overrides: Mapping[str, np.ndarray], base: Trace) -> Trace:

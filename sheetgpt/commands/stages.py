@@ -77,7 +77,7 @@ def row_data(row: str, title: str, how: str, why: str, axes: str) -> dict[str, A
 
 
 def rows() -> dict[str, dict[str, str]]:
-    """Row of the table -> its title, how it is made, why, and our axes: GPT-2's stages in order, whichever positions it has.
+    """Row of the table -> its title, how and why it is made, our axes: GPT-2's stages, whichever positions it has.
 
     A title names the kind of positions where a stage belongs to one alone.
     """

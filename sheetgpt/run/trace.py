@@ -6,7 +6,7 @@ Only `to_csv` and `to_excel` reach down to the rooms that write files, when they
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +55,7 @@ class Trace(Mapping[str, "pd.DataFrame"]):
     weights: Weights | None = None  # the model's own, as they are without overrides
     tokenizer: Tokenizer | None = None
     overridden: tuple[str, ...] = NO_NAMES
+    changed_weights: Mapping[str, np.ndarray] = field(default_factory=dict)  # in place of the model's own
 
     @property
     def reads_special(self) -> bool:
@@ -186,11 +187,12 @@ class Trace(Mapping[str, "pd.DataFrame"]):
         head_layout: str = heads.HEADS,
         max_tokens: int | None = None,
         blocks: range | None = None,
+        with_weights: bool = False,
     ) -> Path:
         """Write the workbook. Returns its path. Raises DumpError where it can't be, or can't be written.
 
         formulas: every stage a live formula, the weights on tabs; max_tokens: with room for so many tokens;
-        blocks: only these blocks.
+        blocks: only these blocks; with_weights: the weights on tabs of their own, where stages aren't formulas.
         """
         if formulas:
             from sheetgpt.sheets.live.write import write_live_workbook
@@ -198,4 +200,4 @@ class Trace(Mapping[str, "pd.DataFrame"]):
             return write_live_workbook(self, Path(path), max_tokens=max_tokens, blocks=blocks)
         from sheetgpt.sheets.values import write_workbook
 
-        return write_workbook(self, Path(path), head_layout=head_layout)
+        return write_workbook(self, Path(path), head_layout=head_layout, with_weights=with_weights)

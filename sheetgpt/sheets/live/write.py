@@ -18,6 +18,7 @@ from sheetgpt.models.step import POSITIONS, Axis, Role, Step
 from sheetgpt.ops import Box, Piece
 from sheetgpt.run.trace import Trace
 from sheetgpt.sheets import shared
+from sheetgpt.sheets.colours import highlight
 from sheetgpt.sheets.live import index, merges, words
 from sheetgpt.sheets.live.labels import BEST_IDS, Labels
 from sheetgpt.sheets.live.plan import Plan, lay_out_weights, plan
@@ -35,6 +36,7 @@ WEIGHT_HEADINGS = {
     "weights_lm_head": "Parameters of the language head: a vector for each token",
 }
 NUMBERS_AT_A_TIME = 1 << 17  # of a weight matrix, between which its memory is given back
+ZERO = style.STAGE_FILL  # numbers near 0 look like what they are, computed
 GROWS = {Axis.KEYS: "both", Axis.HEADS_BY_KEYS: "heads"}  # with the prompt: `references.Source.live`
 
 
@@ -97,6 +99,8 @@ class Writer:
                 self.write_stage(place)
         best = index.write_best_tokens(self.book, self.plan, self.places) if self.plan.is_whole else None
         if best:
+            winners = shared.winners_area(self.places[self.plan.steps.name(Role.LOGITS)].area)
+            index.write_winners(self.book, winners, best, self.trace.predictions(winners.rows))
             self.names[BEST_IDS] = best.part(column=shared.BEST_COLUMNS.index("id"), columns=1).address()
         if self.plan.has_words and best:
             token = self.places[self.plan.steps.name(Role.PREDICTION)].area.part(2, 1, 1, 1)
@@ -105,6 +109,7 @@ class Writer:
             merges.write_tables(self.book, self.plan)
         self.write_weights()
         self.define_names()
+        shared.navigate(self.book, self.plan.steps, self.places)
         index.write_index(self.book, self.plan, self.places, self.weights, best)
         self.book.save(path)
         return path
@@ -172,7 +177,7 @@ class Writer:
             self.labels.label_rows(step, place.area)
             self.labels.label_columns(step, place)
             self.leave_white(step, place.area)
-            shared.highlight(self.book, step, place.area, self.plan.max_tokens)
+            highlight(self.book, step, place.area, self.plan.max_tokens, self.trace.array(step.name), zero=ZERO)
 
     def leave_white(self, step: Step, area: Area) -> None:
         """Rows and columns for tokens that are not there look empty."""
