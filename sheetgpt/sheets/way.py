@@ -33,6 +33,7 @@ SPARE_TOKENS = 2  # for which a live picture has room
 MOST_CELLS = 5_000  # of all attention pictures together, while each head has a map of its own
 MOST_HEADS = 16  # in one picture
 BOX, BOXES = 4, 12  # columns of a token's box, and boxes in a line
+BAR = 40  # cells of a bar that is 1 long
 DIMENSIONS = 48  # of the vectors that are shown
 MOST_OF_ALL = 95  # per cent of a stage's numbers, within which a strip's colours end
 FEWEST_COLUMNS = 12  # beside the maps, which are worth a picture
@@ -319,26 +320,32 @@ class Way:
     def write_best(self, row: int, best: Area) -> int:
         """The ten best tokens with bars. best: their table."""
         self.book.link(INDEX, row, NAME, self.stage(self.steps.name(Role.PREDICTION)), "best tokens", "stage link")
-        self.book.text(INDEX, row, TITLE, "the ten best next tokens, and how probable they are", "stage title")
+        self.book.text(INDEX, row, TITLE, "the best next tokens, and how probable they are", "stage title")
+        self.write_colours(row)
         token, share = (shared.BEST_COLUMNS.index(name) for name in ("token", "probability"))
-        found = self.trace.predictions(best.rows)
-        for number, one in enumerate(found):
+        for number, one in enumerate(self.trace.predictions(best.rows)):
             there, chance = (best.part(number, column, 1, 1).address() for column in (token, share))
             shown = f'IF({there}="","","{one.rank}  "&SUBSTITUTE({there}," ","·"))'
             self.put(row + 1 + number, NAME, shown, f"{one.rank}  {one.token.replace(' ', '·')}", "bar name")
-            self.put(row + 1 + number, TITLE, chance, one.probability, "bar")
-        bars = Area(INDEX, row + 1, TITLE, len(found), 1)
-        self.scale(bars, style.BAR)
-        self.write_colours(row)
-        return row + 1 + max(len(found), len(COLOURS) + 1)
+            self.put(row + 1 + number, TITLE, chance, one.probability, "share")
+            self.bar(row + 1 + number, one.probability)
+        self.scale(Area(INDEX, row + 1, PICTURES, best.rows, BAR), style.SHARE_SCALE)
+        return row + 1 + max(best.rows, len(COLOURS) + 1)
+
+    def bar(self, row: int, share: float) -> None:
+        """A row of cells, which are filled as far as the share reaches: those beyond 1 look like 1."""
+        at = cell(row, TITLE, fixed=True)
+        formulas = [f'IF({at}="","",MAX(0,{at}*{BAR}-{i}))' for i in range(BAR)]
+        self.picture(row, PICTURES, [formulas], [[max(0.0, share * BAR - i) for i in range(BAR)]])
 
     def write_colours(self, row: int) -> None:
-        """What the colours say."""
-        self.book.text(INDEX, row, PICTURES, "What the colours say", "stage title")
+        """What the colours say, behind the bars."""
+        column = PICTURES + BAR + 3
+        self.book.text(INDEX, row, column, "What the colours say", "stage title")
         for number, (fmt, sample, meaning) in enumerate(COLOURS, start=row + 1):
-            self.book.text(INDEX, number, PICTURES, sample, fmt)
-            self.book.blank(Area(INDEX, number, PICTURES + 1, 1, 1), fmt)
-            self.book.text(INDEX, number, PICTURES + 3, meaning, "key")
+            self.book.text(INDEX, number, column, sample, fmt)
+            self.book.blank(Area(INDEX, number, column + 1, 1, 1), fmt)
+            self.book.text(INDEX, number, column + 3, meaning, "key")
 
 
 COLOURS = (

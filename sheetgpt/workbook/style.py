@@ -46,7 +46,6 @@ FORMATS: Mapping[str, Mapping[str, Any]] = {
     "picture column": {"num_format": "@", "rotation": 90, "align": "center", "valign": "bottom", "font_size": 9},
     "picture head": {"font_color": LINK, "font_size": 9},
     "bar name": {"num_format": "@", "align": "left"},
-    "bar": {"num_format": "0.00%", "align": "left"},
     "amount": {"num_format": "#,##0", "align": "left"},
     "total": {"bold": True, "num_format": "#,##0", "align": "left", "top": 1, "top_color": LINE},
     "below sample": {"bg_color": LIGHT_BELOW, "align": "center", "font_size": 9},
@@ -133,15 +132,6 @@ ATTENTION_SCALE = {  # of weights, of which those that are exactly 0 are masked
     "min_color": MASK,
     "mid_color": "#FFFFFF",
     "max_color": SHARE,
-}
-BAR = {
-    "type": "data_bar",
-    "bar_color": "#9CCBCC",
-    "bar_solid": True,
-    "min_type": "num",
-    "max_type": "num",
-    "min_value": 0,
-    "max_value": 1,
 }
 
 
