@@ -37,7 +37,7 @@ BAR = 40  # cells of a bar that is 1 long
 DIMENSIONS = 48  # of the vectors that are shown
 MOST_OF_ALL = 95  # per cent of a stage's numbers, within which a strip's colours end
 FEWEST_COLUMNS = 12  # beside the maps, which are worth a picture
-LABEL_HEIGHT = 48  # of a row with upright tokens
+LIVE_LABEL_HEIGHT, LETTER_HEIGHT, MOST_HEIGHT = 44.0, 5.0, 90.0  # of a row with upright tokens, of their letters
 Shown = float | str | None  # a cell's value; None: it is empty
 
 
@@ -170,8 +170,14 @@ class Way:
         for slot in range(self.slots):
             self.put(row + slot, PICTURE_LABEL, *self.token(slot), "picture row")
 
+    @cached_property
+    def label_height(self) -> float:
+        """Of a row with upright tokens; other words may be typed into a live workbook."""
+        least = LIVE_LABEL_HEIGHT if self.live else 0
+        return max(least, min(MOST_HEIGHT, 8 + LETTER_HEIGHT * max(map(len, self.trace.tokens[-self.slots :]))))
+
     def column_labels(self, row: int, column: int) -> None:
-        self.book.sheets[INDEX].set_row(row, LABEL_HEIGHT)
+        self.book.sheets[INDEX].set_row(row, self.label_height)
         for slot in range(self.slots):
             self.put(row, column + slot, *self.token(slot), "picture column")
 

@@ -164,14 +164,17 @@ class Book:
         """The two lines over a panel: name and title, shape and words."""
         panel, row = place.panel, place.title_row
         self.text(panel.tab, row, 0, panel.name, "stage")
-        if panel.why:
-            bold, plain = self.format("stage title"), self.format("plain")
-            sheet = self.sheets[panel.tab]
-            sheet.write_rich_string(row, LABEL_COLUMNS, bold, panel.title, plain, f"   {panel.why}", plain)
-        else:
-            self.text(panel.tab, row, LABEL_COLUMNS, panel.title, "stage title")
+        self.stage_title(panel.tab, row, LABEL_COLUMNS, panel.title, panel.why)
         self.text(panel.tab, row + 1, 0, "{} x {}".format(*place.shape), "shape")
         self.text(panel.tab, row + 1, LABEL_COLUMNS, panel.words, "words")
+
+    def stage_title(self, tab: str, row: int, column: int, title: str, why: str = "") -> None:
+        """A stage's title, and in the same cell why it is there."""
+        if why:
+            bold, plain = self.format("stage title"), self.format("plain")
+            self.sheets[tab].write_rich_string(row, column, bold, title, plain, f"   {why}", plain)
+        else:
+            self.text(tab, row, column, title, "stage title")
 
     def dimension_head(self, area: Area, start: int) -> None:
         """The header row over a matrix whose columns are dimensions."""

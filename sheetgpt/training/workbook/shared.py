@@ -40,6 +40,8 @@ class LabelCells:
 class TrainingBook:
     """What both forms share: index, loss, gradient check, graph of Values, and how a matrix is written."""
 
+    has_room = False  # beside a matrix
+
     def __init__(self, training: Training) -> None:
         self.training, self.example, self.settings = training, training.example, training.settings
         self.book = Book(title=f"Training: {training.text or 'token ids'}"[:200])
@@ -59,11 +61,16 @@ class TrainingBook:
         by_position = matrix.columns in (Axis.TOKENS, Axis.KEYS)
         return self.by_position if by_position else LabelCells(range(matrix.numbers.shape[1]))
 
+    def why(self, matrix: StepMatrix) -> str:
+        """Why it is there, where nothing beside would cut the sentence."""
+        room = matrix.numbers.shape[1] * style.NUMBER_WIDTH
+        return matrix.why if self.has_room or len(f"{matrix.title}   {matrix.why}") <= room else ""
+
     def put_matrix(self, area: Area, matrix: StepMatrix, cells: Cells | None, *, label_column: int) -> None:
         """A matrix with its head and labels; the head takes the four rows over it."""
         book, tab = self.book, area.tab
         book.text(tab, area.row - 4, area.column, matrix.name, "stage")
-        book.text(tab, area.row - 3, area.column, matrix.title, "stage title")
+        book.stage_title(tab, area.row - 3, area.column, matrix.title, self.why(matrix))
         book.text(tab, area.row - 2, area.column, matrix.words, "words")
         rows, columns = self.row_labels(matrix), self.column_labels(matrix)
         for number in range(area.rows):

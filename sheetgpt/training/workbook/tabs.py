@@ -18,6 +18,8 @@ from sheetgpt.workbook.places import LABEL_COLUMNS
 class OnTabs(TrainingBook):
     """One step, its matrices spread over tabs."""
 
+    has_room = True
+
     def write(self, path: Path) -> Path:
         step = self.training.steps[0]
         self.write_loss_table(step)
