@@ -196,7 +196,8 @@ class Book:
             sheet.set_margins(left=0.4, right=0.4, top=0.6, bottom=0.6)
             title = self.title.replace("&", "&&")
             sheet.set_header(f"&L{title}&R&A", {"margin": 0.3})
-            sheet.set_footer(f"&L{beginning(shown, (rows, columns))}&RPage &P of &N", {"margin": 0.3})
+            cut = beginning(shown, (rows, columns))
+            sheet.set_footer(f"{'&L' if cut else ''}{cut}&RPage &P of &N", {"margin": 0.3})
             sheet.ignore_errors({"number_stored_as_text": cells_from_first(rows, columns)})
 
     def save(self, path: Path) -> None:
