@@ -321,17 +321,22 @@ def test_the_prediction_beside_the_words_follows_them(model, tiny, recalculated)
 
 @pytest.mark.office
 def test_probabilities_and_ranks_stand_beside_the_logits(model, recalculated):
-    rows = {int(row[0]): row for row in tab(recalculated["unchanged"], "logits")[5:]}
+    rows = {int(row[0]): row for row in by_id(recalculated["unchanged"])}
     for one in model.run(PROMPT).predictions(model.config.n_vocab):
         assert rows[one.id][1] == one.token
         assert rows[one.id][2:5] == pytest.approx([one.logit, one.probability, one.rank], rel=1e-9)
 
 
+def by_id(path: Path) -> list[list]:
+    """The rows of the logits, which stand below the best ones under the same names."""
+    rows = tab(path, "logits")
+    first = max(i for i, row in enumerate(rows) if row[0] == "id") + 1
+    return rows[first:]
+
+
 def ranks(path: Path) -> dict[int, int]:
     """Token id -> its rank, where the tab of the logits has one."""
-    rows = tab(path, "logits")
-    first = next(i for i, row in enumerate(rows) if row[0] == "id") + 1
-    return {int(row[0]): int(row[4]) for row in rows[first:] if row[4] != ""}
+    return {int(row[0]): int(row[4]) for row in by_id(path) if row[4] != ""}
 
 
 def with_equal_rows(file: Path) -> None:
