@@ -21,7 +21,7 @@ HEAD_BORDER = {"left": 1, "left_color": style.PALE}
 MASKED_FORMAT = {"font_color": style.PALE, "num_format": "0E+0"}
 ZERO_FORMAT = {"font_color": style.PALE, "num_format": "0"}
 NEAR_ALL = 99  # per cent of the numbers, within which a scale ends: some are far larger than the rest
-LOOKED_AT = 100_000  # numbers of a matrix, which tell how large they are
+LOOKED_AT = 10_000  # numbers of a matrix, which tell how large they are
 MOST_PIECES = 600  # of an area that a scale is laid over: beyond, it has none
 Cells = Collection[tuple[int, int]]  # rows and columns, counted from an area's first cell
 

@@ -112,6 +112,8 @@ def navigate(book: Book, steps: Steps, places: Mapping[str, Place]) -> None:
             number = f"{step.number} · " if step.number else ""
             title = step.title.rpartition(": ")[2]
             book.link(tab, 1, column, target, f"{number}{title}", "ribbon", f"{step.name}: {step.title}")
+        last = found[tab][-1].last_row + BEST + 3  # and the table of the best tokens
+        book.show_spaces(Area(tab, TAB_ROWS, 1, last - TAB_ROWS + 1, 1))  # one rule: each costs XlsxWriter a while
         if tab != LOGITS:
             sheet.freeze_panes(TAB_ROWS, LABEL_COLUMNS)
 
@@ -147,8 +149,6 @@ def logits_look(book: Book, area: Area) -> Area:
     sheet.freeze_panes(best.row, LABEL_COLUMNS)
     for cells in (best.part(column=3, columns=1), area.part(column=1, columns=1)):
         sheet.conditional_format(cells.row, cells.column, *cells.last, style.SHARE_SCALE)
-    for cells in (best.part(column=1, columns=1), Area(tab, area.row, 1, area.rows, 1)):
-        book.show_spaces(cells)
     return best
 
 
@@ -169,7 +169,6 @@ def best_tokens_head(book: Book, prediction: Place) -> Area:
     sheet = book.sheets[tab]
     sheet.set_column(share, share, 11)
     sheet.conditional_format(area.row, share, area.row + BEST - 1, share, style.SHARE_SCALE)
-    book.show_spaces(area.part(column=1, columns=1))
     return area
 
 

@@ -179,7 +179,6 @@ def write_row_labels(book: Book, area: Area, rows: AxisLabels) -> None:
     for number, (position, token) in enumerate(zip(*rows.levels, strict=True), start=area.row):
         book.number(area.tab, number, 0, position, "position")
         book.text(area.tab, number, 1, token, "token")
-    book.show_spaces(Area(area.tab, area.row, 1, area.rows, 1))
 
 
 def write_column_labels(book: Book, area: Area, columns: AxisLabels, start: int) -> None:
@@ -210,7 +209,8 @@ def write_logits(book: Book, area: Area, trace: Trace) -> None:
     rank = np.empty(area.rows, int)
     rank[best] = range(1, area.rows + 1)
     tokens = trace.labels.vocabulary()
-    longest = max(range(len(tokens)), key=lambda i: len(tokens[i]))
+    lengths = [*map(len, tokens)]
+    longest = lengths.index(max(lengths))
     require_short(tokens[longest], area.tab, area.row + longest, 1)
     write_winners(book, shared.logits_look(book, area), trace)
     rows = Area(area.tab, area.row, 0, area.rows, len(shared.TOKEN_COLUMNS))

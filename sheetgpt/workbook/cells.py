@@ -310,5 +310,7 @@ def escaped_controls(text: str) -> str:
     >>> escaped_controls("a\x01b"), escaped_controls("_x0041_")
     ('a_x0001_b', '_x005F_x0041_')
     """
+    if text.isprintable() and "_x" not in text:  # as nearly all are
+        return text
     safe = ESCAPE_LIKE.sub(r"_x005F\1", text)
     return NOT_IN_XML.sub(lambda found: f"_x{ord(found[0]):04X}_", safe)

@@ -48,7 +48,6 @@ class Labels:
         self.book.formula(area.tab, area.row, 0, last, self.count - 1, "position")
         token = f'=IF({N_TOKENS}=0,"",INDEX(tokens,1,{N_TOKENS}))'
         self.book.formula(area.tab, area.row, 1, token, self.trace.tokens[-1], "token")
-        self.book.show_spaces(Area(area.tab, area.row, 1, 1, 1))
 
     def label_positions(self, area: Area) -> None:
         master = self.master or area
@@ -59,7 +58,6 @@ class Labels:
             token = f'=IF({here}="","",INDEX(tokens,1,{here}+1))'
             self.book.formula(area.tab, row, 0, position, self.position(i), "position")
             self.book.formula(area.tab, row, 1, token, self.token(i), "token")
-        self.book.show_spaces(Area(area.tab, area.row, 1, area.rows, 1))
 
     def label_vocabulary(self, area: Area) -> None:
         for row, token in enumerate(self.trace.labels.vocabulary(), start=area.row):
