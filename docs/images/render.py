@@ -1,6 +1,14 @@
-"""A picture of parts of a workbook's tabs, as LibreOffice shows them, under each other.
+r"""A picture of parts of a workbook's tabs, as LibreOffice shows them, under each other.
 
     python docs/images/render.py FILE.xlsx PICTURE.png TAB RANGE [TAB RANGE ...]
+
+docs/images/workbook.png and live-workbook.png, of `run "Mike is quick. He moves" --dump-xlsx` and the same with
+`--formulas`:
+
+    python docs/images/render.py exports/mike-is-quick-he-moves.xlsx docs/images/workbook.png \
+        index A1:BQ44 block_1 A1:Z6 block_1 A86:Z96
+    python docs/images/render.py exports/live.xlsx docs/images/live-workbook.png \
+        index A1:BQ48 words A1:X15 block_1 A133:Z146
 
 Needs soffice, pdftoppm and pillow. The file is copied with a print area; nothing else of it changes.
 """
@@ -78,4 +86,4 @@ def stacked(parts: list):
 if __name__ == "__main__":
     file, picture, *rest = sys.argv[1:]
     found = [part(Path(file), tab, area) for tab, area in zip(rest[::2], rest[1::2], strict=True)]
-    stacked(found).quantize(256).save(picture, optimize=True)
+    stacked(found).save(picture, optimize=True)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from sheetgpt.models.parameters import count_parameters, shape_text, size
 from sheetgpt.models.step import Steps, Weight
 from sheetgpt.sheets.way import NARROW, PICTURE_COLUMNS, PICTURES
+from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.grid import Area
 from sheetgpt.workbook.places import INDEX, Place
@@ -77,7 +78,7 @@ def write_stage_list(book: Book, steps: Steps, places: Mapping[str, Place], top:
         previous = place.tab
         step, area = steps[name], place.areas[0]
         if first:
-            book.blank(Area(INDEX, row, PICTURES, 1, PICTURE_COLUMNS), "first plain")
+            line(book, row)
         target = f"'{place.tab}'!A{place.title_row + 1}"
         book.link(INDEX, row, 1, target, name, f"{first}link", f"{area.tab}!{area.range()}")
         book.text(INDEX, row, 2, step.title, f"{first}plain")
@@ -85,6 +86,12 @@ def write_stage_list(book: Book, steps: Steps, places: Mapping[str, Place], top:
         book.text(INDEX, row, WORDS, step.words, f"{first}words")
         book.text(INDEX, row, WHY, step.why, f"{first}plain")
     return top + 1 + len(places)
+
+
+def line(book: Book, row: int) -> None:
+    """A line over the empty cells of a row, which cost nothing so."""
+    rule = {"type": "blanks", "format": book.conditional(style.FIRST)}
+    book.sheets[INDEX].conditional_format(row, PICTURES, row, PICTURES + PICTURE_COLUMNS, rule)
 
 
 def write_weight_list(
