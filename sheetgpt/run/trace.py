@@ -205,11 +205,13 @@ class Trace(Mapping[str, "pd.DataFrame"]):
         max_tokens: int | None = None,
         blocks: range | None = None,
         portable: bool = False,
+        with_weights: bool = False,
     ) -> Path:
         """Write the workbook. Returns its path. Raises DumpError where it can't be, or can't be written.
 
         formulas: every stage a live formula, the weights on tabs; max_tokens: with room for so many tokens;
         blocks: only these blocks; portable: a formula a cell, for programs without array formulas.
+        with_weights: the weights on tabs of their own, where stages aren't formulas.
         """
         if formulas:
             if portable:
@@ -220,4 +222,4 @@ class Trace(Mapping[str, "pd.DataFrame"]):
             return write(self, Path(path), max_tokens=max_tokens, blocks=blocks)
         from sheetgpt.sheets.values import write_workbook
 
-        return write_workbook(self, Path(path), head_layout=head_layout)
+        return write_workbook(self, Path(path), head_layout=head_layout, with_weights=with_weights)

@@ -164,8 +164,9 @@ def _column_cells(area: Area, column: Sequence[Any] | np.ndarray, style: bytes) 
         return list(Numbers(area, column[:, None]).rows(style))
     [opening] = openings(area.column, 1, style)
     if isinstance(column[0], str):
-        text_cell = f'{opening.decode()} t="inlineStr"><is><t xml:space="preserve">{{}}</t></is></c>'
-        return [text_cell.format(escape(escaped_controls(text), quote=False)).encode() for text in column]
+        before, after = b'%s t="inlineStr"><is><t xml:space="preserve">' % opening, b"</t></is></c>"
+        texts = escape("\0".join(map(escaped_controls, column)), quote=False).encode().split(b"\0")  # all in one go
+        return [before + text + after for text in texts]
     return [b"%s><v>%d</v></c>" % (opening, number) for number in column]
 
 
@@ -324,5 +325,7 @@ def escaped_controls(text: str) -> str:
     >>> escaped_controls("a\x01b"), escaped_controls("_x0041_")
     ('a_x0001_b', '_x005F_x0041_')
     """
+    if text.isprintable() and "_x" not in text:  # as nearly all are
+        return text
     safe = ESCAPE_LIKE.sub(r"_x005F\1", text)
     return NOT_IN_XML.sub(lambda found: f"_x{ord(found[0]):04X}_", safe)

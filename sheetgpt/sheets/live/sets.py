@@ -58,6 +58,11 @@ class ChangedStage:
         return bool(self.cells[~np.isnan(self.before)].all())
 
     @property
+    def places(self) -> list[tuple[int, int]]:
+        """The cells that were set, from the stage's first one."""
+        return [(row, column) for row, column in np.argwhere(self.cells).tolist()]
+
+    @property
     def needs_unset(self) -> bool:
         """Does a formula fill more than a cell, so that it can't stand around those that were set?"""
         return not self.is_whole and self.step.op.piece not in (Piece.CELL, Piece.CELLS)

@@ -18,6 +18,7 @@ from sheetgpt.models.step import POSITIONS, Axis, Role, Step
 from sheetgpt.ops import Box, Piece
 from sheetgpt.run.trace import Trace
 from sheetgpt.sheets import neighbours, positions, shared
+from sheetgpt.sheets.colours import highlight
 from sheetgpt.sheets.live import checks, index, merges, picks, sets, words
 from sheetgpt.sheets.live.labels import BEST_IDS, Labels
 from sheetgpt.sheets.live.plan import UNADDRESSED, Plan, lay_out_weights, plan
@@ -35,6 +36,7 @@ WEIGHT_HEADINGS = {
     "weights_lm_head": "Parameters of the language head: a vector for each token",
 }
 NUMBERS_AT_A_TIME = 1 << 17  # of a weight matrix, between which its memory is given back
+ZERO = style.STAGE_FILL  # numbers near 0 look like what they are, computed
 GROWS = {Axis.KEYS: "both", Axis.HEADS_BY_KEYS: "heads"}  # with the prompt: `references.Source.live`
 
 
@@ -110,6 +112,7 @@ class Writer:
             neighbours.add_tab(self.book, self.trace, live=True)
         self.names |= self.write_checks()
         self.define_names()
+        shared.navigate(self.book, self.plan.steps, self.places)
         index.write_index(self.book, self.plan, self.places, self.weights, best)
         self.book.save(path)
         return path
@@ -120,6 +123,8 @@ class Writer:
         best = self.write_best_tokens()
         self.names[BEST_IDS] = best.part(column=shared.BEST_COLUMNS.index("id"), columns=1).address()
         logits, predicted = (self.places[plan.steps.name(role)].area for role in (Role.LOGITS, Role.PREDICTION))
+        winners = shared.winners_area(logits)
+        index.write_winners(book, winners, best, self.trace.predictions(winners.rows))
         picked = picks.Picks(book, plan, logits, best, self.tokens.part(row=1)) if self.picks else None
         if picked:
             self.names |= picked.write()
@@ -272,7 +277,9 @@ class Writer:
             self.labels.label_rows(step, place.area)
             self.labels.label_columns(step, place)
             self.leave_white(step, place.area)
-            shared.highlight(self.book, step, place.area, self.plan.max_tokens)
+            room, matrix = self.plan.max_tokens, self.trace.array(step.name)
+            changed = self.changed[step.name].places if step.name in self.changed else ()
+            highlight(self.book, step, place.area, room, matrix, changed=changed, zero=ZERO)
 
     def leave_white(self, step: Step, area: Area) -> None:
         """Rows and columns for tokens that are not there look empty."""
