@@ -22,7 +22,7 @@ from sheetgpt.workbook.cells import Counts, Filling, Rectangle, Table, fill
 from sheetgpt.workbook.grid import MAX_TEXT, Area, cell
 from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, Place
 
-PRINTED_COLUMNS, PRINTED_ROWS = 28, 400  # of a tab: what is beyond is to be looked at, not to be printed
+PRINTED_COLUMNS, PRINTED_ROWS = 28, 120  # of a tab: what is beyond is to be looked at, not to be printed
 A4 = 9
 CREATED = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)  # fixed, so that the same run gives the same bytes
 OPTIONS = {
@@ -86,8 +86,6 @@ class Book:
         self.sheets[name] = sheet
         sheet.hide_gridlines(2)
         sheet.set_tab_color(style.INK if name == INDEX else colour)
-        if heading:
-            sheet.repeat_rows(0)
         if heading:
             for column, width in enumerate(label_widths):
                 sheet.set_column(column, column, width)
@@ -189,6 +187,7 @@ class Book:
             shown = rows, columns
             if tab != INDEX:
                 shown = min(rows, PRINTED_ROWS), min(columns, PRINTED_COLUMNS)
+                sheet.repeat_rows(0)
             sheet.print_area(0, 0, shown[0] - 1, shown[1] - 1)
             sheet.set_landscape()
             sheet.set_paper(A4)

@@ -205,7 +205,8 @@ def test_block_tabs_list_their_steps_in_view_and_lead_to_the_tabs_beside(kind, t
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_stage_says_why_beside_its_title_and_links_its_weights(kind, trace, files, books):
     book, places = books[kind], areas_of(files[kind])
-    titles = {cell.value: cell for sheet in book for row in sheet.iter_rows(max_col=1) for cell in row if cell.value}
+    firsts = [cell for sheet in book for row in sheet.iter_rows(max_col=1) for cell in row if cell.value]
+    titles = {cell.value: cell for cell in reversed(firsts)}  # of a name that stands on several tabs, the first
     listed = {row[1]: row for row in book["index"].iter_rows(values_only=True)}
     for step in trace.steps:
         at = titles[step.name]
@@ -386,9 +387,9 @@ def test_charts_have_alt_text_and_labels_with_as_many_digits_as_they_need(kind, 
     with ZipFile(files[kind]) as archive:
         drawings = [archive.read(name).decode() for name in archive.namelist() if "drawings/drawing" in name]
         charts = [archive.read(name).decode() for name in archive.namelist() if "charts/chart" in name]
-    assert all(re.search(r'descr="Bars: [^"]{40,}"', one) for one in drawings)
-    assert len(drawings) == len(charts) == 1
-    assert 'formatCode="[&gt;=0.1]0.0%;[&gt;=0.001]0.00%;0.0000%"' in charts[0].replace('"', '"')
+    assert all(re.search(r'descr="[^"]{40,}"', one) for one in drawings)
+    assert len(drawings) == len(charts) == {"values": 2, "live": 3}[kind]  # bars, a map, and live the wheel of picks
+    assert sum('formatCode="[&gt;=0.1]0.0%;[&gt;=0.001]0.00%;0.0000%"' in chart for chart in charts) == 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
