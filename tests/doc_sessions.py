@@ -214,7 +214,8 @@ def places(part: Lines, printed: Lines, begin: int, are_alike: AreAlike) -> Iter
 def anew(shown: Lines, printed: Lines) -> list[str]:
     """The answer as it is now, with the same left out.
 
-    What stands between two gaps is found by its words; where those changed too, it is left as it was.
+    What stands between two gaps is found by its words, or by its first line's; where that changed too, it is left as it
+    was.
     """
     first, *others = parts(shown)
     if not others:
@@ -223,6 +224,8 @@ def anew(shown: Lines, printed: Lines) -> list[str]:
     lines = list(printed[:at])
     for part in others[:-1]:
         place = next(places(part, printed[:last], at, same_words), None)
+        if place is None:
+            place = next(places(part[:1], printed[:last], at, same_words), None)
         lines += [LEFT_OUT, *(part if place is None else printed[place : place + len(part)])]
         at = at if place is None else place + len(part)
     return [*lines, LEFT_OUT, *printed[last:]]

@@ -98,6 +98,15 @@ def test_where_only_the_likeliest_are_tried_they_hold_the_decisive_one(prompt, e
     assert replace(found, new_probability=every.new_probability) == every
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/lesson.md", "docs/why-quickly.md"])
+def test_pages_that_set_the_cell_on_which_the_answer_hangs_set_that_one(page, embedded):
+    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+    found = lens.decisive(embedded.run(PROMPT))
+    assert set(re.findall(r"(block_\d_step_7)\[(\d),-1,(\d)\]=0", text)) == {
+        (found.stage, str(found.head), str(found.key))
+    }
+
+
 def test_runs_in_memory_one_at_a_time_are_the_same(embedded, monkeypatch):
     trace = embedded.run(PROMPT)
     together = lens.decisive(trace)
