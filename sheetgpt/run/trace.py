@@ -62,6 +62,11 @@ class Trace(Mapping[str, "pd.DataFrame"]):
         return tuple(self.overrides)
 
     @property
+    def changed_weights(self) -> Mapping[str, np.ndarray]:
+        """Those that were in place of the model's own."""
+        return {name: matrix for name, matrix in self.overrides.items() if name in (self.weights or {})}
+
+    @property
     def reads_special(self) -> bool:
         """Was each special token in the prompt one token?"""
         return self.merges is not None and self.merges.special
@@ -199,16 +204,22 @@ class Trace(Mapping[str, "pd.DataFrame"]):
         head_layout: str = heads.HEADS,
         max_tokens: int | None = None,
         blocks: range | None = None,
+        portable: bool = False,
+        with_weights: bool = False,
     ) -> Path:
         """Write the workbook. Returns its path. Raises DumpError where it can't be, or can't be written.
 
         formulas: every stage a live formula, the weights on tabs; max_tokens: with room for so many tokens;
-        blocks: only these blocks.
+        blocks: only these blocks; portable: a formula a cell, for programs without array formulas.
+        with_weights: the weights on tabs of their own, where stages aren't formulas.
         """
         if formulas:
-            from sheetgpt.sheets.live.write import write_live_workbook
+            if portable:
+                from sheetgpt.sheets.live.portable import write_portable_workbook as write
+            else:
+                from sheetgpt.sheets.live.write import write_live_workbook as write
 
-            return write_live_workbook(self, Path(path), max_tokens=max_tokens, blocks=blocks)
+            return write(self, Path(path), max_tokens=max_tokens, blocks=blocks)
         from sheetgpt.sheets.values import write_workbook
 
-        return write_workbook(self, Path(path), head_layout=head_layout)
+        return write_workbook(self, Path(path), head_layout=head_layout, with_weights=with_weights)

@@ -91,6 +91,10 @@ class StepMatrix:
         return self.step.words if self.step and self.what is What.STAGE else self.what.words
 
     @property
+    def why(self) -> str:
+        return self.step.why if self.step and self.what is What.STAGE else ""
+
+    @property
     def rows(self) -> Axis | None:
         """What its rows count."""
         return self.about.rows

@@ -12,7 +12,7 @@ import numpy as np
 
 from sheetgpt import ops
 from sheetgpt.models.step import Axis
-from sheetgpt.sheets.shared import MASKED_FORMAT
+from sheetgpt.sheets.colours import MASKED_FORMAT
 from sheetgpt.training.matrices import StepMatrix, What
 from sheetgpt.training.workbook.given import N_POSITIONS
 from sheetgpt.workbook import style

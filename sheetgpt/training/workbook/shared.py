@@ -50,6 +50,8 @@ class LabelCells:
 class TrainingBook:
     """What both forms share: how a matrix is written, the gradient check, the graph of Values."""
 
+    has_room = False  # beside a matrix
+
     def __init__(self, training: Training, *, live: bool = False) -> None:
         self.training, self.example, self.settings, self.live = training, training.example, training.settings, live
         self.book = Book(title=f"Training: {training.text or 'token ids'}"[:200])
@@ -75,16 +77,21 @@ class TrainingBook:
         texts, formulas, heads = self.by_position.texts, self.by_position.formulas, columns // positions
         return LabelCells([*texts] * heads, [*formulas] * heads if formulas else None)
 
+    def why(self, matrix: StepMatrix) -> str:
+        """Why it is there, where nothing beside would cut the sentence."""
+        room = matrix.numbers.shape[1] * style.NUMBER_WIDTH
+        return matrix.why if self.has_room or len(f"{matrix.title}   {matrix.why}") <= room else ""
+
     def put_matrix(
         self, area: Area, matrix: StepMatrix, cells: Cells | None, *, label_column: int, link: str = ""
     ) -> None:
         """A matrix with its head and labels; the head takes the four rows over it. link: where its name leads."""
         book, tab = self.book, area.tab
         if link:
-            book.sheets[tab].write_url(area.row - 4, area.column, link, book.format("stage link"), matrix.name)
+            book.sheets[tab].write_url(area.row - 4, area.column, link, book.format("stage link lined"), matrix.name)
         else:
             book.text(tab, area.row - 4, area.column, matrix.name, "stage")
-        book.text(tab, area.row - 3, area.column, matrix.title, "stage title")
+        book.stage_title(tab, area.row - 3, area.column, matrix.title, self.why(matrix))
         book.text(tab, area.row - 2, area.column, matrix.words, "words")
         rows, columns = self.row_labels(matrix), self.column_labels(matrix)
         for number in range(area.rows if label_column >= 0 else 0):

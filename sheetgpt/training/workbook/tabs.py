@@ -27,6 +27,8 @@ class OnTabs(TrainingBook):
         super().__init__(training)
         self.areas: dict[str, Area] = {}
 
+    has_room = True
+
     def write(self, path: Path) -> Path:
         first = Losses(self).write()
         place_curve(self.book, first, self.training, (LOSS, cell(2, 7)))
