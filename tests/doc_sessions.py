@@ -118,7 +118,8 @@ def answer(typed: str, folder: Path) -> list[str]:
 def result_of(typed: str, folder: Path) -> Result:
     program, *words = shlex.split(typed, comments=True)
     if program == "sheetgpt":
-        return (sheetgpt if "--plot" in words else sheetgpt_here)(*words, cwd=folder, COLUMNS="110")
+        run = sheetgpt if "--plot" in words else sheetgpt_here  # matplotlib would stay as the command set it up
+        return run(*words, cwd=folder, COLUMNS="110")
     assert program in ("printf", "python"), typed
     line = [sys.executable, *words] if program == "python" else typed
     done = subprocess.run(
