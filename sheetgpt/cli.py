@@ -38,6 +38,7 @@ COMMANDS = {
     "train": ("train", "Train a model on a text, from a die to a small GPT-2."),
     "train-step": ("train_step", "Show a step of training: penalties, gradients, the update."),
     "loss": ("loss", "Show how well a model predicts a text, token by token."),
+    "corpus": ("corpus", "Show or write the sentences that the embedded models learned from."),
     "convert-weights": ("convert_weights", "Turn a published checkpoint into a CSV folder, or back."),
     "check": ("check", "Say whether a CSV folder is a whole, sane model."),
 }

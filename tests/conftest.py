@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import doc_sessions
+
 SHARED = Path(os.environ.get("SHEETGPT_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 IN_CI = bool(os.environ.get("CI"))
 
@@ -47,6 +49,21 @@ def pytest_collection_modifyitems(items):
         is_inner = item.path.parent.name in INNER or "tests" not in item.path.parts
         if is_inner and not marks & NOT_FAST and not HEAVY.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.fast)
+
+
+@pytest.fixture(scope="session")
+def walked(tmp_path_factory):
+    """`walked("docs/learn")`: the page's commands, run once for all tests; see `doc_sessions.Walk`."""
+    walks: dict[str, doc_sessions.Walk] = {}
+
+    def walk(page: str) -> doc_sessions.Walk:
+        if page not in walks:
+            text = (doc_sessions.ROOT / f"{page}.md").read_text(encoding="utf-8")
+            are_alike = doc_sessions.trained if page == "docs/learn" else doc_sessions.alike
+            walks[page] = doc_sessions.walked(text, tmp_path_factory.mktemp("page"), are_alike)
+        return walks[page]
+
+    return walk
 
 
 @pytest.fixture(scope="session")

@@ -3,70 +3,237 @@
     python tests/doc_sessions.py --update docs/lesson.md
 
 A session is a block marked `console`: lines that begin with `$ ` are typed, the lines under each are what is printed,
-on standard error first. Under a command a last line `...` stands for whatever else is printed. All sessions of a page
-run one after the other in one empty folder.
+on standard error first. A line `...` stands for any number of lines. A block marked `sh` behind a line
+`<!-- session -->` is only run. All sessions of a page run one after the other in one empty folder. A refusal is an
+answer, too.
+
+Words are compared exactly, whole numbers too; a number with decimals may differ by one in its last place, as sums come
+out otherwise on another machine. What else a page says belongs in tests of its own.
 """
 
 from __future__ import annotations
 
-import os
+import math
 import re
 import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 
+from command_line import Result, sheetgpt, sheetgpt_here
+
 ROOT = Path(__file__).resolve().parents[1]
-SESSION = re.compile(r"(?<=```console\n)(.*?)(?=```)", re.DOTALL)
+BLOCK = re.compile(r"(?<=```console\n)(.*?)(?=```)|(?<=<!-- session -->\n```sh\n)(.*?)(?=```)", re.DOTALL)
 COMMAND = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
-PROMPT, MORE = "$ ", "..."
-REST = re.compile(r"\r|tokens/s")  # progress, which differs from time to time
+PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
+NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
+LEFT_OUT = "..."
+PROGRESS = re.compile(r"\r|tokens/s")  # differs from time to time
+BOUND = re.compile(r"at most \S+$")  # of numbers that are only noise
+
+Lines = Sequence[str]
+AreAlike = Callable[[str, str], bool]
 
 
-def typed(command: str, folder: Path) -> str:
-    """What a command prints. Only `sheetgpt` and `printf` are known."""
-    words = shlex.split(command, comments=True)
-    if words[0] == "sheetgpt":
-        line, is_shell = [sys.executable, "-m", "sheetgpt", *words[1:]], False
-    else:
-        assert words[0] == "printf", command
-        line, is_shell = command, True
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "110", "PYTHONIOENCODING": "utf-8"}
-    done = subprocess.run(
-        line,
-        shell=is_shell,
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=300,
-        check=False,
-    )
-    told = [one for one in done.stderr.splitlines() if not REST.search(one)]
-    assert "Traceback" not in done.stderr, (command, done.stderr)
-    return "".join(f"{one.rstrip()}\n" for one in [*told, *done.stdout.splitlines()])
+# ------------------------------------------------------------------------------------------------ a page
+
+
+@dataclass(frozen=True)
+class Command:
+    """What is typed, and the lines that the page shows of its answer; None where it shows none."""
+
+    typed: str
+    shown: tuple[str, ...] | None
+
+
+def commands(text: str) -> list[Command]:
+    """The commands of a page's sessions, in order."""
+    found: list[Command] = []
+    for console, lines in BLOCK.findall(text):
+        found += [Command(one[1], tuple(one[2].splitlines())) for one in COMMAND.finditer(console)]
+        found += [Command(line, None) for line in lines.splitlines() if line]
+    return found
+
+
+@dataclass
+class Walk:
+    """A page whose commands were run: the folder in which, and what each printed, by what was typed."""
+
+    folder: Path
+    printed: dict[str, list[str]] = field(default_factory=dict)
+    differences: list[str] = field(default_factory=list)
+
+
+def walked(text: str, folder: Path, are_alike: AreAlike | None = None) -> Walk:
+    """Every command run, and its answer compared with the page's."""
+    walk = Walk(folder)
+    for command in commands(text):
+        walk.printed[command.typed] = printed = answer(command.typed, folder)
+        if command.shown is not None and not is_shown(command.shown, printed, are_alike or alike):
+            walk.differences += [f"$ {command.typed}", *(f"- {one}" for one in command.shown)]
+            walk.differences += [f"+ {one}" for one in printed]
+    return walk
 
 
 def answered(text: str, folder: Path) -> str:
     """A page with what its commands print now."""
 
-    def session(found: re.Match[str]) -> str:
-        return COMMAND.sub(lambda one: f"{PROMPT}{one[1]}\n{shown(typed(one[1], folder), one[2])}", found[0])
+    def command(found: re.Match[str]) -> str:
+        lines = anew(found[2].splitlines(), answer(found[1], folder))
+        return "".join(f"{line}\n" for line in [f"$ {found[1]}", *lines])
 
-    return SESSION.sub(session, text)
+    def block(found: re.Match[str]) -> str:
+        for line in (found[2] or "").splitlines():
+            answer(line, folder)
+        return found[0] if found[1] is None else COMMAND.sub(command, found[1])
 
-
-def shown(printed: str, before: str) -> str:
-    """As much of it as the page shows."""
-    lines = before.splitlines()
-    if not lines or lines[-1].strip() != MORE:
-        return printed
-    return "".join([*printed.splitlines(keepends=True)[: len(lines) - 1], f"{MORE}\n"])
+    return BLOCK.sub(block, text)
 
 
-def commands(text: str) -> list[str]:
-    return [one[1] for session in SESSION.findall(text) for one in COMMAND.finditer(session)]
+def run_python(text: str) -> dict:
+    """The names that the page's lines of Python leave behind."""
+    names: dict = {}
+    for code in PYTHON.findall(text):
+        exec(code, names)
+    return names
+
+
+# ------------------------------------------------------------------------------------------------ running
+
+
+def answer(typed: str, folder: Path) -> list[str]:
+    """What a command prints, line by line. Fails where it fails and doesn't say so as an error."""
+    done = result_of(typed, folder)
+    told = [line for line in done.err.splitlines() if not PROGRESS.search(line)]
+    is_refused = done.code == 2 and any(line.startswith("Error: ") for line in told)
+    assert done.code == 0 or is_refused, (typed, done.code, done.err)
+    assert "Traceback" not in done.err, (typed, done.err)
+    return [line.rstrip() for line in [*told, *done.out.splitlines()]]
+
+
+def result_of(typed: str, folder: Path) -> Result:
+    program, *words = shlex.split(typed, comments=True)
+    if program == "sheetgpt":
+        run = sheetgpt if "--plot" in words else sheetgpt_here  # matplotlib would stay as the command set it up
+        return run(*words, cwd=folder, COLUMNS="110")
+    assert program in ("printf", "python"), typed
+    line = [sys.executable, *words] if program == "python" else typed
+    done = subprocess.run(
+        line, shell=program == "printf", cwd=folder, capture_output=True, encoding="utf-8", timeout=300, check=False
+    )
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+# ------------------------------------------------------------------------------------------------ comparing
+
+
+def alike(shown: str, printed: str) -> bool:
+    """The same words and whole numbers; other numbers within one of the last place.
+
+    >>> alike("loss 1.774 of 5 tokens", "loss 1.775 of 5 tokens"), alike("loss 1.774", "loss 1.776")
+    (True, False)
+    >>> alike("block_1 0.5", "block_2 0.5"), alike("errors of at most 9e-08", "errors of at most 6.1e-08")
+    (False, True)
+    """
+    return have_numbers(shown, printed, is_bound if BOUND.search(shown) else within_the_last_place)
+
+
+def trained(shown: str, printed: str) -> bool:
+    """The same of numbers that come from training, which adds up such differences: within 3 %.
+
+    >>> trained("Loss 1.77 (mean of 5 tokens)", "Loss 1.7741 (mean of 5 tokens)"), trained("Loss 1.77", "Loss 1.87")
+    (True, False)
+    """
+    return have_numbers(shown, printed, lambda a, b: math.isclose(value(a), value(b), abs_tol=0.03, rel_tol=0.03))
+
+
+def have_numbers(shown: str, printed: str, are_close: Callable[[str, str], bool]) -> bool:
+    """The same words (and blanks, where the numbers are as long), and numbers that are close."""
+    if shown == printed:
+        return True
+    left, right = (NUMBER.findall(line) for line in (shown, printed))
+    words = [NUMBER.sub("#", line) for line in (shown, printed)]
+    if list(map(len, left)) != list(map(len, right)):
+        words = [" ".join(line.split()) for line in words]
+    return words[0] == words[1] and len(left) == len(right) and all(map(are_close, left, right))
+
+
+def within_the_last_place(a: str, b: str) -> bool:
+    if is_whole(a) and is_whole(b):
+        return value(a) == value(b)
+    unit = min(10.0 ** int(Decimal(one.replace(",", "")).as_tuple().exponent) for one in (a, b))
+    return abs(value(a) - value(b)) <= 1.001 * unit
+
+
+def is_bound(a: str, b: str) -> bool:
+    """Whole numbers as they are; a bound on noise stays one."""
+    return value(a) == value(b) if is_whole(a) and is_whole(b) else value(b) <= 10 * value(a)
+
+
+def is_whole(number: str) -> bool:
+    return not set(".e") & set(number)
+
+
+def value(number: str) -> float:
+    return float(number.replace(",", ""))
+
+
+def parts(shown: Lines) -> list[list[str]]:
+    """What stands between the lines that were left out."""
+    found: list[list[str]] = [[]]
+    for line in shown:
+        found.append([]) if line == LEFT_OUT else found[-1].append(line)
+    return found
+
+
+def is_shown(shown: Lines, printed: Lines, are_alike: AreAlike = alike) -> bool:
+    """Is that the answer, in its order, save for what was left out?"""
+    first, *others = parts(shown)
+    if not others:
+        return len(first) == len(printed) and all(map(are_alike, first, printed))
+    last, at = len(printed) - len(others[-1]), len(first)
+    if last < at or not all(map(are_alike, first + others[-1], [*printed[:at], *printed[last:]])):
+        return False
+    for part in others[:-1]:
+        place = next(places(part, printed[:last], at, are_alike), None)
+        if place is None:
+            return False
+        at = place + len(part)
+    return True
+
+
+def places(part: Lines, printed: Lines, begin: int, are_alike: AreAlike) -> Iterator[int]:
+    for at in range(begin, len(printed) - len(part) + 1):
+        if all(map(are_alike, part, printed[at:])):
+            yield at
+
+
+def anew(shown: Lines, printed: Lines) -> list[str]:
+    """The answer as it is now, with the same left out.
+
+    What stands between two gaps is found by its words, or by its first line's; where that changed too, it is left as it
+    was.
+    """
+    first, *others = parts(shown)
+    if not others:
+        return list(printed)
+    last, at = max(len(first), len(printed) - len(others[-1])), len(first)
+    lines = list(printed[:at])
+    for part in others[:-1]:
+        place = next(places(part, printed[:last], at, same_words), None)
+        if place is None:
+            place = next(places(part[:1], printed[:last], at, same_words), None)
+        lines += [LEFT_OUT, *(part if place is None else printed[place : place + len(part)])]
+        at = at if place is None else place + len(part)
+    return [*lines, LEFT_OUT, *printed[last:]]
+
+
+def same_words(a: str, b: str) -> bool:
+    return have_numbers(a, b, lambda *_: True)
 
 
 if __name__ == "__main__":

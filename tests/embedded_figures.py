@@ -1,50 +1,162 @@
-"""How well a model learned the corpus: `python tests/embedded_figures.py [FOLDER]` prints the README's figures."""
+"""How well a model learned the corpus: `python tests/embedded_figures.py [FOLDER]` prints the README's figures.
+
+FOLDER is a model's folder or name. Nothing that is asked stands in the corpus: either the name never does, or the name
+never with that adjective.
+"""
 
 from __future__ import annotations
 
+import random
 import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from sheetgpt import corpus, load_model
+from sheetgpt.corpus import Person
 from sheetgpt.model import Model
 from sheetgpt.models.step import Role
 from sheetgpt.run.forward import forward
 
+COUNT = 600  # prompts of a kind
 
-def share_right(model: Model, asked: list[tuple[str, str]]) -> float:
+Asked = tuple[str, str]  # a prompt, the word that comes next
+
+
+def share_right(model: Model, asked: Iterable[Asked]) -> float:
     """The share of (prompt, next word) in which the most probable next token is that word."""
-    batches: dict[int, list[tuple[list[int], int]]] = {}
-    for prompt, word in asked:
+    right = rights(model, list(asked))
+    return sum(right) / len(right)
+
+
+def rights(model: Model, asked: list[Asked]) -> list[bool]:
+    """Of each (prompt, next word): is the most probable next token that word?"""
+    batches: dict[int, list[tuple[int, list[int], int]]] = {}
+    for number, (prompt, word) in enumerate(asked):
         ids, (answer, *rest) = model.tokenizer.encode(prompt), model.tokenizer.encode(word)
         assert not rest, f"{word!r} is more than one token"
-        batches.setdefault(len(ids), []).append((ids, answer))
-    right = 0
+        batches.setdefault(len(ids), []).append((number, ids, answer))
+    right = [False] * len(asked)
     for batch in batches.values():
-        ids, answers = np.array([ids for ids, _ in batch]), np.array([answer for _, answer in batch])
-        values = forward(model.steps, model.weights, model.steps.inputs(ids))
+        values = forward(model.steps, model.weights, model.steps.inputs(np.array([ids for _, ids, _ in batch])))
         best = values[model.steps.name(Role.PREDICTION)][:, 1, 0]
-        right += int((best == answers).sum())
-    return right / len(asked)
+        for (number, _, answer), predicted in zip(batch, best, strict=True):
+            right[number] = int(predicted) == answer
+    return right
 
 
-def held_out_prompts() -> list[tuple[str, str]]:
-    """Every held-out (name, adjective) pair with every verb: what comes next?"""
-    return [
-        (f"{person.name} is {person.adjective}. {person.pronoun} {verb}", f" {person.adverb}")
-        for person, verb in product(corpus.held_out(), corpus.VERBS)
-    ]
+# --------------------------------------------------------------------------------------------- prompts of each kind
+
+
+class Prompts:
+    """Prompts drawn with one generator of random numbers; a kind is a method that makes one (prompt, next word)."""
+
+    def __init__(self, model: Model):
+        self.rng = random.Random(7)
+        self.model = model
+        self.people = corpus.held_out()
+        self.common = [person for person in self.people if person.name in {*corpus.HE, *corpus.SHE}]
+        self.own = [
+            Person(name, said, word) for (name, said), word in product(corpus.own_names().items(), corpus.ADVERBS)
+        ]
+
+    def asked(self, before: str, person: Person, by: str) -> Asked:
+        return f"{before} {by} {self.rng.choice(corpus.VERBS)}", f" {person.adverb}"
+
+    def person(self) -> Person:
+        return self.rng.choice(self.common)
+
+    def other(self, person: Person, people: Sequence[Person], same_pronoun: bool | None = None) -> Person:
+        """Somebody else of these, who is something else."""
+        while True:
+            other = self.rng.choice(people)
+            apart = other.name != person.name and other.adjective != person.adjective
+            if apart and same_pronoun in (None, other.pronoun == person.pronoun):
+                return other
+
+    def known_name(self) -> Asked:
+        person = self.rng.choice(self.people)
+        return self.asked(person.statement, person, person.pronoun)
+
+    def own_name(self, n_tokens: int) -> Asked:
+        person = self.rng.choice([one for one in self.own if len(self.model.tokenizer.encode(one.name)) == n_tokens])
+        return self.asked(person.statement, person, person.pronoun)
+
+    def sentence_before(self) -> Asked:
+        """`It is late. Mike is quick. He moves`, `Anna is slow. She sings slowly. Mike is quick. He moves`."""
+        person = self.person()
+        other = self.other(person, self.common)
+        said = f"{other.statement} {other.pronoun} {self.rng.choice(corpus.VERBS)} {other.adverb}."
+        before = self.rng.choice([self.rng.choice(corpus.ASIDES), other.statement, said])
+        return self.asked(f"{before} {person.statement}", person, person.pronoun)
+
+    def sentence_after(self) -> Asked:
+        """`Mike is quick. It is late. He moves`, `Mike is quick. Anna is slow. He moves`."""
+        person = self.person()
+        after = self.rng.choice(
+            [self.rng.choice(corpus.ASIDES), self.other(person, self.common, same_pronoun=False).statement]
+        )
+        return self.asked(f"{person.statement} {after}", person, person.pronoun)
+
+    def two_by_pronoun(self, people: Sequence[Person]) -> Asked:
+        """`Mike is quick. Anna is slow. She moves`, or `He`."""
+        two = self.two(people, same_pronoun=False)
+        person = self.rng.choice(two)
+        return self.asked(" ".join(one.statement for one in two), person, person.pronoun)
+
+    def two_by_name(self, people: Sequence[Person]) -> Asked:
+        """`Mike is quick. Paul is slow. Mike moves`, or `Paul`."""
+        two = self.two(people)
+        person = self.rng.choice(two)
+        return self.asked(" ".join(one.statement for one in two), person, person.name)
+
+    def two(self, people: Sequence[Person], same_pronoun: bool | None = None) -> tuple[Person, Person]:
+        first = self.rng.choice(people)
+        return first, self.other(first, people, same_pronoun)
+
+    def own_of_two(self) -> Asked:
+        """`Fatima is quick. Paul is slow. Fatima moves`: an own name, beside one of the corpus."""
+        person = self.rng.choice(self.own)
+        people = [person, self.other(person, self.common)]
+        self.rng.shuffle(people)
+        return self.asked(" ".join(one.statement for one in people), person, person.name)
+
+    def said_twice(self) -> Asked:
+        """`Mike Mike is quick. He moves`."""
+        person = self.person()
+        return self.asked(f"{person.name} {person.statement}", person, person.pronoun)
+
+
+def kinds(prompts: Prompts) -> Mapping[str, Callable[[], Asked]]:
+    """What makes a prompt, by the figure's name."""
+    own = {
+        f"own names of {count} token{'s'[: count > 1]}": lambda count=count: prompts.own_name(count)
+        for count in (1, 2, 3, 4)
+    }
+    return {
+        "names of the corpus": prompts.known_name,
+        **own,
+        "a sentence before": prompts.sentence_before,
+        "a sentence after": prompts.sentence_after,
+        "two persons, the pronoun decides": lambda: prompts.two_by_pronoun(prompts.common),
+        "two persons, the name decides": lambda: prompts.two_by_name(prompts.common),
+        "two persons of rare names, the pronoun decides": lambda: prompts.two_by_pronoun(prompts.people),
+        "two persons of rare names, the name decides": lambda: prompts.two_by_name(prompts.people),
+        "an own name beside another, the name decides": prompts.own_of_two,
+        "a name said twice": prompts.said_twice,
+    }
 
 
 def figures(folder: Path | None = None) -> dict[str, float]:
     """The figures by name."""
     model = load_model(folder)
     best = model.run("Mike is quick. He moves").predictions(1)[0]
+    made = kinds(Prompts(model))
     return {
         f"probability of {best.token!r} after 'Mike is quick. He moves'": best.probability,
-        "held-out (name, adjective) pairs, every verb: right": share_right(model, held_out_prompts()),
+        **{kind: share_right(model, [make() for _ in range(COUNT)]) for kind, make in made.items()},
         "size of the CSVs in MB": sum(file.stat().st_size for file in model.weights.folder.glob("*.csv")) / 1e6,
     }
 

@@ -1,30 +1,28 @@
-"""docs/lesson.md and docs/tokens.md: every command prints what stands under it."""
+"""Pages of docs: every command prints what stands under it. Who compares is tried here, too."""
 
 from __future__ import annotations
 
-import difflib
-from pathlib import Path
+import shlex
 
 import pytest
 
 import doc_sessions
+from command_line import sheetgpt, sheetgpt_here
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = {"lesson": 15, "tokens": 6}  # and how many commands there are at least
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES)
-def test_every_command_prints_what_stands_under_it(page, tmp_path):
-    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
-    assert len(doc_sessions.commands(text)) >= PAGES[page]
-    now = doc_sessions.answered(text, tmp_path)
-    changes = difflib.unified_diff(text.splitlines(), now.splitlines(), "the page", "printed now", lineterm="", n=1)
-    assert now == text, "\n".join([f"python tests/doc_sessions.py --update docs/{page}.md", *changes])
+# how many commands a page has at least, and the slow ones
+PAGES = {"README": 10, "docs/explain": 7, "docs/lenses": 9, "docs/lesson": 15, "docs/tokens": 6, "docs/why-quickly": 6}
+SLOW = {"docs/learn": 30}
 
 
-def test_a_page_keeps_all_but_the_answers(tmp_path):
-    page = """# A
+@pytest.mark.parametrize("page", [*PAGES, *(pytest.param(page, marks=pytest.mark.slow) for page in SLOW)])
+def test_every_command_prints_what_stands_under_it(page, walked):
+    walk = walked(page)
+    assert len(walk.printed) >= {**PAGES, **SLOW}[page]
+    update = f"python tests/doc_sessions.py --update {page}.md"
+    assert not walk.differences, "\n".join([update, *walk.differences])
+
+
+PAGE = """# A
 
 ```console
 $ printf "a\\nb\\nc\\n"
@@ -33,15 +31,86 @@ $ printf "d\\n"
 $ printf "1\\n2\\n3\\n"
 0
 ...
+$ printf "head 1.00\\nx\\nkept 2.00\\ny\\ntail 3.00\\n"
+head 1.50
+...
+kept 2.50
+...
+tail 3.50
 ```
 
 `$ printf no`
+
+```sh
+printf no; exit 1
+```
 """
-    now = page.replace("old", "a\nb\nc").replace('"d\\n"', '"d\\n"\nd').replace("\n0\n", "\n1\n")
-    assert doc_sessions.answered(page, tmp_path) == now
+
+
+def test_a_page_keeps_all_but_the_answers(tmp_path):
+    now = doc_sessions.answered(PAGE, tmp_path)
+    expected = PAGE.replace("old", "a\nb\nc").replace('"d\\n"', '"d\\n"\nd').replace("\n0\n", "\n1\n")
+    assert now == expected.replace(".50", ".00")
     assert doc_sessions.answered(now, tmp_path) == now
+    assert not doc_sessions.walked(now, tmp_path).differences
+    assert doc_sessions.walked(PAGE, tmp_path).differences.count('$ printf "d\\n"') == 1
 
 
 def test_what_is_refused_is_an_answer_too(tmp_path):
     page = "```console\n$ sheetgpt run Mike is\n```\n"
     assert "Error: a text of several words stands in quotes" in doc_sessions.answered(page, tmp_path)
+
+
+@pytest.mark.parametrize("command", ["printf no; exit 3", "python -c 1/0"])
+def test_a_command_that_fails_fails_the_page_where_nothing_is_shown_too(command, tmp_path):
+    with pytest.raises(AssertionError):
+        doc_sessions.walked(f"<!-- session -->\n```sh\n{command}\n```\n", tmp_path)
+
+
+def test_here_and_in_a_process_of_its_own_a_command_does_the_same(tmp_path):
+    commands = ["run 'Mike is quick. He moves' --top 1", "run", "--version", "run a --set b", "nothing"]
+    for arguments in map(shlex.split, commands):
+        assert sheetgpt_here(*arguments, cwd=tmp_path) == sheetgpt(*arguments, cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "same"),
+    [
+        ("a 0.123 b", "a 0.124 b", True),
+        ("a 0.123 b", "a 0.125 b", False),
+        ("a 0.123 b", "a  0.124 b", False),  # the table's columns moved
+        ("a  9.999", "a 10.000", True),
+        ("a 1.5", "a 1.50001", True),
+        ("a 1.5", "a 1.503", False),
+        ("a 1.5e-06", "a 1.6e-06", True),
+        ("a 1.5e-06", "a 1.5e-05", False),
+        ("a -0.5", "a 0.5", False),
+        ("a 12", "a 13", False),
+        ("a 1,234 b", "a 1,235 b", False),
+        ("block_0_step_7[0,5,2] = 0.5", "block_0_step_7[0,5,3] = 0.5", False),
+        ("a 0.1", "b 0.1", False),
+        ("a 0.1", "a 0.1 0.2", False),
+        ("differ by at most 8.5e-09", "differ by at most 3.6e-08", True),
+        ("differ by at most 8.5e-09", "differ by at most 8.5e-07", False),
+    ],
+)
+def test_what_is_printed_is_compared_by_words_and_numbers(shown, printed, same):
+    assert doc_sessions.alike(shown, printed) is same
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "same"),
+    [
+        ("a|...|b", "a|x|y|b", True),
+        ("a|...|b", "a|b", True),
+        ("a|...|b", "a|b|x", False),
+        ("a|...|a", "a", False),
+        ("a", "a|b", False),
+        ("...|b|...|c|...", "a|b|c", True),
+        ("...|c|...|b|...", "a|b|c", False),
+        ("...", "", True),
+    ],
+)
+def test_left_out_lines_are_any_number_of_lines(shown, printed, same):
+    lines = [text.split("|") if text else [] for text in (shown, printed)]
+    assert doc_sessions.is_shown(*lines) is same

@@ -9,6 +9,8 @@ import pytest
 from embedded_figures import figures
 from sheetgpt.weights.folder import embedded_folder, load_weights
 
+ONE_PERSON = ["names of the corpus", *(f"own names of {n} token{'s'[: n > 1]}" for n in (1, 2, 3, 4))]
+
 
 @pytest.fixture(scope="module")
 def measured():
@@ -19,8 +21,9 @@ def test_the_references_prompt_is_completed_with_near_certainty(measured):
     assert measured["probability of ' quickly' after 'Mike is quick. He moves'"] > 0.9
 
 
-def test_held_out_pairs_are_completed_by_the_rule(measured):
-    assert measured["held-out (name, adjective) pairs, every verb: right"] >= 0.95
+@pytest.mark.parametrize("kind", ONE_PERSON)
+def test_names_and_pairs_that_were_held_out_are_completed_by_the_rule(measured, kind):
+    assert measured[kind] >= 0.95
 
 
 def test_the_csvs_take_at_most_3_mb_and_the_context_holds_at_least_64_tokens(measured):

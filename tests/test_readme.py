@@ -3,44 +3,26 @@
 from __future__ import annotations
 
 import re
-import shlex
-import sys
 from pathlib import Path
 
 import pytest
 
-from command_line import sheetgpt
+import doc_sessions
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def session() -> list[list[str]]:
-    block = README.partition("<!-- session -->")[2].partition("<!-- end -->")[0]
-    lines = [line for line in block.splitlines() if line and not line.startswith("```")]
-    return [shlex.split(line, comments=True) for line in lines]
-
-
-def test_the_session_has_ten_lines_and_each_runs(tmp_path):
-    commands = session()
-    assert len(commands) == 10
-    for program, *arguments in commands:
-        if program == "python":
-            import subprocess
-
-            subprocess.run([sys.executable, *arguments], cwd=tmp_path, check=True, capture_output=True)
-        else:
-            result = sheetgpt(*arguments, cwd=tmp_path)
-            assert result.code == 0, (arguments, result.err)
-    assert (tmp_path / "exports" / "mike-is-quick-he-moves.xlsx").exists()
-    assert (tmp_path / "my_model" / "constants.csv").exists()
+def test_the_session_has_ten_lines_and_leaves_what_it_says(walked):
+    walk = walked("README")
+    assert len(walk.printed) == 10
+    assert (walk.folder / "exports" / "mike-is-quick-he-moves.xlsx").exists()
+    assert (walk.folder / "my_model" / "constants.csv").exists()
 
 
 def test_the_python_lines_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code = README.partition("```python\n")[2].partition("```")[0]
-    names: dict = {}
-    exec(code, names)
+    names = doc_sessions.run_python(README)
     assert names["trace"].predicted_token == " quickly"
     assert names["changed"].predicted_token
     assert (tmp_path / "run.xlsx").exists()

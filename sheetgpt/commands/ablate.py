@@ -25,7 +25,7 @@ from sheetgpt.commands.tables import Outputs, output_options
 @click.option("--what", metavar="PIECE", help='One piece alone: "block_1 head 0", "block_1 MLP", "block_1".')
 @dtype_option
 @output_options
-def command(prompt, weights, token_ids, special, token, zero, mean, documents, what, dtype, **outputs):
+def command(prompt, weights, token_ids, special, assignments, token, zero, mean, documents, what, dtype, **outputs):
     """Take out each head, each MLP and each block in turn, and show what becomes of the prediction.
 
     \b
@@ -39,7 +39,7 @@ def command(prompt, weights, token_ids, special, token, zero, mean, documents, w
     from sheetgpt.model import load_model
 
     model = load_model(weights, dtype)
-    trace = run_with(model, prompt, token_ids, special=special)
+    trace = run_with(model, prompt, token_ids, special=special, assignments=assignments)
     means = None if mean is None else means_over(mean, documents, model, trace)
     wanted.show(ablate(trace, token, means=means, what=what).report(), f"ablate {prompt or 'ids'}")
 

@@ -16,7 +16,7 @@ from sheetgpt.commands.tables import Outputs, output_options
 @click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="How many parts to list.")
 @dtype_option
 @output_options
-def command(prompt, weights, token_ids, special, token, against, by_token, top, dtype, **outputs):
+def command(prompt, weights, token_ids, special, assignments, token, against, by_token, top, dtype, **outputs):
     """Show what each embedding, head, MLP and bias adds to a token's logit.
 
     \b
@@ -27,6 +27,6 @@ def command(prompt, weights, token_ids, special, token, against, by_token, top, 
     wanted = Outputs(**outputs)
     from sheetgpt.lens.attribution import attribute
 
-    trace = run_of(prompt, weights, token_ids, special=special, dtype=dtype)
+    trace = run_of(prompt, weights, token_ids, special=special, dtype=dtype, assignments=assignments)
     report = attribute(trace, token, against).report(by_token=by_token, top=top)
     wanted.show(report, f"attribute {prompt or 'ids'}")

@@ -28,13 +28,7 @@ INDENT = "  "
 @runs.dtype_option
 @click.option("--depth", type=click.IntRange(0), default=0, help="Go on with the largest term, N times.", metavar="N")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="How many terms to show.")
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="CELL=VALUE",
-    help="Explain the run that follows from a changed cell, as in `sheetgpt run`. Repeatable.",
-)
+@runs.set_option
 @tables.output_options
 def command(
     prompt: str | None,
@@ -68,11 +62,7 @@ def command(
         raise StageError("explain takes a prompt and a cell", remedy='sheetgpt explain PROMPT "block_0_step_4[2,3]"')
     wanted = tables.Outputs(**outputs)
     model = load_model(weights, dtype)
-    trace = runs.run_with(model, prompt, token_ids, special=special)
-    if assignments:
-        from sheetgpt.run.edit import parse
-
-        trace = model.run_edited(trace, [parse(text, trace.sizes) for text in assignments])
+    trace = runs.run_with(model, prompt, token_ids, special=special, assignments=assignments)
     found = explain(trace, cell, depth=depth, top=top)
     facts = facts_of(trace, assignments)
     files = write(found, facts, wanted, f"explain {found.address} {prompt or ''}")

@@ -14,7 +14,7 @@ from sheetgpt.commands.tables import Outputs, output_options
 @click.option("--token", metavar="TOKEN", help="Whose rank and probability to show. Default: each final prediction.")
 @dtype_option
 @output_options
-def command(prompt, weights, token_ids, special, sublayers, token, dtype, **outputs):
+def command(prompt, weights, token_ids, special, assignments, sublayers, token, dtype, **outputs):
     """Show what would be predicted after every block: the best token of every row, and the final one's rank.
 
     \b
@@ -25,5 +25,5 @@ def command(prompt, weights, token_ids, special, sublayers, token, dtype, **outp
     wanted = Outputs(**outputs)
     from sheetgpt.lens.logits import logit_lens
 
-    trace = run_of(prompt, weights, token_ids, special=special, dtype=dtype)
+    trace = run_of(prompt, weights, token_ids, special=special, dtype=dtype, assignments=assignments)
     wanted.show(logit_lens(trace, token, sublayers=sublayers).report(), f"lens {prompt or 'ids'}")

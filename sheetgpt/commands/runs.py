@@ -22,25 +22,53 @@ dtype_option = click.option("--dtype", type=click.Choice(["float64", "float32"])
 token_option = click.option("--token", metavar="TOKEN", help="The token to look at. Default: the predicted one.")
 
 
+set_option = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="CELL=VALUE",
+    help="Look at the run that follows from a changed cell, as in `sheetgpt run`. Repeatable.",
+)
+
+
 def prompt_options(command: Command) -> Command:
-    """PROMPT, `--weights`, `--token-ids`, `--special`."""
-    options = (click.argument("prompt", required=False), show.weights_option, ids_option, show.special_option)
+    """PROMPT, `--weights`, `--token-ids`, `--special`, `--set`."""
+    prompt = click.argument("prompt", required=False)
+    options = (prompt, show.weights_option, ids_option, show.special_option, set_option)
     for option in reversed(options):
         command = option(command)
     return command
 
 
 def run_of(
-    prompt: str | None, weights: str | None, token_ids: Sequence[int] | None, *, special: bool, dtype: str
+    prompt: str | None,
+    weights: str | None,
+    token_ids: Sequence[int] | None,
+    *,
+    special: bool,
+    dtype: str,
+    assignments: Sequence[str] = (),
 ) -> Trace:
     """The run of a prompt or of token ids, by the model in a folder."""
     from sheetgpt.model import load_model
 
-    return run_with(load_model(weights, dtype), prompt, token_ids, special=special)
+    return run_with(load_model(weights, dtype), prompt, token_ids, special=special, assignments=assignments)
 
 
-def run_with(model: Model, prompt: str | None, token_ids: Sequence[int] | None, *, special: bool) -> Trace:
+def run_with(
+    model: Model,
+    prompt: str | None,
+    token_ids: Sequence[int] | None,
+    *,
+    special: bool,
+    assignments: Sequence[str] = (),
+) -> Trace:
+    """The run, or the one that follows from assignments as `--set` takes them."""
     show.notice(None if special else model.special_notice(prompt))
     trace = model.run(prompt, token_ids=token_ids, special=special)
     show.notice(model.length_notice(len(trace.token_ids)))
-    return trace
+    if not assignments:
+        return trace
+    from sheetgpt.run.edit import parse
+
+    return model.run_edited(trace, [parse(text, trace.sizes) for text in assignments])

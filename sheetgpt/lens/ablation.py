@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sheetgpt.errors import LensError
+from sheetgpt.lens.changes import logits_after
 from sheetgpt.lens.means import Means
 from sheetgpt.lens.stream import MLP, Stream, Write, stream_of
-from sheetgpt.lens.tables import Look, Report, Table
+from sheetgpt.lens.tables import Look, Report, Table, set_in
 from sheetgpt.lens.tokens import Wanted, spelled, token_id
 from sheetgpt.models.step import Role
-from sheetgpt.run.follow import follow
 from sheetgpt.run.trace import Trace
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Ablation:
     def report(self) -> Report:
         token, before = spelled(self.trace, self.token), measured(self.trace.role(Role.LOGITS)[None], self.token)
         facts: dict[str, Any] = {"prompt": self.trace.prompt} if self.trace.prompt is not None else {}
-        facts |= {"token": token, "logit": float(before[0][0]), "probability": float(before[1][0])}
+        facts |= set_in(self.trace) | {"token": token, "logit": float(before[0][0]), "probability": float(before[1][0])}
         return Report(
             "Ablation",
             {**facts, "prediction": self.trace.predicted_token, "instead": self.instead},
@@ -91,7 +91,8 @@ def ablate(
     """Each piece out in turn, for the logit and the probability of `token` (default: the predicted one).
 
     means: what takes a head's or an MLP's place instead of 0, see `corpus_means`. what: one piece alone, such as
-    "block_1 head 0", "block_1 MLP", "block_1". Raises LensError where the model has no such piece or token.
+    "block_1 head 0", "block_1 MLP", "block_1". What was set in the run stays set. Raises LensError where the model has
+    no such piece or token.
     """
     stream = stream_of(trace)
     target = int(trace.role(Role.PREDICTION)[1, 0]) if token is None else token_id(trace, token)
@@ -145,9 +146,7 @@ def batches(pieces: Sequence[Piece], n_tokens: int) -> Iterator[list[Piece]]:
 
 def after(trace: Trace, pieces: Sequence[Piece], means: Means | None) -> np.ndarray:  # [pieces, n_vocab, 1]
     """The logits of the runs without each of these pieces of one stage."""
-    stage, logits = pieces[0].stage, trace.steps.name(Role.LOGITS)
-    changed = np.stack([without(trace, piece, means) for piece in pieces])
-    return follow(trace.steps, trace.weights or {}, trace.arrays, {stage: changed}, (logits,), trace.dtype)[logits]
+    return logits_after(trace, pieces[0].stage, np.stack([without(trace, piece, means) for piece in pieces]))
 
 
 def without(trace: Trace, piece: Piece, means: Means | None) -> np.ndarray:  # [T, d]

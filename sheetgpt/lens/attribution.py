@@ -13,7 +13,7 @@ import numpy as np
 
 from sheetgpt.lens.directions import Part, parts_of
 from sheetgpt.lens.stream import stream_of
-from sheetgpt.lens.tables import Look, Report, Table
+from sheetgpt.lens.tables import Look, Report, Table, set_in
 from sheetgpt.lens.tokens import Wanted, spelled, token_id
 from sheetgpt.models.step import Role
 from sheetgpt.run.trace import Trace
@@ -67,7 +67,7 @@ class Attribution:
 
     def facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = {"prompt": self.trace.prompt} if self.trace.prompt is not None else {}
-        facts["token"] = spelled(self.trace, self.token)
+        facts |= {**set_in(self.trace), "token": spelled(self.trace, self.token)}
         if self.against is not None:
             facts["against"] = spelled(self.trace, self.against)
         return {**facts, "logit" if self.against is None else "logit difference": self.value, "sum": self.total}
@@ -76,7 +76,8 @@ class Attribution:
 def attribute(trace: Trace, token: Wanted | None = None, against: Wanted | None = None) -> Attribution:
     """What each part adds to the logit of `token` (default: the predicted one), or to its difference to `against`'s.
 
-    Raises LensError where the model has no residual stream, or no such token.
+    A stage that was set in the run is a part by itself. Raises LensError where the model has no residual stream, or no
+    such token, or where the logits were set.
     """
     stream = stream_of(trace)
     best = int(trace.role(Role.PREDICTION)[1, 0])
@@ -113,6 +114,6 @@ def by_source(trace: Trace, parts: list[Part]) -> pd.DataFrame:  # heads by posi
     import pandas as pd
 
     heads = [part for part in parts if part.by_token is not None]
-    index = pd.MultiIndex.from_tuples([(part.block, part.head) for part in heads], names=["block", "head"])
-    values = np.array([part.by_token for part in heads])
+    index = pd.MultiIndex.from_arrays([[p.block for p in heads], [p.head for p in heads]], names=["block", "head"])
+    values = np.array([part.by_token for part in heads]).reshape(len(heads), len(trace.token_ids))
     return pd.DataFrame(values, index, trace.labels.positions().index())

@@ -166,7 +166,8 @@ def probabilities(trace: Trace, stage: str, cells: Sequence[Cell]) -> np.ndarray
     logits = trace.steps.name(Role.LOGITS)
     steps = trace.steps[: list(trace.steps.by_name).index(logits) + 1]
     given = trace.steps.inputs(trace.token_ids)
-    found = forward(steps, trace.weights, given, dtype=trace.dtype, overrides={stage: matrices}, base=trace.arrays)
+    overrides = {**trace.overrides, stage: matrices}
+    found = forward(steps, trace.weights, given, dtype=trace.dtype, overrides=overrides, base=trace.arrays)
     scores = found[logits][..., -1].astype(np.float64)
     shares = np.exp(scores - scores.max(-1, keepdims=True))
     return np.asarray(shares / shares.sum(-1, keepdims=True))

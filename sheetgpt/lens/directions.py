@@ -22,7 +22,10 @@ EMBEDDING, POSITION, HEAD, BIAS = "token embedding", "position embedding", "head
 
 @dataclass(frozen=True)
 class Part:
-    """What one piece of the model adds. source: the stage or weight it comes from; by_token: of a head, by position."""
+    """What one piece of the model adds. source: the stage or weight it comes from.
+
+    by_token: of a head, by position; None where what it gives was set.
+    """
 
     kind: str
     source: str
@@ -46,6 +49,8 @@ def parts_of(trace: Trace, stream: Stream, token: int, against: int | None) -> l
     scored = trace.steps.of(Role.LOGITS)
     if not isinstance(scored.op, ops.ScoreTokens):
         raise LensError(f"the logits of a {trace.config.model} model are no sum over its residual stream")
+    if scored.name in trace.overrides:
+        raise LensError(f"{scored.name} was set in this run: nothing adds up to it", remedy="set an earlier stage")
     walk = Walk(trace, stream)
     table = walk.matrix(scored.inputs[0])
     walk.back(scored.inputs[1], table[token] - (0 if against is None else table[against]))
@@ -61,9 +66,7 @@ class Walk:
 
     def matrix(self, name: str) -> np.ndarray:
         """A stage's or weight's matrix."""
-        weights = self.trace.weights
-        found = weights[name] if weights is not None and name in weights else self.trace.arrays[name]
-        return np.asarray(found, np.float64)
+        return np.asarray(self.trace.matrix(name), np.float64)
 
     def last_row(self, name: str) -> np.ndarray:
         found: np.ndarray = self.matrix(name)[-1]
@@ -71,7 +74,20 @@ class Walk:
 
     def back(self, name: str, direction: np.ndarray) -> None:
         step = self.trace.steps[name]
-        self.take(step.op, step, direction)
+        if name in self.trace.overrides:
+            self.add_set(step, direction)
+        else:
+            self.take(step.op, step, direction)
+
+    def add_set(self, step: Step, direction: np.ndarray) -> None:
+        """A stage that was set is made of nothing else: a part by itself; of attended values one for each head."""
+        row = self.last_row(step.name)
+        if isinstance(step.op, ops.AttentionMix):
+            parts = (row * direction).reshape(step.op.n_head, -1).sum(1)
+            for head in reversed(range(step.op.n_head)):
+                self.add(HEAD, step.name, parts[head], step, head=head)
+        else:
+            self.add(f"{step.title}, set", step.name, row @ direction, step)
 
     def add(self, kind: str, source: str, adds: float, step: Step, **more: object) -> None:
         self.parts.append(Part(kind, source, float(adds), step.block, **more))  # type: ignore[arg-type]
@@ -152,7 +168,7 @@ class Walk:
         """What a matrix was multiplied with: heads, or a hidden layer, which is a part under its writer's name."""
         step = self.trace.steps[name]
         if isinstance(step.op, ops.AttentionMix):
-            self.take(step.op, step, direction)
+            self.back(name, direction)
         else:
             kind = self.kinds.get(writer.name, writer.title)
             self.add(kind, writer.name, self.last_row(name) @ direction, writer)

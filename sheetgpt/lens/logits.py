@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sheetgpt.errors import LensError
+from sheetgpt.lens.changes import weights_of
 from sheetgpt.lens.stream import Stream, stream_of
-from sheetgpt.lens.tables import Look, Report, Table
+from sheetgpt.lens.tables import Look, Report, Table, set_in
 from sheetgpt.lens.tokens import Wanted, spelled, token_id
 from sheetgpt.models import kinds
 from sheetgpt.models.step import Role, Step, Steps
@@ -55,6 +57,7 @@ class LogitLens:
         what = self.looked_for
         facts = {
             "prompt": self.trace.prompt,
+            **set_in(self.trace),
             "token": None if self.target is None else spelled(self.trace, self.target),
         }
         return Report(
@@ -80,9 +83,11 @@ def logit_lens(trace: Trace, token: Wanted | None = None, *, sublayers: bool = F
     """What would be predicted from every row of the residual stream, after the embeddings and after every block.
 
     token: whose rank and probability are shown; by default each row's final prediction. sublayers: after attention and
-    after the MLP. Raises LensError where the model has no residual stream, or no such token.
+    after the MLP. Raises LensError where the model has no residual stream, or no such token, or where a stage behind
+    the last block was set, which no other row goes through.
     """
     stream = stream_of(trace)
+    require_own_head(trace, stream)
     target = None if token is None else token_id(trace, token)
     layers = dict(layers_of(stream, sublayers=sublayers))
     steps = kinds.model_steps(trace.config, untied=trace.sizes.untied, every_row=True)
@@ -111,6 +116,14 @@ def layers_of(stream: Stream, *, sublayers: bool) -> Iterator[tuple[str, Step]]:
             yield f"block {block}", writes[-1].after
 
 
+def require_own_head(trace: Trace, stream: Stream) -> None:
+    """Raises LensError where a stage behind the last block was set."""
+    behind = [step.name for step in head_of(trace.steps, stream) if step.name in trace.overrides]
+    if behind:
+        what = f"{behind[0]} was set in this run: it stands behind the last block, where every row would go through it"
+        raise LensError(what, remedy="set a stage of the blocks, or a weight")
+
+
 def head_of(steps: Steps, stream: Stream) -> list[Step]:
     """What follows the end of the stream, up to the logits."""
     names = [step.name for step in steps]
@@ -128,7 +141,7 @@ def looked_at(
         for start in range(0, count, ROWS):
             rows = slice(start, start + ROWS)
             x = trace.arrays[stages[column].name][rows]
-            made = follow(steps, trace.weights or {}, {}, {stream.end.name: x}, (logits,), trace.dtype)[logits]
+            made = follow(steps, weights_of(trace), {}, {stream.end.name: x}, (logits,), trace.dtype)[logits]
             if target is None and column == len(stages) - 1:
                 ids[rows] = made.argmax(0)
             for matrix, values in zip(found, measured(made.astype(np.float64), ids[rows]), strict=True):

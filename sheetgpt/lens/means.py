@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sheetgpt.errors import LensError
+from sheetgpt.lens.changes import weights_of
 from sheetgpt.lens.stream import Stream, stream_of
 from sheetgpt.models.step import POSITIONS, Role
 from sheetgpt.run.follow import follow
@@ -29,7 +30,8 @@ class Means:
 def corpus_means(trace: Trace, documents: Iterable[Sequence[int]], advance: Advance | None = None) -> Means:
     """The means over all positions of documents of token ids, each run by itself, in a run's model.
 
-    Documents longer than the context are cut. Raises LensError where there is no token at all.
+    Documents longer than the context are cut. Weights that were set in the run are; stages that were set belong to its
+    own prompt. Raises LensError where there is no token at all.
     """
     stages = replaceable(stream_of(trace))
     given = list(filter(None, map(list, documents)))
@@ -74,4 +76,4 @@ def batches(documents: Iterable[Sequence[int]]) -> Iterable[np.ndarray]:  # each
 def computed(trace: Trace, ids: np.ndarray, stages: Sequence[str]) -> dict[str, np.ndarray]:
     given = {POSITIONS: np.arange(ids.shape[-1])}
     changed = {trace.steps.name(Role.TOKENS): ids}
-    return follow(trace.steps, trace.weights or {}, given, changed, stages, trace.dtype)
+    return follow(trace.steps, weights_of(trace), given, changed, stages, trace.dtype)

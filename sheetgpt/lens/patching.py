@@ -16,11 +16,11 @@ import numpy as np
 
 from sheetgpt.errors import LensError, StageError, UnknownStageError
 from sheetgpt.lens import metrics
+from sheetgpt.lens.changes import logits_after
 from sheetgpt.lens.metrics import Metric
-from sheetgpt.lens.stream import require_unset, stream_of
+from sheetgpt.lens.stream import stream_of
 from sheetgpt.lens.tables import Look, Report, Table, quoted
 from sheetgpt.models.step import Axis, Role, Step
-from sheetgpt.run.follow import follow
 from sheetgpt.run.trace import Trace
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def patch(
     metric: str | Metric | None = None,
     advance: Advance | None = None,
 ) -> Patching:
-    """CORRUPT's run with each piece of CLEAN's in turn.
+    """CORRUPT's run with each piece of CLEAN's in turn. What was set in either run stays set.
 
     stages: names or patterns such as "block_*_step_16"; by default what each block leaves behind, and what attention
     and MLP add. metric: see `metrics.parse`; by default the logit difference of the two predictions.
@@ -112,8 +112,6 @@ def patch(
 
 def require_alike(clean: Trace, corrupt: Trace) -> None:
     """Raises LensError where the runs can't lend each other a piece."""
-    for trace in (clean, corrupt):
-        require_unset(trace)
     if clean.config != corrupt.config:
         raise LensError("the two runs are of two models", remedy="run both prompts with one")
     counts = [len(trace.token_ids) for trace in (clean, corrupt)]
@@ -188,15 +186,9 @@ def patched(
         runs = np.repeat(ours[None], len(together), axis=0)
         for run, piece in zip(runs, together, strict=True):
             run[cells[piece]] = theirs[cells[piece]]
-        values.update(zip(together, metric.of(after(corrupt, step.name, runs)).tolist(), strict=True))
+        values.update(zip(together, metric.of(logits_after(corrupt, step.name, runs)).tolist(), strict=True))
         yield from ((piece, values.pop(piece)) for piece in together)
     yield from values.items()
-
-
-def after(trace: Trace, stage: str, runs: np.ndarray) -> np.ndarray:  # [B, T, n] -> [B, n_vocab, 1]
-    """The logits that follow from each of these matrices of a stage."""
-    logits = trace.steps.name(Role.LOGITS)
-    return follow(trace.steps, trace.weights or {}, trace.arrays, {stage: runs}, (logits,), trace.dtype)[logits]
 
 
 # ------------------------------------------------------------------------------------------------ tables

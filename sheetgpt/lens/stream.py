@@ -64,8 +64,7 @@ class Stream:
 
 
 def stream_of(trace: Trace) -> Stream:
-    """The residual stream of a run's model. Raises LensError where it has none, or the run's stages were set."""
-    require_unset(trace)
+    """The residual stream of a run's model. Raises LensError where it has none."""
     writes = tuple(writes_of(trace.steps))
     if not writes:
         raise LensError(
@@ -73,13 +72,6 @@ def stream_of(trace: Trace) -> Stream:
             remedy="take one that has: attention, microgpt or gpt2",
         )
     return Stream(trace.steps, writes)
-
-
-def require_unset(trace: Trace) -> None:
-    """Raises LensError for a run with overrides: its stages no longer follow from each other."""
-    if trace.overridden:
-        what = f"{', '.join(trace.overridden)} was set in this run, and a lens needs one as the model makes it"
-        raise LensError(what, remedy="run the prompt without overrides")
 
 
 def writes_of(steps: Steps) -> Iterator[Write]:

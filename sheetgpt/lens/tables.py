@@ -16,6 +16,8 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sheetgpt.run.trace import Trace
+
 TOKEN = "token"  # noqa: S105 - the level of labels that holds tokens, whose spaces matter
 
 
@@ -172,6 +174,11 @@ def label_texts(label: Any, names: Sequence[str]) -> str:
     """
     levels = label if isinstance(label, tuple) else (label,)
     return " ".join(label_text(one, name) for one, name in zip(levels, names, strict=True))
+
+
+def set_in(trace: Trace) -> dict[str, Any]:
+    """The stages and weights that were set in a run, as a fact of a report; nothing where none were."""
+    return {"set": list(trace.overridden)} if trace.overridden else {}
 
 
 def fact_text(value: Any) -> str:

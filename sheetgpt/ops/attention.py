@@ -106,13 +106,14 @@ class AttentionScores(Op):
         return sqrt(width // self.n_head)
 
     def value(self, queries: Array, keys: Array, mask: Array) -> Array:
-        # [..., Tq, d], [..., Tk, d], [Tq, Tk] -> [..., Tq, H Tk]
+        # [..., Tq, d], [..., Tk, d], [..., Tq, Tk] -> [..., Tq, H Tk]
         per_head = split_heads(keys, self.n_head).swapaxes(-1, -2)
         out = matmul_heads(split_heads(queries, self.n_head), per_head)
         out /= self.scale(keys.shape[-1])
         by_head = out.reshape(*out.shape[:-1], self.n_head, keys.shape[-2])
-        by_head += mask[:, None, :]
-        return out
+        in_place = by_head if mask.ndim == 2 else None  # runs side by side may have masks of their own
+        masked = np.add(by_head, mask[..., None, :], out=in_place)
+        return masked.reshape(*masked.shape[:-2], -1)
 
     def formula(self, queries: Reference, keys: Reference, mask: Reference) -> str:
         return f"MMULT({queries.part},TRANSPOSE({keys.part}))/SQRT({keys.width // self.n_head})+{mask}"

@@ -59,6 +59,17 @@ def test_the_commands_give_what_python_gives(trace, tmp_path):
         assert data == json.loads(json.dumps(lenses[name].as_data()))
 
 
+@pytest.mark.parametrize("command", ["lens", "attribute", "ablate"])
+def test_a_changed_run_is_looked_at_and_says_what_was_set(command, trace, tmp_path):
+    changed = load_model().run(PROMPT, overrides={"block_0_step_15": np.zeros_like(trace.array("block_0_step_15"))})
+    looks = {"lens": lens.logit_lens, "attribute": lens.attribute, "ablate": lens.ablate}
+    result = sheetgpt(command, PROMPT, "--set", "block_0_step_15=0", "--json", cwd=tmp_path)
+    data, expected = json.loads(result.out), looks[command](changed).report().as_data()
+    assert data["set"] == ["block_0_step_15"]
+    assert data["tables"] == json.loads(json.dumps(expected["tables"]))
+    assert sheetgpt(command, PROMPT, "--set", "block_0_step_99=0").error
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_workbook_and_a_picture_are_written_where_they_are_asked_for(command, tmp_path):
     require("matplotlib", "plot")

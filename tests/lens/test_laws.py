@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from models import random_ids, random_matrices
 from sheetgpt import lens, load_model
 from sheetgpt.errors import LensError, SheetGPTError
-from sheetgpt.lens import patching
 from sheetgpt.lens.ablation import pieces_of
+from sheetgpt.lens.changes import logits_after
 from sheetgpt.lens.metrics import parse
 from sheetgpt.lens.stream import ATTENTION, MLP, stream_of
 from sheetgpt.model import Model
@@ -50,6 +50,16 @@ def models(draw):
 def runs(draw):
     model = draw(models())
     return model.run(token_ids=random_ids(model.config, draw(st.integers(1, 8)), draw(st.integers(0, 99))))
+
+
+@st.composite
+def set_runs(draw, run=None):
+    """Runs in which some stages (not the logits) and weights were set."""
+    trace = draw(runs()) if run is None else run
+    stages = [step.name for step in trace.steps if step.number is not None or step.name == "token_embeddings"]
+    names = draw(st.lists(st.sampled_from([*stages, *trace.weights]), min_size=1, max_size=3))
+    values = np.random.default_rng(draw(st.integers(0, 99)))
+    return rerun(trace, {name: values.normal(0, 1, trace.matrix(name).shape) for name in names})
 
 
 @cache
@@ -96,16 +106,26 @@ def test_a_model_without_a_stream_is_refused_by_its_name(kind):
             look(trace)
 
 
-def test_a_run_with_overrides_is_refused():
-    trace = load_model().run(PROMPT, overrides={"block_0_step_7": embedded().array("block_0_step_7")})
-    with pytest.raises(LensError, match="block_0_step_7 was set"):
-        lens.attribute(trace)
+@pytest.mark.parametrize("stage", ["logits", "predicted_embedding"])
+@pytest.mark.parametrize("look", [lens.logit_lens, lens.attribute])
+def test_what_was_set_behind_the_blocks_is_refused_where_a_lens_goes_through_it(look, stage):
+    trace = rerun(embedded(), {stage: embedded().array(stage)})
+    if (look, stage) == (lens.attribute, "predicted_embedding"):
+        assert abs(look(trace).total - look(embedded()).total) < 1e-9
+    else:
+        with pytest.raises(LensError, match=f"{stage} was set"):
+            look(trace)
+
+
+def test_logits_that_were_set_stay_whatever_is_taken_out():
+    trace = rerun(embedded(), {"logits": embedded().array("logits")})
+    assert (lens.ablate(trace).logit == 0).all(axis=None)
 
 
 # ------------------------------------------------------------------------------------------------ the logit lens
 
 
-@given(runs(), st.booleans())
+@given(runs() | set_runs(), st.booleans())
 @few
 def test_after_the_last_layer_the_logit_lens_is_the_run(trace, sublayers):
     found = lens.logit_lens(trace, sublayers=sublayers)
@@ -142,19 +162,30 @@ def test_a_block_that_is_out_leaves_the_lens_as_it_was_before_the_block(trace):
 # ------------------------------------------------------------------------------------------------ attribution
 
 
-@given(runs(), st.data())
+@given(runs() | set_runs(), st.data())
 @few
 def test_the_parts_add_up_to_the_logit_and_heads_to_themselves(trace, data):
     a, b = (data.draw(st.integers(0, trace.config.n_vocab - 1)) for _ in range(2))
     found = lens.attribute(trace, a)
     np.testing.assert_allclose(found.total, last_logits(trace)[a], rtol=0, atol=1e-9)
-    heads = found.parts[found.parts["kind"] == "head"]
+    heads = found.parts[(found.parts["kind"] == "head") & ~found.parts["source"].isin(trace.overridden)]
     np.testing.assert_allclose(found.by_token.sum(axis=1), heads["adds"], atol=1e-12)
     both = lens.attribute(trace, a, b)
     np.testing.assert_allclose(both.total, last_logits(trace)[a] - last_logits(trace)[b], rtol=0, atol=1e-9)
     np.testing.assert_allclose(
         both.parts["adds"], found.parts["adds"] - lens.attribute(trace, b).parts["adds"], atol=1e-12
     )
+
+
+@given(runs(), st.data())
+@few
+def test_a_stage_that_was_set_to_what_it_is_adds_what_its_parts_add(trace, data):
+    """However little of the model is seen behind it: all parts together are the same logit."""
+    step = data.draw(st.sampled_from([step for step in trace.steps if step.number is not None]))
+    found, before = lens.attribute(rerun(trace, {step.name: trace.array(step.name)}), 0), lens.attribute(trace, 0)
+    np.testing.assert_allclose(found.total, before.total, atol=1e-9)
+    same = found.parts.merge(before.parts, on="part")
+    np.testing.assert_allclose(same["adds_x"], same["adds_y"], atol=1e-9)
 
 
 @given(runs())
@@ -188,9 +219,10 @@ def test_a_part_that_is_made_larger_adds_more_by_as_much():
 # ------------------------------------------------------------------------------------------------ ablation
 
 
-@given(runs(), st.data())
+@given(runs() | set_runs(), st.data())
 @few
 def test_a_piece_that_is_out_is_a_run_with_its_stage_set(trace, data):
+    """Also where others were set: then it is a run with both set."""
     token = data.draw(st.integers(0, trace.config.n_vocab - 1))
     found = lens.ablate(trace, token)
     before = trace.ranking()[0][token]
@@ -200,7 +232,7 @@ def test_a_piece_that_is_out_is_a_run_with_its_stage_set(trace, data):
             matrix.reshape(len(matrix), trace.config.n_head, -1)[:, piece.head] = 0
         elif not piece.instead:
             matrix[:] = 0
-        after = rerun(trace, {piece.stage: matrix})
+        after = rerun(trace, {**trace.overrides, piece.stage: matrix})
         np.testing.assert_allclose(
             found.logit.loc[piece.block, piece.place], last_logits(after)[token] - last_logits(trace)[token], atol=1e-9
         )
@@ -254,10 +286,11 @@ def patchable(trace):
     return [step for step in trace.steps if step.rows is Axis.TOKENS]
 
 
-@given(pairs(), st.data())
+@given(pairs(), st.booleans(), st.data())
 @few
-def test_a_patch_is_corrupts_run_with_that_piece_set(pair, data):
-    clean, corrupt = pair
+def test_a_patch_is_corrupts_run_with_that_piece_set(pair, are_set, data):
+    """Also where others were set in both: then it is a run with all set."""
+    clean, corrupt = (data.draw(set_runs(run)) if are_set else run for run in pair)
     step = data.draw(st.sampled_from(patchable(corrupt)))
     metric = parse("logit #0", clean)
     if metric.of(clean.array("logits")) == metric.of(corrupt.array("logits")):
@@ -270,7 +303,7 @@ def test_a_patch_is_corrupts_run_with_that_piece_set(pair, data):
             width = matrix.shape[1] // corrupt.config.n_head
             columns = slice(row.head * width, (row.head + 1) * width)
         matrix[row.position, columns] = clean.arrays[step.name][row.position, columns]
-        after = last_logits(rerun(corrupt, {step.name: matrix}))[0]
+        after = last_logits(rerun(corrupt, {**corrupt.overrides, step.name: matrix}))[0]
         np.testing.assert_allclose(row.metric, after, atol=1e-9)
 
 
@@ -280,7 +313,7 @@ def test_a_piece_set_to_its_own_value_changes_nothing_bit_for_bit(pair, data):
     """Also in the run that is computed for it; what both prompts share up to a position brings back exactly 0."""
     clean, corrupt = pair
     step = data.draw(st.sampled_from(patchable(corrupt)))
-    again = patching.after(corrupt, step.name, corrupt.arrays[step.name][None])[0]
+    again = logits_after(corrupt, step.name, corrupt.arrays[step.name][None])[0]
     np.testing.assert_array_equal(again, corrupt.array("logits"))
     metric = parse("logit #0", clean)
     if metric.of(clean.array("logits")) == metric.of(corrupt.array("logits")):
@@ -290,6 +323,18 @@ def test_a_piece_set_to_its_own_value_changes_nothing_bit_for_bit(pair, data):
         if np.array_equal(clean.arrays[step.name][row.position], corrupt.arrays[step.name][row.position]):
             assert row.metric == found.corrupt_metric
             assert row.recovered == 0
+
+
+@given(set_runs())
+@few
+def test_means_are_those_of_the_weights_that_were_set(trace):
+    """Stages that were set belong to their prompt: no document has them."""
+    weights = {name: trace.matrix(name) for name in trace.weights}
+    as_set = Model(Weights(weights, trace.config, None, "float64"), None).run(token_ids=trace.token_ids)
+    documents = [random_ids(trace.config, 3, 1)]
+    found, expected = (lens.corpus_means(one, documents).rows for one in (trace, as_set))
+    for name, row in expected.items():
+        np.testing.assert_allclose(found[name], row, atol=1e-12)
 
 
 @given(pairs())

@@ -87,7 +87,7 @@ def test_a_man_s_neighbours_are_names(model):
     from sheetgpt.corpus import HE, SHE
 
     found = lens.neighbours(lens.token_table(model), model.vocabulary(), lens.find_token(model.tokenizer, "Mike"), 10)
-    assert {one.token for one in found} <= {*HE, *SHE}
+    assert {one.token.strip() for one in found} <= {*HE, *SHE}
 
 
 # ------------------------------------------------------------------------------------------------ the command
