@@ -5,7 +5,8 @@
 >>> trace["predicted_token"].iloc[2, 1]
 ' quickly'
 
-Comparing: `sheetgpt.diff` (`diff`, `open_side`); a run changed: `sheetgpt.run.edit`; learning: `sheetgpt.training`.
+Comparing: `sheetgpt.diff` (`diff`, `open_side`); a run changed: `sheetgpt.run.edit`; learning: `sheetgpt.training`;
+what the numbers mean: `sheetgpt.lens`.
 """
 
 from __future__ import annotations
@@ -37,4 +38,6 @@ __all__ = ["Config", "Model", "SheetGPTError", "Step", "Tokenizer", "Trace", "lo
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
+    if name == "lens":
+        return import_module("sheetgpt.lens")
     raise AttributeError(f"module 'sheetgpt' has no attribute {name!r}")

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import click
 
-from sheetgpt.commands import terminal
+from sheetgpt.commands import terminal, unquoted
 from sheetgpt.errors import SheetGPTError
 
 # command -> (module under sheetgpt.commands, one line for `sheetgpt --help`)
@@ -26,8 +26,15 @@ COMMANDS = {
     "stages": ("stages", "Show every stage, and what other programs call it."),
     "locate": ("locate", "Find each stage in a foreign workbook by its numbers; write a map."),
     "resume": ("resume", "Run on from a workbook whose cells were edited."),
+    "explain": ("explain", "Show what makes a number of a run, term by term."),
+    "lens": ("lens", "Show what would be predicted after every block."),
+    "attribute": ("attribute", "Show what each embedding, head and MLP adds to a token's logit."),
+    "ablate": ("ablate", "Take out each head, MLP and block in turn; show what changes."),
+    "patch": ("patch", "Put pieces of one prompt's run into another's; show what comes back."),
     "tokenize": ("tokenize", "Show a text's tokens and the merges that made them."),
+    "neighbours": ("neighbours", "Show which tokens' vectors point the same way."),
     "train-bpe": ("train_bpe", "Learn a merge table from a text."),
+    "words": ("words", "Write a small list of words to learn from, such as the ladder's names."),
     "train": ("train", "Train a model on a text, from a die to a small GPT-2."),
     "train-step": ("train_step", "Show a step of training: penalties, gradients, the update."),
     "loss": ("loss", "Show how well a model predicts a text, token by token."),
@@ -36,7 +43,7 @@ COMMANDS = {
     "check": ("check", "Say whether a CSV folder is a whole, sane model."),
 }
 
-TEXTS = ("prompt", "text")  # arguments that may begin with anything
+TEXTS = ("prompt", "text", "clean", "corrupt")  # arguments that may begin with anything
 
 
 class Commands(click.Group):
@@ -56,9 +63,11 @@ class Commands(click.Group):
 
     def resolve_command(self, ctx, args):
         try:
-            return super().resolve_command(ctx, args)
+            name, command, rest = super().resolve_command(ctx, args)
         except click.UsageError as error:
             raise click.UsageError(f"{error.message} Commands: {', '.join(COMMANDS)}.", ctx) from None
+        unquoted.refuse(name, command, ctx, rest, TEXTS)
+        return name, command, rest
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

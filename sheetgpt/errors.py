@@ -64,6 +64,10 @@ class UnknownStageError(StageError, KeyError):
         super().__init__(f"no stage is called {name!r}; did you mean {', '.join(like)}?")
 
 
+class LensError(SheetGPTError):
+    """A lens can't be held over this model, these prompts or this token, or what it shows can't be drawn."""
+
+
 class ConvertError(SheetGPTError):
     """A checkpoint is not GPT-2, is damaged, or is not safe to read."""
 

@@ -95,7 +95,7 @@ class Model:
             merges=merges,
             weights=self.weights,
             tokenizer=self.tokenizer,
-            overridden=tuple(overrides),
+            overrides=overrides,
         )
 
     def rerun(self, before: Trace, overrides: Mapping[str, np.ndarray], base: Trace) -> Trace:

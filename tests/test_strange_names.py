@@ -18,6 +18,7 @@ from models import write_random_model
 from sheetgpt import load_model
 from sheetgpt.cli import cli
 from sheetgpt.fixtures import arrays as fixtures
+from sheetgpt.lens import explain
 from sheetgpt.models import kinds
 from sheetgpt.models.config import MODELS, Config
 from sheetgpt.models.step import Role
@@ -141,6 +142,17 @@ def test_a_set_cell_travels_as_far(folders, capsys, stage, cell):
     assert [(part["part"], part["largest_change"], strange(part["stage"])) for part in plain["travel"]] == [
         (part["part"], part["largest_change"], part["stage"]) for part in other["travel"]
     ]
+
+
+def test_every_number_has_the_same_terms(traces):
+    plain, odd = traces
+    for step in plain.steps.computed:
+        found, same = (
+            explain(trace, f"{name}[-1,0]", depth=2) for trace, name in ((plain, step.name), (odd, strange(step.name)))
+        )
+        for one, other in zip(found.levels, same.levels, strict=True):
+            assert [term.value for term in one.rows] == [term.value for term in other.rows]
+            assert (one.value, one.label, one.in_numbers) == (other.value, other.label, other.in_numbers)
 
 
 def test_an_edited_workbook_resumes_to_the_same_answer(folders, traces, tmp_path, capsys):

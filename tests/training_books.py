@@ -1,4 +1,4 @@
-"""What tests of training workbooks share: their named matrices read back, and held against the training's."""
+"""What tests of training workbooks share: small models and their steps, and named matrices held against the steps'."""
 
 from __future__ import annotations
 
@@ -8,9 +8,37 @@ import numpy as np
 import openpyxl
 import pytest
 
+from models import DIE, VOCABULARY
+from sheetgpt import load_model
+from sheetgpt.bpe import write_tables
+from sheetgpt.models.config import Config
+from sheetgpt.training.example import example
 from sheetgpt.training.matrices import in_step
-from sheetgpt.training.step import Training
+from sheetgpt.training.optimizers import Settings
+from sheetgpt.training.step import Training, train_steps
+from sheetgpt.training.trainer import initial_weights
+from sheetgpt.weights.folder import write_weights
 from sheetgpt.workbook.reading.names import defined_names
+
+LIVE = ("die", "softmax", "bigram", "mlp", "attention", "microgpt", "gpt2", "gpt2 sinusoidal", "gpt2 rotary")
+
+
+def write_model(folder, model: str, seed: int = 1):
+    """A rung whose tokens are the letters `a i l e n .`, the die with the golden weights; `gpt2 rotary` is one too."""
+    model, _, position = model.partition(" ")
+    config = Config(1, 1, 1 if model != "mlp" else 2, 8 if model != "mlp" else 3, 6, model=model)
+    if model in {"attention", "microgpt", "gpt2"}:
+        config = Config(1, 2, 4, 8, 6, model=model, position=position or "learned")
+    weights = DIE if model == "die" else initial_weights(config, np.random.default_rng(seed))
+    write_weights(folder, config, {name: np.asarray(matrix, np.float32) for name, matrix in weights.items()})
+    write_tables(folder, [], list(VOCABULARY))
+    return load_model(folder)
+
+
+def trained(folder, model: str, text: str = "ann", *, room: int = 0, **settings):
+    loaded = write_model(folder, model)
+    options = {"optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 0.0} | settings
+    return train_steps(loaded, example(loaded, text, room=room), Settings(**{"steps": 1} | options), text)
 
 
 def numbers(path: Path) -> dict[str, np.ndarray]:

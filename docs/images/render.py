@@ -1,6 +1,14 @@
-"""A picture of parts of a workbook's tabs, as LibreOffice shows them, under each other.
+r"""A picture of parts of a workbook's tabs, as LibreOffice shows them, under each other.
 
     python docs/images/render.py FILE.xlsx PICTURE.png TAB RANGE [TAB RANGE ...]
+
+docs/images/workbook.png and live-workbook.png, of `run "Mike is quick. He moves" --dump-xlsx` and the same with
+`--formulas`:
+
+    python docs/images/render.py exports/mike-is-quick-he-moves.xlsx docs/images/workbook.png \
+        index A1:BQ44 block_1 A1:Z6 block_1 A86:Z96
+    python docs/images/render.py exports/live.xlsx docs/images/live-workbook.png \
+        index A1:BQ48 words A1:X15 block_1 A133:Z146
 
 Needs soffice, pdftoppm and pillow. The file is copied with a print area; nothing else of it changes.
 """
@@ -16,6 +24,7 @@ MARGIN = '<pageMargins left="0.2" right="0.2" top="0.2" bottom="0.2" header="0" 
 A3_ONE_PAGE = '<pageSetup paperSize="8" orientation="landscape" fitToWidth="1" fitToHeight="1"/>'
 NOTHING = "$XFD$1048576"
 BORDER, GAP = 12, 20  # pixels
+RESOLUTION = "110"
 
 
 def one_tab(source: Path, tab: str, area: str, target: Path) -> None:
@@ -29,6 +38,7 @@ def one_tab(source: Path, tab: str, area: str, target: Path) -> None:
             f'<definedName name="_xlnm.Print_Area" localSheetId="{i}">{tabs[i]}!{printed}</definedName>'
             for i, printed in enumerate(areas)
         )
+        book = re.sub(r'<definedName name="_xlnm.Print_[^>]*>[^<]*</definedName>', "", book)
         book = book.replace("<definedNames>", f"<definedNames>{names}", 1)
         shown = f"xl/worksheets/sheet{tabs.index(tab) + 1}.xml"
         for entry in old.namelist():
@@ -36,7 +46,9 @@ def one_tab(source: Path, tab: str, area: str, target: Path) -> None:
             if entry == "xl/workbook.xml":
                 text = book.encode()
             elif entry == shown:
-                sheet = re.sub(r"<pageMargins[^>]*/>", MARGIN + A3_ONE_PAGE, text.decode())
+                sheet = re.sub(r"<pageSetup[^>]*/>|<headerFooter>.*?</headerFooter>", "", text.decode())
+                sheet = re.sub(r"<pageMargins[^>]*/>", MARGIN + A3_ONE_PAGE, sheet)
+                sheet = re.sub(r"<pageSetUpPr[^>]*/>", "", sheet)
                 sheet = re.sub(r"<sheetPr>(.*?)</sheetPr>", r'<sheetPr>\1<pageSetUpPr fitToPage="1"/></sheetPr>', sheet)
                 text = sheet.encode()
             new.writestr(entry, text)
@@ -51,7 +63,7 @@ def part(source: Path, tab: str, area: str):
         one_tab(source, tab, area, here / "one.xlsx")
         command = ["soffice", f"-env:UserInstallation=file://{here}/profile", "--headless", "--convert-to", "pdf"]
         subprocess.run([*command, "--outdir", folder, here / "one.xlsx"], check=True, capture_output=True)
-        subprocess.run(["pdftoppm", "-r", "110", "-png", here / "one.pdf", here / "page"], check=True)
+        subprocess.run(["pdftoppm", "-r", RESOLUTION, "-png", here / "one.pdf", here / "page"], check=True)
         page = Image.open(min(here.glob("page*.png"))).convert("RGB")
         return page.crop(ImageChops.difference(page, Image.new("RGB", page.size, "white")).getbbox())
 
@@ -74,4 +86,4 @@ def stacked(parts: list):
 if __name__ == "__main__":
     file, picture, *rest = sys.argv[1:]
     found = [part(Path(file), tab, area) for tab, area in zip(rest[::2], rest[1::2], strict=True)]
-    stacked(found).quantize(128).save(picture, optimize=True)
+    stacked(found).save(picture, optimize=True)

@@ -9,6 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from itertools import chain, pairwise
 
@@ -16,7 +17,26 @@ from sheetgpt.bpe.words import ALPHABET, cut, spell
 from sheetgpt.errors import PromptError, TokenizerError
 
 SPECIAL = ("<|endoftext|>",)
+MOST_WORDS = 40  # different words of which a pass says how they stand; more nobody reads
 Pair = tuple[int, int]  # of symbols, each by its number: letters first, then what merges make, in order
+
+
+@dataclass(frozen=True)
+class LearningPass:
+    """One pass of learning: the pair that was the most frequent, how often it stood there, and what it became."""
+
+    number: int
+    left: str
+    right: str
+    count: int
+    token: str
+    id: int
+    words: tuple[tuple[str, ...], ...]  # the different words after it, each in its symbols; () where they are many
+
+    @property
+    def as_they_stand(self) -> str:
+        """The words on one line, spaces as dots."""
+        return "  ".join("|".join(word).replace(" ", "\N{MIDDLE DOT}") for word in self.words)
 
 
 def learn(
@@ -25,12 +45,14 @@ def learn(
     *,
     special: Sequence[str] = SPECIAL,
     progress: Callable[[int, int], None] | None = None,
+    watch: Callable[[LearningPass], None] | None = None,
 ) -> tuple[list[tuple[str, str]], list[str]]:
     """(merges by rank, tokens): GPT-2's letters, what the merges make, then the special tokens, `vocab_size` in all.
 
     Fewer where the text has no more pairs. Of pairs that are equally frequent, the one of the earliest symbols merges
     first, so the same text gives the same table everywhere. `progress(tokens so far, tokens wanted)` is called after
-    each merge. Raises TokenizerError for a `vocab_size` too small for letters and special tokens.
+    each merge, `watch` with each pass. Raises TokenizerError for a `vocab_size` too small for letters and special
+    tokens.
 
     >>> merges, tokens = learn("aaabdaaabac", 260)
     >>> merges
@@ -43,15 +65,22 @@ def learn(
     times = count_words(text, special)
     pairs = PairCounts([[number[letter] for letter in word] for word in times], list(times.values()))
     merges: dict[tuple[str, str], None] = {}
+    passes = 0
     while len(symbols) < wanted and (best := pairs.most_frequent()):
         left, right = symbols[best[0]], symbols[best[1]]
         # subtle: two merges may make one token (a + bc, ab + c). It is one symbol then, and its pairs may come again
         merges[left, right] = None
+        count = pairs.count(best)
         if number.setdefault(left + right, len(symbols)) == len(symbols):
             symbols.append(left + right)
         pairs.merge(best, number[left + right])
         if progress:
             progress(len(symbols), wanted)
+        if watch:
+            passes += 1
+            i, words = number[left + right], pairs.words() if len(times) <= MOST_WORDS else ()
+            spelled = tuple(tuple(symbols[one] for one in word) for word in words)
+            watch(LearningPass(passes, left, right, count, left + right, i, spelled))
     return list(merges), [*symbols, *special]
 
 
@@ -105,6 +134,14 @@ class PairCounts:
             if 0 < now < -count:
                 heappush(self._queue, (-now, pair))
         return None
+
+    def count(self, pair: Pair) -> int:
+        """How often it stands in all words together."""
+        return self._counts[pair]
+
+    def words(self) -> list[list[int]]:
+        """The words as they stand now."""
+        return self._words
 
     def merge(self, pair: Pair, symbol: int) -> None:
         """Make every occurrence of the pair the one symbol, left to right in each word."""

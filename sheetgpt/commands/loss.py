@@ -1,4 +1,4 @@
-"""`sheetgpt loss`: how well a model predicts a text, token by token."""
+"""`sheetgpt loss`: how well a model predicts a text, token by token, or a file of words, line by line."""
 
 from __future__ import annotations
 
@@ -12,27 +12,44 @@ from sheetgpt.commands.run import parse_ids
 
 @click.command()
 @click.argument("text", required=False)
-@click.option("--file", type=click.Path(path_type=Path), metavar="FILE", help="The text, as a UTF-8 file.")
+@click.option(
+    "--file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The text, as a UTF-8 file; for models of characters, a word a line.",
+)
 @show.weights_option
 @click.option("--token-ids", metavar="IDS", callback=parse_ids, help='Token ids instead of a text, such as "3,1,2".')
 @show.special_option
 @click.option("--stride", type=int, help="How far one window begins after another. Default: half the context.")
 @click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True)
-@click.option("--top", type=click.IntRange(1), default=50, show_default=True, help="How many tokens to show.")
+@click.option("--top", type=click.IntRange(1), default=50, show_default=True, help="How many tokens or lines to show.")
 @show.json_option
 def command(text, file, weights, token_ids, special, stride, dtype, top, as_json):
     """Show each token's probability, -ln of it and its rank, and the text's mean loss and perplexity.
+
+    Of a --file for a model of characters: the same mean for each line, which stands between end tokens, and for all of
+    them; so models can be compared that were trained by different losses.
 
     \b
     Example:
       sheetgpt loss "Mike is quick. He moves quickly."
       sheetgpt loss --file book.txt --stride 32
+      sheetgpt loss --file names.txt --weights bigram
     """
     from sheetgpt.model import load_model
     from sheetgpt.training.loss import measure
+    from sheetgpt.training.loss_of_lines import measure_lines
 
     model = load_model(weights, dtype)
     given = read(text, file)
+    if file is not None and given is not None and model.tokenizer is not None and model.tokenizer.has_characters_only:
+        lines = measure_lines(model, given)
+        if as_json:
+            show.print_json(lines.as_data())
+        else:
+            show.echo(lines_as_text(lines, top))
+        return
     show.notice(None if special else model.special_notice(given))
     ids = model.ids_of(given, token_ids, special=special)
     table = measure(model, ids, stride)
@@ -69,5 +86,25 @@ def as_text(table, top: int) -> str:
             *more,
             "",
             mean,
+        ]
+    )
+
+
+def lines_as_text(found, top: int) -> str:
+    rows = [
+        [one.line, show.token(one.text), one.predictions, f"{one.mean:.4f}", f"{one.floor:.4f}"]
+        for one in found.lines[:top]
+    ]
+    more = [f"... and {len(found.lines) - top:,} more (--top)"] if len(found.lines) > top else []
+    count, of = len(found.lines), f"{found.predictions:,} predictions"
+    means = f"perplexity {found.perplexity:.4f}, {found.bits_per_byte:.4f} bits per byte"
+    floor = f"knows these lines by heart and nothing else, each for as likely as the others (ln {count:,} a line)"
+    return "\n".join(
+        [
+            show.table(["line", "word", "predictions", "mean of -ln p", "floor"], rows),
+            *more,
+            "",
+            f"Loss {found.mean:.4f} (mean of -ln p over {of} in {count:,} lines), {means}",
+            f"Floor {found.floor:.4f}: of a model that {floor}",
         ]
     )

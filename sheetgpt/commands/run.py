@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sheetgpt.commands import show
+from sheetgpt.commands import show, strange_words
 from sheetgpt.errors import DumpError, PromptError
 
 if TYPE_CHECKING:
     from sheetgpt.run.trace import Trace
 
 MANY_CELLS = 20_000_000  # some 15 seconds' work, and more than spreadsheet programs open with ease
+CELLS_A_SECOND = 1_500_000  # that are written, roughly
 XLSX_BYTES, CSV_BYTES = {"float64": 13, "float32": 9}, {"float64": 18, "float32": 11}  # a cell
 
 
@@ -40,12 +42,18 @@ class Dumps:
     formulas: bool
     max_tokens: int | None
     blocks: str | None
+    portable: bool
+    with_weights: bool
 
     def __post_init__(self) -> None:
-        live = {"--max-tokens": self.max_tokens, "--blocks": self.blocks}
+        live = {"--max-tokens": self.max_tokens, "--blocks": self.blocks, "--portable": self.portable or None}
         alone = [option for option, value in live.items() if value is not None and not self.formulas]
         if alone:
             raise DumpError(f"{alone[0]} goes with --formulas", remedy="add --dump-xlsx --formulas")
+        if self.with_weights and (self.formulas or not self.dump_xlsx):
+            remedy = "leave it out: the weights are there" if self.formulas else "add it"
+            what = "--formulas holds the weights" if self.formulas else "--with-weights goes with --dump-xlsx"
+            raise DumpError(what, remedy=remedy)
         if self.formulas and not self.dump_xlsx:
             raise DumpError("--formulas goes with --dump-xlsx", remedy="add it")
         if self.formulas and self.head_layout != "heads":
@@ -59,32 +67,47 @@ class Dumps:
         base = self.exports / (self.name or slug(trace.prompt or "-".join(map(str, trace.token_ids))))
         workbook, files = base.with_name(f"{base.name}.xlsx"), []
         show.notice(self.size_notice(trace))
+        show.notice(self.replaced_notice(trace, workbook))
         if self.formulas:
             files.append(self.write_live(trace, workbook))
         elif self.dump_xlsx:
-            files.append(trace.to_excel(workbook, head_layout=self.head_layout))
+            found = trace.to_excel(workbook, head_layout=self.head_layout, with_weights=self.with_weights)
+            files.append(found)
         if self.dump_csv:
             files.append(trace.to_csv(base, head_layout=self.head_layout))
         return files
 
+    def replaced_notice(self, trace: Trace, workbook: Path) -> str | None:
+        """That a workbook of this name is there: its model may be another. The embedded one is its own each time."""
+        from sheetgpt.weights.folder import folder_name
+
+        folder = trace.weights_folder
+        of_a_folder = folder is not None and folder_name(folder) == str(Path(folder).resolve())
+        if not (self.dump_xlsx and of_a_folder and self.name is None and workbook.exists()):
+            return None
+        return f"{workbook} was there already and is replaced; --name keeps the next one beside it."
+
     def size_notice(self, trace: Trace) -> str | None:
         """What a large dump will take; nothing of one that takes seconds."""
         cells, kind, files = sum(matrix.size for matrix in trace.arrays.values()), trace.dtype.name, []
+        if self.with_weights and trace.weights is not None:
+            cells += sum(math.prod(weight.shape) for weight in trace.sizes.weights.values())
         if self.dump_xlsx and not self.formulas:
             files.append(f"a workbook of about {cells * XLSX_BYTES[kind] / 1e6:,.0f} MB")
         if self.dump_csv:
             files.append(f"about {cells * CSV_BYTES[kind] / 1e6:,.0f} MB of CSV")
         if cells < MANY_CELLS or not files:
             return None
-        return f"Writing {' and '.join(files)}: {cells:,} cells. Fewer tokens make less."
+        seconds = cells * len(files) / CELLS_A_SECOND
+        return f"Writing {' and '.join(files)}: {cells:,} cells. About {seconds:,.0f} s; fewer tokens make less."
 
     def write_live(self, trace: Trace, path: Path) -> Path:
         from sheetgpt.sheets.live.plan import parse_blocks, plan
 
         blocks = None if self.blocks is None else parse_blocks(self.blocks, trace.config.n_layer)
-        size = plan(trace, max_tokens=self.max_tokens, blocks=blocks).size
+        size = plan(trace, max_tokens=self.max_tokens, blocks=blocks, portable=self.portable).size
         show.echo(f"Writing a {size}.", err=True)
-        return trace.to_excel(path, formulas=True, max_tokens=self.max_tokens, blocks=blocks)
+        return trace.to_excel(path, formulas=True, max_tokens=self.max_tokens, blocks=blocks, portable=self.portable)
 
 
 @click.command()
@@ -96,6 +119,12 @@ class Dumps:
 @click.option("--formulas", is_flag=True, help="With --dump-xlsx: every stage a live formula, the weights on tabs.")
 @click.option("--max-tokens", type=int, metavar="N", help="With --formulas: room for N tokens. Default: a few more.")
 @click.option("--blocks", metavar="A-B", help="With --formulas: only these blocks, such as 3 or 0-1.")
+@click.option(
+    "--portable",
+    is_flag=True,
+    help="With --formulas: a formula a cell, also for Google Sheets, Gnumeric, IronCalc, ...",
+)
+@click.option("--with-weights", is_flag=True, help="With --dump-xlsx: the weights too, each under its name.")
 @click.option("--dump-csv", is_flag=True, help="Write EXPORTS/NAME/STAGE.csv for every stage, and a manifest.")
 @click.option("--exports", type=click.Path(path_type=Path), default="exports", show_default=True, metavar="DIR")
 @click.option("--name", metavar="NAME", callback=show.one_name, help="The dump's name. Default: made from the prompt.")
@@ -113,7 +142,8 @@ class Dumps:
     "assignments",
     multiple=True,
     metavar="CELL=VALUE",
-    help="STAGE[ROW,COLUMN]=VALUE, STAGE[HEAD,QUERY,KEY]=VALUE or STAGE=FILE.csv: a stage or weight. Repeatable.",
+    help="STAGE[ROW,COLUMN]=VALUE, STAGE[HEAD,QUERY,KEY]=VALUE or STAGE=FILE.csv: a stage or weight. A number fills "
+    "STAGE, a head STAGE[0], a row STAGE[3,:]. Repeatable.",
 )
 @show.json_option
 def command(
@@ -150,6 +180,7 @@ def command(
 
         trace = model.run_edited(before, [parse(text, before.sizes) for text in assignments])
     show.notice(model.length_notice(len(trace.token_ids)))
+    show.notice(strange_words.notice(model, prompt))
     files = wanted.write(trace)
     changes = show.Changes(before, trace, assignments) if assignments else None
     if as_json:

@@ -1,4 +1,4 @@
-"""`sheetgpt stages`: every stage, how it is made, and what other programs call it; prints docs/stages.md too."""
+"""`sheetgpt stages`: every stage, how it is made, why, and what other programs call it; prints docs/stages.md too."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def names_option(default: str | None = None) -> Callable[[Any], Any]:
 @click.option("--markdown", is_flag=True, help="Print docs/stages.md.")
 @show.json_option
 def command(names: str | None, models: bool, markdown: bool, as_json: bool) -> None:
-    """Show every stage, in order, and its name in other programs; with --names one program's names and shapes.
+    """Show every stage, in order, its name in other programs, and why it is there.
+
+    With --names one program's names and shapes.
 
     In names {i} is the block's number, {last} the last block's, {n} the number of blocks.
 
@@ -64,7 +66,7 @@ def as_data() -> dict[str, Any]:
     return {"conventions": conventions, "stages": [row_data(row, **about) for row, about in rows().items()]}
 
 
-def row_data(row: str, title: str, how: str, axes: str) -> dict[str, Any]:
+def row_data(row: str, title: str, how: str, why: str, axes: str) -> dict[str, Any]:
     """A row of the table: what it is, and its names and shape in each convention."""
     from sheetgpt.fixtures.axes import shape_text
     from sheetgpt.fixtures.conventions import CONVENTIONS
@@ -76,11 +78,11 @@ def row_data(row: str, title: str, how: str, axes: str) -> dict[str, Any]:
         for name, cell in cells.items()
         if cell.names or cell.aliases
     }
-    return {"stage": row, "title": title, "how": how, "names": names}
+    return {"stage": row, "title": title, "how": how, "why": why, "names": names}
 
 
 def rows() -> dict[str, dict[str, str]]:
-    """Row of the table -> its title, how it is made and our axes: GPT-2's stages, whichever positions it has, in order.
+    """Row of the table -> its title, how and why it is made, our axes: GPT-2's stages, whichever positions it has.
 
     A title names the kind of positions where a stage belongs to one alone.
     """
@@ -111,11 +113,11 @@ def rows_of(position: str) -> dict[str, dict[str, str]]:
     for step, made in in_order(sizes.steps):
         row = row_of(step)
         if made:
-            found.setdefault(made.stage, {"title": f"{made.words} {made.of}", "how": "", "axes": ""})
+            found.setdefault(made.stage, {"title": f"{made.words} {made.of}", "how": "", "why": "", "axes": ""})
         elif row not in found:
             first, later = how[row, step.block], how.get((row, 1))
             words = f"{first}; later {later}" if step.block == 0 and later != first else first
-            found[row] = {"title": step.title, "how": words, "axes": our_axes(step, sizes)}
+            found[row] = {"title": step.title, "how": words, "why": step.why, "axes": our_axes(step, sizes)}
     return found
 
 
@@ -138,7 +140,8 @@ def overview(data: dict[str, Any]) -> str:
         [stage["stage"], stage["title"], shape_of(stage, "reference"), *(names_of(stage, name) for name in NAMES[1:])]
         for stage in data["stages"]
     ]
-    return "\n".join([show.table(headers, rows), "", legend()])
+    reasons = show.table(["stage", "why"], [[stage["stage"], stage["why"]] for stage in data["stages"] if stage["why"]])
+    return "\n".join([show.table(headers, rows), "", reasons, "", legend()])
 
 
 def one(data: dict[str, Any], names: str) -> str:
@@ -209,7 +212,7 @@ number, `{last}` the last block's, `{n}` the number of blocks.
 
 
 def as_markdown(data: dict[str, Any]) -> str:
-    parts = [INTRODUCTION, markdown_table(["stage", "title", "how it is made", "shape"], ours(data))]
+    parts = [INTRODUCTION, markdown_table(["stage", "title", "how it is made", "why", "shape"], ours(data))]
     for about in data["conventions"][1:]:
         parts.append(f"\n## `--names {about['name']}`: {about['title']}\n")
         parts.append(f"{about['notes']} Masked scores hold {about['masked']}.\n")
@@ -219,7 +222,7 @@ def as_markdown(data: dict[str, Any]) -> str:
 
 def ours(data: dict[str, Any]) -> list[list[str]]:
     return [
-        [code(stage["stage"]), stage["title"], stage["how"], shape_of(stage, "reference")]
+        [code(stage["stage"]), stage["title"], stage["how"], stage["why"], shape_of(stage, "reference")]
         for stage in data["stages"]
         if stage["how"]
     ]

@@ -15,6 +15,18 @@ SAMPLE_TOKENS = 40
 SMOOTH_OVER = 20  # steps whose time tells the speed
 
 
+def parse_first(_context: click.Context, _option: click.Parameter, text: str | None) -> dict[str, float] | None:
+    """`a=0.62 i=0.45` as weights by token. Raises TrainingError where it isn't that."""
+    from sheetgpt.errors import TrainingError
+
+    try:
+        pairs = [part.rsplit("=", 1) for part in (text or "").split()]
+        return {token: float(number) for token, number in pairs} or None
+    except ValueError:
+        what = f"--first {text!r} is no list of TOKEN=NUMBER"
+        raise TrainingError(what, remedy='write "a=0.62 i=0.45 ..."') from None
+
+
 @click.command()
 @click.argument("corpus", type=click.Path(path_type=Path))
 @click.argument("dest", type=click.Path(path_type=Path))
@@ -38,7 +50,13 @@ SMOOTH_OVER = 20  # steps whose time tells the speed
 @click.option("--n-head", type=click.IntRange(1), help="gpt2: 4.")
 @click.option("--n-embd", type=click.IntRange(1), help="gpt2: 64.")
 @click.option("--n-ctx", type=click.IntRange(1), help="The context in tokens; of the mlp, how many it sees. gpt2: 64.")
-@click.option("--steps", type=click.IntRange(1), help="gpt2: 2000.")
+@click.option("--steps", type=click.IntRange(0), help="gpt2: 2000. With 0 the model keeps its first weights.")
+@click.option(
+    "--first",
+    callback=parse_first,
+    metavar="WEIGHTS",
+    help='die and softmax: the first weight of each token, such as "a=0.62 i=0.45 ...".',
+)
 @click.option("--batch", type=click.IntRange(1), help="Windows of n_ctx tokens (or documents) a step. gpt2: 32.")
 @click.option("--optimizer", type=click.Choice(["adamw", "sgd"]), help="die and softmax: sgd; others: adamw.")
 @click.option("--learning-rate", type=float, help="gpt2: 0.003.")
@@ -70,7 +88,7 @@ SMOOTH_OVER = 20  # steps whose time tells the speed
 @click.option("--resume", is_flag=True, help="Insist on going on from DEST/checkpoint.npz.")
 @click.option("--force", is_flag=True, help="Replace the model that DEST holds.")
 @show.json_option
-def command(corpus, dest, held_out, sample_every, log, plot, resume, force, as_json, **options):  # fmt: skip
+def command(corpus, dest, held_out, sample_every, log, plot, resume, force, first, as_json, **options):  # fmt: skip
     """Train a model on CORPUS (UTF-8, one document a line) and write it to DEST as a CSV folder.
 
     The token table in DEST is used where there is one, else made from the corpus. Stopped half-way (Ctrl-C), the same
@@ -81,29 +99,28 @@ def command(corpus, dest, held_out, sample_every, log, plot, resume, force, as_j
       sheetgpt corpus corpus.txt
       sheetgpt train corpus.txt my_model --steps 200
       sheetgpt train names.txt names --tokens chars --model bigram
+      sheetgpt train names.txt untrained --tokens chars --steps 0
     """
     from sheetgpt.training import checkpoint, curve, train
 
     if plot:
         curve.require_plotting()
     new, settings = chosen(options)
-    trainer = train.prepare(corpus, dest, new, settings, held_out=held_out, resume=resume, force=force)
+    trainer = train.prepare(corpus, dest, new, settings, held_out=held_out, resume=resume, force=force, first=first)
     if trainer.log:
         show.echo(f"Going on after step {len(trainer.log)} from {dest / checkpoint.FILE}", err=True)
     watch = Watch(trainer, dest, sample_every)
     try:
         whole = train.run(trainer, dest, report=watch.report, notice=show.notice)
     finally:
-        files = write_course(trainer.log, log, plot)
+        files = write_course(trainer, log, plot)
     if not whole:
         show.echo(f"\nStopped after step {len(trainer.log)}; the same command goes on from there.", err=True)
         raise SystemExit(130)
     if as_json:
         show.print_json(as_data(trainer, dest, files))
         return
-    last = trainer.log[-1]
-    told = f", held out {last.held_out:.4f}" if last.held_out is not None else ""
-    show.echo("\n".join([f"Loss {last.loss:.4f}{told}", *(f"Wrote {file}" for file in files), f"Wrote {dest}"]))
+    show.echo("\n".join([*result(trainer, corpus, dest), *(f"Wrote {file}" for file in files), f"Wrote {dest}"]))
     show.echo(f'Try: sheetgpt run "{first_words(corpus, trainer)}" --weights {dest}')
 
 
@@ -131,24 +148,38 @@ def first_words(corpus: Path, trainer) -> str:
     return f"{END}{line[:2]}" if isinstance(trainer.corpus, Documents) else " ".join(line.split()[:3])
 
 
-def write_course(rows, log: Path | None, plot: Path | None) -> list[Path]:
+def result(trainer, corpus: Path, dest: Path) -> list[str]:
+    """The last loss, and what it is the mean of: not every model's is -ln p."""
+    if not trainer.log:
+        return ["No step was done: these are the first weights."]
+    last, in_short = trainer.log[-1], trainer.in_short
+    told = f", held out {last.held_out:.4f}" if last.held_out is not None else ""
+    line = f"Loss {last.loss:.4f}{told} (mean of {in_short}; p: the probability of the token that came)"
+    other = f"Other models' losses are means of -ln p: compare by sheetgpt loss --file {corpus} --weights {dest}"
+    return [line] if in_short == "-ln p" else [line, other]
+
+
+def write_course(trainer, log: Path | None, plot: Path | None) -> list[Path]:
     """The log and the curve, where they were asked for and a step was done."""
     from sheetgpt.training import curve
 
-    wanted = [(write, file) for write, file in ((curve.write_log, log), (curve.write_plot, plot)) if file and rows]
-    for write, file in wanted:
-        write(rows, file)
-    return [file for _, file in wanted]
+    rows = trainer.log
+    if rows and log:
+        curve.write_log(rows, log)
+    if rows and plot:
+        curve.write_plot(rows, plot, trainer.in_short)
+    return [file for file in (log, plot) if rows and file]
 
 
 def as_data(trainer, dest: Path, files: list[Path]) -> dict:
-    last = trainer.log[-1]
+    first, last = (trainer.log[0], trainer.log[-1]) if trainer.log else (None, None)
     return {
         "model": dict(trainer.config.rows()) | {"model": trainer.config.model},
-        "steps": last.step,
-        "loss": last.loss,
-        "held_out": last.held_out,
-        "first_loss": trainer.log[0].loss,
+        "steps": len(trainer.log),
+        "loss": last and last.loss,
+        "loss_is": f"mean of {trainer.in_short}",
+        "held_out": last and last.held_out,
+        "first_loss": first and first.loss,
         "seconds": sum(record.seconds for record in trainer.log),
         "files": [str(file) for file in [dest, *files]],
     }

@@ -32,13 +32,19 @@ from sheetgpt.commands.run import parse_ids
 @click.option("--dump-xlsx", is_flag=True, help="Write EXPORTS/NAME.xlsx.")
 @click.option("--formulas", is_flag=True, help="With --dump-xlsx: everything as formulas, where the model is small.")
 @click.option("--dump-csv", is_flag=True, help="Write EXPORTS/NAME/step_N/MATRIX.csv, and the tables.")
+@click.option(
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Write the steps' losses as a curve, PNG."
+)
 @click.option("--exports", type=click.Path(path_type=Path), default="exports", show_default=True, metavar="DIR")
-@click.option("--name", metavar="NAME", callback=show.one_name, help="The dump's name. Default: made from the text.")
+@click.option(
+    "--name", metavar="NAME", callback=show.one_name, help="The dump's name. Default: made from text and model."
+)
 @show.json_option
-def command(text, weights, token_ids, steps, dump_xlsx, formulas, dump_csv, exports, name, as_json, **options):
+def command(text, weights, token_ids, steps, dump_xlsx, formulas, dump_csv, plot, exports, name, as_json, **options):
     """Show a step of training on TEXT: each prediction's penalty, each weight's gradient, the update.
 
-    The rate stays the same, nothing is clipped, and the weights in DIR stay as they are.
+    The rate stays the same, nothing is clipped, and the weights in DIR stay as they are. Of many weights those with the
+    largest gradients are shown.
 
     \b
     Example:
@@ -46,11 +52,14 @@ def command(text, weights, token_ids, steps, dump_xlsx, formulas, dump_csv, expo
     """
     from sheetgpt.model import load_model
     from sheetgpt.models.kinds import kind_of
+    from sheetgpt.training import curve
     from sheetgpt.training.example import example
     from sheetgpt.training.optimizers import Settings
     from sheetgpt.training.step import train_steps
     from sheetgpt.training.workbook.write import is_small
 
+    if plot:
+        curve.require_plotting()
     model = load_model(weights)
     options["optimizer"] = options["optimizer"] or kind_of(model.config).defaults.optimizer
     settings = Settings(steps=steps, **options)
@@ -59,7 +68,10 @@ def command(text, weights, token_ids, steps, dump_xlsx, formulas, dump_csv, expo
         show.notice("This model is too large for gradients as formulas: they are dumped as values.")
         formulas, dump_xlsx = False, True
         training = train_steps(model, example(model, text, token_ids), settings, text)
+    name = name or default_name(training, weights)
     files = dump(training, exports, name, xlsx=dump_xlsx or formulas, csv=dump_csv, live=formulas)
+    if plot:
+        files.append(write_curve(training, plot))
     if as_json:
         show.print_json(as_data(training, files))
     else:
@@ -72,12 +84,25 @@ def live_room(live: bool) -> int:
     return ROOM if live else 0
 
 
-def dump(training, exports: Path, name: str | None, *, xlsx: bool, csv: bool, live: bool) -> list[Path]:
-    """Write what was asked for; the files written."""
+def default_name(training, weights: str | None) -> str:
+    """A dump's name: the text's, and the model's where one was given, so that no model's dump replaces another's."""
     from sheetgpt.dump import slug
 
     ids = "-".join(map(str, training.example.ids))
-    base = exports / (name or f"{slug(training.text or ids)}-train-step")
+    model = f"-{slug(Path(weights).resolve().name)}" if weights is not None else ""
+    return f"{slug(training.text or ids)}-train-step{model}"
+
+
+def write_curve(training, file: Path) -> Path:
+    from sheetgpt.training.curve import write_losses
+
+    write_losses([step.loss for step in training.steps], file, training.loss.penalty.in_short)
+    return file
+
+
+def dump(training, exports: Path, name: str, *, xlsx: bool, csv: bool, live: bool) -> list[Path]:
+    """Write what was asked for; the files written."""
+    base = exports / name
     files = []
     if xlsx:
         from sheetgpt.training.workbook.write import write_training
@@ -95,6 +120,7 @@ def as_data(training, files: list[Path]) -> dict:
     return {
         "model": training.model.config.model,
         "settings": asdict(training.settings),
+        "loss_is": f"mean of {training.loss.penalty.in_short}",
         "losses": [step.loss for step in training.steps],
         "loss_table": [asdict(row) for row in training.loss_table(first)],
         "update": update_rows(first),
@@ -104,22 +130,46 @@ def as_data(training, files: list[Path]) -> dict:
 
 
 def update_rows(step, limit: int = 1000) -> list[dict]:
-    """Each weight: old, gradient, the optimiser's state, new; the first ones of many."""
-    from itertools import islice
-
+    """Each weight: old, gradient, the optimiser's state, new; of more than `limit` those with the largest gradients."""
     import numpy as np
 
-    def rows():
-        for name, old in step.weights.items():
-            columns = {"old": old, "gradient": step.gradients[name]}
-            if step.means:
-                columns |= {"mean": step.means[name], "square": step.squares[name]}
-            columns["new"] = step.new[name]
-            for at in np.ndindex(old.shape):
-                where = {"weight": name, "row": at[0], "column": at[1]}
-                yield where | {what: float(matrix[at]) for what, matrix in columns.items()}
+    gradients = {name: step.gradients[name] for name in step.weights}
+    places = [(name, *at) for name, matrix in gradients.items() for at in np.ndindex(matrix.shape)]
+    if len(places) > limit:
+        sizes = np.abs(np.concatenate([matrix.ravel() for matrix in gradients.values()]))
+        places = [places[i] for i in np.argsort(-sizes, kind="stable")[:limit]]
+    return [update_row(step, *place) for place in places]
 
-    return list(islice(rows(), limit))
+
+def update_row(step, name: str, row: int, column: int) -> dict:
+    columns = {"old": step.weights[name]}
+    columns |= {what.name.lower(): matrix for what, matrix in step.nudged.items()}
+    columns |= {"gradient": step.gradients[name]}
+    if step.means:
+        columns |= {"mean": step.means[name], "square": step.squares[name]}
+    columns["new"] = step.new[name]
+    numbers = {what: float(matrix[row, column]) for what, matrix in columns.items()}
+    return {"weight": name, "row": row, "column": column, **numbers}
+
+
+DECIMALS = {"nudged_loss": 5, "nudged_slope": 5}  # in which a nudge shows; others have 4
+
+
+def update_table(training, rows: list[dict]) -> str:
+    """The weights' update as a table; a row of tokens has its token beside its number."""
+    from sheetgpt.models.step import Axis
+    from sheetgpt.training.example import readable
+
+    step = training.steps[0]
+
+    def place(row: dict) -> str:
+        is_token = step.about[row["weight"]].rows is Axis.VOCABULARY
+        token = f" {show.token(readable(training.model, row['row']))}" if is_token else ""
+        return f"{row['row']},{row['column']}{token}"
+
+    shown = [name for name in list(rows[0])[3:] if name != "target_share"]
+    cells = [[row["weight"], place(row), *(f"{row[one]:.{DECIMALS.get(one, 4)}f}" for one in shown)] for row in rows]
+    return show.table(["weight", "cell", *(name.replace("_", " ") for name in shown)], cells)
 
 
 def as_text(training, files: list[Path], shown: int = 30) -> str:
@@ -128,22 +178,18 @@ def as_text(training, files: list[Path], shown: int = 30) -> str:
         [row.position, show.token(row.context), show.token(row.target), f"{row.probability:.4f}", f"{row.penalty:.4f}"]
         for row in training.loss_table(first)
     ]
-    updates = update_rows(first, shown)
-    cells = [
-        [row["weight"], f"{row['row']},{row['column']}", *(f"{value:.4f}" for value in list(row.values())[3:])]
-        for row in updates
-    ]
     count = sum(matrix.size for matrix in first.weights.values())
-    more = [f"... and {count - shown:,} weights more"] if count > shown else []
-    curve = [f"Loss after {last.number} steps' start: {last.loss:.4f}"] if last is not first else []
+    more = [f"... and {count - shown:,} weights more, with smaller gradients"] if count > shown else []
+    curve = [f"Loss of step {last.number}: {last.loss:.4f}"] if last is not first else []
     most = max((one.difference for one in training.gradient_check), default=None)
     agree = [f"Backprop, nudges and the graph of Values differ by at most {most:.1e}"] if most is not None else []
+    in_short, digits = training.loss.penalty.in_short, 5 if first.nudged else 4
     return "\n".join(
         [
-            show.table(["position", "context", "target", "probability", "penalty"], losses[:shown]),
-            f"Loss {first.loss:.4f}",
+            show.table(["position", "context", "target", "probability p", f"penalty {in_short}"], losses[:shown]),
+            f"Loss {first.loss:.{digits}f} (mean of {in_short})",
             "",
-            show.table(["weight", "cell", *list(updates[0])[3:]], cells),
+            update_table(training, update_rows(first, shown)),
             *more,
             *curve,
             *agree,

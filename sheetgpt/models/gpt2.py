@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from sheetgpt import ops
+from sheetgpt.models import reasons
 from sheetgpt.models.config import Config
 from sheetgpt.models.kinds import Defaults, Kind
 from sheetgpt.models.step import POSITIONS, TARGETS, Axis, Part, Role, Step, Use, Weight
@@ -52,6 +53,7 @@ def token_steps() -> list[Step]:
             given,
             ("prompt",),
             "the prompt, cut by GPT-2's pattern",
+            "tokens never reach from one word into the next, so each word is cut into tokens by itself",
             part=Part.WORDS,
             role=Role.WORDS,
             **text,
@@ -62,6 +64,7 @@ def token_steps() -> list[Step]:
             given,
             ("separated_into_words", "vocab_bpe"),
             "in each word the pair with the best score merges first",
+            "the score says how early a pair was learned: what text is full of came first, so common words stay whole",
             part=Part.WORDS,
             role=Role.MERGES,
             **text,
@@ -72,6 +75,7 @@ def token_steps() -> list[Step]:
             given,
             ("prompt_to_tokens", "bpe_token_ids"),
             "each remaining piece is a token; its row in the token table is its id",
+            "the model calculates with numbers, so each token goes by the number of its row",
             part=Part.EMBEDDINGS,
             role=Role.TOKENS,
             **text,
@@ -80,38 +84,42 @@ def token_steps() -> list[Step]:
 
 
 def embedded(
-    name: str, title: str, op: ops.Op, inputs: tuple[str, ...], words: str, columns: Axis = Axis.DIMENSIONS
+    name: str, title: str, op: ops.Op, inputs: tuple[str, ...], words: str, why: str, columns: Axis = Axis.DIMENSIONS
 ) -> Step:
-    return Step(name, title, op, inputs, words, columns=columns, part=Part.EMBEDDINGS)
+    return Step(name, title, op, inputs, words, why, columns=columns, part=Part.EMBEDDINGS)
 
 
 def token_embeddings() -> Step:
-    return embedded(
-        "token_embeddings", "token embeddings", ops.TakeRows(), (WTE, "final_tokens"), "row (token id) of wte"
+    words, why = (
+        "row (token id) of wte",
+        reasons.ROW,
     )
+    return embedded("token_embeddings", "token embeddings", ops.TakeRows(), (WTE, "final_tokens"), words, why)
 
 
 def position_steps(position: str) -> list[Step]:
     """How a token's row learns where it stands; rotary positions come later, in every block."""
     name, title = "position_embeddings", "token + position embeddings"
+    why = "the same word says something else in another place, so each position adds its own row"
     if position == "sinusoidal":
         words = f"sine and cosine of position / {ops.POSITION_BASE}^(pair of dimensions / n_embd)"
         inputs = ("token_embeddings", POSITIONS)
-        table = embedded("position_table", "position table: sines and cosines", ops.Sinusoids(), inputs, words)
+        pattern = "waves of many lengths give each position a pattern of its own, with nothing to learn"
+        table = embedded("position_table", "position table: sines and cosines", ops.Sinusoids(), inputs, words, pattern)
         inputs = ("token_embeddings", "position_table")
-        return [table, embedded(name, title, ops.Add(), inputs, "token_embeddings + position_table")]
+        return [table, embedded(name, title, ops.Add(), inputs, "token_embeddings + position_table", why)]
     if position == "rotary":
         words = "token_embeddings (positions turn queries and keys in each block)"
-        return [embedded(name, "token embeddings", ops.Copy(), ("token_embeddings",), words)]
+        later = "here a token has the same numbers wherever it stands: positions come in where tokens are compared"
+        return [embedded(name, "token embeddings", ops.Copy(), ("token_embeddings",), words, later)]
     words = "token_embeddings + row (position) of wpe"
-    return [embedded(name, title, ops.AddRows(), ("token_embeddings", WPE, POSITIONS), words)]
+    return [embedded(name, title, ops.AddRows(), ("token_embeddings", WPE, POSITIONS), words, why)]
 
 
 def causal_mask() -> Step:
     words = f"0 where a token may look, {ops.MASKED_TEXT} where it would look ahead"
-    return embedded(
-        "triangle_matrix", "causal mask", ops.CausalMask(), (POSITIONS, POSITIONS), words, columns=Axis.KEYS
-    )
+    why = "a token may not see what comes after it: that is what the model learns to predict"
+    return embedded("triangle_matrix", "causal mask", ops.CausalMask(), (POSITIONS, POSITIONS), words, why, Axis.KEYS)
 
 
 def embedding_steps(position: str = "learned") -> list[Step]:
@@ -140,20 +148,23 @@ class Block:
         op: ops.Op,
         inputs: Sequence[str],
         words: str,
+        why: str,
         columns: Axis = Axis.DIMENSIONS,
         *,
         suffix: str = "",
     ) -> Step:
         name = self.name(f"{number}{suffix}")
         place: dict[str, Any] = {"part": Part.BLOCK, "block": self.block, "number": number}
-        return Step(name, title, op, tuple(inputs), words, columns=columns, **place)
+        return Step(name, title, op, tuple(inputs), words, why, columns=columns, **place)
 
     def split(self, of: int) -> list[Step]:
         """Queries, keys and values: the thirds of a step's columns."""
         found = []
-        for third, (ordinal, what) in enumerate((("first", "queries"), ("second", "keys"), ("last", "values"))):
-            words, op = f"{ordinal} third of step {of}'s columns", ops.Columns(third, 3)
-            found.append(self.step(5, what, op, (self.name(of),), words, Axis.HEADS_BY_DIMENSIONS, suffix=f"_{what}"))
+        for third, (ordinal, (what, why)) in enumerate(
+            zip(("first", "second", "last"), reasons.SPLIT.items(), strict=True)
+        ):
+            words, op, axis = f"{ordinal} third of step {of}'s columns", ops.Columns(third, 3), Axis.HEADS_BY_DIMENSIONS
+            found.append(self.step(5, what, op, (self.name(of),), words, why, axis, suffix=f"_{what}"))
         return found
 
     def rotated(self) -> list[Step]:
@@ -166,6 +177,7 @@ class Block:
                 ops.Rotate(self.n_head),
                 (self.name(f"5_{what}"), POSITIONS),
                 words,
+                reasons.ROTATED,
                 Axis.HEADS_BY_DIMENSIONS,
                 suffix=f"_{what}_rotated",
             )
@@ -186,6 +198,7 @@ class Block:
                 ops.AttentionScores(self.n_head),
                 (queries, keys, "triangle_matrix"),
                 scores,
+                reasons.SCORES,
                 Axis.HEADS_BY_KEYS,
             ),
             self.step(
@@ -194,6 +207,7 @@ class Block:
                 ops.Softmax(self.n_head),
                 (self.name(6),),
                 "head by head: softmax of each row",
+                reasons.WEIGHTS,
                 Axis.HEADS_BY_KEYS,
             ),
             self.step(
@@ -202,13 +216,14 @@ class Block:
                 ops.AttentionMix(self.n_head),
                 mix,
                 "head by head: step 7 @ values",
+                "each token collects the values of the tokens it looks at, in those shares",
                 Axis.HEADS_BY_DIMENSIONS,
             ),
         ]
 
-    def linear(self, number: int, title: str, of: int, weight: str) -> Step:
+    def linear(self, number: int, title: str, of: int, weight: str, why: str) -> Step:
         inputs = (self.name(of), *self.weights(f"{weight}_w", f"{weight}_b"))
-        return self.step(number, title, ops.Linear(), inputs, f"step {of} @ w + b")
+        return self.step(number, title, ops.Linear(), inputs, f"step {of} @ w + b", why)
 
     def norm(self, number: int, which: int, of: int) -> list[Step]:
         """A layer norm in two steps."""
@@ -216,51 +231,59 @@ class Block:
         gain_bias = (self.name(number), *self.weights(f"ln_{which}_g", f"ln_{which}_b"))
         words = NORMALISED.format(f"step {of}")
         return [
-            self.step(number, f"{title}: normalise", ops.Normalize(), (self.name(of),), words),
-            self.step(number + 1, f"{title}: gain, bias", ops.ScaleShift(), gain_bias, f"step {number} * gain + bias"),
+            self.step(number, f"{title}: normalise", ops.Normalize(), (self.name(of),), words, reasons.NORMAL),
+            self.step(
+                number + 1,
+                f"{title}: gain, bias",
+                ops.ScaleShift(),
+                gain_bias,
+                f"step {number} * gain + bias",
+                reasons.GAIN,
+            ),
         ]
 
-    def residual(self, number: int, title: str, made: int, before: int) -> Step:
+    def residual(self, number: int, title: str, made: int, before: int, why: str) -> Step:
         inputs = (self.name(made), self.name(before))
-        return self.step(number, title, ops.Add(), inputs, f"step {made} + step {before}")
+        return self.step(number, title, ops.Add(), inputs, f"step {made} + step {before}", why)
 
 
 def block_steps(config: Config, block: int, block_input: str) -> list[Step]:
     """The sixteen steps of one transformer block: attention (1 to 10), then the MLP (11 to 16)."""
     b = Block(block, config.n_head)
     return [
-        b.step(1, "block input", ops.Copy(), (block_input,), block_input),
+        b.step(1, "block input", ops.Copy(), (block_input,), block_input, reasons.INPUT),
         *b.norm(2, 1, of=1),
-        b.linear(4, "queries, keys, values", 3, "attn_c_attn"),
+        b.linear(4, "queries, keys, values", 3, "attn_c_attn", reasons.THREE),
         *b.split(4),
         *b.attention(config.position),
-        b.linear(9, "attention output", 8, "attn_c_proj"),
-        b.residual(10, "residual after attention", 9, 1),
+        b.linear(9, "attention output", 8, "attn_c_proj", reasons.OUTPUT),
+        b.residual(10, "residual after attention", 9, 1, reasons.ADDED),
         *b.norm(11, 2, of=10),
-        b.linear(13, "MLP: hidden layer", 12, "mlp_c_fc"),
-        b.step(14, "MLP: GELU", ops.Gelu(), (b.name(13),), GELU.format("step 13")),
-        b.linear(15, "MLP: output", 14, "mlp_c_proj"),
-        b.residual(16, "residual after MLP", 15, 10),
+        b.linear(13, "MLP: hidden layer", 12, "mlp_c_fc", reasons.HIDDEN),
+        b.step(14, "MLP: GELU", ops.Gelu(), (b.name(13),), GELU.format("step 13"), reasons.GELU),
+        b.linear(15, "MLP: output", 14, "mlp_c_proj", reasons.MLP_OUTPUT),
+        b.residual(16, "residual after MLP", 15, 10, reasons.ADDED_AGAIN),
     ]
 
 
 # ------------------------------------------------------------------------------------------------ the language head
 
 
-def last_row(stage: str, *, every_row: bool) -> Step:
+def last_row(stage: str, why: str, *, every_row: bool) -> Step:
     op, rows = (ops.Copy(), Axis.TOKENS) if every_row else (ops.LastRow(), Axis.LAST_TOKEN)
-    return Step("last_hidden_state", "last hidden state", op, (stage,), f"last row of {stage}", rows)
+    return Step("last_hidden_state", "last hidden state", op, (stage,), f"last row of {stage}", why, rows)
 
 
-def logits(op: ops.Op, inputs: tuple[str, ...], words: str, *, every_row: bool) -> Step:
+def logits(op: ops.Op, inputs: tuple[str, ...], words: str, why: str, *, every_row: bool) -> Step:
     columns = Axis.TOKENS if every_row else Axis.LOGIT
-    return Step("logits", "logits", op, inputs, words, Axis.VOCABULARY, columns, Part.LOGITS, role=Role.LOGITS)
+    return Step("logits", "logits", op, inputs, words, why, Axis.VOCABULARY, columns, Part.LOGITS, role=Role.LOGITS)
 
 
 def scored(table: str, stage: str, *, every_row: bool) -> Step:
     """The logits: every row of a table times the stage."""
     words = f"{table.removeprefix('model_')} @ {stage}^T"
-    return logits(ops.ScoreTokens(), (table, stage), words, every_row=every_row)
+    why = "the better a token's row fits what the model is looking for, the higher the token's score"
+    return logits(ops.ScoreTokens(), (table, stage), words, why, every_row=every_row)
 
 
 def predicted_token() -> Step:
@@ -271,6 +294,7 @@ def predicted_token() -> Step:
         ops.BestToken(),
         ("logits",),
         words,
+        "the best score wins; to write on, put the token behind the prompt and begin again",
         Axis.TEXT,
         Axis.TEXT,
         role=Role.PREDICTION,
@@ -280,30 +304,39 @@ def predicted_token() -> Step:
 def head_steps(block_output: str, embeddings: str, *, every_row: bool) -> list[Step]:
     rows = Axis.TOKENS if every_row else Axis.LAST_TOKEN
     words = NORMALISED.format("last_hidden_state")
-    normal = Step("last_layernorm", "final layer norm: normalise", ops.Normalize(), ("last_hidden_state",), words, rows)
+    normal = Step(
+        "last_layernorm",
+        "final layer norm: normalise",
+        ops.Normalize(),
+        ("last_hidden_state",),
+        words,
+        "every prompt is judged on the same scale",
+        rows,
+    )
     scaled = Step(
         "predicted_embedding",
         "final layer norm: gain, bias",
         ops.ScaleShift(),
         ("last_layernorm", "model_ln_f_g", "model_ln_f_b"),
         "last_layernorm * gain + bias",
+        "what the next token's row should look like, as far as the model can say",
         rows,
     )
-    head = [last_row(block_output, every_row=every_row), normal, scaled]
+    head = [last_row(block_output, reasons.LAST, every_row=every_row), normal, scaled]
     head.append(scored(embeddings, "predicted_embedding", every_row=every_row))
     return head if every_row else [*head, predicted_token()]
 
 
-def penalties(op: ops.Op, stage: str, words: str) -> Step:
+def penalties(op: ops.Op, stage: str, words: str, why: str) -> Step:
     """How wrong each prediction was (`targets` given)."""
     place: dict[str, Any] = {"part": Part.LOSS, "role": Role.PENALTIES}
-    return Step("penalties", "penalties", op, (stage, TARGETS), words, Axis.PENALTY, Axis.TOKENS, **place)
+    return Step("penalties", "penalties", op, (stage, TARGETS), words, why, Axis.PENALTY, Axis.TOKENS, **place)
 
 
 def training_steps(made: Sequence[Step]) -> list[Step]:
     """The steps of a model that predicts after every token, up to each prediction's penalty."""
     (scores,) = (step.name for step in made if step.role is Role.LOGITS)
-    return [*made, penalties(ops.LogLoss(), scores, "-ln(probability of the token that came)")]
+    return [*made, penalties(ops.LogLoss(), scores, "-ln(probability of the token that came)", reasons.SURPRISE)]
 
 
 # ------------------------------------------------------------------------------------------------ weights
@@ -383,5 +416,6 @@ KINDS = (
         training_steps,
         first_weight,
         Defaults(2, 4, 64, 64, 2000, 32, 3e-3, 1e-4, 100, 0.1),
+        written="GPT-2",
     ),
 )

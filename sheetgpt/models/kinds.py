@@ -64,6 +64,11 @@ class Kind:
     defaults: Defaults
     attends: bool = True  # a token's position matters to it, and its context ends
     plain_shares: bool = False  # its weights are parts of a sum: they stay above 0, and nudging each is shown
+    written: str = ""  # its name as headings have it, where that is another
+
+    @property
+    def title(self) -> str:
+        return self.written or self.name
 
 
 def kind(name: str) -> Kind:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sheetgpt import ops
-from sheetgpt.models import gpt2
+from sheetgpt.models import gpt2, reasons
 from sheetgpt.models.config import Config
 from sheetgpt.models.kinds import Defaults, Kind
 from sheetgpt.models.step import Axis, Step, Use, Weight
@@ -31,9 +31,11 @@ def steps(rung: Rung, config: Config, *, untied: bool = False, every_row: bool =
     return made if every_row else [*made, gpt2.predicted_token()]
 
 
-def by_token(name: str, title: str, op: ops.Op, inputs: tuple[str, ...], words: str, *, every_row: bool) -> Step:
+def by_token(
+    name: str, title: str, op: ops.Op, inputs: tuple[str, ...], words: str, why: str, *, every_row: bool
+) -> Step:
     """A column with a row a token of the vocabulary; one a position where predictions follow every token."""
-    return Step(name, title, op, inputs, words, Axis.VOCABULARY, Axis.TOKENS if every_row else Axis.LOGIT)
+    return Step(name, title, op, inputs, words, why, Axis.VOCABULARY, Axis.TOKENS if every_row else Axis.LOGIT)
 
 
 def spread_scores(every_row: bool) -> tuple[ops.Op, tuple[str, ...], str]:
@@ -47,17 +49,18 @@ def spread_scores(every_row: bool) -> tuple[ops.Op, tuple[str, ...], str]:
 
 
 def die(_config: Config, every_row: bool) -> list[Step]:
-    scores = by_token("scores", "the die's weights", *spread_scores(every_row), every_row=every_row)
-    words = "each of the plain weights divided by their sum"
-    shares = by_token("probabilities", "probabilities", ops.Shares(), ("scores",), words, every_row=every_row)
-    return [scores, shares, gpt2.logits(ops.Log(), ("probabilities",), "ln(probabilities)", every_row=every_row)]
+    scores = by_token("scores", "the die's weights", *spread_scores(every_row), reasons.DIE, every_row=every_row)
+    words, why = "each of the plain weights divided by their sum", reasons.SHARES
+    shares = by_token("probabilities", "probabilities", ops.Shares(), ("scores",), words, why, every_row=every_row)
+    logits = gpt2.logits(ops.Log(), ("probabilities",), "ln(probabilities)", reasons.LOGS, every_row=every_row)
+    return [scores, shares, logits]
 
 
 def softmax(_config: Config, every_row: bool) -> list[Step]:
-    words = "exp(logits) / sum of exp(logits)"
+    words, why = "exp(logits) / sum of exp(logits)", reasons.EXP
     return [
-        gpt2.logits(*spread_scores(every_row), every_row=every_row),
-        by_token("probabilities", "probabilities", ops.SoftmaxColumns(), ("logits",), words, every_row=every_row),
+        gpt2.logits(*spread_scores(every_row), reasons.FREE, every_row=every_row),
+        by_token("probabilities", "probabilities", ops.SoftmaxColumns(), ("logits",), words, why, every_row=every_row),
     ]
 
 
@@ -65,8 +68,8 @@ def bigram(_config: Config, every_row: bool) -> list[Step]:
     words = "last_hidden_state, turned: the token's row is its logits"
     return [
         gpt2.token_embeddings(),
-        gpt2.last_row("token_embeddings", every_row=every_row),
-        gpt2.logits(ops.Turn(), ("last_hidden_state",), words, every_row=every_row),
+        gpt2.last_row("token_embeddings", reasons.ONE, every_row=every_row),
+        gpt2.logits(ops.Turn(), ("last_hidden_state",), words, reasons.TABLE, every_row=every_row),
     ]
 
 
@@ -76,10 +79,10 @@ def mlp(config: Config, every_row: bool) -> list[Step]:
     linear = ("context", "model_mlp_c_fc_w", "model_mlp_c_fc_b")
     return [
         gpt2.token_embeddings(),
-        Step("context", "the last tokens' embeddings", window, ("token_embeddings",) * 2, words),
-        Step("mlp_hidden", "MLP: hidden layer", ops.Linear(), linear, "context @ w + b"),
-        Step("mlp_gelu", "MLP: GELU", ops.Gelu(), ("mlp_hidden",), gpt2.GELU.format("mlp_hidden")),
-        gpt2.last_row("mlp_gelu", every_row=every_row),
+        Step("context", "the last tokens' embeddings", window, ("token_embeddings",) * 2, words, reasons.WINDOW),
+        Step("mlp_hidden", "MLP: hidden layer", ops.Linear(), linear, "context @ w + b", reasons.PATTERNS),
+        Step("mlp_gelu", "MLP: GELU", ops.Gelu(), ("mlp_hidden",), gpt2.GELU.format("mlp_hidden"), reasons.GELU),
+        gpt2.last_row("mlp_gelu", reasons.WINDOW_S_LAST, every_row=every_row),
         gpt2.scored("model_mlp_out", "last_hidden_state", every_row=every_row),
     ]
 
@@ -91,12 +94,12 @@ def attention(config: Config, every_row: bool) -> list[Step]:
         gpt2.token_embeddings(),
         *gpt2.position_steps(config.position),
         gpt2.causal_mask(),
-        b.step(1, "block input", ops.Copy(), ("position_embeddings",), "position_embeddings"),
-        b.linear(4, "queries, keys, values", 1, "attn_c_attn"),
+        b.step(1, "block input", ops.Copy(), ("position_embeddings",), "position_embeddings", reasons.INPUT),
+        b.linear(4, "queries, keys, values", 1, "attn_c_attn", reasons.THREE),
         *b.split(4),
         *b.attention(config.position),
-        b.residual(10, "residual after attention", 8, 1),
-        gpt2.last_row(b.name(10), every_row=every_row),
+        b.residual(10, "residual after attention", 8, 1, reasons.ADDED),
+        gpt2.last_row(b.name(10), reasons.LAST, every_row=every_row),
         gpt2.scored(gpt2.WTE, "last_hidden_state", every_row=every_row),
     ]
 
@@ -140,40 +143,42 @@ def first_share(weight: Weight, _config: Config, rng: np.random.Generator) -> np
 # ------------------------------------------------------------------------------------------------ learning
 
 
-def with_penalties(op: ops.Op, words: str, made: Sequence[Step]) -> list[Step]:
+def with_penalties(op: ops.Op, words: str, why: str, made: Sequence[Step]) -> list[Step]:
     """The steps up to the probabilities, and each prediction's penalty: logits made of those are of no use here."""
     probabilities = next(number for number, step in enumerate(made) if step.op.shares)
-    return [*made[: probabilities + 1], gpt2.penalties(op, made[probabilities].name, words)]
+    return [*made[: probabilities + 1], gpt2.penalties(op, made[probabilities].name, words, why)]
 
 
 first_weight = partial(gpt2.first_weight, deviation=FIRST_DEVIATION)
 
 
-def rung(name: str, made: Rung, weights: Any, defaults: Defaults, **about: Any) -> Kind:
+def rung(name: str, written: str, made: Rung, weights: Any, defaults: Defaults, **about: Any) -> Kind:
     learn: dict[str, Any] = {"training_steps": gpt2.training_steps, "first_weight": first_weight}
-    return Kind(name, partial(steps, made), weights, defaults=defaults, **{**learn, **about})
+    return Kind(name, partial(steps, made), weights, defaults=defaults, written=written, **{**learn, **about})
 
 
 KINDS = (
     rung(
         "die",
+        "The die",
         die,
         score_weights,
         Defaults(steps=100, learning_rate=0.2, min_learning_rate=0.2, optimizer="sgd", gradient="numeric"),
-        training_steps=partial(with_penalties, ops.Missed(), f"1 - {CAME}"),
+        training_steps=partial(with_penalties, ops.Missed(), f"1 - {CAME}", reasons.MISSED),
         first_weight=first_share,
         attends=False,
         plain_shares=True,
     ),
     rung(
         "softmax",
+        "Softmax",
         softmax,
         score_weights,
         Defaults(steps=500, learning_rate=1.0, min_learning_rate=1.0, optimizer="sgd"),
-        training_steps=partial(with_penalties, ops.Surprise(), f"-ln({CAME})"),
+        training_steps=partial(with_penalties, ops.Surprise(), f"-ln({CAME})", reasons.SURPRISE),
         attends=False,
     ),
-    rung("bigram", bigram, bigram_weights, Defaults(learning_rate=0.1), attends=False),
-    rung("mlp", mlp, mlp_weights, Defaults(n_embd=8, n_ctx=3), attends=False),
-    rung("attention", attention, attention_weights, Defaults(n_embd=16)),
+    rung("bigram", "Bigram", bigram, bigram_weights, Defaults(learning_rate=0.1), attends=False),
+    rung("mlp", "MLP", mlp, mlp_weights, Defaults(n_embd=8, n_ctx=3), attends=False),
+    rung("attention", "Attention", attention, attention_weights, Defaults(n_embd=16)),
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 
 from sheetgpt import ops
-from sheetgpt.models import gpt2
+from sheetgpt.models import gpt2, reasons
 from sheetgpt.models.config import Config
 from sheetgpt.models.kinds import Defaults, Kind
 from sheetgpt.models.step import Axis, Part, Step, Use, Weight
@@ -24,28 +24,28 @@ class Block(gpt2.Block):
     """Makes the steps of one block, without gains and biases."""
 
     def rms(self, number: int, title: str, of: int) -> Step:
-        return self.step(number, title, ops.NormalizeRms(), (self.name(of),), RMS.format(f"step {of}"))
+        return self.step(number, title, ops.NormalizeRms(), (self.name(of),), RMS.format(f"step {of}"), reasons.NORMAL)
 
-    def project(self, number: int, title: str, of: int, weight: str) -> Step:
+    def project(self, number: int, title: str, of: int, weight: str, why: str) -> Step:
         inputs = (self.name(of), *self.weights(f"{weight}_w"))
-        return self.step(number, title, ops.Project(), inputs, f"step {of} @ w")
+        return self.step(number, title, ops.Project(), inputs, f"step {of} @ w", why)
 
 
 def block_steps(config: Config, block: int, block_input: str) -> list[Step]:
     b = Block(block, config.n_head)
     return [
-        b.step(1, "block input", ops.Copy(), (block_input,), block_input),
+        b.step(1, "block input", ops.Copy(), (block_input,), block_input, reasons.INPUT),
         b.rms(2, "RMS norm 1", of=1),
-        b.project(4, "queries, keys, values", 2, "attn_c_attn"),
+        b.project(4, "queries, keys, values", 2, "attn_c_attn", reasons.THREE),
         *b.split(4),
         *b.attention(config.position),
-        b.project(9, "attention output", 8, "attn_c_proj"),
-        b.residual(10, "residual after attention", 9, 1),
+        b.project(9, "attention output", 8, "attn_c_proj", reasons.OUTPUT),
+        b.residual(10, "residual after attention", 9, 1, reasons.ADDED),
         b.rms(11, "RMS norm 2", of=10),
-        b.project(13, "MLP: hidden layer", 11, "mlp_c_fc"),
-        b.step(14, "MLP: ReLU", ops.Relu(), (b.name(13),), "the greater of step 13 and 0"),
-        b.project(15, "MLP: output", 14, "mlp_c_proj"),
-        b.residual(16, "residual after MLP", 15, 10),
+        b.project(13, "MLP: hidden layer", 11, "mlp_c_fc", reasons.HIDDEN),
+        b.step(14, "MLP: ReLU", ops.Relu(), (b.name(13),), "the greater of step 13 and 0", reasons.GELU),
+        b.project(15, "MLP: output", 14, "mlp_c_proj", reasons.MLP_OUTPUT),
+        b.residual(16, "residual after MLP", 15, 10, reasons.ADDED_AGAIN),
     ]
 
 
@@ -57,12 +57,13 @@ def steps(config: Config, *, untied: bool = True, every_row: bool = False) -> li
         ops.NormalizeRms(),
         ("position_embeddings",),
         RMS.format("position_embeddings"),
+        reasons.NORMAL,
     )
     made, block_input = [*gpt2.embedding_steps(config.position), normal], NORMALISED
     for block in range(config.n_layer):
         made += block_steps(config, block, block_input)
         block_input = made[-1].name
-    made.append(gpt2.last_row(block_input, every_row=every_row))
+    made.append(gpt2.last_row(block_input, reasons.LAST, every_row=every_row))
     made.append(gpt2.scored(gpt2.LM_HEAD, "last_hidden_state", every_row=every_row))
     return made if every_row else [*made, gpt2.predicted_token()]
 

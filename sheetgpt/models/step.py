@@ -71,6 +71,7 @@ class Step:
     op: ops.Op
     inputs: tuple[str, ...]
     words: str  # the formula as a person would say it
+    why: str = ""  # in one sentence, what that is good for
     rows: Axis = Axis.TOKENS
     columns: Axis = Axis.DIMENSIONS
     part: Part = Part.HEAD

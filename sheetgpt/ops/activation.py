@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import pi, sqrt
+from math import pi, sqrt, tanh
 
 import numpy as np
 
-from sheetgpt.ops.base import Array, GradientReference, Gradients, InputFormulas, Op, Reference, Shape, in_one
+from sheetgpt.ops.base import (
+    Array,
+    Box,
+    Cell,
+    GradientReference,
+    Gradients,
+    InputFormulas,
+    Op,
+    Reference,
+    Shape,
+    Terms,
+    in_one,
+)
+from sheetgpt.ops.terms import number, one
 
 GELU_CUBIC = 0.044715
 GELU_SLOPE = sqrt(2 / pi)
@@ -62,6 +75,16 @@ class Gelu(Op):
     def shape(self, x: Shape) -> Shape:
         return x
 
+    def terms(self, cell: Cell, x: Array) -> Terms:
+        found = number(x, 0, *cell)
+        cube = found.value * found.value * found.value  # subtle: ** raises where that is infinite
+        t = tanh(GELU_SLOPE * (found.value + GELU_CUBIC * cube))
+        formula = f"0.5 * {{x}} * (1 + tanh(sqrt(2 / pi) * ({{x}} + {GELU_CUBIC} * {{x}}^3)))"
+        return Terms(0.5 * found.value * (1 + t), formula, {"x": found})
+
+    def dependents(self, number: int, cell: Cell, *inputs: Array) -> list[Box]:
+        return one(*cell)
+
 
 @dataclass(frozen=True)
 class Relu(Op):
@@ -81,3 +104,10 @@ class Relu(Op):
 
     def shape(self, x: Shape) -> Shape:
         return x
+
+    def terms(self, cell: Cell, x: Array) -> Terms:
+        found = number(x, 0, *cell)
+        return Terms(max(found.value, 0), "max({x}, 0)", {"x": found})
+
+    def dependents(self, number: int, cell: Cell, *inputs: Array) -> list[Box]:
+        return one(*cell)

@@ -12,6 +12,9 @@ import numpy as np
 
 from sheetgpt.ops.base import (
     Array,
+    Box,
+    Cell,
+    Cells,
     Formulas,
     GradientReference,
     Gradients,
@@ -20,8 +23,10 @@ from sheetgpt.ops.base import (
     Piece,
     Reference,
     Shape,
+    Terms,
     by_cells,
 )
+from sheetgpt.ops.terms import entry, number, products, row_of_index, softmax_terms
 
 MASKED = -1e10  # added to the scores that look ahead; exp(MASKED) is exactly 0 in float32 and float64
 MASKED_TEXT = "-1e10"  # the same, as a person writes it
@@ -74,6 +79,14 @@ class CausalMask(Op):
 
     def shape(self, positions: Shape, keys: Shape) -> Shape:
         return *positions, *keys
+
+    def terms(self, cell: Cell, positions: Array, keys: Array) -> Terms:
+        query, key = entry(positions, 0, cell[0]), entry(keys, 1, cell[1])
+        value, formula = MASKED if key.value > query.value else 0.0, f"if({{key}} > {{query}}, {MASKED_TEXT}, 0)"
+        return Terms(value, formula, {"query": query, "key": key})
+
+    def dependents(self, number: int, cell: Cell, positions: Array, keys: Array) -> list[Box]:
+        return row_of_index(cell, keys) if number == 0 else [(0, cell[1], len(positions), 1)]
 
 
 @dataclass(frozen=True)
@@ -132,6 +145,20 @@ class AttentionScores(Op):
     def shape(self, queries: Shape, keys: Shape, mask: Shape) -> Shape:
         return *queries[:-1], self.n_head * keys[-2]
 
+    def terms(self, cell: Cell, queries: Array, keys: Array, mask: Array) -> Terms:
+        (head, key), size = divmod(cell[1], len(keys)), keys.shape[-1] // self.n_head
+        left, right = Cells(0, (cell[0], head * size, 1, size)), Cells(1, (key, head * size, 1, size))
+        made, ahead = products(queries, left, keys, right), number(mask, 2, cell[0], key, addend=True)
+        formula = f"{{sum}} / sqrt({size}) + {{mask}}"
+        return Terms(made.total / sqrt(size) + ahead.value, formula, {"mask": ahead}, made)
+
+    def dependents(self, number: int, cell: Cell, queries: Array, keys: Array, mask: Array) -> list[Box]:
+        (row, column), count, size = cell, len(keys), keys.shape[-1] // self.n_head
+        if number == 2:
+            return [(row, head * count + column, 1, 1) for head in range(self.n_head)]
+        first = column // size * count  # of its head
+        return [(row, first, 1, count)] if number == 0 else [(0, first + row, len(queries), 1)]
+
 
 @dataclass(frozen=True)
 class Softmax(Op):
@@ -171,6 +198,14 @@ class Softmax(Op):
 
     def shape(self, x: Shape) -> Shape:
         return x
+
+    def terms(self, cell: Cell, x: Array) -> Terms:
+        width = x.shape[-1] // self.groups
+        return softmax_terms(number(x, 0, *cell), x, (cell[0], cell[1] // width * width, 1, width))
+
+    def dependents(self, number: int, cell: Cell, x: Array) -> list[Box]:
+        width = x.shape[-1] // self.groups
+        return [(cell[0], cell[1] // width * width, 1, width)]
 
 
 @dataclass(frozen=True)
@@ -218,3 +253,16 @@ class AttentionMix(Op):
 
     def shape(self, weights: Shape, values: Shape) -> Shape:
         return *weights[:-1], values[-1]
+
+    def terms(self, cell: Cell, weights: Array, values: Array) -> Terms:
+        (row, column), count = cell, len(values)
+        head = column // (values.shape[-1] // self.n_head)
+        left, right = Cells(0, (row, head * count, 1, count)), Cells(1, (0, column, count, 1))
+        made = products(weights, left, values, right)
+        return Terms(made.total, "{sum}", {}, made)
+
+    def dependents(self, number: int, cell: Cell, weights: Array, values: Array) -> list[Box]:
+        if number == 1:
+            return [(0, cell[1], len(weights), 1)]
+        size = values.shape[-1] // self.n_head
+        return [(cell[0], cell[1] // len(values) * size, 1, size)]

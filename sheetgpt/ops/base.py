@@ -9,6 +9,12 @@ The views, in the order in which every operation has them:
   none, as whole numbers.
 - `gradient_formula` : the same as Excel formulas, each with the box of cells that it fills; cells in no box are 0.
 - `shape`            : the inputs' shapes in, the value's shape out.
+- `terms`            : a cell of the value and the inputs in; what makes that cell: numbers by name, the summands of a
+  sum, a formula over them, each with the cells of the inputs that it is read from.
+- `dependents`       : a cell of an input and the inputs in, the boxes of the value's cells that it enters: `terms`
+  seen from the other side.
+
+Both take single matrices, no batches; a list of ids or positions counts as one row.
 
 The operations themselves stand by topic beside this file. Where matrices lie on a sheet belongs in
 `workbook.references`.
@@ -16,9 +22,11 @@ The operations themselves stand by topic beside this file. Where matrices lie on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -32,8 +40,10 @@ else:
 Gradients = tuple[Array | None, ...]  # one an input
 Shape = tuple[int, ...]
 Box = tuple[int, int, int, int]  # (row, column, rows, columns), counted from the matrix's first cell
+Cell = tuple[int, int]  # (row, column)
 Formulas = Iterator[tuple[Box, str]]  # each box that one formula fills, and the formula
 InputFormulas = list[Formulas | None]  # of each input's gradient, None where it has none
+LARGEST_EXACT = 1e300  # sums whose parts can't overflow
 
 
 class Piece(StrEnum):
@@ -103,6 +113,96 @@ class GradientReference(Protocol):
 
 
 @dataclass(frozen=True)
+class Cells:
+    """A box of cells of one input."""
+
+    input: int
+    box: Box
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number in a cell's formula, and the cell that holds it or the cells that it is made of.
+
+    addend: it is added as it is, beside the summands of a sum, as a bias is.
+    """
+
+    value: float
+    cells: Cells | None = None
+    addend: bool = False
+
+
+@dataclass(frozen=True)
+class Factors:
+    """The left or the right side of all summands, and the cells that hold them, in that order."""
+
+    values: Array  # [n]
+    cells: Cells | None = None
+
+
+@dataclass(frozen=True)
+class Sum:
+    """What a formula's `{sum}` adds up: a summand for each cell on its left, times the right where there is one.
+
+    what: how a person calls a summand.
+    """
+
+    values: Array  # [n]
+    left: Factors
+    right: Factors | None = None
+    what: str = "product"
+
+    @cached_property
+    def total(self) -> float:
+        with np.errstate(all="ignore"):
+            is_safe = np.abs(self.values).sum() < LARGEST_EXACT
+            return math.fsum(self.values) if is_safe else float(self.values.sum())
+
+    @property
+    def in_words(self) -> str:
+        return self.what if len(self.values) == 1 else f"sum of {len(self.values)} {self.what}s"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What makes one cell of a value.
+
+    formula: as a person would type it, `numbers` and `sum` as names in braces: `exp({score} - {greatest}) / {sum}`.
+    chosen_by: the cells that say which others count and are no number of the formula: ids, and where they stand.
+    source: the number whose cell to look at next; empty where that is the largest term's.
+    """
+
+    value: float
+    formula: str
+    numbers: Mapping[str, Number]
+    sum: Sum | None = None
+    chosen_by: tuple[Cells, ...] = ()
+    source: str = ""
+
+    @property
+    def cells(self) -> list[Cells]:
+        """Every cell that enters, each box once."""
+        found = [number.cells for number in self.numbers.values()]
+        if self.sum is not None:
+            found += [self.sum.left.cells, self.sum.right.cells if self.sum.right else None]
+        return list(dict.fromkeys([cells for cells in found if cells is not None] + list(self.chosen_by)))
+
+    @property
+    def in_names(self) -> str:
+        """The formula as it is read: `sum of 64 products + bias`."""
+        return self.formula.format(sum=self.sum and self.sum.in_words, **{name: name for name in self.numbers})
+
+    def in_numbers(self, write: Callable[[float], str] = repr) -> str:
+        """The formula with the numbers in it: `1.5 + (-0.25)`."""
+        values = {name: float(number.value) for name, number in self.numbers.items()}
+        values |= {"sum": self.sum.total} if self.sum is not None else {}
+        texts = {name: write(value) for name, value in values.items()}
+        alone = self.formula.count("{") == 1 and self.formula.startswith("{") and self.formula.endswith("}")
+        closed = {name: f"({text})" if text.startswith("-") and not alone else text for name, text in texts.items()}
+        return self.formula.format(**closed)
+
+
+@dataclass(frozen=True)
 class Op:
     """One operation. The class attributes say what the views alone don't."""
 
@@ -131,6 +231,12 @@ class Op:
         raise NotImplementedError
 
     def shape(self, *shapes: Shape) -> Shape:
+        raise NotImplementedError
+
+    def terms(self, cell: Cell, *inputs: Array) -> Terms:
+        raise NotImplementedError
+
+    def dependents(self, number: int, cell: Cell, *inputs: Array) -> list[Box]:
         raise NotImplementedError
 
 

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import cos, sin
 
 import numpy as np
 
 from sheetgpt.ops.base import (
     Array,
+    Box,
+    Cell,
     GradientReference,
     Gradients,
     InputFormulas,
+    Number,
     Op,
     Piece,
     Reference,
     Shape,
+    Terms,
     by_cells,
     by_rows,
     in_one,
     rows_of,
 )
+from sheetgpt.ops.terms import entry, number, one, row_of_index, rows_where, same
 
 POSITION_BASE = 10000  # of the angles by which sinusoidal and rotary positions turn
 
@@ -48,6 +54,15 @@ def angle_text(position: str, column: int, size: int) -> str:
     return f"{position}/{POSITION_BASE}^({column - column % 2}/{size})"
 
 
+def angle_in_words(column: int, size: int) -> str:
+    """The same over a number called position.
+
+    >>> angle_in_words(5, 8)
+    '{position} / 10000^(4 / 8)'
+    """
+    return f"{{position}} / {POSITION_BASE}^({column - column % 2} / {size})"
+
+
 @dataclass(frozen=True)
 class TakeRows(Op):
     """Row `id` of a table for each token id."""
@@ -71,6 +86,12 @@ class TakeRows(Op):
 
     def shape(self, table: Shape, ids: Shape) -> Shape:
         return *ids, table[1]
+
+    def terms(self, cell: Cell, table: Array, ids: Array) -> Terms:
+        return same(table, 0, int(ids[cell[0]]), cell[1], entry(ids, 1, cell[0]).cells)
+
+    def dependents(self, number: int, cell: Cell, table: Array, ids: Array) -> list[Box]:
+        return rows_where(ids, *cell) if number == 0 else row_of_index(cell, table)
 
 
 @dataclass(frozen=True)
@@ -104,6 +125,17 @@ class AddRows(Op):
     def shape(self, x: Shape, table: Shape, positions: Shape) -> Shape:
         return x
 
+    def terms(self, cell: Cell, x: Array, table: Array, positions: Array) -> Terms:
+        place, at = entry(positions, 2, cell[0]), int(positions[cell[0]])
+        left, right = number(x, 0, *cell, addend=True), number(table, 1, at, cell[1], addend=True)
+        chosen = (place.cells,) if place.cells else ()
+        return Terms(left.value + right.value, "{left} + {right}", {"left": left, "right": right}, chosen_by=chosen)
+
+    def dependents(self, number: int, cell: Cell, x: Array, table: Array, positions: Array) -> list[Box]:
+        if number == 1:
+            return rows_where(positions, *cell)
+        return one(*cell) if number == 0 else row_of_index(cell, x)
+
 
 @dataclass(frozen=True)
 class Sinusoids(Op):
@@ -132,6 +164,16 @@ class Sinusoids(Op):
 
     def shape(self, x: Shape, positions: Shape) -> Shape:
         return *positions, x[-1]
+
+    def terms(self, cell: Cell, x: Array, positions: Array) -> Terms:
+        (row, column), width = cell, x.shape[-1] + x.shape[-1] % 2
+        place, function = entry(positions, 1, row), "cos" if column % 2 else "sin"
+        angle = angles(positions[row : row + 1], width)[0, column // 2]
+        formula = f"{function}({angle_in_words(column, width)})"
+        return Terms(float(getattr(np, function)(angle)), formula, {"position": place})
+
+    def dependents(self, number: int, cell: Cell, x: Array, positions: Array) -> list[Box]:
+        return row_of_index(cell, x) if number == 1 else []
 
 
 @dataclass(frozen=True)
@@ -180,3 +222,15 @@ class Rotate(Op):
 
     def shape(self, x: Shape, positions: Shape) -> Shape:
         return x
+
+    def terms(self, cell: Cell, x: Array, positions: Array) -> Terms:
+        (row, column), size, sign = cell, x.shape[-1] // self.n_head, 1 if cell[1] % 2 else -1
+        angle = float(angles(positions[row : row + 1], size)[0, column % size // 2])
+        itself, partner = number(x, 0, row, column), number(x, 0, row, column - sign)
+        turned = angle_in_words(column % size, size)
+        formula = f"{{x}} * cos({turned}) {'+' if sign > 0 else '-'} {{partner}} * sin({turned})"
+        made = {"x": itself, "partner": partner, "position": entry(positions, 1, row), "angle": Number(angle)}
+        return Terms(itself.value * cos(angle) + sign * partner.value * sin(angle), formula, made)
+
+    def dependents(self, number: int, cell: Cell, x: Array, positions: Array) -> list[Box]:
+        return [(cell[0], cell[1] - cell[1] % 2, 1, 2)] if number == 0 else row_of_index(cell, x)

@@ -8,17 +8,23 @@ import numpy as np
 
 from sheetgpt.ops.base import (
     Array,
+    Box,
+    Cell,
+    Cells,
     GradientReference,
     Gradients,
     InputFormulas,
+    Number,
     Op,
     Piece,
     Reference,
     Shape,
+    Terms,
     by_rows,
     in_one,
     rows_of,
 )
+from sheetgpt.ops.terms import number, one, products, same
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,12 @@ class LastRow(Op):
 
     def shape(self, x: Shape) -> Shape:
         return *x[:-2], 1, x[-1]
+
+    def terms(self, cell: Cell, x: Array) -> Terms:
+        return same(x, 0, len(x) - 1, cell[1])
+
+    def dependents(self, number: int, cell: Cell, x: Array) -> list[Box]:
+        return one(0, cell[1]) if cell[0] == len(x) - 1 else []
 
 
 @dataclass(frozen=True)
@@ -67,6 +79,14 @@ class ScoreTokens(Op):
     def shape(self, table: Shape, x: Shape) -> Shape:
         return *x[:-2], table[0], x[-2]
 
+    def terms(self, cell: Cell, table: Array, x: Array) -> Terms:
+        token, row = cell
+        made = products(table, Cells(0, (token, 0, 1, len(table.T))), x, Cells(1, (row, 0, 1, len(table.T))))
+        return Terms(made.total, "{sum}", {}, made)
+
+    def dependents(self, number: int, cell: Cell, table: Array, x: Array) -> list[Box]:
+        return [(cell[0], 0, 1, len(x))] if number == 0 else [(0, cell[0], len(table), 1)]
+
 
 @dataclass(frozen=True)
 class BestToken(Op):
@@ -91,3 +111,13 @@ class BestToken(Op):
 
     def shape(self, logits: Shape) -> Shape:
         return *logits[:-2], 2, logits[-1]
+
+    def terms(self, cell: Cell, logits: Array) -> Terms:
+        best = int(logits[:, cell[1]].argmax())
+        greatest, id_ = number(logits, 0, best, cell[1]), Number(float(best))
+        column = Cells(0, (0, cell[1], len(logits), 1))
+        value, formula = (greatest.value, "{greatest}") if cell[0] == 0 else (id_.value, "{id}")
+        return Terms(value, formula, {"greatest": greatest, "id": id_}, chosen_by=(column,))
+
+    def dependents(self, number: int, cell: Cell, logits: Array) -> list[Box]:
+        return [(0, cell[1], 2, 1)]

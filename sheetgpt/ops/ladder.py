@@ -8,6 +8,10 @@ import numpy as np
 
 from sheetgpt.ops.base import (
     Array,
+    Box,
+    Cell,
+    Cells,
+    Factors,
     GradientReference,
     Gradients,
     InputFormulas,
@@ -15,11 +19,14 @@ from sheetgpt.ops.base import (
     Piece,
     Reference,
     Shape,
+    Sum,
+    Terms,
     by_cells,
     by_rows,
     in_one,
     rows_of,
 )
+from sheetgpt.ops.terms import number, one, same, softmax_terms, taken
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,12 @@ class Spread(Op):
     def shape(self, scores: Shape, ids: Shape) -> Shape:
         return *ids[:-1], scores[0], ids[-1]
 
+    def terms(self, cell: Cell, scores: Array, ids: Array) -> Terms:
+        return same(scores, 0, cell[0], 0)
+
+    def dependents(self, number: int, cell: Cell, scores: Array, ids: Array) -> list[Box]:
+        return [(cell[0], 0, 1, len(ids))] if number == 0 else []
+
 
 @dataclass(frozen=True)
 class Turn(Op):
@@ -64,6 +77,12 @@ class Turn(Op):
 
     def shape(self, x: Shape) -> Shape:
         return *x[:-2], x[-1], x[-2]
+
+    def terms(self, cell: Cell, x: Array) -> Terms:
+        return same(x, 0, cell[1], cell[0])
+
+    def dependents(self, number: int, cell: Cell, x: Array) -> list[Box]:
+        return one(cell[1], cell[0])
 
 
 @dataclass(frozen=True)
@@ -108,6 +127,16 @@ class Window(Op):
     def shape(self, wanted: Shape, x: Shape) -> Shape:
         return *x[:-2], wanted[-2], self.size * x[-1]
 
+    def terms(self, cell: Cell, wanted: Array, x: Array) -> Terms:
+        place, column = divmod(cell[1], x.shape[-1])
+        row = len(x) - len(wanted) + cell[0] - (self.size - 1 - place)
+        return same(x, 1, row, column) if row >= 0 else Terms(0.0, "0", {})
+
+    def dependents(self, number: int, cell: Cell, wanted: Array, x: Array) -> list[Box]:
+        (row, column), first = cell, len(x) - len(wanted)
+        places = ((row + back - first, (self.size - 1 - back) * x.shape[-1] + column) for back in range(self.size))
+        return [(*place, 1, 1) for place in places if 0 <= place[0] < len(wanted)] if number == 1 else []
+
 
 @dataclass(frozen=True)
 class Shares(Op):
@@ -134,6 +163,15 @@ class Shares(Op):
 
     def shape(self, x: Shape) -> Shape:
         return x
+
+    def terms(self, cell: Cell, x: Array) -> Terms:
+        found, column = number(x, 0, *cell), Cells(0, (0, cell[1], len(x), 1))
+        numbers = taken(x, column.box)
+        made = Sum(numbers, Factors(numbers, column), what="weight")
+        return Terms(float(np.divide(found.value, made.total)), "{x} / {sum}", {"x": found}, made, source="x")
+
+    def dependents(self, number: int, cell: Cell, x: Array) -> list[Box]:
+        return [(0, cell[1], len(x), 1)]
 
 
 @dataclass(frozen=True)
@@ -164,6 +202,12 @@ class SoftmaxColumns(Op):
     def shape(self, x: Shape) -> Shape:
         return x
 
+    def terms(self, cell: Cell, x: Array) -> Terms:
+        return softmax_terms(number(x, 0, *cell), x, (0, cell[1], len(x), 1))
+
+    def dependents(self, number: int, cell: Cell, x: Array) -> list[Box]:
+        return [(0, cell[1], len(x), 1)]
+
 
 @dataclass(frozen=True)
 class Log(Op):
@@ -183,3 +227,10 @@ class Log(Op):
 
     def shape(self, x: Shape) -> Shape:
         return x
+
+    def terms(self, cell: Cell, x: Array) -> Terms:
+        found = number(x, 0, *cell)
+        return Terms(float(np.log(found.value)), "ln({x})", {"x": found})
+
+    def dependents(self, number: int, cell: Cell, *inputs: Array) -> list[Box]:
+        return one(*cell)

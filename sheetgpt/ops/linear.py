@@ -8,18 +8,24 @@ import numpy as np
 
 from sheetgpt.ops.base import (
     Array,
+    Box,
+    Cell,
+    Cells,
     GradientReference,
     Gradients,
     InputFormulas,
     Op,
     Reference,
     Shape,
+    Sum,
+    Terms,
     by_columns,
     by_rows,
     column_sums,
     in_one,
     rows_of,
 )
+from sheetgpt.ops.terms import number, one, products, same, whole_row
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,12 @@ class Copy(Op):
 
     def shape(self, x: Shape) -> Shape:
         return x
+
+    def terms(self, cell: Cell, x: Array) -> Terms:
+        return same(x, 0, *cell)
+
+    def dependents(self, number: int, cell: Cell, *inputs: Array) -> list[Box]:
+        return one(*cell)
 
 
 @dataclass(frozen=True)
@@ -72,6 +84,13 @@ class Linear(Op):
     def shape(self, x: Shape, w: Shape, b: Shape) -> Shape:
         return *x[:-1], w[1]
 
+    def terms(self, cell: Cell, x: Array, w: Array, b: Array) -> Terms:
+        made, bias = product_row(cell, x, w), number(b, 2, 0, cell[1], addend=True)
+        return Terms(made.total + bias.value, "{sum} + {bias}", {"bias": bias}, made)
+
+    def dependents(self, number: int, cell: Cell, x: Array, w: Array, b: Array) -> list[Box]:
+        return whole_row(cell, w) if number == 0 else [(0, cell[1], len(x), 1)]
+
 
 @dataclass(frozen=True)
 class Project(Op):
@@ -94,6 +113,19 @@ class Project(Op):
 
     def shape(self, x: Shape, w: Shape) -> Shape:
         return *x[:-1], w[1]
+
+    def terms(self, cell: Cell, x: Array, w: Array) -> Terms:
+        made = product_row(cell, x, w)
+        return Terms(made.total, "{sum}", {}, made)
+
+    def dependents(self, number: int, cell: Cell, x: Array, w: Array) -> list[Box]:
+        return whole_row(cell, w) if number == 0 else [(0, cell[1], len(x), 1)]
+
+
+def product_row(cell: Cell, x: Array, w: Array) -> Sum:
+    """The products that a cell of x @ w adds up."""
+    (row, column), n = cell, len(w)
+    return products(x, Cells(0, (row, 0, 1, n)), w, Cells(1, (0, column, n, 1)))
 
 
 def product_gradients(d_out: GradientReference, x: GradientReference, w: GradientReference) -> InputFormulas:
@@ -131,6 +163,13 @@ class Columns(Op):
     def shape(self, x: Shape) -> Shape:
         return *x[:-1], x[-1] // self.count
 
+    def terms(self, cell: Cell, x: Array) -> Terms:
+        return same(x, 0, cell[0], cell[1] + self.slice(x.shape[-1]).start)
+
+    def dependents(self, number: int, cell: Cell, x: Array) -> list[Box]:
+        kept = self.slice(x.shape[-1])
+        return one(cell[0], cell[1] - kept.start) if kept.start <= cell[1] < kept.stop else []
+
 
 @dataclass(frozen=True)
 class Add(Op):
@@ -152,3 +191,10 @@ class Add(Op):
 
     def shape(self, x: Shape, y: Shape) -> Shape:
         return np.broadcast_shapes(x, y)  # y may be the same for a whole batch, as a table of positions is
+
+    def terms(self, cell: Cell, x: Array, y: Array) -> Terms:
+        left, right = number(x, 0, *cell, addend=True), number(y, 1, *cell, addend=True)
+        return Terms(left.value + right.value, "{left} + {right}", {"left": left, "right": right})
+
+    def dependents(self, number: int, cell: Cell, *inputs: Array) -> list[Box]:
+        return one(*cell)

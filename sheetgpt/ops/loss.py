@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from sheetgpt.ops.base import (
     Array,
+    Box,
+    Cell,
+    Cells,
     GradientReference,
     Gradients,
     InputFormulas,
@@ -16,8 +20,10 @@ from sheetgpt.ops.base import (
     Piece,
     Reference,
     Shape,
+    Terms,
     by_cells,
 )
+from sheetgpt.ops.terms import entry, number, one, softmax_terms
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,7 @@ class Penalty(Op):
     """
 
     piece = Piece.COLUMN
+    in_short: ClassVar[str] = "-ln p"  # p: the probability of the token that came
 
     def probability(self, penalty: float) -> float:
         return math.exp(-penalty)
@@ -48,6 +55,12 @@ def spread_at_targets(d_out: Array, targets: Array, shape: Shape) -> Array:
     spread = np.zeros(shape, d_out.dtype)
     np.put_along_axis(spread, targets[..., None, :], d_out, -2)
     return spread
+
+
+def target(cell: Cell, targets: Array) -> tuple[Cells, ...]:
+    """The target of a penalty, as what chooses its number."""
+    found = entry(targets, 1, cell[1]).cells
+    return (found,) if found else ()
 
 
 @dataclass(frozen=True)
@@ -82,10 +95,23 @@ class LogLoss(Penalty):
 
         return [by_cells(logits, cell), None]
 
+    def terms(self, cell: Cell, logits: Array, targets: Array) -> Terms:
+        chosen, column = number(logits, 0, int(targets[cell[1]]), cell[1]), (0, cell[1], len(logits), 1)
+        share = softmax_terms(chosen, logits, column)
+        made, greatest = share.sum, share.numbers["greatest"]
+        value = np.log(share.numbers["denominator"].value) + greatest.value - chosen.value
+        numbers = {"chosen": chosen, "greatest": greatest}
+        return Terms(float(value), "ln({sum}) + {greatest} - {chosen}", numbers, made, target(cell, targets), "chosen")
+
+    def dependents(self, number: int, cell: Cell, logits: Array, targets: Array) -> list[Box]:
+        return one(0, cell[1])
+
 
 @dataclass(frozen=True)
 class Missed(Penalty):
     """1 minus the probability of the token that came: the plainest penalty."""
+
+    in_short = "1 - p"
 
     def value(self, probabilities: Array, targets: Array) -> Array:  # [..., n_vocab, R], [..., R] -> [..., 1, R]
         return 1 - at_targets(probabilities, targets)
@@ -114,6 +140,13 @@ class Missed(Penalty):
     def probability_formula(self, penalty: str) -> str:
         return f"1-{penalty}"
 
+    def terms(self, cell: Cell, probabilities: Array, targets: Array) -> Terms:
+        chosen = number(probabilities, 0, int(targets[cell[1]]), cell[1])
+        return Terms(1 - chosen.value, "1 - {chosen}", {"chosen": chosen}, chosen_by=target(cell, targets))
+
+    def dependents(self, number: int, cell: Cell, probabilities: Array, targets: Array) -> list[Box]:
+        return one(0, cell[1]) if number == 1 or targets[cell[1]] == cell[0] else []
+
 
 @dataclass(frozen=True)
 class Surprise(Penalty):
@@ -141,3 +174,10 @@ class Surprise(Penalty):
             return f"IF({targets.cell(0, column)}={row},{slope},0)"
 
         return [by_cells(probabilities, cell), None]
+
+    def terms(self, cell: Cell, probabilities: Array, targets: Array) -> Terms:
+        chosen = number(probabilities, 0, int(targets[cell[1]]), cell[1])
+        return Terms(-float(np.log(chosen.value)), "-ln({chosen})", {"chosen": chosen}, chosen_by=target(cell, targets))
+
+    def dependents(self, number: int, cell: Cell, probabilities: Array, targets: Array) -> list[Box]:
+        return one(0, cell[1]) if number == 1 or targets[cell[1]] == cell[0] else []

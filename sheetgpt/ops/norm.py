@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 
 from sheetgpt.ops.base import (
     Array,
+    Box,
+    Cell,
+    Cells,
     GradientReference,
     Gradients,
     InputFormulas,
+    Number,
     Op,
     Piece,
     Reference,
     Shape,
+    Terms,
     by_columns,
     by_rows,
     column_sums,
     in_one,
     rows_of,
 )
+from sheetgpt.ops.terms import number, one, products, taken, whole_row
 
 LAYER_NORM_EPSILON = 1e-5
 LAYER_NORM_EPSILON_TEXT = np.format_float_positional(LAYER_NORM_EPSILON)  # as a spreadsheet's user types it: 0.00001
@@ -75,6 +82,18 @@ class Normalize(Op):
     def shape(self, x: Shape) -> Shape:
         return x
 
+    def terms(self, cell: Cell, x: Array) -> Terms:
+        found, row = number(x, 0, *cell), Cells(0, (cell[0], 0, 1, x.shape[-1]))
+        numbers = taken(x, row.box)
+        mean, variance = float(numbers.mean()), float(numbers.var())
+        value = (found.value - mean) / sqrt(variance + LAYER_NORM_EPSILON)
+        formula = f"({{x}} - {{mean}}) / sqrt({{variance}} + {LAYER_NORM_EPSILON_TEXT})"
+        made = {"x": found, "mean": Number(mean, row), "variance": Number(variance, row)}
+        return Terms(value, formula, made)
+
+    def dependents(self, number: int, cell: Cell, x: Array) -> list[Box]:
+        return whole_row(cell, x)
+
 
 @dataclass(frozen=True)
 class ScaleShift(Op):
@@ -105,6 +124,14 @@ class ScaleShift(Op):
 
     def shape(self, x: Shape, gain: Shape, bias: Shape) -> Shape:
         return x
+
+    def terms(self, cell: Cell, x: Array, gain: Array, bias: Array) -> Terms:
+        (row, column), shift = cell, number(bias, 2, 0, cell[1], addend=True)
+        made = products(x, Cells(0, (row, column, 1, 1)), gain, Cells(1, (0, column, 1, 1)))
+        return Terms(made.total + shift.value, "{sum} + {bias}", {"bias": shift}, made)
+
+    def dependents(self, number: int, cell: Cell, x: Array, gain: Array, bias: Array) -> list[Box]:
+        return one(*cell) if number == 0 else [(0, cell[1], len(x), 1)]
 
 
 @dataclass(frozen=True)
@@ -137,3 +164,13 @@ class NormalizeRms(Op):
 
     def shape(self, x: Shape) -> Shape:
         return x
+
+    def terms(self, cell: Cell, x: Array) -> Terms:
+        found, row = number(x, 0, *cell), Cells(0, (cell[0], 0, 1, x.shape[-1]))
+        mean_square = float(np.mean(taken(x, row.box) ** 2))
+        formula = f"{{x}} / sqrt({{mean_square}} + {LAYER_NORM_EPSILON_TEXT})"
+        made = {"x": found, "mean_square": Number(mean_square, row)}
+        return Terms(found.value / sqrt(mean_square + LAYER_NORM_EPSILON), formula, made)
+
+    def dependents(self, number: int, cell: Cell, x: Array) -> list[Box]:
+        return whole_row(cell, x)

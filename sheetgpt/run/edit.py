@@ -29,14 +29,16 @@ BEST_SHAPE = (2, 1)  # of the predicted token in memory: the logit and the id
 Rerun = Callable[
     [Mapping[str, np.ndarray], Trace], Trace
 ]  # (overrides, a run that what they don't reach is taken from)
+At = tuple[int, int] | tuple[np.ndarray, ...]  # a cell; of several cells numpy's open mesh, as `np.ix_` makes it
+Index = int | slice
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One assignment: a cell of a matrix, or all of it (`at` is None)."""
+    """One assignment: a cell of a matrix, several cells, or all of it (`at` is None)."""
 
     stage: str
-    at: tuple[int, int] | None
+    at: At | None
     value: float | np.ndarray
 
 
@@ -53,7 +55,11 @@ class Travel:
 
 
 def parse(text: str, sizes: Sizes) -> Edit:
-    """`STAGE[ROW,COLUMN]=VALUE`, `STAGE[HEAD,QUERY,KEY]=VALUE` or `STAGE=FILE.csv`. Raises StageError."""
+    """One assignment. Raises StageError.
+
+    `STAGE[ROW,COLUMN]=VALUE`, of a stage with heads also `STAGE[HEAD,QUERY,KEY]=VALUE`; `STAGE=FILE.csv`. A number
+    fills all that the indices of numpy would: `STAGE=0`, `STAGE[3,:]=0`, `STAGE[:,-2:]=0`, a head `STAGE[0]=0`.
+    """
     found = CELL.fullmatch(text)
     if found:
         name, places, value = found.groups()
@@ -61,10 +67,10 @@ def parse(text: str, sizes: Sizes) -> Edit:
         return Edit(name, place(name, places, sizes), number(value, text))
     found = WHOLE.fullmatch(text)
     if not found:
-        raise StageError(f'--set takes "STAGE[ROW,COLUMN]=VALUE" or STAGE=FILE.csv, not {text!r}')
-    name, file = found.groups()
+        raise StageError(f'--set takes "STAGE[ROW,COLUMN]=VALUE", STAGE=VALUE or STAGE=FILE.csv, not {text!r}')
+    name, value = found.groups()
     require_settable(name, sizes)
-    return Edit(name, None, read_whole(name, Path(file), sizes))
+    return Edit(name, None, number(value, text) if is_number(value) else read_whole(name, Path(value), sizes))
 
 
 def role_of(name: str, sizes: Sizes) -> Role | None:
@@ -86,42 +92,90 @@ def shape_of(name: str, sizes: Sizes) -> Shape:
     return (2, sizes.n_tokens) if role_of(name, sizes) is Role.TOKENS else sizes.shapes[name]
 
 
-def place(name: str, text: str, sizes: Sizes) -> tuple[int, int]:
-    """`2,-1` or `HEAD,QUERY,KEY` as a row and a column of the stage."""
-    where = f"{name}[{text}]"
+def place(name: str, text: str, sizes: Sizes) -> At:
+    """`2,-1`, `HEAD,QUERY,KEY` or a slice such as `3,:` as the rows and columns of the stage."""
+    where, shown = f"{name}[{text}]", f"{name}[{', '.join(part.strip() for part in text.split(','))}]"
     try:
-        indices = [int(part) for part in text.split(",")]
+        indices = [index_of(part) for part in text.split(",")]
     except ValueError:
-        raise StageError(f"{where}: a cell is ROW,COLUMN in whole numbers, counted from 0") from None
+        raise StageError(f"{where}: a cell is ROW,COLUMN in whole numbers, counted from 0; : is all of them") from None
     rows, columns = shape_of(name, sizes)
     step = sizes.step(name)
     by_head = step is not None and step.by_head
-    if len(indices) == 3 and by_head:
+    if by_head and len(indices) in (1, 3):
         heads, keys = sizes.config.n_head, sizes.n_tokens
-        head, query, key = within(name, indices, [("heads", heads), ("queries", rows), ("keys", keys)])
-        return query, head * keys + key
-    if len(indices) != 2:
+        axes = [("heads", heads), ("queries", rows), ("keys", keys)]
+        head, query, key = within(shown, indices, axes)
+        return mesh(query, join(head, key, keys))
+    if len(indices) > 2:
         form = "ROW,COLUMN or HEAD,QUERY,KEY" if by_head else "ROW,COLUMN"
         raise StageError(f"{where}: a cell of {name} is {name}[{form}]")
-    row, column = within(name, indices, [("rows", rows), ("columns", columns)])
-    if role_of(name, sizes) is Role.TOKENS and row != TOKEN_IDS_ROW:
-        raise StageError(f"{where}: row 0 holds texts; set the token's id, {name}[1,{column}]=ID")
-    return row, column
+    row, column = within(shown, indices, [("rows", rows), ("columns", columns)])
+    if role_of(name, sizes) is Role.TOKENS and np.any(np.asarray(row) != TOKEN_IDS_ROW):
+        tokens = text.partition(",")[2].strip() or ":"
+        raise StageError(f"{where}: row 0 holds texts; set the token's id, {name}[1,{tokens}]=ID")
+    return mesh(row, column)
 
 
-def within(name: str, indices: Sequence[int], axes: Sequence[tuple[str, int]]) -> list[int]:
-    """Indices counted from the end where they are negative. Raises StageError where one is out of range."""
-    for index, (axis, count) in zip(indices, axes, strict=True):
-        if not -count <= index < count:
-            raise StageError(f"{name}{list(indices)}: {index} is out of range, its {axis} are 0 to {count - 1}")
-    return [index % count for index, (_, count) in zip(indices, axes, strict=True)]
+def index_of(text: str) -> Index:
+    """`3`, `-1`, `:`, `1:3` or `::2` as Python has it. Raises ValueError.
+
+    >>> index_of("-1"), index_of(":3")
+    (-1, slice(None, 3, None))
+    """
+    if ":" not in text:
+        return int(text)
+    return slice(*(int(part) if part.strip() else None for part in text.split(":", 2)))
+
+
+def within(where: str, indices: Sequence[Index], axes: Sequence[tuple[str, int]]) -> list[int | np.ndarray]:
+    """Indices from the beginning, each a number or several; axes that none is given for are whole.
+
+    Raises StageError where one is out of range or holds nothing.
+    """
+    given = [*indices, *[slice(None)] * (len(axes) - len(indices))]
+    return [one_axis(where, index, *axis) for index, axis in zip(given, axes, strict=True)]
+
+
+def one_axis(where: str, index: Index, axis: str, count: int) -> int | np.ndarray:
+    if isinstance(index, slice):
+        if index.step == 0:
+            raise StageError(f"{where}: a step of 0 leads nowhere")
+        found = np.arange(count)[index]
+        if not found.size:
+            raise StageError(f"{where} holds no cell, its {axis} are 0 to {count - 1}")
+        return found
+    if not -count <= index < count:
+        raise StageError(f"{where}: {index} is out of range, its {axis} are 0 to {count - 1}")
+    return index % count
+
+
+def join(head: int | np.ndarray, key: int | np.ndarray, n_keys: int) -> int | np.ndarray:
+    """The columns of these keys of these heads."""
+    if isinstance(head, int) and isinstance(key, int):
+        return head * n_keys + key
+    columns: np.ndarray = np.atleast_1d(head)[:, None] * n_keys + np.atleast_1d(key)
+    return columns.ravel()
+
+
+def mesh(row: int | np.ndarray, column: int | np.ndarray) -> At:
+    if isinstance(row, int) and isinstance(column, int):
+        return row, column
+    return np.ix_(np.atleast_1d(row), np.atleast_1d(column))
+
+
+def is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def number(value: str, text: str) -> float:
-    try:
-        found = float(value)
-    except ValueError:
-        raise StageError(f"{text}: {value!r} is no number") from None
+    if not is_number(value):
+        raise StageError(f"{text}: {value!r} is no number")
+    found = float(value)
     if not np.isfinite(found):
         raise StageError(f"{text}: a cell takes a finite number; a mask is {ops.MASKED_TEXT}")
     return found

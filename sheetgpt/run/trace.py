@@ -6,7 +6,7 @@ Only `to_csv` and `to_excel` reach down to the rooms that write files, when they
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from sheetgpt.weights.folder import Weights
 if TYPE_CHECKING:
     import pandas as pd
 
-NO_NAMES: tuple[str, ...] = ()
+NO_OVERRIDES: Mapping[str, np.ndarray] = {}
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,17 @@ class Trace(Mapping[str, "pd.DataFrame"]):
     merges: MergeTrace | None = None  # of the prompt; None where the run began with token ids
     weights: Weights | None = None  # the model's own, as they are without overrides
     tokenizer: Tokenizer | None = None
-    overridden: tuple[str, ...] = NO_NAMES
+    overrides: Mapping[str, np.ndarray] = field(default_factory=lambda: NO_OVERRIDES)
+
+    @property
+    def overridden(self) -> tuple[str, ...]:
+        """The stages and weights that were replaced."""
+        return tuple(self.overrides)
+
+    @property
+    def changed_weights(self) -> Mapping[str, np.ndarray]:
+        """Those that were in place of the model's own."""
+        return {name: matrix for name, matrix in self.overrides.items() if name in (self.weights or {})}
 
     @property
     def reads_special(self) -> bool:
@@ -90,6 +100,14 @@ class Trace(Mapping[str, "pd.DataFrame"]):
         """The stage's matrix [rows, columns] without labels, read-only; `final_tokens` as ids [T]."""
         self.step(name)
         return self.arrays[name]
+
+    def matrix(self, name: str) -> np.ndarray:
+        """What the run computed with under this name, of stages, weights and its inputs, as arrays."""
+        if name in self.arrays:
+            return self.arrays[name]
+        if self.weights is None or name not in self.weights:
+            raise UnknownStageError(name, [*self._by_name, *self.sizes.weights])
+        return self.overrides[name] if name in self.overrides else self.weights[name]
 
     def axes(self, name: str) -> tuple[frames.AxisLabels, frames.AxisLabels]:
         """The labels of a matrix stage: (rows, columns)."""
@@ -186,16 +204,22 @@ class Trace(Mapping[str, "pd.DataFrame"]):
         head_layout: str = heads.HEADS,
         max_tokens: int | None = None,
         blocks: range | None = None,
+        portable: bool = False,
+        with_weights: bool = False,
     ) -> Path:
         """Write the workbook. Returns its path. Raises DumpError where it can't be, or can't be written.
 
         formulas: every stage a live formula, the weights on tabs; max_tokens: with room for so many tokens;
-        blocks: only these blocks.
+        blocks: only these blocks; portable: a formula a cell, for programs without array formulas.
+        with_weights: the weights on tabs of their own, where stages aren't formulas.
         """
         if formulas:
-            from sheetgpt.sheets.live.write import write_live_workbook
+            if portable:
+                from sheetgpt.sheets.live.portable import write_portable_workbook as write
+            else:
+                from sheetgpt.sheets.live.write import write_live_workbook as write
 
-            return write_live_workbook(self, Path(path), max_tokens=max_tokens, blocks=blocks)
+            return write(self, Path(path), max_tokens=max_tokens, blocks=blocks)
         from sheetgpt.sheets.values import write_workbook
 
-        return write_workbook(self, Path(path), head_layout=head_layout)
+        return write_workbook(self, Path(path), head_layout=head_layout, with_weights=with_weights)

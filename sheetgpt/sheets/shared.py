@@ -1,4 +1,5 @@
-"""What the workbook of values and the live one share: which tab a stage stands on, headings, colours, the index.
+"""What the workbook of values and the live one share: which tab a stage stands on, headings, ways from tab to tab,
+the best tokens.
 
 What a stage is, its step says; where it comes to lie and how cells look belongs in `workbook`.
 """
@@ -8,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sheetgpt import ops
 from sheetgpt.models.step import Axis, Part, Role, Step, Steps, Use, Weight
 from sheetgpt.run.trace import Trace
 from sheetgpt.weights.folder import folder_name
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.grid import Area
-from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, Panel, Place
+from sheetgpt.workbook.places import LABEL_COLUMNS, TAB_ROWS, Panel, Place, tabs
 
 MERGES, EMBEDDINGS, HEAD, LOGITS = "Prompt_to_Tokens", "embeddings", "head", "logits"  # tabs
 TABS = {
@@ -39,11 +39,11 @@ TOKEN_COLUMNS = ("id", "token", "logit", "probability", "rank")  # beside the lo
 BEST_COLUMNS = ("rank", "token", "id", "logit", "probability")
 PROMPT, NUMBERS, FOLDER, CHANGED = "Prompt", "Numbers", "Weights folder", "Changed by hand"  # keys on the index
 SPECIAL = "Special tokens"  # the same, where the prompt was read with them
+DIGITS = "[>=0.1]0.0%;[>=0.001]0.00%;0.0000%"  # as many as a probability needs
 FROM_IDS, NO_FOLDER = "(token ids)", "(in memory)"  # what stands there where there is none
 
-HEAD_BORDER = {"left": 1, "left_color": style.PALE}
-MASKED_FORMAT = {"font_color": style.PALE, "num_format": "0E+0"}
-
+RIBBON_HEIGHT = 34
+WEIGHT_COLUMNS = (LABEL_COLUMNS + 6, LABEL_COLUMNS + 9, LABEL_COLUMNS + 12)
 
 # ------------------------------------------------------------------------------------------------ tabs and panels
 
@@ -85,7 +85,45 @@ def panel(step: Step, rows: int, columns: int, *, header_rows: int = 1, together
     """A stage as it wants to be laid out."""
     title = step.title if step.number is None else f"step {step.number} · {step.title}"
     first = FIRST_COLUMNS.get(step.role, LABEL_COLUMNS)
-    return Panel(step.name, title, step.words, tab_of(step), rows, columns, header_rows, first, together)
+    if step.role is Role.LOGITS:
+        header_rows += winners(rows) + 2  # on top, and a line between
+    return Panel(step.name, title, step.words, tab_of(step), rows, columns, header_rows, first, together, step.why)
+
+
+def winners(n_vocab: int) -> int:
+    """How many of the best tokens are shown."""
+    return min(BEST, n_vocab)
+
+
+# ------------------------------------------------------------------------------------------------ from tab to tab
+
+
+def navigate(book: Book, steps: Steps, places: Mapping[str, Place]) -> None:
+    """In the rows that stay in view: the tabs before and behind, and a link to each stage of the tab."""
+    found = tabs(places)
+    for before, tab, behind in zip([None, *found], found, [*found, None][1:], strict=False):
+        sheet = book.sheets[tab]
+        sheet.set_row(1, RIBBON_HEIGHT, book.format("ribbon line"))
+        for column, (text, other) in enumerate((("◀ {}", before), ("{} ▶", behind))):
+            if other is not None:
+                book.link(tab, 1, column, f"'{other}'!A1", text.format(other), "way")
+        for column, place in enumerate(found[tab], start=LABEL_COLUMNS):
+            step, target = steps[place.panel.name], f"'{tab}'!A{place.title_row + 1}"
+            number = f"{step.number} · " if step.number else ""
+            title = step.title.rpartition(": ")[2]
+            book.link(tab, 1, column, target, f"{number}{title}", "ribbon", f"{step.name}: {step.title}")
+        last = found[tab][-1].last_row + BEST + 3  # and the table of the best tokens
+        book.show_spaces(Area(tab, TAB_ROWS, 1, last - TAB_ROWS + 1, 1))  # one rule: each costs XlsxWriter a while
+        if tab != LOGITS:
+            sheet.freeze_panes(TAB_ROWS, LABEL_COLUMNS)
+
+
+def link_weights(book: Book, steps: Steps, places: Mapping[str, Place], targets: Mapping[str, str]) -> None:
+    """Behind the words of a stage the weights that it takes, which lead to their places. targets: by weight."""
+    for place in places.values():
+        taken = [name for name in steps[place.panel.name].inputs if name in targets]
+        for column, name in zip(WEIGHT_COLUMNS, taken, strict=False):
+            book.link(place.tab, place.title_row + 1, column, targets[name], name, "link")
 
 
 def is_by_key(step: Step) -> bool:
@@ -93,37 +131,31 @@ def is_by_key(step: Step) -> bool:
     return step.columns in (Axis.KEYS, Axis.HEADS_BY_KEYS)
 
 
-# ------------------------------------------------------------------------------------------------ colours
-
-
-def highlight(book: Book, step: Step, area: Area, keys: int) -> None:
-    """What helps the eye: masked cells in grey, a colour scale on attention weights, a line between heads."""
-    sheet = book.sheets[area.tab]
-    corners = (area.row, area.column, area.row + area.rows - 1, area.column + area.columns - 1)
-    if step.by_head:
-        first_of_head = f"=MOD(COLUMN()-{area.column + 1},{keys})=0"
-        border = {"type": "formula", "criteria": first_of_head, "format": book.conditional(HEAD_BORDER)}
-        sheet.conditional_format(*corners, border)
-    if step.by_head and step.op.shares:
-        sheet.conditional_format(*corners, style.SHARE_SCALE)
-    elif step.op.masked:
-        grey = book.conditional(MASKED_FORMAT)
-        rule = {"type": "cell", "criteria": "<", "value": ops.MASKED_BELOW, "format": grey}
-        sheet.conditional_format(*corners, rule)
-
-
 # ------------------------------------------------------------------------------------------------ logits, best tokens
 
 
-def logits_look(book: Book, area: Area) -> None:
-    """The names over the columns beside the logits, their widths and colours. area: of the logits."""
-    tab = area.tab
-    for column, title in enumerate(TOKEN_COLUMNS):
-        book.text(tab, area.row - 1, column, title, "head left" if title == "token" else "head token")
-    sheet, share, last = book.sheets[tab], area.column + 1, area.row + area.rows - 1
+def logits_look(book: Book, area: Area) -> Area:
+    """The names over the columns beside the logits, their widths and colours. area: of the logits.
+
+    Returns where the best tokens stand, on top: their names stay in view, those over the logits don't.
+    """
+    tab, best = area.tab, winners_area(area)
+    for row in (best.row - 1, area.row - 1):
+        for column, title in enumerate(TOKEN_COLUMNS):
+            book.text(tab, row, column, title, "head left" if title == "token" else "head token")
+    book.text(tab, area.row - 2, 0, "Every token, in the order of the ids:", "words")
+    sheet = book.sheets[tab]
     sheet.set_column(area.column, area.column + 2, 11)
-    sheet.freeze_panes(area.row, LABEL_COLUMNS)
-    sheet.conditional_format(area.row, share, last, share, style.SHARE_SCALE)
+    sheet.freeze_panes(best.row, LABEL_COLUMNS)
+    for cells in (best.part(column=3, columns=1), area.part(column=1, columns=1)):
+        sheet.conditional_format(cells.row, cells.column, *cells.last, style.SHARE_SCALE)
+    return best
+
+
+def winners_area(logits: Area) -> Area:
+    """Where the best tokens stand, on top of the logits."""
+    count = winners(logits.rows)
+    return Area(logits.tab, logits.row - count - 2, 0, count, len(TOKEN_COLUMNS))
 
 
 def best_tokens_head(book: Book, prediction: Place) -> Area:
@@ -140,11 +172,14 @@ def best_tokens_head(book: Book, prediction: Place) -> Area:
     return area
 
 
-def place_chart(book: Book, best: Area, count: int, row: int) -> None:
-    """The chart of the ten best tokens, on the index. best: their table."""
-    chart = best_tokens_chart(book, best.part(rows=count))
+def place_chart(book: Book, best: Area) -> None:
+    """The chart of the best tokens, beside their table."""
+    chart = best_tokens_chart(book, best)
     chart.set_size({"width": 560, "height": 256})
-    book.sheets[INDEX].insert_chart(row, 4, chart, {"object_position": 3})
+    alt = f"Bars: the probabilities of the {best.rows} tokens that would most likely come next, the best on top."
+    book.sheets[best.tab].insert_chart(
+        best.row - 2, best.columns + 1, chart, {"object_position": 3, "description": alt}
+    )
 
 
 def best_tokens_chart(book: Book, best: Area) -> Any:
@@ -162,7 +197,7 @@ def best_tokens_chart(book: Book, best: Area) -> Any:
             "values": column("probability"),
             "fill": {"color": style.SHARE},
             "gap": 40,
-            "data_labels": {"value": True, "num_format": "0.0%", "font": {"color": style.MUTED, "size": 9}},
+            "data_labels": {"value": True, "num_format": DIGITS, "font": {"color": style.MUTED, "size": 9}},
         }
     )
     font = {"size": 11, "color": style.INK, "bold": True}
@@ -176,45 +211,7 @@ def best_tokens_chart(book: Book, best: Area) -> Any:
     return chart
 
 
-# ------------------------------------------------------------------------------------------------ the index
-
-
-def index_head(book: Book, title: str, subtitle: str) -> None:
-    sheet = book.sheets[INDEX]
-    for column, width in enumerate((3, 25, 32, 14, 66, 26)):
-        sheet.set_column(column, column, width)
-    book.text(INDEX, 0, 1, title, "title")
-    sheet.set_row(0, 30)
-    book.text(INDEX, 1, 1, subtitle, "subtitle")
-
-
 def model_facts(trace: Trace) -> list[tuple[str, str]]:
     """Where the weights came from, and the numeric mode."""
     folder = trace.weights_folder
     return [(FOLDER, folder_name(folder) if folder else NO_FOLDER), (NUMBERS, str(trace.dtype))]
-
-
-def write_stage_list(book: Book, steps: Steps, places: Mapping[str, Place], row: int) -> None:
-    """One line a stage: name, title, shape, formula in words, and the link to its first cell."""
-    for column, title in enumerate(("Stage (its defined name)", "Title", "Shape", "In words", "Place"), start=1):
-        book.text(INDEX, row, column, title, "table head")
-    previous = None
-    for number, (name, place) in enumerate(places.items(), start=row + 1):
-        line = "" if previous == place.tab else "first "  # a line between tabs
-        previous = place.tab
-        shape = "{} x {}".format(*place.shape)
-        list_line(book, number, line, name, steps[name].title, shape, steps[name].words)
-        link_to(book, number, line, place.areas[0], place.title_row)
-
-
-def list_line(book: Book, row: int, line: str, name: str, title: str, shape: str, words: str) -> None:
-    """A line in a list of the index. line: `first ` under a line between tabs."""
-    cells = ((name, "plain"), (title, "plain"), (shape, "shape"), (words, "words" if words else "plain"))
-    for column, (text, kind) in enumerate(cells, start=1):
-        book.text(INDEX, row, column, text, f"{line}{kind}")
-
-
-def link_to(book: Book, row: int, line: str, area: Area, title_row: int) -> None:
-    """The link from a list of the index to a stage or weight."""
-    target, link = f"internal:'{area.tab}'!A{title_row + 1}", book.format(f"{line}link")
-    book.sheets[INDEX].write_url(row, 5, target, link, f"{area.tab}!{area.range()}")

@@ -17,8 +17,10 @@ from sheetgpt.models import heads
 from sheetgpt.models.step import Role, Step
 from sheetgpt.run.frames import AxisLabels
 from sheetgpt.run.trace import Trace
-from sheetgpt.sheets import shared
-from sheetgpt.sheets.marks import Mark, mark
+from sheetgpt.sheets import first_tab, neighbours, positions, shared, weight_tabs
+from sheetgpt.sheets.colours import highlight
+from sheetgpt.sheets.marks import Mark, mark, set_by_hand
+from sheetgpt.sheets.way import Way, write_way
 from sheetgpt.workbook.book import Book, require_short
 from sheetgpt.workbook.cells import Numbers, Table
 from sheetgpt.workbook.grid import MAX_ROWS, MAX_TEXT, Area, width
@@ -26,6 +28,7 @@ from sheetgpt.workbook.places import INDEX, Panel, Place, lay_out, tabs
 
 TITLE = "GPT-2, stage by stage"
 SUBTITLE = "Every matrix between the prompt and the predicted token, under its name."
+PROMPT_ROW = 3  # of the index
 NO_MARKS: Mapping[str, Sequence[Mark]] = {}
 ROW_KINDS = {  # how the rows of the merge trace look, by their labels
     "Pairs": "pairs",
@@ -42,12 +45,19 @@ Texts = list[list[Any]]  # a stage of texts, row by row
 
 
 def write_workbook(
-    trace: Trace, path: Path, *, head_layout: str = heads.HEADS, marks: Mapping[str, Sequence[Mark]] = NO_MARKS
+    trace: Trace,
+    path: Path,
+    *,
+    head_layout: str = heads.HEADS,
+    marks: Mapping[str, Sequence[Mark]] = NO_MARKS,
+    with_weights: bool = False,
 ) -> Path:
     """Write the run's workbook. Returns its path. Raises DumpError where it can't be written or doesn't fit a sheet.
 
-    marks: cells to mark, by stage, as a person changed them.
+    marks: cells to mark, by stage, as a person changed them; cells that the run was given are marked as well.
+    with_weights: the weights on tabs of their own.
     """
+    marks = {**(set_by_hand(trace) if head_layout == heads.HEADS else {}), **marks}
     texts = {name: text_table(trace, name) for name in trace if trace.step(name).is_text}
     places = lay_out(stage_panel(trace, name, texts, head_layout) for name in trace)
     book = Book(TITLE)
@@ -59,12 +69,12 @@ def write_workbook(
         for place in found:
             book.panel_head(place)
             book.define(place.panel.name, place.refers_to())
-            write_stage(book, place, trace, texts, head_layout)
-    for name in marks:
-        if name in places:
-            mark(book, places[name], marks[name])
+            write_stage(book, place, trace, texts, head_layout, marks.get(place.panel.name, ()))
     best = write_best_tokens(book, places[trace.steps.name(Role.PREDICTION)], trace)
-    write_index(book, trace, places, best)
+    shared.navigate(book, trace.steps, places)
+    weights = weight_tabs.write_weights(book, trace) if with_weights else {}
+    write_index(book, trace, places, best, weights)
+    neighbours.add_tab(book, trace)
     book.save(path)
     return path
 
@@ -92,14 +102,19 @@ def text_table(trace: Trace, name: str) -> Texts:
 # ------------------------------------------------------------------------------------------------ stages
 
 
-def write_stage(book: Book, place: Place, trace: Trace, texts: Mapping[str, Texts], head_layout: str) -> None:
+def write_stage(
+    book: Book, place: Place, trace: Trace, texts: Mapping[str, Texts], head_layout: str, marks: Sequence[Mark]
+) -> None:
     step = trace.step(place.panel.name)
+    mark(book, place, marks)
     if step.is_text:
         write_text_stage(book, place, step, texts[step.name])
     elif step.role is Role.LOGITS:
         write_logits(book, place.area, trace)
     else:
-        write_matrix_stage(book, place, step, trace, *stage_matrix(trace, step.name, head_layout))
+        changed = [(one.row, one.column) for one in marks]
+        write_matrix_stage(book, place, step, trace, *stage_matrix(trace, step.name, head_layout), changed)
+        positions.write_values(book, step, place, trace)
 
 
 def write_text_stage(book: Book, place: Place, step: Step, table: Texts) -> None:
@@ -129,7 +144,14 @@ def write_value(book: Book, at: Area, value: Any, kind: str) -> None:
 
 
 def write_matrix_stage(
-    book: Book, place: Place, step: Step, trace: Trace, matrix: np.ndarray, rows: AxisLabels, columns: AxisLabels
+    book: Book,
+    place: Place,
+    step: Step,
+    trace: Trace,
+    matrix: np.ndarray,
+    rows: AxisLabels,
+    columns: AxisLabels,
+    changed: Sequence[tuple[int, int]],
 ) -> None:
     """A matrix with its labels: rows by position and token, columns by dimension, or by head, key and token."""
     start = 0
@@ -137,8 +159,10 @@ def write_matrix_stage(
         write_row_labels(book, area, rows)
         write_column_labels(book, area, columns, start)
         book.put(Numbers(area, matrix[:, start : start + area.columns]), "number")
+        here = [(row, column - start) for row, column in changed if 0 <= column - start < area.columns]
+        keys = keys_a_head(columns, trace) if is_divided(columns) else None
+        highlight(book, step, area, keys, matrix, start=start, changed=here)
         start += area.columns
-        shared.highlight(book, step, area, keys_a_head(columns, trace))
 
 
 def is_divided(columns: AxisLabels) -> bool:
@@ -174,6 +198,8 @@ def write_column_labels(book: Book, area: Area, columns: AxisLabels, start: int)
                 book.text(area.tab, row, column, label, "head token")
             else:
                 book.number(area.tab, row, column, label, "head")
+        if isinstance(labels[0], str):
+            book.show_spaces(Area(area.tab, row, area.column, 1, area.columns))
 
 
 # ------------------------------------------------------------------------------------------------ logits and index
@@ -185,12 +211,23 @@ def write_logits(book: Book, area: Area, trace: Trace) -> None:
     rank = np.empty(area.rows, int)
     rank[best] = range(1, area.rows + 1)
     tokens = trace.labels.vocabulary()
-    longest = max(range(len(tokens)), key=lambda i: len(tokens[i]))
+    lengths = [*map(len, tokens)]
+    longest = lengths.index(max(lengths))
     require_short(tokens[longest], area.tab, area.row + longest, 1)
-    shared.logits_look(book, area)
+    write_winners(book, shared.logits_look(book, area), trace)
     rows = Area(area.tab, area.row, 0, area.rows, len(shared.TOKEN_COLUMNS))
     table = Table(rows, [range(area.rows), tokens, trace.role(Role.LOGITS)[:, 0], probability, rank.tolist()])
     book.put_table(table, ["position", "token", "number", "probability", "rank"])
+
+
+def write_winners(book: Book, best: Area, trace: Trace) -> None:
+    """The best tokens on top of the logits, with the same columns."""
+    for row, one in enumerate(trace.predictions(best.rows), start=best.row):
+        book.number(best.tab, row, 0, one.id, "position")
+        book.text(best.tab, row, 1, one.token, "token")
+        book.number(best.tab, row, 2, one.logit, "number")
+        book.number(best.tab, row, 3, one.probability, "probability")
+        book.number(best.tab, row, 4, one.rank, "rank")
 
 
 def write_best_tokens(book: Book, prediction: Place, trace: Trace) -> Area:
@@ -202,25 +239,34 @@ def write_best_tokens(book: Book, prediction: Place, trace: Trace) -> Area:
         book.number(area.tab, row, 2, one.id, "rank")
         book.number(area.tab, row, 3, one.logit, "number")
         book.number(area.tab, row, 4, one.probability, "probability")
-    return area
+    best = area.part(rows=shared.winners(trace.config.n_vocab))
+    shared.place_chart(book, best)
+    return best
 
 
-def write_index(book: Book, trace: Trace, places: Mapping[str, Place], best: Area) -> None:
-    """What was run, with what, and every stage with a link to its place."""
-    shared.index_head(book, TITLE, SUBTITLE)
-    row = 3
-    for key, value in facts(trace):
-        texts: Sequence[str | int] = chunks(value) if isinstance(value, str) else [value]
-        for number, text in enumerate(texts):
-            book.text(INDEX, row, 1, key if number == 0 else "", "key")
-            if isinstance(text, str):
-                book.text(INDEX, row, 2, text, "strong" if key == "Predicted token" else "text")
-            else:
-                book.number(INDEX, row, 2, text, "value")
-            row += 1
-    chart_row = 4 + len(chunks(trace.prompt or ""))
-    shared.place_chart(book, best, min(shared.BEST, trace.config.n_vocab), chart_row)
-    shared.write_stage_list(book, trace.steps, places, max(row, chart_row + 13) + 1)
+def write_index(book: Book, trace: Trace, places: Mapping[str, Place], best: Area, weights: weight_tabs.Areas) -> None:
+    """The way from the prompt to the prediction, what was run with what, every stage and weight as a link."""
+    first_tab.first_tab(book, TITLE, SUBTITLE)
+    prompt = chunks(trace.prompt if trace.prompt is not None else shared.FROM_IDS)
+    for row, text in enumerate(prompt, start=PROMPT_ROW):
+        book.text(INDEX, row, 1, shared.PROMPT if row == PROMPT_ROW else "", "key")
+        book.text(INDEX, row, 2, text, "prompt")
+    row = PROMPT_ROW + len(prompt)
+    first_tab.high_rows(book, PROMPT_ROW, row + 2)
+    found = trace.predictions(1)[0]
+    book.text(INDEX, row, 1, "Predicted token", "key")
+    book.text(INDEX, row, 2, found.token, "answer")
+    book.show_spaces(Area(INDEX, row, 2, 1, 1))
+    book.text(INDEX, row + 1, 1, "Its probability", "key")
+    book.number(INDEX, row + 1, 2, found.probability, "answer share")
+    way = Way(book, trace, trace.steps, places, len(trace.token_ids), live=False, top=row + 3)
+    row = first_tab.write_facts(book, facts(trace), write_way(way, best)) + 1
+    sizes = trace.sizes.weights
+    row = first_tab.write_parameters(book, sizes, row) + 1
+    row = first_tab.write_stage_list(book, trace.steps, places, row) + 1
+    targets = {name: weight_tabs.target(area) for name, area in weights.items()}
+    lines = first_tab.write_weight_list(book, sizes, targets, row)
+    shared.link_weights(book, trace.steps, places, lines | targets)
 
 
 def chunks(text: str) -> list[str]:
@@ -230,11 +276,7 @@ def chunks(text: str) -> list[str]:
 
 def facts(trace: Trace) -> list[tuple[str, str | int]]:
     """What the index says of the run."""
-    best = trace.predictions(1)[0]
     found: list[tuple[str, str | int]] = [
-        (shared.PROMPT, trace.prompt if trace.prompt is not None else shared.FROM_IDS),
-        ("Predicted token", best.token),
-        ("Its probability", f"{best.probability:.2%}"),
         ("Tokens in the prompt", len(trace.token_ids)),
         *shared.model_facts(trace),
     ]

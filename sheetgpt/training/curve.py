@@ -37,8 +37,11 @@ def require_plotting() -> None:
     mpl.use("agg")
 
 
-def write_plot(log: Sequence[LogRow], path: Path) -> None:
-    """The loss of every step, its mean over some steps, and the loss of what was held out."""
+def write_plot(log: Sequence[LogRow], path: Path, in_short: str = "-ln p") -> None:
+    """The loss of every step, its mean over some steps, and the loss of what was held out.
+
+    in_short: the penalty whose mean the loss is, where p is the probability of the token that came.
+    """
     require_plotting()
     from matplotlib import pyplot as plt
 
@@ -51,9 +54,23 @@ def write_plot(log: Sequence[LogRow], path: Path) -> None:
     held_out = [(row.step, row.held_out) for row in log if row.held_out is not None]
     if held_out:
         axes.plot(*zip(*held_out, strict=True), "o-", color="#c8502b", markersize=3, label="held out")
-    axes.set(xlabel="step", ylabel="loss (mean penalty of a token)")
+    axes.set(xlabel="step", ylabel=f"loss (mean of {in_short})")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
+    with _refusals(path), replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
+    plt.close(figure)
+
+
+def write_losses(losses: Sequence[float], path: Path, in_short: str) -> None:
+    """The losses of some steps on one text, each marked."""
+    require_plotting()
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    axes.plot(range(1, len(losses) + 1), losses, "o-", color="#1f5fa8", markersize=3)
+    axes.set(xlabel="step", ylabel=f"loss (mean of {in_short})")
+    axes.grid(alpha=0.3)
     with _refusals(path), replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
     plt.close(figure)

@@ -45,6 +45,7 @@ def manifest(training: Training) -> dict[str, Any]:
         "ids": training.example.ids.tolist(),
         "targets": training.example.targets.tolist(),
         "settings": asdict(training.settings),
+        "loss_is": f"mean of {training.loss.penalty.in_short}",
         "losses": [step.loss for step in training.steps],
         "matrices": {name: list(matrix.shape) for name, matrix in training.steps[0].matrices.items()},
     }

@@ -31,8 +31,8 @@ class What(Enum):
     SQUARE = "square_{}", "mean of squares", "beta2 * before + (1 - beta2) * d^2"
     NEW = "new_{}", "weights after", "moved against d"
     TARGET_SHARE = "target_share", "came", "share of positions"
-    NUDGED_LOSS = "nudged_loss", "nudged", f"loss if {NUDGE_SHOWN} more"
-    NUDGED_SLOPE = "nudged_slope", "slope", f"(nudged - loss) / {NUDGE_SHOWN}"
+    NUDGED_LOSS = "nudged_loss", "nudged loss", f"if it were {NUDGE_SHOWN} more"
+    NUDGED_SLOPE = "nudged_slope", "slope", f"rise / {NUDGE_SHOWN}"
 
     def __init__(self, form: str, title: str, words: str):
         self.form, self.title, self.words = form, title, words
@@ -89,6 +89,10 @@ class StepMatrix:
     @property
     def words(self) -> str:
         return self.step.words if self.step and self.what is What.STAGE else self.what.words
+
+    @property
+    def why(self) -> str:
+        return self.step.why if self.step and self.what is What.STAGE else ""
 
     @property
     def rows(self) -> Axis | None:

@@ -24,7 +24,7 @@ Matrices = Mapping[str, np.ndarray]
 class Settings:
     """How a model is trained. The defaults are nanoGPT's kind, for a small model."""
 
-    steps: int = 2000
+    steps: int = 2000  # 0: the first weights, from which nothing is learned
     batch: int = 32  # windows a step
     learning_rate: float = 3e-3
     min_learning_rate: float = 1e-4
@@ -41,7 +41,9 @@ class Settings:
     evaluate_every: int = 100  # steps between looks at what was held out
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "evaluate_every"):
+        if self.steps < 0:
+            raise TrainingError(f"--steps is {self.steps}; it must be at least 0")
+        for name in ("batch", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1")
         for name in ("learning_rate", "nudge"):

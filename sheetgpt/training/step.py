@@ -119,6 +119,8 @@ def constant_rate(settings: Settings) -> Settings:
 
 def train_steps(model: Model, seen: Example, settings: Settings, text: str | None = None) -> Training:
     """`settings.steps` steps of training from the model's weights, on the same example each time."""
+    if settings.steps < 1:
+        raise TrainingError(f"--steps is {settings.steps}; a step to look at needs at least 1")
     loss = seen.loss(training_steps(model.config, untied=model.weights.untied))
     settings = constant_rate(settings)
     return Training(model, seen, settings, loss, list(_steps(model, loss, settings)), text)

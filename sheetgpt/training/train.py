@@ -8,17 +8,21 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from sheetgpt.bpe import Tokenizer, learn, write_tables
+from sheetgpt.bpe.words import unspell
 from sheetgpt.errors import TrainingError, WeightsError
 from sheetgpt.files.text import read_corpus
 from sheetgpt.model import TOKEN_FILES
 from sheetgpt.models.config import CONSTANTS_FILE, Config
 from sheetgpt.models.kinds import has_last_position, weights_of
+from sheetgpt.models.step import Use
 from sheetgpt.training import checkpoint
 from sheetgpt.training.documents import Corpus, Documents, character_tables, documents_of, end_token, split
 from sheetgpt.training.optimizers import Settings
@@ -62,12 +66,13 @@ def prepare(
     held_out: float = 0.0,
     resume: bool = False,
     force: bool = False,
+    first: Mapping[str, float] | None = None,
 ) -> Trainer:
     """A trainer for a text file (UTF-8, one document a line), at its beginning or where DEST's checkpoint stands.
 
     DEST's token table is used, or made from the text and written there. held_out: the share of the documents from which
-    nothing is learned. Raises TrainingError where DEST holds a model already (unless `force`) or a checkpoint of
-    another training, and where `resume` finds no checkpoint.
+    nothing is learned. first: each token's first weight, of a model that has no other weights. Raises TrainingError
+    where DEST holds a model already (unless `force`) or another training's checkpoint, and where `resume` finds none.
     """
     saved = dest / checkpoint.FILE
     require_ready(dest, resume=resume, force=force)
@@ -85,11 +90,30 @@ def prepare(
 
     learned, kept_back = split(documents, held_out)
     trainer = Trainer(config, batches(learned), settings, batches(kept_back) if kept_back else None)
+    if first:
+        begin_with(trainer, tokenizer, first)
     if saved.exists() and not force:
         checkpoint.resume(trainer, saved)
     if learned_tables:  # last, so that a training that can't begin leaves nothing behind
         write_tables(dest, *learned_tables)
     return trainer
+
+
+def begin_with(trainer: Trainer, tokenizer: Tokenizer, first: Mapping[str, float]) -> None:
+    """Weights that were chosen, not drawn. Raises TrainingError where the model has others, or some are missing."""
+    (name, weight), *others = weights_of(trainer.config).items()
+    if others or weight.use is not Use.SCORES:
+        what = f"--first gives a weight a token, and the {trainer.config.model} has others"
+        raise TrainingError(what, remedy="give it for the die or softmax")
+    known = [unspell(token).decode(errors="replace") for token in tokenizer.tokens]
+    for token in (*first, *known):
+        if token not in first or token not in known:
+            what = f"--first has no weight for {token!r}" if token in known else f"the model has no token {token!r}"
+            raise TrainingError(what, remedy=f"give one each for {' '.join(known)}")
+    chosen = np.array([[first[token]] for token in known])
+    if trainer.kind.plain_shares and not chosen.min() > 0:
+        raise TrainingError(f"a weight of the {trainer.config.model} must be above 0: it is a share of their sum")
+    np.copyto(trainer.weights[name], chosen, casting="same_kind")
 
 
 def require_ready(dest: Path, *, resume: bool, force: bool) -> None:
@@ -150,7 +174,8 @@ def write_model(trainer: Trainer, dest: Path) -> None:
     """The trained weights as CSVs. A checkpoint keeps them until all are written."""
     path, unsaved = dest / checkpoint.FILE, None
     try:
-        checkpoint.save(trainer, path)
+        if trainer.log:  # else there is nothing to lose
+            checkpoint.save(trainer, path)
     except OSError as error:
         unsaved = error
     try:

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -30,6 +31,7 @@ from sheetgpt.model import Model
 from sheetgpt.models.config import Config
 from sheetgpt.models.kinds import kind_of, training_steps, weights_of
 from sheetgpt.models.step import Role
+from sheetgpt.ops import Penalty
 from sheetgpt.run.backward import backward
 from sheetgpt.run.forward import forward
 from sheetgpt.training import optimizers
@@ -83,6 +85,7 @@ class Trainer:
         self.config, self.corpus, self.settings, self.held_out = config, corpus, settings, held_out
         self.kind, self.steps = kind_of(config), training_steps(config)
         self.penalties = self.steps.name(Role.PENALTIES)
+        self.in_short = cast("Penalty", self.steps.of(Role.PENALTIES).op).in_short  # what the loss is the mean of
         self.rng = np.random.default_rng(settings.seed)
         packing = Packing.of(weights_of(config))
         vector = packing.packed(initial_weights(config, self.rng))

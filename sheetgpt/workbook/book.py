@@ -22,6 +22,8 @@ from sheetgpt.workbook.cells import Counts, Filling, Rectangle, Table, fill
 from sheetgpt.workbook.grid import MAX_TEXT, Area, cell
 from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, Place
 
+PRINTED_COLUMNS, PRINTED_ROWS = 28, 400  # of a tab: what is beyond is to be looked at, not to be printed
+A4 = 9
 CREATED = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)  # fixed, so that the same run gives the same bytes
 OPTIONS = {
     "in_memory": True,
@@ -51,6 +53,7 @@ class Book:
         self._fillings: list[Filling] = []
         self._formats: dict[str, Format] = {}
         self.sheets: dict[str, Worksheet] = {}
+        self.title = title
 
     def format(self, name: str, *, text: bool = True) -> Format:
         """One of `style.FORMATS`, made when it is first asked for.
@@ -83,9 +86,8 @@ class Book:
         self.sheets[name] = sheet
         sheet.hide_gridlines(2)
         sheet.set_tab_color(style.INK if name == INDEX else colour)
-        sheet.set_landscape()
-        if name == INDEX:
-            sheet.fit_to_pages(1, 0)
+        if heading:
+            sheet.repeat_rows(0)
         if heading:
             for column, width in enumerate(label_widths):
                 sheet.set_column(column, column, width)
@@ -129,6 +131,17 @@ class Book:
         corners = (area.row, area.column, area.row + area.rows - 1, area.column + area.columns - 1)
         self.sheets[area.tab].conditional_format(*corners, rule)
 
+    def show_spaces(self, area: Area) -> None:
+        """A space at the beginning of a text is seen as a dot; what the cells hold stays as it is."""
+        first, sheet = cell(area.row, area.column), self.sheets[area.tab]
+        dot = self.conditional({"num_format": '"·"@'})
+        rule = {"type": "formula", "criteria": f'=LEFT({first},1)=" "', "format": dot}
+        sheet.conditional_format(area.row, area.column, *area.last, rule)
+
+    def link(self, tab: str, row: int, column: int, target: str, text: str, fmt: str, tip: str = "") -> None:
+        """A text that leads to a cell of the workbook, such as `'block_0'!A3`."""
+        self.sheets[tab].write_url(row, column, f"internal:{target}", self.format(fmt), text, tip or None)
+
     def put(self, rectangle: Rectangle, fmt: str) -> None:
         """Cells that `save` fills in; until then blank cells mark where its rows begin."""
         area, sheet, form = rectangle.area, self.sheets[rectangle.area.tab], self.format(fmt)
@@ -151,16 +164,45 @@ class Book:
         """The two lines over a panel: name and title, shape and words."""
         panel, row = place.panel, place.title_row
         self.text(panel.tab, row, 0, panel.name, "stage")
-        self.text(panel.tab, row, LABEL_COLUMNS, panel.title, "stage title")
+        self.stage_title(panel.tab, row, LABEL_COLUMNS, panel.title, panel.why)
         self.text(panel.tab, row + 1, 0, "{} x {}".format(*place.shape), "shape")
         self.text(panel.tab, row + 1, LABEL_COLUMNS, panel.words, "words")
+
+    def stage_title(self, tab: str, row: int, column: int, title: str, why: str = "") -> None:
+        """A stage's title, and in the same cell why it is there."""
+        if why:
+            bold, plain = self.format("stage title"), self.format("plain")
+            self.sheets[tab].write_rich_string(row, column, bold, title, plain, f"   {why}", plain)
+        else:
+            self.text(tab, row, column, title, "stage title")
 
     def dimension_head(self, area: Area, start: int) -> None:
         """The header row over a matrix whose columns are dimensions."""
         self.put(Counts(Area(area.tab, area.row - 1, area.column, 1, area.columns), start), "head")
 
+    def set_pages(self) -> None:
+        """How tabs are printed: as wide as a page, with their names; of large ones the beginning. Digits are texts."""
+        for tab, sheet in self.sheets.items():
+            areas = [one.area for one in self._fillings if one.area.tab == tab]
+            rows = max([sheet.dim_rowmax or 0, *(area.last[0] for area in areas)]) + 1
+            columns = max([sheet.dim_colmax or 0, *(area.last[1] for area in areas)]) + 1
+            shown = rows, columns
+            if tab != INDEX:
+                shown = min(rows, PRINTED_ROWS), min(columns, PRINTED_COLUMNS)
+            sheet.print_area(0, 0, shown[0] - 1, shown[1] - 1)
+            sheet.set_landscape()
+            sheet.set_paper(A4)
+            sheet.fit_to_pages(1, 0)
+            sheet.set_margins(left=0.4, right=0.4, top=0.6, bottom=0.6)
+            title = self.title.replace("&", "&&")
+            sheet.set_header(f"&L{title}&R&A", {"margin": 0.3})
+            cut = beginning(shown, (rows, columns))
+            sheet.set_footer(f"{'&L' if cut else ''}{cut}&RPage &P of &N", {"margin": 0.3})
+            sheet.ignore_errors({"number_stored_as_text": cells_from_first(rows, columns)})
+
     def save(self, path: Path) -> None:
         """Write the file under a temporary name and rename it. Raises DumpError where that can't be done."""
+        self.set_pages()
         self.workbook.close()
         files = {name: f"xl/worksheets/sheet{number}.xml" for number, name in enumerate(self.sheets, start=1)}
         try:
@@ -171,6 +213,24 @@ class Book:
                 f"can't write {path} ({error.strerror or error})",
                 remedy="close it where it is open, or choose another folder",
             ) from None
+
+
+def beginning(shown: tuple[int, int], there: tuple[int, int]) -> str:
+    """What of a tab is printed, where that is not all.
+
+    >>> beginning((400, 28), (592, 258)), beginning((9, 9), (9, 9))
+    ('The first 400 of 592 rows, the first 28 of 258 columns', '')
+    """
+    parts = [
+        f"the first {part:,} of {whole:,} {axis}"
+        for part, whole, axis in zip(shown, there, ("rows", "columns"), strict=True)
+        if part < whole
+    ]
+    return ", ".join(parts).capitalize()
+
+
+def cells_from_first(rows: int, columns: int) -> str:
+    return Area("", 0, 0, rows, columns).range()
 
 
 def require_short(text: str, tab: str, row: int, column: int) -> None:

@@ -5,8 +5,9 @@ that carries the rectangle's style. `fill` copies the package and writes the rec
 costs the formatting of its number and little else, numbers are the shortest decimals that give back the same double,
 and no more than some rows are held at a time. The copy has fixed dates: the same content gives the same bytes.
 
-Every cell says its address: some readers don't count cells on. A rectangle writes its columns' letters, which are the
-same in each row, and leaves the row's number to be put in at once for all of them.
+Every cell says its address, as some readers don't count cells on, but where `Numbers` is asked not to. A rectangle
+writes its columns' letters, which are the same in each row, and leaves the row's number to be put in at once for all of
+them.
 """
 
 from __future__ import annotations
@@ -84,9 +85,20 @@ def around_numbers(column: int, columns: int, style: bytes) -> tuple[bytes, ...]
     return (parts[0].removeprefix(CLOSING), *parts[1:])
 
 
-def number_rows(area: Area, style: bytes, lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Rows of plain cells. lines: the numbers of each, with commas between."""
+def counted_on(parts: Sequence[bytes], style: bytes) -> list[bytes]:
+    r"""The same, with an address in the first cell only: readers count the others on.
+
+    >>> counted_on(around_numbers(0, 2, b"7"), b"7")
+    [b'<c r="A\x00" s="7"><v>', b'', b'</v></c><c s="7"><v>', b'', b'</v></c>']
+    """
+    between = CLOSING + b'<c s="%s"><v>' % style
+    return [between if 0 < i < len(parts) - 1 and part else part for i, part in enumerate(parts)]
+
+
+def number_rows(area: Area, style: bytes, lines: Iterable[bytes], *, addressed: bool = True) -> Iterator[bytes]:
+    """Rows of plain cells. lines: the numbers of each, with commas between; addressed: does each say its address?"""
     parts = list(around_numbers(area.column, area.columns, style))
+    parts = parts if addressed else counted_on(parts, style)
     if area.columns == 1:
         yield from [parts[0] + line + parts[2] for line in lines]
         return
@@ -101,12 +113,14 @@ class Numbers:
 
     area: Area
     matrix: np.ndarray
+    addressed: bool = True  # does each cell say its address, and not a row's first one only?
 
     def rows(self, style: bytes) -> Iterator[bytes]:
         step = max(1, NUMBERS_AT_A_TIME // max(1, self.matrix.shape[1]))
         for start in range(0, len(self.matrix), step):
             chunk = self.matrix[start : start + step]
-            rows = number_rows(self.area, style, decimals.to_lines(chunk, allow_nonfinite=True))
+            lines = decimals.to_lines(chunk, allow_nonfinite=True)
+            rows = number_rows(self.area, style, lines, addressed=self.addressed)
             yield from rows if np.isfinite(chunk).all() else map(_as_text, rows)
 
 
@@ -150,8 +164,9 @@ def _column_cells(area: Area, column: Sequence[Any] | np.ndarray, style: bytes) 
         return list(Numbers(area, column[:, None]).rows(style))
     [opening] = openings(area.column, 1, style)
     if isinstance(column[0], str):
-        text_cell = f'{opening.decode()} t="inlineStr"><is><t xml:space="preserve">{{}}</t></is></c>'
-        return [text_cell.format(escape(escaped_controls(text), quote=False)).encode() for text in column]
+        before, after = b'%s t="inlineStr"><is><t xml:space="preserve">' % opening, b"</t></is></c>"
+        texts = escape("\0".join(map(escaped_controls, column)), quote=False).encode().split(b"\0")  # all in one go
+        return [before + text + after for text in texts]
     return [b"%s><v>%d</v></c>" % (opening, number) for number in column]
 
 
@@ -310,5 +325,7 @@ def escaped_controls(text: str) -> str:
     >>> escaped_controls("a\x01b"), escaped_controls("_x0041_")
     ('a_x0001_b', '_x005F_x0041_')
     """
+    if text.isprintable() and "_x" not in text:  # as nearly all are
+        return text
     safe = ESCAPE_LIKE.sub(r"_x005F\1", text)
     return NOT_IN_XML.sub(lambda found: f"_x{ord(found[0]):04X}_", safe)

@@ -42,6 +42,11 @@ class Area:
     rows: int
     columns: int
 
+    @property
+    def last(self) -> tuple[int, int]:
+        """Its last row and column."""
+        return self.row + self.rows - 1, self.column + self.columns - 1
+
     def range(self, *, fixed: bool = False) -> str:
         """The address without its tab.
 

@@ -30,6 +30,7 @@ class Panel:
     header_rows: int = 1  # that its column labels take
     first_column: int = LABEL_COLUMNS
     together: int = 1  # this many columns are never torn apart where it is wider than a sheet
+    why: str = ""  # a sentence beside its title
 
 
 @dataclass(frozen=True)

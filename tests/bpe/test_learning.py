@@ -131,3 +131,58 @@ def test_a_vocabulary_too_small_for_the_bytes_is_refused():
 def test_half_a_surrogate_pair_is_refused():
     with pytest.raises(PromptError, match=r"lone surrogate U\+D800"):
         learn("a\ud800", 300)
+
+
+# ------------------------------------------------------------------------------------------------ the passes
+
+
+def watched(text, wanted):
+    passes = []
+    return learn(text, wanted, watch=passes.append), passes
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.text("abc d", min_size=1, max_size=60), wanted=st.integers(257, 280))
+def test_replaying_the_passes_gives_the_merge_table(text, wanted):
+    (merges, tokens), passes = watched(text, wanted)
+    assert (merges, tokens) == learn(text, wanted)
+    assert list(dict.fromkeys((one.left, one.right) for one in passes)) == merges
+    assert [one.number for one in passes] == list(range(1, len(passes) + 1))
+    assert all(tokens[one.id] == one.token == one.left + one.right for one in passes)
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.text("abc d", min_size=1, max_size=60), wanted=st.integers(257, 280))
+def test_each_pass_merges_a_pair_as_often_as_the_words_before_it_hold_it_and_none_is_more_frequent(text, wanted):
+    times = Counter(spell(word) for word in regex.findall(PATTERN, text))
+    before = [tuple(word) for word in times]
+    for one in watched(text, wanted)[1]:
+        counts = Counter()
+        for word, count in zip(before, times.values(), strict=True):
+            for pair in pairwise(word):
+                counts[pair] += count
+        assert counts[one.left, one.right] == one.count == max(counts.values())
+        assert ["".join(word) for word in one.words] == list(times)
+        before = one.words
+
+
+def test_the_table_that_is_made_by_hand():
+    passes = watched("low low lower lowest newer", 256 + 1 + 4)[1]
+    assert [(one.left, one.right, one.count) for one in passes] == [
+        ("l", "o", 4),
+        ("lo", "w", 4),
+        (" ", "low", 3),
+        ("e", "r", 2),
+    ]
+    assert passes[-1].words == (
+        ("low",),
+        (" low",),
+        (" low", "er"),
+        (" low", "e", "s", "t"),
+        *[(" ", "n", "e", "w", "er")],
+    )
+
+
+def test_of_many_words_the_passes_are_shown_without_them():
+    passes = watched(" ".join(f"{a}{b}" for a in "abcdefg" for b in "hijklmn"), 260)[1]
+    assert {one.words for one in passes} == {()}

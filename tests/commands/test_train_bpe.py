@@ -119,3 +119,33 @@ def test_a_folder_that_cannot_be_written_is_refused(corpus, capsys):
     assert refused(capsys, corpus, corpus / "table", "--vocab-size", 260).startswith(
         f"can't write to {corpus / 'table'}: "
     )
+
+
+def test_trace_shows_each_pass_and_json_holds_the_same(corpus, tmp_path, capsys):
+    command = ["train-bpe", str(corpus), str(tmp_path / "table"), "--vocab-size", "261", "--trace", "--force"]
+    main(command)
+    shown = capsys.readouterr().out.splitlines()
+    main([*command, "--json"])
+    data = json.loads(capsys.readouterr().out)
+    assert len(data["passes"]) == data["merges"] == 4
+    assert shown[0].split() == ["pass", "pair", "count", "new", "token", "id", "words"]
+    for line, one in zip(shown[1:5], data["passes"], strict=True):
+        assert line.split()[0] == str(one["number"])
+        assert f'"{one["left"]}" "{one["right"]}"' in line
+        assert f" {one['count']} " in line
+    main([*command[:-2], "--force"])
+    assert "pair" not in capsys.readouterr().out
+
+
+def test_the_passes_as_a_workbook(corpus, tmp_path, monkeypatch, capsys):
+    import openpyxl
+
+    monkeypatch.chdir(tmp_path)
+    main(["train-bpe", str(corpus), "table", "--vocab-size", "266", "--dump-xlsx"])
+    assert capsys.readouterr().out.splitlines()[-1].split("/")[-1].endswith("corpus-merges.xlsx")
+    passes = []
+    learn(TEXT, 266, watch=passes.append)
+    rows = list(openpyxl.load_workbook("exports/corpus-merges.xlsx")["index"].iter_rows(min_row=8, values_only=True))
+    expected = [(one.number, one.left, one.right, one.count, one.token, one.id) for one in passes]
+    assert [row[:6] for row in rows] == expected
+    assert [row[6] for row in rows] == [one.as_they_stand for one in passes]

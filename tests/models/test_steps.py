@@ -42,6 +42,16 @@ def test_names_are_unique_and_may_be_defined_names_of_a_workbook(config):
     assert all(re.fullmatch(r"[a-z_][a-z_0-9]*", name) for name in names)
 
 
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("position", POSITIONS)
+def test_every_step_of_every_kind_says_in_one_short_sentence_why_it_is_there(name, position):
+    config = Config(2 if name in ("gpt2", "microgpt") else 1, 2, 8, 16, 30, position, name)
+    for step in [*model_steps(config), *training_steps(config)]:
+        assert 20 <= len(step.why) <= 120, step.name
+        assert not re.search(r"\. |\.$|^\s|\s$", step.why), step.name
+        assert step.why != step.words
+
+
 def test_the_stages_stand_in_the_order_of_the_reference():
     numbers = [*range(1, 5), "5_queries", "5_keys", "5_values", *range(6, 17)]
     expected = [

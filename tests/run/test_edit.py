@@ -149,6 +149,70 @@ def test_a_dumped_csv_set_as_its_own_stage_changes_no_bit(name, layout, tmp_path
         assert trace.step(stage).is_text or np.array_equal(after.array(stage), trace.array(stage))
 
 
+SLICES = st.one_of(
+    st.integers(-7, 6),
+    st.builds(slice, *[st.none() | st.integers(-9, 9)] * 2, st.none() | st.integers(-3, 3).filter(bool)),
+)
+
+
+def spelled(index):
+    """An index as it is typed."""
+    if isinstance(index, int):
+        return str(index)
+    parts = ["" if part is None else str(part) for part in (index.start, index.stop, index.step)]
+    return ":".join(parts if index.step is not None else parts[:2])
+
+
+@settings(max_examples=80, deadline=None)
+@given(name=st.sampled_from(BY_HEAD), indices=st.tuples(st.integers(-3, 2) | st.just(slice(None)), SLICES, SLICES))
+def test_a_filled_part_of_a_head_is_numpy_s_slice_of_heads_queries_keys(name, indices, trace):
+    assert_filled(trace, name, indices, apart=True)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    name=st.sampled_from(["token_embeddings", "block_0_step_4", "block_1_step_7"]), indices=st.tuples(SLICES, SLICES)
+)
+def test_a_filled_part_of_a_matrix_is_numpy_s_slice(name, indices, trace):
+    assert_filled(trace, name, indices)
+
+
+@pytest.mark.parametrize(("name", "index"), [("block_0_step_4", -1), ("block_0_step_4", slice(2, None))])
+def test_a_single_index_is_a_row(name, index, trace):
+    assert_filled(trace, name, (index,))
+
+
+@pytest.mark.parametrize(("name", "index"), [(BY_HEAD[0], -1), (BY_HEAD[-1], 0), (BY_HEAD[-1], slice(1, None))])
+def test_a_single_index_of_a_stage_with_heads_is_a_head(name, index, trace):
+    assert_filled(trace, name, (index,), apart=True)
+
+
+def assert_filled(trace, name, indices, *, apart=False):
+    before = trace.array(name)
+    expected = np.array(before)
+    view = expected.reshape(len(IDS), models.SMALL.n_head, -1).swapaxes(0, 1) if apart else expected
+    text = f"{name}[{','.join(map(spelled, indices))}]=-0.25"
+    if not view[indices].size:
+        with pytest.raises(StageError, match="holds no cell"):
+            edit.parse(text, trace.sizes)
+        return
+    view[indices] = -0.25
+    found = edit.edited(before, [edit.parse(text, trace.sizes)])
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", [*MATRICES, "model_wte", "model_h0_attn_c_attn_b"])
+def test_a_number_fills_a_whole_stage_or_weight(name, model, trace):
+    after = set_cells(model, trace, f"{name}=0.5")
+    matrix = np.full(trace.sizes.shapes[name], 0.5)
+    assert_same(after, model.run(token_ids=IDS, overrides={name: matrix}))
+
+
+def test_all_token_ids_are_filled(model, trace):
+    assert set_cells(model, trace, "final_tokens[1,:]=4").token_ids == [4] * len(IDS)
+    assert set_cells(model, trace, "final_tokens=4").token_ids == [4] * len(IDS)
+
+
 def test_travel_names_the_largest_change_of_each_part(model, trace):
     after = set_cells(model, trace, "block_1_step_9[0,1]=50")
     parts = {part.part: part for part in edit.travel(trace, after)}
@@ -176,6 +240,19 @@ def test_travel_names_the_largest_change_of_each_part(model, trace):
         ("logits", "--set takes"),
         ("final_tokens[0,1]=3", "final_tokens[1,1]=ID"),
         ("logits=nowhere.csv", "nowhere.csv"),
+        ("logits=inf", "finite"),
+        ("block_0_step_7[0]=many", "'many' is no number"),
+        ("block_0_step_7[3]=0", "3 is out of range, its heads are 0 to 2"),
+        ("block_0_step_7[0,:,7]=0", "7 is out of range, its keys are 0 to 6"),
+        ("block_0_step_4[:,-37]=0", "-37 is out of range, its columns are 0 to 35"),
+        ("block_0_step_4[7:,0]=0", "holds no cell, its rows are 0 to 6"),
+        ("block_0_step_4[::0,0]=0", "a step of 0"),
+        ("block_0_step_4[1:2:3:4,0]=0", "in whole numbers"),
+        ("block_0_step_4[,0]=0", "in whole numbers"),
+        ("block_0_step_4[:,:,:]=0", "a cell of block_0_step_4 is block_0_step_4[ROW,COLUMN]"),
+        ("block_0_step_7[0,:,:,:]=0", "[ROW,COLUMN or HEAD,QUERY,KEY]"),
+        ("final_tokens[:,3]=3", "final_tokens[1,3]=ID"),
+        ("final_tokens[0]=3", "final_tokens[1,:]=ID"),
     ],
 )
 def test_a_wrong_assignment_is_refused_in_one_line(text, says, model, trace):

@@ -26,6 +26,7 @@ from sheetgpt.sheets import shared
 from sheetgpt.weights.folder import write_weights
 from sheetgpt.workbook import book, cells
 from sheetgpt.workbook import places as layout
+from workbooks import areas_of
 
 PROMPT = "Mike is quick. He moves"
 STRANGE = [
@@ -174,7 +175,9 @@ def test_the_logits_have_token_probability_and_rank_beside_them(trace, file):
 def test_every_stage_is_in_the_index_with_a_link_to_its_name_and_every_tab_links_back(trace, file):
     found = openpyxl.load_workbook(file)
     index = found["index"]
-    links = {row[1].value: row[5].hyperlink for row in index.iter_rows() if row[5].hyperlink}
+    head = next(row[1].row for row in index.iter_rows() if row[1].value == "Stage (its defined name)")
+    lines = index.iter_rows(head + 1, head + len(trace))
+    links = {row[1].value: row[1].hyperlink for row in lines}
     assert list(links) == list(trace)
     for name, link in links.items():
         tab, _, address = link.location.partition("!")
@@ -186,7 +189,7 @@ def test_every_stage_is_in_the_index_with_a_link_to_its_name_and_every_tab_links
 
 def test_the_index_says_what_was_run(trace, file):
     index = openpyxl.load_workbook(file)["index"]
-    facts = {row[1]: row[2] for row in index.iter_rows(values_only=True, max_row=17) if row[1]}
+    facts = {row[1]: row[2] for row in index.iter_rows(values_only=True) if row[1]}
     assert facts["Prompt"] == PROMPT
     assert facts["Predicted token"] == trace.predicted_token
     assert facts["n_vocab"] == 270
@@ -205,7 +208,8 @@ def strange_trace(folder: Path, tokens: list[str]):
 def test_tokens_are_texts_whatever_they_look_like(tmp_path):
     path = strange_trace(tmp_path, STRANGE).to_excel(tmp_path / "run.xlsx")
     sheet = CalamineWorkbook.from_path(path).get_sheet_by_name("logits").to_python(skip_empty_area=False)
-    column = [row[1] for row in sheet[5 : 5 + len(STRANGE)]]
+    first = areas_of(path)["logits"][0].row
+    column = [row[1] for row in sheet[first : first + len(STRANGE)]]
     assert [one for one in column if one != "_xFFFE_"] == [one for one in STRANGE if one != "\ufffe"]
     with ZipFile(path) as archive:
         assert not any(b"<f>" in archive.read(name) for name in archive.namelist())

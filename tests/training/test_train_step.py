@@ -10,7 +10,6 @@ import openpyxl
 import pytest
 
 from command_line import sheetgpt
-from models import DIE, VOCABULARY
 from sheetgpt import load_model
 from sheetgpt.bpe import write_tables
 from sheetgpt.errors import DumpError, SheetGPTError
@@ -22,29 +21,10 @@ from sheetgpt.training.trainer import initial_weights
 from sheetgpt.training.workbook.write import write_training
 from sheetgpt.weights.folder import write_weights
 from sheetgpt.workbook.reading.names import defined_names
-from training_books import assert_shows
+from training_books import LIVE, assert_shows, trained, write_model
 from workbooks import set_cell
 
-LIVE = ("die", "softmax", "bigram", "mlp", "attention", "microgpt", "gpt2", "gpt2 sinusoidal", "gpt2 rotary")
 every_live = pytest.mark.parametrize("model", LIVE)
-
-
-def write_model(folder, model: str, seed: int = 1):
-    """A rung whose tokens are the letters `a i l e n .`, the die with the golden weights; `gpt2 rotary` is one too."""
-    model, _, position = model.partition(" ")
-    config = Config(1, 1, 1 if model != "mlp" else 2, 8 if model != "mlp" else 3, 6, model=model)
-    if model in {"attention", "microgpt", "gpt2"}:
-        config = Config(1, 2, 4, 8, 6, model=model, position=position or "learned")
-    weights = DIE if model == "die" else initial_weights(config, np.random.default_rng(seed))
-    write_weights(folder, config, {name: np.asarray(matrix, np.float32) for name, matrix in weights.items()})
-    write_tables(folder, [], list(VOCABULARY))
-    return load_model(folder)
-
-
-def trained(folder, model: str, text: str = "ann", *, room: int = 0, **settings):
-    loaded = write_model(folder, model)
-    options = {"optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 0.0} | settings
-    return train_steps(loaded, example(loaded, text, room=room), Settings(**{"steps": 1} | options), text)
 
 
 # ------------------------------------------------------------------------------------------------ numbers

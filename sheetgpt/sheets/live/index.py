@@ -5,37 +5,53 @@ The stages' formulas belong in `write`, the words in `words`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from sheetgpt.models.kinds import kind_of
 from sheetgpt.models.step import Role
-from sheetgpt.sheets import shared
+from sheetgpt.run.trace import Prediction
+from sheetgpt.sheets import first_tab, shared
+from sheetgpt.sheets.live.checks import FAULT
+from sheetgpt.sheets.live.experiment import Experiment, experiment
 from sheetgpt.sheets.live.merges import token_text
 from sheetgpt.sheets.live.plan import Plan
 from sheetgpt.sheets.live.words import WORDS, words_area
+from sheetgpt.sheets.way import PICTURES, Way, write_way
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.grid import Area, cell
 from sheetgpt.workbook.places import INDEX, Place
 from sheetgpt.workbook.references import N_TOKENS
 
-TITLE = "GPT-2, live"
 SUBTITLE = "A language model in formulas: nothing here is computed anywhere else."
+TOP = 3  # the row of the prompt
+MESSAGE = "Message"
 READY = "ready"  # the message where nothing is wrong
+BRACES = "Formulas in braces fill a range: to replace one, select the range, copy, paste values, then change a cell."
+ANY_CELL = "Each cell has a formula of its own: type over any of them."
 LONGEST_PROMPT = 500  # words that a formula can join: it may have 8,192 characters
 LEGEND = (
     ("legend input", "input", "cells and tab: type here, words or token ids"),
     ("legend parameter", "parameter", "cells and tabs: what training found; change it as you like"),
     ("legend stage", "formula", "cells and tabs: computed; empty and white beyond the prompt"),
 )
+MESSAGE_HEIGHT = 54  # four lines: whole in its cell, as the chart stands beside it
 Fact = tuple[str, str, float | str, str]  # key, formula, cached value, format
 NO_TOKENS = f'IF({N_TOKENS}=0,"",'  # begins what is empty while nothing can be predicted
 
 
-def how_to_play(plan: Plan) -> list[str]:
-    """Five lines."""
+def title_of(plan: Plan) -> str:
+    return f"{kind_of(plan.trace.config).title}, live"
+
+
+def how_to_play(plan: Plan, played: Experiment | None = None) -> list[str]:
+    """Five lines. played: the cell to try."""
     room = f"There is room for {plan.max_tokens} tokens"
+    if plan.portable:
+        room = f"The sheet is laid out for {plan.max_tokens} tokens: a change keeps their number"
     if plan.has_words:
-        first = f"Change a word on the tab words: everything down to the prediction follows. {room}."
+        word = "word on the tab words" + (", or a parameter on a green tab" if played else "")
+        first = f"Change a {word}: everything down to the prediction follows. {room}."
         second = (
             "A word takes the space before it along. What can't be read is told beside it; nothing is predicted then."
         )
@@ -46,14 +62,16 @@ def how_to_play(plan: Plan) -> list[str]:
         first = f"Change a cell of {plan.typed.name}: all steps of the blocks here follow. {room}."
         second = "This is a part of a model: its first block's input is typed, its last block's output goes nowhere."
     attention = [step.name for step in plan.steps if step.by_head and step.op.shares]
-    third = f" or type over one cell of {attention[-1]}: where does attention go then?" if attention else ""
     named = attention[-1] if attention else plan.trace.steps.name(Role.LOGITS)
+    third = f"Change a parameter on a green tab{f', or type over one cell of {named}' if attention else ''}."
+    if played:
+        third, named = played.sentence, played.found.stage
     return [
         first,
         second,
-        f"Change a parameter on a green tab{',' if third else '.'}{third}",
+        third,
         f"Every stage has a name: type {named} into the name box to go there, or use it in formulas of your own.",
-        "Formulas in braces fill a range: to replace one, select the range, copy, paste values, then change a cell.",
+        ANY_CELL if plan.portable else BRACES,
     ]
 
 
@@ -61,47 +79,66 @@ def write_index(
     book: Book, plan: Plan, places: Mapping[str, Place], weights: Mapping[str, Area], best: Area | None
 ) -> None:
     """The first tab. best: the table of the best tokens, where there is one."""
-    shared.index_head(book, TITLE, SUBTITLE)
-    row = 3
-    for number, line in enumerate(how_to_play(plan), start=1):
-        book.text(INDEX, row, 1, f"{number}.  {line}", "line")
-        row += 1
-    row += 1
-    top = row
-    for fmt, name, meaning in LEGEND:
+    first_tab.first_tab(book, title_of(plan), SUBTITLE)
+    facts = [*prompt_fact(plan), *message_fact()]
+    first_tab.high_rows(book, TOP, TOP + len(facts))
+    write_live_facts(book, facts, TOP)
+    row = top = TOP + len(facts)
+    facts = [*(prediction_facts(plan, places, best) if best else []), tokens_fact(plan)]
+    first_tab.high_rows(book, row, row + len(facts) - 1)
+    row = write_live_facts(book, facts, row) + 1
+    for row, (fmt, name, meaning) in enumerate(LEGEND, start=row):  # noqa: B020 - goes on from there
         book.text(INDEX, row, 1, name, fmt)
         book.text(INDEX, row, 2, meaning, "key")
-        row += 1
-    row = write_facts(book, plan, places, best, row + 1)
-    if best:
-        shared.place_chart(book, best, min(shared.BEST, plan.trace.config.n_vocab), top)
-    row = max(row, top + 14)
-    shared.write_stage_list(book, plan.steps, places, row)
-    write_weight_list(book, weights, row + len(places) + 2)
+    played = write_how_to_play(book, plan, experiment(plan, places), top)
+    way = Way(book, plan.trace, plan.steps, places, plan.max_tokens, live=True, top=max(row, played) + 2)
+    row = write_way(way, best and best.part(rows=shared.winners(plan.trace.config.n_vocab)))
+    changed = [(shared.CHANGED, ", ".join(plan.trace.overridden))] if plan.trace.overridden else []
+    row = first_tab.write_facts(book, [*shared.model_facts(plan.trace), *changed, *plan.trace.config.rows()], row) + 1
+    row = first_tab.write_parameters(book, plan.trace.sizes.weights, row) + 1
+    row = first_tab.write_stage_list(book, plan.steps, places, row) + 1
+    targets = {name: weight_target(area) for name, area in weights.items()}
+    first_tab.write_weight_list(book, plan.weights, targets, row)
+    shared.link_weights(book, plan.steps, places, targets)
 
 
-def write_facts(book: Book, plan: Plan, places: Mapping[str, Place], best: Area | None, row: int) -> int:
-    """What the sheet says of the prompt and the model; the row after it."""
-    live: list[Fact] = [
-        ("Message", f'=IF(message="","{READY}",message)', READY, "message"),
-        ("Tokens in use", f"={N_TOKENS}", len(plan.trace.token_ids), "value"),
-        *prompt_fact(plan),
-        *(prediction_facts(plan, places, best) if best else []),
-    ]
-    warning = book.conditional({"font_color": style.WARNING})
-    rule = {"type": "cell", "criteria": "!=", "value": f'"{READY}"', "format": warning}
-    book.sheets[INDEX].conditional_format(row, 2, row, 2, rule)  # the message
-    for number, (key, formula, value, fmt) in enumerate(live, start=row):
-        book.text(INDEX, number, 1, key, "key")
-        book.formula(INDEX, number, 2, formula, value, fmt)
-    fixed: list[tuple[str, str | int]] = [*shared.model_facts(plan.trace), *plan.trace.config.rows()]
-    for number, (key, text) in enumerate(fixed, start=row + len(live)):
-        book.text(INDEX, number, 1, key, "key")
-        if isinstance(text, str):
-            book.text(INDEX, number, 2, text, "value")
+def weight_target(area: Area) -> str:
+    return f"'{area.tab}'!A{area.row - 1}"
+
+
+def write_how_to_play(book: Book, plan: Plan, played: Experiment | None, top: int) -> int:
+    """The lines beside the prediction; the row behind. played: the cell to try, to which its line leads."""
+    lines = how_to_play(plan, played)
+    for row, line in enumerate(lines, start=top):
+        text = f"{row - top + 1}.  {line}"
+        if played and line == played.sentence:
+            target = f"internal:{played.at.address()}"
+            book.sheets[INDEX].write_url(row, PICTURES, target, book.format("link"), text)
         else:
-            book.number(INDEX, number, 2, text, "value")
-    return row + len(live) + len(fixed)
+            book.text(INDEX, row, PICTURES, text, "line")
+    return top + len(lines)
+
+
+def write_live_facts(book: Book, facts: Sequence[Fact], top: int) -> int:
+    """What the sheet says of the prompt; the row behind."""
+    for row, (key, formula, value, fmt) in enumerate(facts, start=top):
+        book.text(INDEX, row, 1, key, "key")
+        book.formula(INDEX, row, 2, formula, value, fmt)
+        if key == MESSAGE:
+            warning = book.conditional({"font_color": style.WARNING})
+            rule = {"type": "cell", "criteria": "!=", "value": f'"{READY}"', "format": warning}
+            book.sheets[INDEX].conditional_format(row, 2, row, 2, rule)
+        elif fmt == "answer":
+            book.show_spaces(Area(INDEX, row, 2, 1, 1))
+    return top + len(facts)
+
+
+def message_fact() -> list[Fact]:
+    return [(MESSAGE, f'=IF(message<>"",message,IF({FAULT}<>"",{FAULT},"{READY}"))', READY, "message lines")]
+
+
+def tokens_fact(plan: Plan) -> Fact:
+    return ("Tokens in use", f"={N_TOKENS}", len(plan.trace.token_ids), "value")
 
 
 def prompt_fact(plan: Plan) -> list[Fact]:
@@ -110,7 +147,7 @@ def prompt_fact(plan: Plan) -> list[Fact]:
     words = words_area(plan)
     joined = "&".join(f"{WORDS}!{cell(words.row + i, words.column)}" for i in range(words.rows))
     shown = plan.trace.prompt if plan.trace.merges else None
-    return [(shared.PROMPT, f"={joined}", shown or "", "value")]
+    return [(shared.PROMPT, f"={joined}", shown or "", "prompt")]
 
 
 def prediction_facts(plan: Plan, places: Mapping[str, Place], best: Area) -> list[Fact]:
@@ -118,21 +155,9 @@ def prediction_facts(plan: Plan, places: Mapping[str, Place], best: Area) -> lis
     share = f"{best.tab}!{cell(best.row, shared.BEST_COLUMNS.index('probability'))}"
     found = plan.trace.predictions(1)[0]
     return [
-        ("Predicted token", f"={token.address()}", found.token, "message"),
-        ("Its probability", f"={share}", found.probability, "share"),
+        ("Predicted token", f"={token.address()}", found.token, "answer"),
+        ("Its probability", f"={share}", found.probability, "answer share"),
     ]
-
-
-def write_weight_list(book: Book, weights: Mapping[str, Area], row: int) -> None:
-    """One line a parameter matrix, with the link to it."""
-    for column, title in enumerate(("Parameters (their names)", "", "Shape", "", "Place"), start=1):
-        book.text(INDEX, row, column, title, "table head")
-    previous = None
-    for number, (name, area) in enumerate(weights.items(), start=row + 1):
-        line = "" if previous == area.tab else "first "
-        previous = area.tab
-        shared.list_line(book, number, line, name, "", f"{area.rows} x {area.columns}", "")
-        shared.link_to(book, number, line, area, area.row - 2)
 
 
 # ------------------------------------------------------------------------------------------------ the prediction
@@ -149,13 +174,21 @@ def write_predicted_token(book: Book, plan: Plan, area: Area, formulas: Sequence
         book.formula(area.tab, number, area.column + 1, formula, value, fmt)
 
 
-def write_best_tokens(book: Book, plan: Plan, places: Mapping[str, Place]) -> Area:
+def best_id(logits: str, best: Area, row: int) -> str:
+    """The formula for the id of the best token in a row of their table; of equals, the smaller id comes first."""
+    first, logit = cell(best.row, 3, fixed=True), cell(row, 3)
+    return f"SMALL(IF({logits}={logit},logit_ids),SUM(--({first}:{logit}={logit})))"
+
+
+def write_best_tokens(
+    book: Book, plan: Plan, places: Mapping[str, Place], id_formula: Callable[[str, Area, int], str] = best_id
+) -> Area:
     """The ten best tokens, without FILTER or SORT; of equals, the smaller id comes first. Returns where they stand."""
     area = shared.best_tokens_head(book, places[plan.steps.name(Role.PREDICTION)])
-    logits, first = plan.steps.name(Role.LOGITS), cell(area.row, 3, fixed=True)
+    logits = plan.steps.name(Role.LOGITS)
     for row, one in enumerate(plan.trace.predictions(shared.BEST), start=area.row):
-        rank, token_id, logit = (cell(row, column) for column in (0, 2, 3))
-        ids = f"SMALL(IF({logits}={logit},logit_ids),SUM(--({first}:{logit}={logit})))"
+        rank, token_id = cell(row, 0), cell(row, 2)
+        ids = id_formula(logits, area, row)
         share = f"INDEX(token_probabilities,{token_id}+1)"
         book.number(area.tab, row, 0, one.rank, "position")
         cells: tuple[tuple[str, float | str, str], ...] = (
@@ -166,4 +199,15 @@ def write_best_tokens(book: Book, plan: Plan, places: Mapping[str, Place]) -> Ar
         )
         for column, (formula, value, fmt) in enumerate(cells, start=1):
             book.formula(area.tab, row, column, formula, value, fmt)
+    shared.place_chart(book, area.part(rows=shared.winners(plan.trace.config.n_vocab)))
     return area
+
+
+def write_winners(book: Book, winners: Area, best: Area, found: Sequence[Prediction]) -> None:
+    """On top of the logits the best tokens once more, in the columns of that tab. best: their table."""
+    formats = ("live count", "live text", "live number", "live probability", "live count")
+    for row, one in enumerate(found):
+        for column, (name, fmt) in enumerate(zip(shared.TOKEN_COLUMNS, formats, strict=True)):
+            there = best.part(row, shared.BEST_COLUMNS.index(name), 1, 1).address()
+            formula = f"={NO_TOKENS}{there})"
+            book.formula(winners.tab, winners.row + row, column, formula, getattr(one, name), fmt)

@@ -90,6 +90,7 @@ class Labels:
             book.formula(tab, area.row - 2, column, f'=IF({key}<{N_TOKENS},{key},"")', self.position(key), "head")
             token = f'=IF({label}="","",INDEX(tokens,1,{label}+1))'
             book.formula(tab, area.row - 1, column, token, self.token(key), "head token")
+        book.show_spaces(Area(tab, area.row - 1, area.column, 1, area.columns))
 
     # -------------------------------------------------------------------------------------------- logits
 

@@ -66,8 +66,11 @@ def write_word_row(book: Book, plan: Plan, area: Area) -> None:
         book.formula(area.tab, area.row, area.column + i, formula, value, "live piece")
 
 
-def write_merges(book: Book, plan: Plan, area: Area) -> None:
-    """The passes of every word in the reference's seven rows, and under them each token's id and position."""
+def write_merges(book: Book, plan: Plan, area: Area, slot_of: type[Slot] | None = None) -> None:
+    """The passes of every word in the reference's seven rows, and under them each token's id and position.
+
+    slot_of: whose formulas merge a word.
+    """
     longest = plan.longest_word
     for number in range(longest):
         for offset, label in enumerate(PASS_ROWS):
@@ -76,10 +79,11 @@ def write_merges(book: Book, plan: Plan, area: Area) -> None:
                 book.text(area.tab, area.row + ROWS_A_PASS * number + offset, 0, shown or "TokenID", "key")
     book.text(area.tab, area.row + ROWS_A_PASS * longest, 0, "Position", "key")
     book.blank_where(area.part(column=1), f'={cell(area.row, area.column + 1)}=""')
+    hide_repetitions(book, area, longest)
     position, typed = 0, typed_words(plan)
     for number in range(plan.max_tokens):
         line = WordRow(words_area(plan), number, longest)
-        slot = Slot(book, plan, area, line, 1 + number * (longest + 1))
+        slot = (slot_of or Slot)(book, plan, area, line, 1 + number * (longest + 1))
         ids = typed[number][1] if number < len(typed) else []
         found = slot.write(passes_of(plan, number) if number < len(typed) and not ids else repeat(NO_PASS), ids)
         for i in range(longest):
@@ -88,6 +92,21 @@ def write_merges(book: Book, plan: Plan, area: Area) -> None:
             value = position + i if i < len(found) else ""
             book.formula(area.tab, slot.ids_row + 1, slot.column + i, formula, value, "live count")
         position += len(found)
+
+
+def hide_repetitions(book: Book, area: Area, longest: int) -> None:
+    """Leave white what a word's pass only repeats: the pass before merged nothing, so neither does this one."""
+    hidden = book.conditional({"bg_color": style.BLANK_FILL, "font_color": style.BLANK_FILL})
+    last = ROWS_A_PASS * (longest - 1) + PASS_ROWS.index("Merged")  # it stands above the ids, and stays
+    for left in range(area.column + 1, area.column + area.columns, longest + 1):
+        slot = Area(area.tab, area.row, left, area.rows, longest)
+        to_score = ROWS_A_PASS - PASS_ROWS.index("Max Score") - 1  # from a pass up to the scores of the one before
+        before = f"{ROWS_A_PASS}*INT((ROW()-{area.row + 1})/{ROWS_A_PASS})-{to_score}"
+        merged = f"COUNT(INDEX({slot.range(fixed=True)},{before},0))"
+        repeated = slot.part(ROWS_A_PASS, rows=last - ROWS_A_PASS)
+        corners = (repeated.row, left, repeated.row + repeated.rows - 1, left + longest - 1)
+        rule = {"type": "formula", "criteria": f"={merged}=0", "format": hidden}
+        book.sheets[area.tab].conditional_format(*corners, rule)
 
 
 def passes_of(plan: Plan, word: int) -> Iterator[Pass]:
@@ -182,15 +201,18 @@ class Slot:
 # ------------------------------------------------------------------------------------------------ tokens
 
 
-def write_tokens(book: Book, plan: Plan, area: Area, typed: Area | None) -> None:
+def write_tokens(
+    book: Book, plan: Plan, area: Area, typed: Area | None, message_of: Callable[[Plan, Area], str] | None = None
+) -> None:
     """Tokens and their ids side by side, how many there are, and what is wrong with them.
 
     typed: the matrix that is typed instead of computed, where only some blocks are there: its rows are counted.
+    message_of: what makes the formula that checks the ids, instead of `token_message`.
     """
     ids, count, tab = area.part(row=1), len(plan.trace.token_ids), area.tab
     for row, label in ((area.row - 1, "Tokens in use"), (area.row, "Tokens"), (area.row + 1, "Token IDs")):
         book.text(tab, row, 0, label, "key")
-    message = '=""' if typed else token_message(plan, ids)
+    message = '=""' if typed else (message_of or token_message)(plan, ids)
     counted = f"COUNT({typed.part(columns=1).address() if typed else ids.range(fixed=True)})"
     counts = f"={counted}" if typed else f'=IF(message="",{counted},0)'
     book.formula(tab, area.row - 1, area.column, counts, count, "live count")
@@ -210,7 +232,7 @@ def write_token_id(book: Book, plan: Plan, at: Area, position: int, token_id: in
     """One token's id: found for the words, or typed; None: no token is there yet."""
     if plan.has_words:
         known = f'AND(prompt_message="",{position}<COUNT(merged_ids))'
-        formula = f'=IF({known},INDEX(merged_ids,MATCH({position},merged_positions,0)),"")'
+        formula = f'=IF({known},INDEX(merged_ids,1,MATCH({position},merged_positions,0)),"")'
         book.formula(at.tab, at.row, at.column, formula, "" if token_id is None else token_id, "live piece")
     elif token_id is None:
         book.blank(at, "input number")

@@ -17,15 +17,19 @@ from sheetgpt.models.step import Axis, Role, Step, Steps, Weight
 from sheetgpt.run.trace import Trace
 from sheetgpt.sheets import shared
 from sheetgpt.sheets.passes import ROWS_A_PASS
-from sheetgpt.workbook.grid import MAX_COLUMNS, MAX_ROWS, Area
+from sheetgpt.workbook.grid import MAX_COLUMNS, MAX_ROWS, Area, width
 from sheetgpt.workbook.places import LABEL_COLUMNS, TAB_ROWS, Panel, lay_out
 
 LONGEST_WORD = 12  # characters that there is room for, or the prompt's longest word
 SPARE_TOKENS = 4  # room beyond the prompt, where --max-tokens doesn't say how much
 FEWEST_TOKENS = 12
 CELLS_A_SECOND, BYTES_A_CELL = 2_000_000, 7  # what writing takes, roughly
+UNADDRESSED = 20_000_000  # cells from which only a row's first weight has an address
+UNADDRESSED_BYTES = 5  # a cell then
 LARGE = 5_000_000  # cells from which opening takes long enough to be told before
 OPENED_A_SECOND, OPENED_BYTES_A_CELL = 600_000, 36  # what LibreOffice takes then, roughly
+GOOGLE_SHEETS = 10_000_000  # cells of a spreadsheet there, empty ones too
+MOST_PORTABLE, LONGEST_CODED = 500, 120  # tokens whose ids one formula checks; letters of a key that MATCH looks up
 HEADER_ROWS = {Axis.KEYS: 2, Axis.HEADS_BY_KEYS: 3}
 
 
@@ -36,6 +40,8 @@ class Size:
     weights: int
     formula_cells: int
     max_tokens: int
+    portable: bool = False
+    grid: int = 0  # cells of all tabs, empty ones too
 
     @property
     def cells(self) -> int:
@@ -43,12 +49,15 @@ class Size:
 
     def __str__(self) -> str:
         seconds = max(1, round(self.cells / CELLS_A_SECOND))
-        megabytes = max(1, round(self.cells * BYTES_A_CELL / 1e6))
+        bytes_a_cell = BYTES_A_CELL if self.cells < UNADDRESSED else UNADDRESSED_BYTES
+        megabytes = max(1, round(self.cells * bytes_a_cell / 1e6))
+        kind = "portable live workbook for" if self.portable else "live workbook for up to"
         about = (
-            f"live workbook for up to {self.max_tokens} tokens: {self.weights:,} weights and {self.formula_cells:,} "
+            f"{kind} {self.max_tokens} tokens: {self.weights:,} weights and {self.formula_cells:,} "
             f"cells of formulas, about {megabytes:,} MB, about {seconds:,} s to write"
         )
-        return f"{about}; {self.opening}" if self.cells >= LARGE else about
+        about += f"; {self.opening}" if self.cells >= LARGE else ""
+        return f"{about}; {self.beyond_google}" if self.portable and self.grid > GOOGLE_SHEETS else about
 
     @property
     def opening(self) -> str:
@@ -56,6 +65,10 @@ class Size:
         seconds = round(self.cells / OPENED_A_SECOND)
         gigabytes = self.cells * OPENED_BYTES_A_CELL / 1e9
         return f"LibreOffice takes about {seconds:,} s and {gigabytes:.1f} GB of memory to open it"
+
+    @property
+    def beyond_google(self) -> str:
+        return f"Google Sheets holds {GOOGLE_SHEETS:,} cells, and this has {self.grid:,} with empty ones"
 
 
 @dataclass(frozen=True)
@@ -68,6 +81,7 @@ class Plan:
     max_tokens: int
     longest_word: int
     typed: Step | None  # the stage that is typed, where only some blocks are there; None: the whole model
+    portable: bool = False  # one formula a cell, plain ranges, the prompt's own tokens: `portable`
 
     @property
     def is_whole(self) -> bool:
@@ -106,7 +120,16 @@ class Plan:
     def size(self) -> Size:
         cells = sum(panel.rows * panel.columns for panel in map(self.panel, self.steps))
         weights = sum(weight.shape[0] * weight.shape[1] for weight in self.weights.values())
-        return Size(weights, cells, self.max_tokens)
+        return Size(weights, cells, self.max_tokens, self.portable, self.grid)
+
+    @property
+    def grid(self) -> int:
+        """The cells of all tabs up to the last row and column in use, empty ones too."""
+        areas = [place.area for place in lay_out(map(self.panel, self.steps)).values()]
+        by_tab: dict[str, list[Area]] = {}
+        for area in [*areas, *lay_out_weights(self.weights).values()]:
+            by_tab.setdefault(area.tab, []).append(area)
+        return sum(width(found) * max(one.row + one.rows for one in found) for found in by_tab.values())
 
 
 def parse_blocks(text: str, n_layer: int) -> range:
@@ -125,22 +148,24 @@ def parse_blocks(text: str, n_layer: int) -> range:
     return found
 
 
-def plan(trace: Trace, *, max_tokens: int | None = None, blocks: range | None = None) -> Plan:
+def plan(trace: Trace, *, max_tokens: int | None = None, blocks: range | None = None, portable: bool = False) -> Plan:
     """What the live workbook of a run will hold. Raises DumpError for a layout that can't be.
 
     max_tokens: room for so many tokens; by default some more than the prompt has.
     blocks: only these blocks, the first one's input as values.
+    portable: for programs without array formulas, laid out for the prompt's own number of tokens.
     """
-    if trace.overridden:
-        what = "a live workbook computes every stage itself"
-        raise DumpError(what, remedy="dump it without --set and change the cells there")
+    if portable:
+        max_tokens = own_tokens(trace, max_tokens)
+    if trace.steps.name(Role.PREDICTION) in trace.overridden:
+        raise DumpError("a live workbook predicts itself", remedy="set the logits instead")
     if trace.weights is None:
         raise DumpError("a live workbook needs the run's weights", remedy="run the prompt with `load_model(...).run`")
     steps = all_steps(trace) if blocks is None else steps_of_blocks(trace, blocks)
     typed = None if blocks is None else first_of(steps, blocks)
     used = {name for step in steps if step is not typed for name in step.inputs}
     weights = {name: weight for name, weight in trace.sizes.weights.items() if name in used}
-    found = Plan(trace, steps, weights, room_for_tokens(trace, max_tokens), longest_word(trace), typed)
+    found = Plan(trace, steps, weights, room_for_tokens(trace, max_tokens), longest_word(trace), typed, portable)
     require_room(found)
     return found
 
@@ -179,6 +204,21 @@ def room_for_tokens(trace: Trace, max_tokens: int | None) -> int:
             remedy=f"choose {count}, the tokens of the prompt, to {limit}, the model's context",
         )
     return wanted
+
+
+def own_tokens(trace: Trace, max_tokens: int | None) -> int:
+    """As many tokens as the prompt has, for which a portable workbook is laid out."""
+    count = len(trace.token_ids)
+    if max_tokens not in (None, count):
+        remedy = "leave --max-tokens out"
+        raise DumpError(f"a portable workbook is laid out for the prompt's own {count} tokens", remedy=remedy)
+    for what, size, most in (
+        ("tokens", count, MOST_PORTABLE),
+        ("letters in a word", longest_word(trace), LONGEST_CODED),
+    ):
+        if size > most:
+            raise DumpError(f"a portable workbook holds up to {most} {what}, not {size}", remedy="leave --portable out")
+    return count
 
 
 def longest_word(trace: Trace) -> int:

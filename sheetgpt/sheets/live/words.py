@@ -11,20 +11,24 @@ from itertools import islice
 
 from sheetgpt.bpe.words import unspell
 from sheetgpt.sheets import shared
+from sheetgpt.sheets.live.checks import FAULT
 from sheetgpt.sheets.live.plan import Plan
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.grid import Area, cell
-from sheetgpt.workbook.references import N_WORDS, Names
+from sheetgpt.workbook.references import N_TOKENS, N_WORDS, Names
 
 WORDS = "words"  # the tab
 HEADING = "Type the words here, one a cell: a word takes the space before it along"
 FIRST_ROW = 4  # of the words
 WORD, READ_AS, MESSAGE, IDS = 1, 2, 3, 4  # columns of the tab `words`; behind the ids two helpers
 MESSAGE_CELL, COUNT_CELL = Area(WORDS, 1, WORD, 1, 1), Area(WORDS, 2, WORD, 1, 1)
+FAULT_CELL = Area(WORDS, 2, MESSAGE, 1, 1)  # of a cell elsewhere that holds no number
 MESSAGE_WIDTH, MESSAGE_HEIGHT = 48, 27  # two lines, which hold the longest message
 BEYOND = 40  # rows below the last word in which a word is noticed
 PRINTABLE = "".join(map(chr, range(32, 127)))
+PICKED = "picked_token"  # the name of what the tab `pick` picks
+ARROW = "\u2190"  # before what may be typed next
 AUTOCORRECTED = {  # what programs put in place of what is typed, and what to say of it
     "\u2018\u2019\u201c\u201d": "it holds an autocorrected quote: type the straight one instead, ' or \"",
     "\u2026": "it holds autocorrected dots: type them one by one, ...",
@@ -79,6 +83,10 @@ class WordRow:
     @property
     def kind(self) -> str:  # of the word behind its space
         return self.at(IDS + self.longest + 1)
+
+    @property
+    def reading(self) -> str:
+        return f'IF(COUNTA({self.ids})>0,"(token ids)",SUBSTITUTE({self.word}," ","·"))'
 
     def body_formula(self) -> str:
         return f'=IF(AND(LEFT({self.word},1)=" ",LEN({self.word})>1),2,1)'
@@ -178,26 +186,69 @@ def names(plan: Plan) -> Names:
     }
 
 
-def write_words(book: Book, plan: Plan) -> None:
-    """The tab into which words are typed, with what is wrong with them."""
+def count_formula(plan: Plan) -> str:
+    """How many rows hold a word or ids."""
+    area = words_area(plan)
+    ids = Area(WORDS, area.row, IDS, area.rows, plan.longest_word)
+    a_row = f'MMULT(--({ids.range()}<>""),TRANSPOSE(COLUMN({ids.part(rows=1).range()})^0))'
+    return f'{{=SUM(--(({area.range()}<>"")+{a_row}>0))}}'
+
+
+def write_words(
+    book: Book, plan: Plan, word_row: type[WordRow] = WordRow, message: str | None = None, count: str | None = None
+) -> None:
+    """The tab into which words are typed, with what is wrong with them.
+
+    word_row, message, count: whose formulas check each word, and the prompt, and count the words.
+    """
     longest, area = plan.longest_word, words_area(plan)
     write_head(book, longest, area)
     book.text(WORDS, 1, 0, "message", "key")
-    book.formula(WORDS, MESSAGE_CELL.row, WORD, prompt_message(plan.max_tokens), "", "note line")
+    book.formula(WORDS, MESSAGE_CELL.row, WORD, message or prompt_message(plan.max_tokens), "", "note line")
+    fault = f'=IF(prompt_message="",{FAULT},"")'
+    book.formula(WORDS, FAULT_CELL.row, FAULT_CELL.column, fault, "", "note line")
     typed = typed_words(plan)
     book.text(WORDS, COUNT_CELL.row, 0, "words", "key")
-    readings = Area(WORDS, area.row, READ_AS, area.rows, 1).range()
-    book.blank_where(Area(WORDS, area.row, READ_AS, area.rows, 1), f'={cell(area.row, READ_AS)}=""')
-    book.formula(WORDS, COUNT_CELL.row, WORD, f'=SUMPRODUCT(--({readings}<>""))', len(typed), "value")
+    readings = Area(WORDS, area.row, READ_AS, area.rows, 1)
+    show_hint(book, readings)
+    book.blank_where(readings, f'={cell(area.row, READ_AS)}=""')
+    book.formula(WORDS, COUNT_CELL.row, WORD, count or count_formula(plan), len(typed), "value")
     for number in range(area.rows):
         word, ids = typed[number] if number < len(typed) else ("", [])
-        write_word(book, WordRow(area, number, longest), word, ids, plan.trace.config.n_vocab)
+        write_word(book, word_row(area, number, longest), word, ids, plan.trace.config.n_vocab)
+
+
+def show_hint(book: Book, readings: Area) -> None:
+    """What may be typed next looks like no reading."""
+    look = book.conditional({"bg_color": style.BLANK_FILL, "font_color": style.MUTED, "italic": True})
+    first = cell(readings.row, readings.column)
+    rule = {"type": "formula", "criteria": f'=LEFT({first},1)="{ARROW}"', "format": look, "stop_if_true": True}
+    corners = (readings.row, readings.column, readings.row + readings.rows - 1, readings.column)
+    book.sheets[WORDS].conditional_format(*corners, rule)
+
+
+def write_next(book: Book, plan: Plan, picked: str) -> None:
+    """Beside the first empty word, the token that was picked: typed there, the loop goes on."""
+    area, typed = words_area(plan), typed_words(plan)
+    has_room = len(plan.trace.token_ids) < plan.max_tokens
+    hint = f'IF({PICKED}="","","{ARROW} "&SUBSTITUTE({PICKED}," ","·"))'
+    for number in range(area.rows):
+        line = WordRow(area, number, plan.longest_word)
+        wanted = f"AND({number}={N_WORDS},{N_TOKENS}<{plan.max_tokens})"
+        formula = f'=IF({line.reading}="",IF({wanted},{hint},""),{line.reading})'
+        value = f"{ARROW} {picked.replace(' ', '·')}" if number == len(typed) and has_room else ""
+        value = reading(*typed[number]) if number < len(typed) else value
+        book.formula(WORDS, line.row, READ_AS, formula, value, "live text")
+
+
+def reading(word: str, ids: list[int]) -> str:
+    return "(token ids)" if ids else word.replace(" ", "·")
 
 
 def write_head(book: Book, longest: int, area: Area) -> None:
     """The tab with its columns and their names."""
     sheet = book.add_tab(WORDS, HEADING, colour=style.INPUT_FILL)
-    for column, width in ((0, 8), (WORD, 18), (READ_AS, 16), (MESSAGE, MESSAGE_WIDTH)):
+    for column, width in ((0, 8), (WORD, 18), (READ_AS, 20), (MESSAGE, MESSAGE_WIDTH)):
         sheet.set_column(column, column, width)
     sheet.set_column(IDS, IDS + longest - 1, 6)
     sheet.freeze_panes(area.row, READ_AS)
@@ -208,7 +259,7 @@ def write_head(book: Book, longest: int, area: Area) -> None:
     book.text(WORDS, area.row - 1, IDS + longest + 1, "kind: l, d, o, s", "table head")
 
 
-def write_prediction(book: Book, plan: Plan, token: Area, best: Area) -> None:
+def write_prediction(book: Book, plan: Plan, token: Area, best: Area, picked: str | None) -> None:
     """What the tabs behind make of the words, beside them. token: the predicted one; best: the table of the best."""
     left, names = IDS + plan.longest_word + 3, shared.BEST_COLUMNS
     sheet, found = book.sheets[WORDS], plan.trace.predictions(shared.BEST)
@@ -223,12 +274,19 @@ def write_prediction(book: Book, plan: Plan, token: Area, best: Area) -> None:
     for row, (name, source, value, fmt) in enumerate(facts, start=MESSAGE_CELL.row):
         book.text(WORDS, row, left, name, "key")
         book.formula(WORDS, row, left + 1, f"={source.part(rows=1, columns=1).address()}", value, fmt)
+    if picked is not None:
+        sheet.set_column(left + 2, left + 2, 20)
+        sheet.write_url(
+            MESSAGE_CELL.row, left + 2, "internal:'pick'!B3", book.format("link"), "picked, on the tab pick"
+        )
+        book.formula(WORDS, COUNT_CELL.row, left + 2, f"={PICKED}", picked, "message")
     for column, name in enumerate(("probability", "token"), start=left):
         book.text(WORDS, FIRST_ROW - 1, column, name if name == "probability" else "the best tokens", "table head")
         for number, one in enumerate(found):
             there = best.part(number, names.index(name), 1, 1).address()
             fmt = "live probability" if name == "probability" else "live text"
             book.formula(WORDS, FIRST_ROW + number, column, f"={there}", getattr(one, name), fmt)
+    book.blank_where(Area(WORDS, FIRST_ROW, left, len(found), 2), f'={cell(FIRST_ROW, left)}=""')
 
 
 def write_word(book: Book, line: WordRow, word: str, ids: list[int], n_vocab: int) -> None:
@@ -240,8 +298,7 @@ def write_word(book: Book, line: WordRow, word: str, ids: list[int], n_vocab: in
         book.text(WORDS, row, WORD, word, "input")
     else:
         book.blank(Area(WORDS, row, WORD, 1, 1), "input")
-    read_as = f'=IF(COUNTA({line.ids})>0,"(token ids)",SUBSTITUTE({line.word}," ","·"))'
-    book.formula(WORDS, row, READ_AS, read_as, "(token ids)" if ids else word.replace(" ", "·"), "live text")
+    book.formula(WORDS, row, READ_AS, f"={line.reading}", reading(word, ids), "live text")
     book.formula(WORDS, row, MESSAGE, line.message_formula(n_vocab), "", "note lines")
     for column, token_id in enumerate(ids, start=IDS):
         book.number(WORDS, row, column, token_id, "input number")

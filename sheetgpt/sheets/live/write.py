@@ -17,16 +17,17 @@ from sheetgpt.files.cache import release
 from sheetgpt.models.step import POSITIONS, Axis, Role, Step
 from sheetgpt.ops import Box, Piece
 from sheetgpt.run.trace import Trace
-from sheetgpt.sheets import shared
-from sheetgpt.sheets.live import index, merges, words
+from sheetgpt.sheets import neighbours, positions, shared
+from sheetgpt.sheets.colours import highlight
+from sheetgpt.sheets.live import checks, index, merges, picks, sets, words
 from sheetgpt.sheets.live.labels import BEST_IDS, Labels
-from sheetgpt.sheets.live.plan import Plan, lay_out_weights, plan
+from sheetgpt.sheets.live.plan import UNADDRESSED, Plan, lay_out_weights, plan
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers
 from sheetgpt.workbook.grid import Area, cell, column_letters, width
 from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, Place, lay_out, tabs
-from sheetgpt.workbook.references import N_TOKENS, Input, Names, Source, formulas
+from sheetgpt.workbook.references import N_TOKENS, Input, Names, Slot, Source, formulas
 
 WEIGHT_HEADINGS = {
     "weights_wte": "Parameters: a vector for each token",
@@ -35,6 +36,7 @@ WEIGHT_HEADINGS = {
     "weights_lm_head": "Parameters of the language head: a vector for each token",
 }
 NUMBERS_AT_A_TIME = 1 << 17  # of a weight matrix, between which its memory is given back
+ZERO = style.STAGE_FILL  # numbers near 0 look like what they are, computed
 GROWS = {Axis.KEYS: "both", Axis.HEADS_BY_KEYS: "heads"}  # with the prompt: `references.Source.live`
 
 
@@ -55,12 +57,14 @@ class Writer:
         self.plan, self.trace = plan, plan.trace
         self.places = lay_out(map(plan.panel, plan.steps))
         self.weights = lay_out_weights(plan.weights)
-        self.book = Book(index.TITLE)
+        self.book = Book(index.title_of(plan))
         self.names: Names = {}
         by_token = (step for step in plan.steps if step.rows is Axis.TOKENS)
         self.master = next((self.places[step.name].area for step in by_token), None)  # its labels are everybody's
         self.labels = Labels(self.book, plan, self.master)
         self.count = len(self.trace.token_ids)  # tokens in use
+        self.changed = sets.changed_stages(plan)
+        self.unset = lay_out([one.panel(plan) for one in self.changed.values() if self.needs_unset(one)])
 
     @cached_property
     def tokens(self) -> Area:
@@ -79,35 +83,56 @@ class Writer:
         found = {name: Source(name, area) for name, area in self.weights.items()}
         for step in self.plan.steps.computed:
             if not step.is_text:
-                found[step.name] = Source(step.name, self.places[step.name].area, live_axes(step), heads=n_head)
+                live = self.grows(live_axes(step))
+                found[step.name] = Source(step.name, self.places[step.name].area, live, heads=n_head)
         found[self.plan.steps.name(Role.TOKENS)] = Source("token_ids", self.tokens.part(row=1), vector=True)
         if self.master:
             positions = Area(self.master.tab, self.master.row, 0, self.master.rows, 1)
-            found[POSITIONS] = Source("positions", positions, "rows", vector=True)
+            found[POSITIONS] = Source("positions", positions, self.grows("rows"), vector=True)
         return found
 
     def write(self, path: Path) -> Path:
         self.book.add_tab(INDEX)
         if self.plan.has_words:
-            words.write_words(self.book, self.plan)
+            self.write_words()
+        if self.picks:
+            picks.add_tab(self.book)
         for tab, found in tabs(self.places).items():
             self.add_tab(tab, found)
             for place in found:
                 self.book.panel_head(place)
                 self.write_stage(place)
-        best = index.write_best_tokens(self.book, self.plan, self.places) if self.plan.is_whole else None
-        if best:
-            self.names[BEST_IDS] = best.part(column=shared.BEST_COLUMNS.index("id"), columns=1).address()
-        if self.plan.has_words and best:
-            token = self.places[self.plan.steps.name(Role.PREDICTION)].area.part(2, 1, 1, 1)
-            words.write_prediction(self.book, self.plan, token, best)
+        self.write_unset()
+        best = self.write_prediction() if self.plan.is_whole else None
         if self.plan.has_words:
-            merges.write_tables(self.book, self.plan)
+            self.write_tables()
+            sets.mark_token_ids(self.book, self.plan)
         self.write_weights()
+        if self.plan.is_whole:
+            neighbours.add_tab(self.book, self.trace, live=True)
+        self.names |= self.write_checks()
         self.define_names()
+        shared.navigate(self.book, self.plan.steps, self.places)
         index.write_index(self.book, self.plan, self.places, self.weights, best)
         self.book.save(path)
         return path
+
+    def write_prediction(self) -> Area:
+        """The best tokens, the tab of picks, and what both say beside the words. Returns the table of the best."""
+        book, plan = self.book, self.plan
+        best = self.write_best_tokens()
+        self.names[BEST_IDS] = best.part(column=shared.BEST_COLUMNS.index("id"), columns=1).address()
+        logits, predicted = (self.places[plan.steps.name(role)].area for role in (Role.LOGITS, Role.PREDICTION))
+        winners = shared.winners_area(logits)
+        index.write_winners(book, winners, best, self.trace.predictions(winners.rows))
+        picked = picks.Picks(book, plan, logits, best, self.tokens.part(row=1)) if self.picks else None
+        if picked:
+            self.names |= picked.write()
+        if plan.has_words:
+            words.write_prediction(book, plan, predicted.part(2, 1, 1, 1), best, picked.token if picked else None)
+        if plan.has_words and picked:
+            words.write_next(book, plan, picked.token)
+        return best
 
     def add_tab(self, tab: str, places: Sequence[Place]) -> None:
         step = self.plan.steps[places[0].panel.name]
@@ -120,18 +145,50 @@ class Writer:
         for source in self.sources.values():
             self.names[source.name] = source.refers_to()
         tokens, head = self.tokens, self.tokens.row - 1
-        ids = tokens.part(row=1)
-        self.names[self.plan.steps.name(Role.TOKENS)] = Source("", tokens, "columns").refers_to()
-        self.names["tokens"] = Source("", tokens.part(rows=1), "columns").refers_to()
-        self.names["token_ids"] = Source("", ids, "columns").refers_to()
-        if self.master:
-            self.names["used"] = f'{self.sources[POSITIONS].area.address()}<>""'
+        in_use = {self.plan.steps.name(Role.TOKENS): tokens, "tokens": tokens.part(rows=1), "token_ids": tokens.part(1)}
+        self.names |= {name: Source("", area, self.grows("columns")).refers_to() for name, area in in_use.items()}
         self.names[N_TOKENS] = Area(tokens.tab, head, tokens.column, 1, 1).address()
         self.names["message"] = Area(tokens.tab, head, tokens.column + 1, 1, 1).address()
-        if self.plan.has_words:
-            self.names |= words.names(self.plan) | merges.names(self.plan, self.places)
+        self.names |= self.other_names()
         for name, refers_to in sorted(self.names.items()):
             self.book.define(name, refers_to)
+
+    # what a workbook for programs with fewer functions has otherwise: `portable`
+
+    @property
+    def picks(self) -> bool:
+        """Is there a tab on which the next token is picked?"""
+        return self.plan.is_whole
+
+    def needs_unset(self, stage: sets.ChangedStage) -> bool:
+        return stage.needs_unset
+
+    def write_checks(self) -> Names:
+        return checks.write_checks(self.book, self.checks, self.count)
+
+    def grows(self, live: str) -> str:
+        """Which axes of what is so laid out have room for more tokens: see `references.Source`."""
+        return live
+
+    def other_names(self) -> Names:
+        """What the formulas of words and stages use besides."""
+        used = {"used": f'{self.sources[POSITIONS].area.address()}<>""'} if self.master else {}
+        return used | (words.names(self.plan) | merges.names(self.plan, self.places) if self.plan.has_words else {})
+
+    def write_words(self) -> None:
+        words.write_words(self.book, self.plan)
+
+    def write_merges(self, area: Area) -> None:
+        merges.write_merges(self.book, self.plan, area)
+
+    def write_tokens(self, area: Area) -> None:
+        merges.write_tokens(self.book, self.plan, area, self.typed)
+
+    def write_tables(self) -> None:
+        merges.write_tables(self.book, self.plan)
+
+    def write_best_tokens(self) -> Area:
+        return index.write_best_tokens(self.book, self.plan, self.places)
 
     # -------------------------------------------------------------------------------------------- stages
 
@@ -140,30 +197,78 @@ class Writer:
         if step.role is Role.WORDS:
             merges.write_word_row(self.book, self.plan, area)
         elif step.role is Role.MERGES:
-            merges.write_merges(self.book, self.plan, area)
+            self.write_merges(area)
         elif step.role is Role.TOKENS:
-            merges.write_tokens(self.book, self.plan, area, self.typed)
+            self.write_tokens(area)
         elif step.role is Role.PREDICTION:
             found = self.formulas_of(step, area.part(rows=2, column=1))
-            index.write_predicted_token(self.book, self.plan, area, [formula for _, formula, _ in found])
+            index.write_predicted_token(self.book, self.plan, area, [formula for _, formula in found])
             self.names[step.name] = place.refers_to()
         else:
             self.write_matrix(step, area)
             self.label(step, place)
+            added = positions.write_references(self.book, step, place, self.trace, self.weights)
+            if added:
+                self.leave_white(step, added)
 
-    def formulas_of(self, step: Step, out: Area) -> list[tuple[Box, str, list[Input]]]:
-        """(box, formula, inputs) of each piece of a stage."""
-        found = formulas(step.op, out, [self.sources[name] for name in step.inputs], self.names)
-        return [(slot.box, formula, inputs) for slot, formula, inputs in found]
+    def pieces_of(self, step: Step, out: Area) -> Iterator[tuple[Slot, str, list[Input]]]:
+        return formulas(step.op, out, [self.sources[name] for name in step.inputs], self.names)
+
+    def formulas_of(self, step: Step, out: Area) -> Iterator[tuple[Box, str]]:
+        """Each piece of a stage and its formula."""
+        return ((slot.box, formula) for slot, formula, _ in self.pieces_of(step, out))
+
+    def guarded_formulas(self, step: Step, area: Area) -> dict[Box, str]:
+        """The same, with formulas that leave cells empty where there is no token."""
+        found = self.pieces_of(step, area)
+        return {slot.box: guarded(step, formula, inputs, area) for slot, formula, inputs in found}
 
     def write_matrix(self, step: Step, area: Area) -> None:
         """A matrix stage: formulas, or values where it is the input of the first block."""
         if step is self.plan.typed:
             self.book.put(Numbers(area.part(rows=self.count), self.trace.array(step.name)), "input matrix")
             self.book.blank(area.part(row=self.count), "input matrix")
+        elif step.name in self.changed:
+            self.write_changed(self.changed[step.name], area)
         else:
-            texts = {box: guarded(step, formula, inputs, area) for box, formula, inputs in self.formulas_of(step, area)}
-            self.book.put(Formulas(area, self.cached(step, area), texts), "live number")
+            self.put_formulas(step, area, sets.laid_out(self.plan, step, self.trace.array(step.name)))
+
+    def put_formulas(self, step: Step, area: Area, values: sets.Rows) -> None:
+        self.book.put(Formulas(area, values, self.guarded_formulas(step, area)), "live number")
+
+    def write_changed(self, stage: sets.ChangedStage, area: Area) -> None:
+        """A stage with cells that were set: these are values."""
+        step, matrix = stage.step, self.trace.array(stage.step.name)
+        if stage.is_whole:
+            parts = list(sets.segments(self.plan, step, area))
+            for part, columns in parts:
+                self.book.put(Numbers(part, matrix[:, columns]), "input matrix")
+            for part in sets.spare(area, (part for part, _ in parts)):
+                self.book.blank(part, "input matrix")
+        else:
+            if self.needs_unset(stage):
+                there = self.unset[stage.panel(self.plan).name].area
+                texts = {box: there.part(*box).address() for box in sets.boxes_around(stage.cells)}
+            else:
+                found = self.guarded_formulas(step, area)
+                texts = {box: text for box, text in found.items() if not stage.cells[box[:2]]}
+            self.book.put(Formulas(area, sets.laid_out(self.plan, step, matrix), texts), "live number")
+        sets.mark(self.book, area, stage.cells, stage.before)
+
+    def write_unset(self) -> None:
+        """What changed stages would be, which they refer to around the cells that were set."""
+        if self.unset:
+            width_of_all = width([place.area for place in self.unset.values()])
+            self.book.add_tab(sets.UNSET, sets.HEADING, width_of_all, colour=style.STAGE_FILL)
+        for stage in self.changed.values():
+            if self.needs_unset(stage):
+                place = self.unset[stage.panel(self.plan).name]
+                self.book.panel_head(place)
+                before = sets.followed(self.trace, stage.step)
+                self.put_formulas(stage.step, place.area, sets.laid_out(self.plan, stage.step, before))
+                self.labels.label_rows(stage.step, place.area)
+                self.labels.label_columns(stage.step, place)
+                self.leave_white(stage.step, place.area)
 
     def label(self, step: Step, place: Place) -> None:
         if step.role is Role.LOGITS:
@@ -172,7 +277,9 @@ class Writer:
             self.labels.label_rows(step, place.area)
             self.labels.label_columns(step, place)
             self.leave_white(step, place.area)
-            shared.highlight(self.book, step, place.area, self.plan.max_tokens)
+            room, matrix = self.plan.max_tokens, self.trace.array(step.name)
+            changed = self.changed[step.name].places if step.name in self.changed else ()
+            highlight(self.book, step, place.area, room, matrix, changed=changed, zero=ZERO)
 
     def leave_white(self, step: Step, area: Area) -> None:
         """Rows and columns for tokens that are not there look empty."""
@@ -183,15 +290,14 @@ class Writer:
                 blank = f'OR({blank},{key}="")'
             self.book.blank_where(area, f"={blank}")
 
-    def cached(self, step: Step, area: Area) -> list[list[float | None]]:
-        """The run's values, with empty cells for tokens that are not there."""
-        matrix = self.trace.array(step.name)
-        rows: list[list[float | None]] = matrix.tolist()
-        if shared.is_by_key(step):
-            spare = [None] * (self.plan.max_tokens - self.count)
-            heads = matrix.reshape(len(matrix), -1, self.count).tolist()
-            rows = [[one for head in row for one in [*head, *spare]] for row in heads]
-        return rows + [[None] * area.columns for _ in range(area.rows - len(rows))]
+    @property
+    def checks(self) -> list[checks.Check]:
+        """Every matrix in causal order, weights first."""
+        stages = (step.name for step in self.plan.steps.computed if not step.is_text)
+        return [
+            *(checks.Check(self.sources[name], computed=False) for name in self.weights),
+            *(checks.Check(self.sources[name], computed=True) for name in stages),
+        ]
 
     # -------------------------------------------------------------------------------------------- weights
 
@@ -219,7 +325,11 @@ class Writer:
         elif area.rows > 1:
             for row in range(area.rows):
                 book.number(tab, area.row + row, 1, row, "position")
-        book.put(Parameters(area, np.asarray(weights[name])), "parameter")
+        own = np.asarray(weights[name])
+        shown = self.trace.changed_weights.get(name, own)
+        book.put(Parameters(area, shown, self.plan.size.cells < UNADDRESSED), "parameter")
+        if shown is not own:
+            sets.mark(book, area, sets.differing(shown, own), own)
 
 
 class Parameters(Numbers):
@@ -228,7 +338,7 @@ class Parameters(Numbers):
     def rows(self, style: bytes) -> Iterator[bytes]:
         step = max(1, NUMBERS_AT_A_TIME // self.matrix.shape[1])
         for start in range(0, len(self.matrix), step):
-            lines = list(Numbers(self.area, self.matrix[start : start + step]).rows(style))
+            lines = list(Numbers(self.area, self.matrix[start : start + step], self.addressed).rows(style))
             release(self.matrix)  # before the lines go out: after the last one nobody comes back
             yield from lines
 

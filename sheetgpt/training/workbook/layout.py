@@ -12,8 +12,9 @@ from sheetgpt.workbook.places import LABEL_COLUMNS
 
 TRAINING, VOCABULARY, POSITIONS = "training", "vocabulary", "positions"  # of a small model's step, with its formulas
 LOSS, CHECK, GRAPH = "loss", "gradient_check", "value_graph"
-SETTINGS_ROW, GIVEN_ROW, BANDS_ROW = 4, 12, 20  # of the tab `training`: constants, what is learned from, the steps
+WORD_ROW, SETTINGS_ROW, GIVEN_ROW, BANDS_ROW = 2, 4, 12, 20  # of the tab `training`: word, constants, positions, steps
 BAND_HEAD = 5  # rows over a band's matrices: the step and its loss, name, title, shape, column labels
+FIRST_MATRIX = LABEL_COLUMNS + 1  # its labels scroll with it: the frozen columns say only which step it is
 
 
 def matrix_names(areas: Mapping[str, Sequence[Area]]) -> list[str]:

@@ -1,4 +1,7 @@
-"""A larger model's training step, as values: matrix under matrix, on tabs by block; stages' gradients on their own."""
+"""A larger model's training step, as values: matrix under matrix, on tabs by block; stages' gradients on their own.
+
+Of several steps the losses and their curve, and the first step's matrices.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +11,34 @@ from sheetgpt.errors import DumpError
 from sheetgpt.models.step import Weight
 from sheetgpt.sheets.shared import tab_look, tab_of, weight_tab
 from sheetgpt.training.matrices import StepMatrix
-from sheetgpt.training.step import OneStep
+from sheetgpt.training.step import Training
+from sheetgpt.training.workbook.index import Index
 from sheetgpt.training.workbook.layout import LOSS
+from sheetgpt.training.workbook.losses import Losses, place_curve
 from sheetgpt.training.workbook.shared import TrainingBook
-from sheetgpt.workbook.grid import MAX_COLUMNS, Area
-from sheetgpt.workbook.places import LABEL_COLUMNS
+from sheetgpt.workbook.grid import MAX_COLUMNS, Area, cell
+from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS
 
 
 class OnTabs(TrainingBook):
-    """One step, its matrices spread over tabs."""
+    """The first step, its matrices spread over tabs."""
+
+    def __init__(self, training: Training) -> None:
+        super().__init__(training)
+        self.areas: dict[str, Area] = {}
+
+    has_room = True
 
     def write(self, path: Path) -> Path:
-        step = self.training.steps[0]
-        self.write_loss_table(step)
+        first = Losses(self).write()
+        place_curve(self.book, first, self.training, (LOSS, cell(2, 7)))
         by_tab: dict[str, list[StepMatrix]] = {}
-        for matrix in step.described.values():
+        for matrix in self.training.steps[0].described.values():
             by_tab.setdefault(tab(matrix), []).append(matrix)
         for name, matrices in by_tab.items():
             self.write_tab(name, matrices)
         self.write_tables()
-        self.write_index()
+        Index(self, self.areas, []).write()
         self.book.save(path)
         return path
 
@@ -42,14 +53,10 @@ class OnTabs(TrainingBook):
             if columns + LABEL_COLUMNS > MAX_COLUMNS:
                 raise DumpError(f"{matrix.name} has {columns:,} columns, more than a sheet", remedy="use --dump-csv")
             area = Area(tab, row + 4, LABEL_COLUMNS, rows, columns)
-            self.put_matrix(area, matrix, None, label_column=1)
+            self.put_matrix(area, matrix, None, label_column=1, link=f"internal:'{INDEX}'!A1")
             self.book.define(matrix.name, area.address())
+            self.areas[matrix.name] = area
             row = area.row + rows + 1
-
-    def write_loss_table(self, step: OneStep) -> None:
-        head = ["position", "context", "target", "probability", "penalty", "share"]
-        rows = [tuple(getattr(row, name) for name in head) for row in self.training.loss_table(step)]
-        self.write_table(LOSS, f"Loss {step.loss:.6f}: the mean of the penalties", head, rows)
 
 
 def tab(matrix: StepMatrix) -> str:

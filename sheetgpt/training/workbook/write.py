@@ -27,8 +27,4 @@ def write_training(training: Training, path: Path, *, live: bool = False) -> Pat
         raise DumpError("formulas are those of backprop", remedy="leave --gradient out")
     if is_small(training):
         return Bands(training, live=live).write(path)
-    if len(training.steps) > 1:
-        raise DumpError(
-            "this model is too large for several steps in a workbook", remedy="use --steps 1, or --dump-csv"
-        )
     return OnTabs(training).write(path)

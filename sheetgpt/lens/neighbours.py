@@ -1,0 +1,137 @@
+"""Which tokens' vectors point the same way: nearest tokens by cosine, and all of them in a plane.
+
+The vectors are the rows of the model's token table. Sheets belong in `sheets.neighbours`, pictures in `plot`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import numpy as np
+
+from sheetgpt.bpe import Tokenizer
+from sheetgpt.bpe.words import spell
+from sheetgpt.errors import PromptError, SheetGPTError
+from sheetgpt.model import Model
+from sheetgpt.models.step import Axis, Use, Weight
+
+MOST_MAPPED = 2000  # tokens in a map; of a larger vocabulary only the tokens asked for and their neighbours
+ROWS_AT_ONCE = 4096  # of a token table, for which there is memory twice
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A token near another one."""
+
+    rank: int
+    id: int
+    token: str
+    cosine: float
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Vectors in two dimensions, those in which they differ most (principal components)."""
+
+    points: np.ndarray  # [n, 2]
+    shares: tuple[float, float]  # of the vectors' variance, that each dimension holds
+
+
+def table_name(weights: Mapping[str, Weight]) -> str | None:
+    """The weight that holds a vector for each token; None where a model has none."""
+    found = (name for name, one in weights.items() if one.rows is Axis.VOCABULARY and one.use is Use.TABLE)
+    return next((name for name in found if weights[name].shape[1] > 1), None)
+
+
+def token_table(model: Model) -> np.ndarray:  # [n_vocab, d]
+    """The vectors of all tokens. Raises SheetGPTError where the model has none."""
+    from sheetgpt.models.kinds import weights_of
+
+    name = table_name(weights_of(model.config, untied=model.weights.untied))
+    if name is None:
+        what = f"a {model.config.model} has no vectors for tokens"
+        raise SheetGPTError(what, remedy="name a model with embeddings, such as gpt2")
+    return model.weights[name]
+
+
+# ------------------------------------------------------------------------------------------------ which token
+
+
+def find_token(tokenizer: Tokenizer, text: str) -> int:
+    """The id of a token that is typed. Raises PromptError, with the nearest spellings, where there is none."""
+    ids = {token: i for i, token in reversed(list(enumerate(tokenizer.tokens)))}
+    for spelling in (text, spelled(text)):
+        if spelling in ids:
+            return ids[spelling]
+    near = near_spellings(text, ids)
+    remedy = f"there is {', '.join(map(repr, near))}" if near else "`sheetgpt tokenize` shows how it is cut"
+    if f" {text}" in ids:
+        remedy = f"put a space before it: {f' {text}'!r}"
+    raise PromptError(f"{text!r} is no token of this model", remedy=remedy)
+
+
+def spelled(text: str) -> str:
+    """As the token table writes it; a text that is no Unicode stays."""
+    try:
+        return spell(text)
+    except UnicodeEncodeError:
+        return text
+
+
+def near_spellings(text: str, ids: Mapping[str, int]) -> list[str]:
+    """Tokens that are written alike; with a space, in other capitals, or with few other letters."""
+    bare: dict[str, str] = {}
+    for token in ids:
+        bare.setdefault(token.strip().casefold(), token)
+    return [bare[key] for key in get_close_matches(text.strip().casefold(), bare, n=3, cutoff=0.7) if key]
+
+
+# ------------------------------------------------------------------------------------------------ near
+
+
+def cosines(table: np.ndarray, i: int) -> np.ndarray:  # [n, d] -> [n]
+    """How much each row points where row i points: 1 the same way, 0 across, -1 the other way; 0 of a row of zeros."""
+    target = np.asarray(table[i], np.float64)
+    found = np.empty(len(table))
+    for start in range(0, len(table), ROWS_AT_ONCE):
+        rows = np.asarray(table[start : start + ROWS_AT_ONCE], np.float64)
+        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows) * (target @ target))
+        found[start : start + len(rows)] = np.divide(rows @ target, lengths, where=lengths > 0, out=np.zeros(len(rows)))
+    return np.clip(found, -1, 1)
+
+
+def nearest(table: np.ndarray, i: int, count: int) -> list[tuple[int, float]]:
+    """(id, cosine) of the rows nearest to row i, itself left out; of equals, the smaller id first."""
+    found = cosines(table, i)
+    order = [int(one) for one in np.argsort(-found, kind="stable") if one != i]
+    return [(one, float(found[one])) for one in order[:count]]
+
+
+def neighbours(table: np.ndarray, vocabulary: Sequence[str], i: int, count: int = 10) -> list[Neighbour]:
+    """The nearest tokens of a token."""
+    found = enumerate(nearest(table, i, count), start=1)
+    return [Neighbour(rank, one, vocabulary[one], cosine) for rank, (one, cosine) in found]
+
+
+def on_map(n_vocab: int, near: Mapping[int, Sequence[int]]) -> list[int]:
+    """The tokens of a map: those asked for, their neighbours, and all others where the vocabulary is small."""
+    found = [*near, *(other for others in near.values() for other in others)]
+    return list(dict.fromkeys([*found, *(range(n_vocab) if n_vocab <= MOST_MAPPED else ())]))
+
+
+def plane(vectors: np.ndarray) -> Plane:  # [n, d]
+    """The vectors seen from where they differ most.
+
+    Each dimension points where its largest part is positive, so that the same vectors give the same picture.
+    """
+    centred = np.asarray(vectors, np.float64) - np.mean(vectors, axis=0, dtype=np.float64)
+    _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
+    two = np.zeros((2, centred.shape[1]))
+    two[: len(directions[:2])] = directions[:2]
+    two *= np.where(np.take_along_axis(two, np.abs(two).argmax(1)[:, None], 1) < 0, -1, 1)
+    variances = np.pad(sizes**2, (0, 2))
+    total = variances.sum()
+    first, second = (float(one / total) if total else 0.0 for one in variances[:2])
+    return Plane(centred @ two.T, (first, second))

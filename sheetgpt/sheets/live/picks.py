@@ -1,0 +1,371 @@
+"""The tab of the live workbook on which the next token is picked: temperature, top-k, top-p, a random number, a wheel.
+
+The candidates stand in the order and with the columns of `generate.sample`, whose picks these formulas repeat: sums run
+from the first candidate to the last, the first cumulative sum above the random number wins. Where tokens have no ranks
+(`labels.ALL_RANKS`), the candidates are the ten best, as with top-k 10. What is typed next stands beside the words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sheetgpt.generate.sample import Candidates, Sampling, candidates, pick_index, yes_no
+from sheetgpt.models.step import Role
+from sheetgpt.sheets import shared
+from sheetgpt.sheets.live.labels import ALL_RANKS
+from sheetgpt.sheets.live.merges import token_text
+from sheetgpt.sheets.live.plan import Plan
+from sheetgpt.sheets.live.words import IDS, WORD, WORDS, is_printable, kind, typed_words, words_area
+from sheetgpt.sheets.live.words import PICKED as PICKED_NAME
+from sheetgpt.workbook import style
+from sheetgpt.workbook.book import Book
+from sheetgpt.workbook.cells import Formulas
+from sheetgpt.workbook.grid import Area, cell
+from sheetgpt.workbook.places import INDEX
+from sheetgpt.workbook.references import N_TOKENS, N_WORDS, Names
+
+PICK = "pick"  # the tab
+HEADING = "Pick the next token: type into the yellow cells, or let the dice roll"
+INPUTS = (  # name of the cell, what stands beside it, what it means
+    ("temperature", "1 is as the model says, less is bolder, 0 takes the best"),
+    ("top_k", "keep so many of the best; empty keeps all"),
+    ("top_p", "keep the best that reach this probability together; empty keeps all"),
+    ("random_number", "from 0 up to 1: where the wheel stops"),
+    ("roll", "1 makes a new random number with every change (F9), 0 takes the typed one"),
+)
+INPUT_ROW = 2
+STOPS, MESSAGE, PICKED, TOKEN, SHARE, APPEND = range(INPUT_ROW + len(INPUTS), INPUT_ROW + len(INPUTS) + 6)  # rows
+HEAD_ROW = APPEND + 2
+TEMPERATURE, RANDOM = 1.0, 0.5  # that stand there first
+HEADS = (
+    "rank",
+    "token",
+    "id",
+    "logit",
+    "logit / temperature",
+    "kept by top-k",
+    "weight",
+    "sum of weights",
+    "kept by top-p",
+    "probability",
+    "cumulative sum",
+    "picked",
+)
+RANK, TEXT, ID, LOGIT, SCALED, BY_K, WEIGHT, SUM, BY_P, PROBABILITY, CUMULATIVE, IS_PICKED = range(len(HEADS))
+WIDTHS = (16, 22, 8, 10, 18, 13, 12, 14, 13, 12, 14, 8)
+SLICES = 12  # of the wheel, and one for all others
+WHEEL = len(HEADS) + 1  # the first column of its table
+PICKED_ROW = {"bg_color": "#FFD54F", "bold": True}
+KEPT_FREE = 7  # columns that the notes beside the inputs reach into; the wheel stands behind them
+WHEEL_COLOURS = (style.SHARE, style.AGAINST)
+POINTER = 0.006  # of the wheel's rim
+
+
+def at(row: int) -> str:
+    """The cell of an input or a result."""
+    return cell(row, 1, fixed=True)
+
+
+def add_tab(book: Book) -> None:
+    """The tab, still empty: it stands beside the words, and is written when there are logits."""
+    book.add_tab(PICK, colour=style.INPUT_FILL)
+
+
+class Picks:
+    """Writes the tab.
+
+    logits: of all tokens, their ranks stand beside them; best: the table of the ten best; ids: where token ids stand.
+    """
+
+    def __init__(self, book: Book, plan: Plan, logits: Area, best: Area, ids: Area):
+        self.book, self.plan, self.logits, self.best, self.ids = book, plan, logits, best, ids
+        self.n_vocab = plan.trace.config.n_vocab
+        self.all_ranked = self.n_vocab <= ALL_RANKS
+        self.rows = self.n_vocab if self.all_ranked else min(shared.BEST, self.n_vocab)
+        self.table = Area(PICK, HEAD_ROW + 1, 0, self.rows, len(HEADS))
+        sampling = Sampling(TEMPERATURE, None if self.all_ranked else self.rows)
+        found = candidates(plan.trace.array(logits_name(plan))[:, -1], sampling)
+        self.found = Candidates(*(column[: self.rows] for column in vars(found).values()))
+        self.index = pick_index(self.found.probabilities, RANDOM)
+
+    @property
+    def token(self) -> str:
+        """What is picked when the workbook is written."""
+        return self.plan.trace.labels.vocabulary()[int(self.found.ids[self.index])]
+
+    def column(self, number: int) -> Area:
+        return self.table.part(column=number, columns=1)
+
+    def range(self, number: int) -> str:
+        return self.column(number).range(fixed=True)
+
+    def write(self) -> Names:
+        """The tab. Returns the names of its inputs and of what was picked."""
+        self._look()
+        self._inputs()
+        self._results()
+        self._candidates()
+        self._wheel()
+        names = {name: Area(PICK, row, 1, 1, 1).address() for row, (name, _) in enumerate(INPUTS, start=INPUT_ROW)}
+        return names | {PICKED_NAME: Area(PICK, TOKEN, 1, 1, 1).address()}
+
+    def _look(self) -> None:
+        sheet = self.book.sheets[PICK]
+        for column, width in enumerate(WIDTHS):
+            sheet.set_column(column, column, width)
+        sheet.set_column(WHEEL - 1, WHEEL - 1, 3)
+        sheet.set_column(WHEEL, WHEEL, 18)
+        sheet.write_url(0, 0, f"internal:'{INDEX}'!A1", self.book.format("link"), "← index")
+        self.book.text(PICK, 0, 1, HEADING, "stage title")
+        if not self.all_ranked:
+            few = f"of {self.n_vocab:,} tokens, the ten best are the candidates, as with top-k 10"
+            self.book.text(PICK, 1, 1, few, "words")
+        for column, head in enumerate(HEADS):
+            self.book.text(PICK, HEAD_ROW, column, head, "table head")
+        sheet.freeze_panes(HEAD_ROW + 1, 2)
+
+    def _inputs(self) -> None:
+        shown = (TEMPERATURE, None, None, RANDOM, 0)
+        for row, ((name, meaning), value) in enumerate(zip(INPUTS, shown, strict=True), start=INPUT_ROW):
+            self.book.text(PICK, row, 0, name.replace("_", "-" if name.startswith("top") else " "), "key")
+            self.book.text(PICK, row, 2, meaning, "words")
+            if value is None:
+                self.book.blank(Area(PICK, row, 1, 1, 1), "exact input")
+            else:
+                self.book.number(PICK, row, 1, value, "exact input")
+
+    # -------------------------------------------------------------------------------------------- what is picked
+
+    def _results(self) -> None:
+        share, rank = float(self.found.probabilities[self.index]), self.index + 1
+        row_of = f"INDEX({{}},{at(PICKED)})"
+        lines: tuple[tuple[int, str, str, float | str, str], ...] = (
+            (STOPS, "the wheel stops at", "=IF(roll=1,RAND(),random_number)", RANDOM, "exact"),
+            (MESSAGE, "message", f"={self._message()}", "", "note line"),
+            (PICKED, "picked rank", self._picked_rank(), rank, "exact"),
+            (TOKEN, "picked token", self._of_pick(row_of.format(self.range(TEXT))), self.token, "message"),
+            (SHARE, "its probability", self._of_pick(row_of.format(self.range(PROBABILITY))), share, "share"),
+            (APPEND, "append", self._append(), self._append_value(self.token), "message"),
+        )
+        for row, label, formula, value, fmt in lines:
+            self.book.text(PICK, row, 0, label, "key")
+            self.book.formula(PICK, row, 1, formula, value, fmt)
+
+    def _message(self) -> str:
+        """What is wrong with the inputs; empty where nothing is."""
+        whole = "IF(ISNUMBER(top_k),AND(top_k>=1,top_k=INT(top_k)),FALSE)"
+        checks = (
+            ("IF(ISNUMBER(temperature),temperature>=0,FALSE)", "temperature: type 0 or more, such as 0.8"),
+            (f'IF(top_k="",TRUE,{whole})', "top-k: type a whole number from 1 on, or leave it empty"),
+            (
+                'IF(top_p="",TRUE,IF(ISNUMBER(top_p),AND(top_p>0,top_p<=1),FALSE))',
+                "top-p: type more than 0 and at most 1, such as 0.9, or leave it empty",
+            ),
+            (
+                "IF(ISNUMBER(random_number),AND(random_number>=0,random_number<1),FALSE)",
+                "random number: type one from 0 up to 1, such as 0.53",
+            ),
+        )
+        text = f'IF({N_TOKENS}=0,"nothing is predicted yet","")'
+        for good, told in reversed(checks):
+            text = f'IF({good},{text},"{told}")'
+        return text
+
+    def _of_pick(self, formula: str) -> str:
+        return f'=IF({at(PICKED)}="","",{formula})'
+
+    def _guarded(self, formula: str) -> str:
+        return f'IF({at(MESSAGE)}<>"","",{formula})'
+
+    def _picked_rank(self) -> str:
+        """The first cumulative sum above the random number; the last possible where none is."""
+        passed = f"SUM(IF({self.range(CUMULATIVE)}<={at(STOPS)},1,0))+1"
+        possible = f"SUM(IF({self.range(PROBABILITY)}>0,1,0))"
+        return f"{{={self._guarded(f'IF(temperature=0,1,MIN({passed},{possible}))')}}}"
+
+    def _append(self) -> str:
+        """What to type for the loop to go on."""
+        picked_id = f"INDEX({self.range(ID)},{at(PICKED)})"
+        full = f'"no room for more than {self.plan.max_tokens} tokens: dump the text again with --max-tokens"'
+        step = self._typed_word(picked_id) if self.plan.has_words else self._typed_id(picked_id)
+        end = self.plan.trace.tokenizer.end_of_text if self.plan.trace.tokenizer else None
+        if end is not None:
+            step = f'IF({picked_id}={end},"the text ends here",{step})'
+        return self._of_pick(f"IF({N_TOKENS}>={self.plan.max_tokens},{full},{step})")
+
+    def _typed_word(self, picked_id: str) -> str:
+        """A token that begins a word can be typed as one; ids follow any word."""
+        token, row = at(TOKEN), f"{words_area(self.plan).row + 1}+{N_WORDS}"
+        as_id = f'its id "&{picked_id}&" into {WORDS}!"&ADDRESS({row},{IDS + 1},4)'
+        as_word = f'"type "&SUBSTITUTE({token}," ","·")&" into {WORDS}!"&ADDRESS({row},{WORD + 1},4)&", or {as_id}'
+        return f'IF({self._begins_a_word(token)},{as_word},"type {as_id})'
+
+    @staticmethod
+    def _begins_a_word(token: str) -> str:
+        first = f"LEFT({token},1)"
+        return f'IF({first}=" ",LEN({token})>1,IFERROR(MID(kinds,FIND({first},printable),1)="o",FALSE))'
+
+    def _typed_id(self, picked_id: str) -> str:
+        place = f"ADDRESS({self.ids.row + 1},{self.ids.column + 1}+{N_TOKENS},4)"
+        return f'"type "&{picked_id}&" into {self.ids.tab}!"&{place}'
+
+    def _append_value(self, token: str) -> str:
+        """The same for the prompt that the workbook is written with."""
+        trace, count, picked_id = self.plan.trace, len(self.plan.trace.token_ids), int(self.found.ids[self.index])
+        if count >= self.plan.max_tokens:
+            return f"no room for more than {self.plan.max_tokens} tokens: dump the text again with --max-tokens"
+        if trace.tokenizer and picked_id == trace.tokenizer.end_of_text:
+            return "the text ends here"
+        if not self.plan.has_words:
+            return f"type {picked_id} into {self.ids.tab}!{cell(self.ids.row, self.ids.column + count)}"
+        row = words_area(self.plan).row + len(typed_words(self.plan))
+        as_id = f"its id {picked_id} into {WORDS}!{cell(row, IDS)}"
+        first = token[:1]
+        begins = len(token) > 1 if first == " " else is_printable(first) and kind(first) == "o"
+        as_word = f"{token.replace(' ', '·')} into {WORDS}!{cell(row, WORD)}, or "
+        return f"type {as_word if begins else ''}{as_id}"
+
+    # -------------------------------------------------------------------------------------------- candidates
+
+    def _candidates(self) -> None:
+        vocabulary, found = self.plan.trace.labels.vocabulary(), self.found
+        weights = np.exp((found.logits - found.logits[0]) / TEMPERATURE)
+        first = cell(self.table.row, LOGIT, fixed=True)
+        warmth = "IF(temperature=0,1,temperature)"
+        rank, by_k, by_p = self.range(RANK), self.range(BY_K), self.range(BY_P)
+        total = f"INDEX({self.range(SUM)},{self.rows})"
+        kept = f'MAX(IF({by_p}="yes",{self.range(SUM)},0))'
+        weight = f'IF({by_k}="yes",EXP(({self.range(LOGIT)}-{first})/{warmth}),0)'
+        picked = f'IF({rank}={at(PICKED)},"yes","no")'
+        reaches = f'IF(top_p="",TRUE,{self._sums_before()}<top_p*{total})'
+        columns: tuple[tuple[int, str | None, Sequence[Any], str], ...] = (
+            (ID, self._guarded(self._ids()), found.ids.tolist(), "live count"),
+            (LOGIT, self._guarded(self._logits()), found.logits.tolist(), "live number"),
+            (SCALED, self._guarded(f'IFERROR({self.range(LOGIT)}/{warmth},"")'), found.scaled.tolist(), "live number"),
+            (BY_K, self._guarded(f'IF(IF(top_k="",TRUE,{rank}<=top_k),"yes","no")'), ["yes"] * self.rows, "live piece"),
+            (WEIGHT, self._guarded(weight), weights.tolist(), "live number"),
+            (SUM, None, np.cumsum(weights).tolist(), "live number"),
+            (BY_P, self._guarded(f'IF({by_k}="yes",IF({reaches},"yes","no"),"")'), ["yes"] * self.rows, "live piece"),
+            (
+                PROBABILITY,
+                self._guarded(f'IF({by_p}="yes",{self.range(WEIGHT)}/{kept},0)'),
+                found.probabilities.tolist(),
+                "live probability",
+            ),
+            (CUMULATIVE, None, found.cumulative.tolist(), "live probability"),
+            (
+                IS_PICKED,
+                self._guarded(picked),
+                [yes_no(row == self.index) for row in range(self.rows)],
+                "live piece",
+            ),
+        )
+        for row in range(self.rows):
+            self.book.number(PICK, self.table.row + row, RANK, row + 1, "position")
+            token_id = cell(self.table.row + row, ID)
+            text = f'=IF({token_id}="","",{token_text(self.plan, token_id)})'
+            self.book.formula(PICK, self.table.row + row, TEXT, text, vocabulary[int(found.ids[row])], "live text")
+        for number, formula, values, fmt in columns:
+            texts = self._running(number) if formula is None else {(0, 0, self.rows, 1): formula}
+            self.book.put(Formulas(self.column(number), [[value] for value in values], texts), fmt)
+        self._mark_picked()
+
+    def _ids(self) -> str:
+        if self.all_ranked:
+            return f"MATCH({self.range(RANK)},{self.logits.part(column=2, columns=1).address()},0)-1"
+        return self._of_best("id")
+
+    def _logits(self) -> str:
+        if self.all_ranked:
+            return f"LARGE({self.logits.part(columns=1).address()},{self.range(RANK)})"
+        return self._of_best("logit")
+
+    def _of_best(self, name: str) -> str:
+        return self.best.part(0, shared.BEST_COLUMNS.index(name), self.rows, 1).address()
+
+    def _sums_before(self) -> str:
+        """The sum of the weights above each row: the sum one row up, under the head, which counts as 0."""
+        above = Area(PICK, self.table.row - 1, SUM, self.rows, 1).range(fixed=True)
+        return f"IF(ISNUMBER({above}),{above},0)"
+
+    def _running(self, number: int) -> dict[tuple[int, int, int, int], str]:
+        """A sum that grows from row to row, over the column before it."""
+        found = {}
+        for row in range(self.rows):
+            here = cell(self.table.row + row, number - 1)
+            sum_of = f"{cell(self.table.row + row - 1, number)}+{here}" if row else here
+            found[row, 0, 1, 1] = f'IF({here}="","",{sum_of})'
+        return found
+
+    def _mark_picked(self) -> None:
+        table = self.table
+        corners = table.row, 0, table.row + table.rows - 1, table.columns - 1
+        criteria = f"=${cell(table.row, RANK)}={at(PICKED)}"
+        rule = {"type": "formula", "criteria": criteria, "format": self.book.conditional(PICKED_ROW)}
+        self.book.sheets[PICK].conditional_format(*corners, rule)
+        self.book.blank_where(table.part(column=TEXT), f'=${cell(table.row, ID)}=""')
+
+    # -------------------------------------------------------------------------------------------- the wheel
+
+    def _wheel(self) -> None:
+        """A ring of the best candidates and all others, and on its rim a mark where it stops."""
+        slices = min(SLICES, self.rows)
+        top, book = HEAD_ROW + 1, self.book
+        for column, head in enumerate(("on the wheel", "probability")):
+            book.text(PICK, HEAD_ROW, WHEEL + column, head, "table head")
+        for row in range(slices):
+            text, share = (f"={cell(top + row, column)}" for column in (TEXT, PROBABILITY))
+            token = self.plan.trace.labels.vocabulary()[int(self.found.ids[row])]
+            book.formula(PICK, top + row, WHEEL, text, token, "live text")
+            book.formula(PICK, top + row, WHEEL + 1, share, float(self.found.probabilities[row]), "live probability")
+        last = cell(top + slices - 1, CUMULATIVE)
+        book.text(PICK, top + slices, WHEEL, "all others", "key")
+        others = max(0.0, 1 - float(self.found.cumulative[slices - 1]))
+        book.formula(PICK, top + slices, WHEEL + 1, f'=IF({last}="","",MAX(0,1-{last}))', others, "live probability")
+        stops = at(STOPS)
+        rim = (f"MAX(0,{stops}-{POINTER / 2})", f"{POINTER}", f"MAX(0,1-{stops}-{POINTER / 2})")
+        values = (max(0.0, RANDOM - POINTER / 2), POINTER, max(0.0, 1 - RANDOM - POINTER / 2))
+        for row, (formula, value) in enumerate(zip(rim, values, strict=True), start=top + slices + 2):
+            book.text(PICK, row, WHEEL, ("before the mark", "the mark", "behind it")[row - top - slices - 2], "key")
+            book.formula(PICK, row, WHEEL + 1, f"={formula}", value, "live probability")
+        self._chart(top, slices)
+
+    def _chart(self, top: int, slices: int) -> None:
+        chart: Any = self.book.workbook.add_chart({"type": "doughnut"})
+        wheel, rim = (top, top + slices), (top + slices + 2, top + slices + 4)
+        points = [{"fill": {"color": colour}} for colour in (*style_colours(slices), style.LINE)]
+        mark = [{"fill": {"none": True}}, {"fill": {"color": style.WARNING}}, {"fill": {"none": True}}]
+        for name, (first, last), colours in (("wheel", wheel, points), ("stops at", rim, mark)):
+            chart.add_series(
+                {
+                    "name": name,
+                    "categories": [PICK, first, WHEEL, last, WHEEL],
+                    "values": [PICK, first, WHEEL + 1, last, WHEEL + 1],
+                    "points": colours,
+                }
+            )
+        font = {"size": 11, "color": style.INK, "bold": True}
+        chart.set_title({"name": "The wheel: it stops at the mark", "name_font": font})
+        chart.set_hole_size(35)
+        chart.set_legend({"position": "right", "font": {"size": 9}, "delete_series": []})
+        chart.set_chartarea({"border": {"color": style.LINE}})
+        chart.set_size({"width": 400, "height": 270})
+        alt = "A wheel of the candidates' probabilities, with a mark where the random number stops it"
+        place = {"object_position": 3, "description": alt}
+        self.book.sheets[PICK].insert_chart(1, KEPT_FREE, chart, place)
+
+
+def style_colours(count: int) -> list[str]:
+    """Quiet colours, neighbours of the two accents in turn: slices beside each other differ."""
+    mixed = []
+    for number in range(count):
+        ends = [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in (WHEEL_COLOURS[number % 2], "#FFFFFF")]
+        mixed.append(np.array(ends[0]) + (np.array(ends[1]) - ends[0]) * (number // 2) / (count // 2 + 1))
+    return ["#" + "".join(f"{round(part):02X}" for part in colour.tolist()) for colour in mixed]
+
+
+def logits_name(plan: Plan) -> str:
+    return plan.steps.name(Role.LOGITS)

@@ -1,0 +1,74 @@
+"""What `run` says of words that the embedded model has never seen; of its own corpus and of other models nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from command_line import sheetgpt
+from sheetgpt import load_model
+from sheetgpt.bpe.words import cut
+from sheetgpt.commands import strange_words
+from sheetgpt.corpus import documents, held_out
+from sheetgpt.weights.embedded import embedded_folder
+
+CORPUS = documents(300)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model()
+
+
+@settings(max_examples=40, deadline=None)
+@given(document=st.sampled_from(CORPUS), words=st.integers(1, 20))
+def test_nothing_is_said_of_the_corpus_itself(document, words, model):
+    assert strange_words.notice(model, "".join(list(cut(document))[:words])) is None
+
+
+@pytest.mark.parametrize("person", held_out()[:5])
+def test_nothing_is_said_of_what_is_held_out_as_its_words_are_known(person, model):
+    assert strange_words.notice(model, f"{person.name} is {person.adjective}. {person.pronoun} moves") is None
+
+
+@settings(max_examples=30, deadline=None)
+@given(letters=st.text("qxz", min_size=3, max_size=9))
+def test_a_foreign_word_is_named_with_its_pieces(letters, model):
+    said = strange_words.notice(model, f"Mike is {letters}")
+    pieces = "|".join(model.tokenizer.token(i) for i in model.tokenizer.encode(f" {letters}"))
+    assert f'" {letters}" ({pieces}' in said
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("prompt", "says"),
+    [
+        ("mike is quick. He moves", "there is 'Mike'"),
+        ("Mike is Quick. He moves", "there is ' quick'"),
+        ("Mike is quick. He moves ", "leave it out"),
+        ("Q\x1bxz is", r"\x1b"),
+        ("Is Mike quick?", '"?" (?)'),
+        ("zxq xqz qqz zzx is", "and 1 more"),
+    ],
+)
+def test_what_may_be_meant_is_said(prompt, says, model):
+    assert says in strange_words.notice(model, prompt)
+
+
+def test_it_stands_on_stderr_in_one_line_and_the_answer_alone_on_stdout():
+    plain, as_json = (sheetgpt("run", "Zxqz is quick. He moves", *more) for more in ([], ["--json"]))
+    assert plain.err == as_json.err
+    assert plain.err.startswith("This model never read")
+    assert plain.err.count("\n") == 1
+    assert "never read" not in plain.out + as_json.out
+    assert json.loads(as_json.out)["predictions"]
+    assert sheetgpt("run", "Mike is quick. He moves").err == ""
+
+
+def test_nothing_is_said_of_another_model(tmp_path):
+    folder = shutil.copytree(embedded_folder(), tmp_path / "model")
+    assert strange_words.notice(load_model(folder), "Zxqz is quick. He moves") is None

@@ -1,0 +1,219 @@
+"""The tab of picks: LibreOffice makes of temperature, top-k, top-p and a random number the pick of `generate`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import openpyxl
+import pytest
+from python_calamine import CalamineWorkbook
+
+from live_books import spoil
+from models import SMALL, random_ids, write_random_model
+from sheetgpt.generate.sample import Sampling, candidates, pick_index
+from sheetgpt.model import load_model
+from sheetgpt.models.step import Role
+from sheetgpt.sheets.live import picks
+from sheetgpt.sheets.live.labels import ALL_RANKS
+from sheetgpt.sheets.live.write import write_live_workbook
+
+PROMPT = "Mike is quick. He moves"
+INPUT = {name: f"B{row}" for row, (name, _) in enumerate(picks.INPUTS, start=picks.INPUT_ROW + 1)}
+
+
+@dataclass(frozen=True)
+class Spin:
+    """What is typed on the tab."""
+
+    temperature: float = 1
+    top_k: int | None = None
+    top_p: float | None = None
+    random: float = 0.5
+
+
+SPINS = (
+    Spin(),
+    Spin(random=0.0),
+    Spin(random=1 - 1e-9),
+    Spin(temperature=0, random=0.9),
+    Spin(temperature=0, top_k=3, random=0.9),
+    Spin(temperature=0.3, random=0.7),
+    Spin(temperature=5, random=0.77),
+    Spin(temperature=0.001, random=0.99),
+    Spin(top_k=1, random=0.99),
+    Spin(top_k=7, random=0.93),
+    Spin(top_k=4_000, random=0.6),
+    Spin(top_p=0.001, random=0.99),
+    Spin(top_p=1, random=0.999),
+    Spin(top_p=0.8, random=0.95),
+    Spin(temperature=1.7, top_k=20, top_p=0.6, random=0.89),
+)
+
+
+def drawn(count: int) -> list[Spin]:
+    """Spins at random, each option in half of them."""
+    rng = np.random.default_rng(16)
+    return [
+        Spin(
+            temperature=round(float(rng.uniform(0.05, 3)), 3),
+            top_k=int(rng.integers(1, 45)) if rng.random() < 0.5 else None,
+            top_p=round(float(rng.uniform(0.05, 1)), 3) if rng.random() < 0.5 else None,
+            random=float(rng.random()),
+        )
+        for _ in range(count)
+    ]
+
+
+def rows_of(path: Path, tab: str) -> list[list]:
+    return CalamineWorkbook.from_path(path).get_sheet_by_name(tab).to_python(skip_empty_area=False)
+
+
+def type_spin(path: Path, spin: Spin, **others) -> Path:
+    book = openpyxl.load_workbook(path)
+    typed = {"temperature": spin.temperature, "top_k": spin.top_k, "top_p": spin.top_p, "random_number": spin.random}
+    for name, value in (typed | others).items():
+        book["pick"][INPUT[name]].value = value
+    book.save(path)
+    spoil(path)
+    return path
+
+
+def require_pick(path: Path, logits: np.ndarray, spin: Spin) -> None:
+    """The tab's table and pick are `generate`'s."""
+    limit = None if len(logits) <= ALL_RANKS else 10
+    kept = min(spin.top_k or len(logits), limit or len(logits))
+    found = candidates(logits, Sampling(spin.temperature, kept, spin.top_p))
+    greedy = spin.temperature == 0
+    index = 0 if greedy else pick_index(found.probabilities, spin.random)
+    rows = rows_of(path, "pick")
+    table = rows[picks.HEAD_ROW + 1 :][: limit or len(logits)]
+    count = len(table)
+    assert rows[picks.MESSAGE][1] == ""
+    assert [row[picks.ID] for row in table] == found.ids[:count].tolist()
+    for column, expected in (
+        (picks.LOGIT, found.logits),
+        (picks.SCALED, found.scaled),
+        (picks.PROBABILITY, found.probabilities),
+        (picks.CUMULATIVE, found.cumulative),
+    ):
+        assert [row[column] for row in table] == pytest.approx(expected[:count].tolist(), rel=1e-9, abs=1e-15)
+    assert [row[picks.BY_K] == "yes" for row in table] == found.kept_by_top_k[:count].tolist()
+    assert [row[picks.BY_P] == "yes" for row in table] == found.kept_by_top_p[:count].tolist()
+    assert [row[picks.IS_PICKED] for row in table] == ["yes" if i == index else "no" for i in range(count)]
+    assert rows[picks.PICKED][1] == index + 1
+    assert rows[picks.TOKEN][1] == f"#{found.ids[index]}"
+    assert rows[picks.SHARE][1] == pytest.approx(found.probabilities[index])
+
+
+@pytest.mark.office
+def test_libreoffice_picks_as_generate_does(tmp_path, recalculate):
+    write_random_model(tmp_path / "small", SMALL)
+    trace = load_model(tmp_path / "small").run(token_ids=random_ids(SMALL, 5))
+    spins = [*SPINS, *drawn(15)]
+    files = [write_live_workbook(trace, tmp_path / f"{i}.xlsx", blocks=None) for i in range(len(spins))]
+    for file, spin in zip(files, spins, strict=True):
+        type_spin(file, spin)
+    for path, spin in zip(recalculate(*files), spins, strict=True):
+        require_pick(path, trace.role(Role.LOGITS)[:, -1], spin)
+
+
+@pytest.mark.office
+def test_of_a_large_vocabulary_the_ten_best_are_the_candidates(tmp_path, recalculate):
+    config = replace(SMALL, n_layer=1, n_vocab=ALL_RANKS + 1)
+    write_random_model(tmp_path / "large", config)
+    trace = load_model(tmp_path / "large").run(token_ids=random_ids(config, 3))
+    spins = (Spin(random=0.95), Spin(top_k=40, temperature=2, random=0.8), Spin(top_k=4, top_p=0.6, random=0.9))
+    files = [write_live_workbook(trace, tmp_path / f"{i}.xlsx", max_tokens=4) for i in range(len(spins))]
+    assert "of 2,001 tokens, the ten best are the candidates, as with top-k 10" in rows_of(files[0], "pick")[1]
+    for file, spin in zip(files, spins, strict=True):
+        type_spin(file, spin)
+    for path, spin in zip(recalculate(*files), spins, strict=True):
+        require_pick(path, trace.role(Role.LOGITS)[:, -1], spin)
+
+
+WRONG = {"temperature": (-1, "hot", None), "top_k": (0, 2.5, "x"), "top_p": (0, 1.5), "random_number": (1, -0.1, None)}
+
+
+@pytest.mark.office
+def test_what_cannot_be_an_input_is_told_and_nothing_is_picked(tmp_path, recalculate):
+    write_random_model(tmp_path / "small", SMALL)
+    trace = load_model(tmp_path / "small").run(token_ids=random_ids(SMALL, 5))
+    files = {}
+    for name, values in WRONG.items():
+        for number, value in enumerate(values):
+            file = write_live_workbook(trace, tmp_path / f"{name}{number}.xlsx")
+            files[type_spin(file, Spin(), **{name: value})] = name
+    for path, name in zip(recalculate(*files), files.values(), strict=True):
+        rows = rows_of(path, "pick")
+        said = name.replace("_", "-" if name.startswith("top") else " ")
+        assert rows[picks.MESSAGE][1].startswith(f"{said}: type ")
+        assert [rows[row][1] for row in (picks.PICKED, picks.TOKEN, picks.SHARE, picks.APPEND)] == [""] * 4
+
+
+# ------------------------------------------------------------------------------------------------ the loop
+
+
+@pytest.fixture(scope="module")
+def model():
+    """The embedded model."""
+    return load_model()
+
+
+def hint(path: Path) -> dict[int, str]:
+    """Row of the tab words, from 1 -> what stands beside it as the next word."""
+    rows = rows_of(path, "words")
+    return {number: row[2] for number, row in enumerate(rows, start=1) if str(row[2]).startswith("\u2190")}
+
+
+@pytest.mark.office
+def test_what_is_told_to_be_typed_next_makes_the_loop_go_on(model, tmp_path, recalculate):
+    words, made = ["Mike", " is", " quick", ".", " He", " moves"], model.run(PROMPT)
+    file = write_live_workbook(made, tmp_path / "0.xlsx", max_tokens=9)
+    expected = [one.token for one in model.generate(PROMPT, 2, greedy=True)]
+    for step, token in enumerate(expected):
+        row = 5 + len(words)
+        token_id = model.run("".join(words)).predictions(1)[0].id
+        assert hint(file) == {row: "\u2190 " + token.replace(" ", "·")}
+        append = rows_of(file, "pick")[picks.APPEND][1]
+        assert append == f"type {token.replace(' ', '·')} into words!B{row}, or its id {token_id} into words!E{row}"
+        book = openpyxl.load_workbook(file)
+        at, value = (f"B{row}", token) if step == 0 else (f"E{row}", token_id)
+        book["words"][at].value = value
+        book["pick"][INPUT["temperature"]].value = 0
+        book.save(tmp_path / f"{step + 1}.xlsx")
+        file = recalculate(tmp_path / f"{step + 1}.xlsx")
+        words.append(token)
+    assert [one for one in rows_of(file, "embeddings")[5] if one][1:9] == [*model.run(PROMPT).tokens, *expected]
+
+
+@pytest.mark.office
+def test_a_full_sheet_says_so_and_a_roll_makes_a_number_of_its_own(model, tmp_path, recalculate):
+    trace = model.run(PROMPT)
+    full = write_live_workbook(trace, tmp_path / "full.xlsx", max_tokens=len(trace.token_ids))
+    rolled = type_spin(write_live_workbook(trace, tmp_path / "rolled.xlsx"), Spin(), roll=1)
+    full, rolled = recalculate(full, rolled)
+    assert rows_of(full, "pick")[picks.APPEND][1].startswith("no room for more than 6 tokens")
+    assert hint(full) == {}
+    number = rows_of(rolled, "pick")[picks.STOPS][1]
+    assert 0 <= number < 1
+    assert number != 0.5
+    require = candidates(trace.role(Role.LOGITS)[:, -1], Sampling(1.0))
+    assert rows_of(rolled, "pick")[picks.PICKED][1] == pick_index(require.probabilities, number) + 1
+
+
+def test_cached_values_are_generate_s_pick(model, tmp_path):
+    trace = model.run(PROMPT)
+    file = write_live_workbook(trace, tmp_path / "x.xlsx")
+    rows = rows_of(file, "pick")
+    found = candidates(trace.role(Role.LOGITS)[:, -1], Sampling(1.0))
+    assert [row[picks.ID] for row in rows[picks.HEAD_ROW + 1 :]] == found.ids.tolist()
+    assert rows[picks.TOKEN][1] == trace.labels.vocabulary()[int(found.ids[pick_index(found.probabilities, 0.5)])]
+
+
+def test_the_wheel_is_a_doughnut_of_the_candidates_and_says_what_it_is(model, tmp_path):
+    file = write_live_workbook(model.run(PROMPT), tmp_path / "x.xlsx")
+    charts = openpyxl.load_workbook(file)["pick"]._charts
+    assert [type(chart).__name__ for chart in charts] == ["DoughnutChart"]
+    assert [series.val.numRef.f.split("!")[0] for series in charts[0].series] == ["pick", "pick"]
