@@ -117,44 +117,60 @@ class Writer:
         return self.rng.choice(self.rng.choices(self.groups, [2, 1])[0])
 
     def document(self) -> str:
-        kind: Callable[[], list[str]] = self.rng.choices([self.rule, self.reverse, self.two], [2, 1, 5])[0]
+        kinds: list[Callable[[], list[str]]] = [self.rule, self.reverse, self.two, self.several]
+        kind = self.rng.choices(kinds, [3, 1, 4, 2])[0]
         sentences = kind()
         if self.rng.random() < 1 / 4:
             sentences.insert(0, self.rng.choice(ASIDES))
         return " ".join(sentences)
 
-    def stated(self, person: Person) -> str:
-        """What somebody is; every third time it says `man` or `woman` as well."""
-        if self.rng.random() < 1 / 3:
-            return f"{person.name} is a {person.adjective} {'man' if person.pronoun == 'He' else 'woman'}."
-        return person.statement
-
     def act(self, person: Person, by: str) -> str:
-        return f"{by} {self.rng.choice(VERBS)} {person.adverb}."
+        """What somebody does: the adverb last, first, or instead the adjective before who it is."""
+        verb = self.rng.choice(VERBS)
+        who = self.rng.choice([person.name, "man" if person.pronoun == "He" else "woman"])
+        forms = [
+            f"{by} {verb} {person.adverb}.",
+            f"{by} {person.adverb} {verb}.",
+            f"The {person.adjective} {who} {verb}.",
+        ]
+        return self.rng.choices(forms, [3, 2, 2])[0]
 
     def rule(self) -> list[str]:
         """What one person is, then does."""
         person = self.person()
-        return [self.stated(person), *self.aside(), self.act(person, self.called(person))]
+        return [person.statement, *self.aside(), self.act(person, self.called(person))]
 
     def reverse(self) -> list[str]:
         """What one person does, then is."""
         person = self.person()
-        return [self.act(person, person.name), f"{person.pronoun} is {person.adjective}."]
+        return [f"{person.name} {self.rng.choice(VERBS)} {person.adverb}.", f"{person.pronoun} is {person.adjective}."]
 
     def two(self) -> list[str]:
         """What two people are, then what the one or the other does; a pronoun is the last one's whom it fits."""
-        first, last = self.person(), self.person()
-        while last.name == first.name:
-            last = self.person()
+        first, last = self.some(2, self.person)
         between = [self.act(first, self.called(first))] if self.rng.random() < 1 / 4 else []
-        sentences = [self.stated(first), *between, self.stated(last)]
+        sentences = [first.statement, *between, last.statement]
         meant = last  # by a pronoun that fits both
         for asked in self.rng.choices([first, last], k=self.rng.choice([1, 2, 3, 4])):
             by = self.called(asked) if asked is meant or first.pronoun != last.pronoun else asked.name
-            meant = asked if by == asked.name else meant
             sentences.append(self.act(asked, by))
+            meant = asked if asked.name in sentences[-1] else meant
         return sentences
+
+    def several(self) -> list[str]:
+        """What three or four people are, then what each does, in another order."""
+        people = self.some(self.rng.choice([3, 4]), lambda: self.rng.choice(self.groups[0]))
+        acts = self.rng.sample(people, len(people))
+        return [*(person.statement for person in people), *(self.act(person, person.name) for person in acts)]
+
+    def some(self, count: int, draw: Callable[[], Person]) -> list[Person]:
+        """That many people, none called or said to be like another."""
+        people: list[Person] = []
+        while len(people) < count:
+            new = draw()
+            if all(new.name != one.name and new.adjective != one.adjective for one in people):
+                people.append(new)
+        return people
 
     def called(self, person: Person) -> str:
         return person.pronoun if self.rng.random() < 1 / 2 else person.name

@@ -1,7 +1,7 @@
 """How well a model learned the corpus: `python tests/embedded_figures.py [FOLDER]` prints the README's figures.
 
-FOLDER is a model's folder or name. Nothing that is asked stands in the corpus: either the name never does, or the name
-never with that adjective.
+FOLDER is a model's folder or name; without it the table of all that ship is printed. Nothing that is asked stands in
+the corpus: either the name never does, or the name never with that adjective.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from sheetgpt.corpus import Person
 from sheetgpt.model import Model
 from sheetgpt.models.step import Role
 from sheetgpt.run.forward import forward
+from sheetgpt.weights.embedded import ABOUT
 
 COUNT = 600  # prompts of a kind
 
@@ -149,18 +150,33 @@ def kinds(prompts: Prompts) -> Mapping[str, Callable[[], Asked]]:
     }
 
 
-def figures(folder: Path | None = None) -> dict[str, float]:
+PROMPT, WORD = "Mike is quick. He moves", " quickly"
+PROBABILITY, SIZE = f"probability of {WORD!r} after {PROMPT!r}", "size of the CSVs in MB"
+
+
+def figures(folder: str | Path | None = None) -> dict[str, float]:
     """The figures by name."""
     model = load_model(folder)
-    best = model.run("Mike is quick. He moves").predictions(1)[0]
+    probabilities = {one.token: one.probability for one in model.run(PROMPT).predictions(model.config.n_vocab)}
     made = kinds(Prompts(model))
     return {
-        f"probability of {best.token!r} after 'Mike is quick. He moves'": best.probability,
+        PROBABILITY: probabilities[WORD],
         **{kind: share_right(model, [make() for _ in range(COUNT)]) for kind, make in made.items()},
-        "size of the CSVs in MB": sum(file.stat().st_size for file in model.weights.folder.glob("*.csv")) / 1e6,
+        SIZE: sum(file.stat().st_size for file in model.weights.folder.glob("*.csv")) / 1e6,
     }
 
 
+def as_table(measured: Mapping[str, Mapping[str, float]]) -> str:
+    """The figures of models by their names, a row a figure."""
+    first = next(iter(measured.values()))
+    rows = [["", *measured], ["---"] + ["---:"] * len(measured)]
+    rows += [[name, *(f"{one[name]:.4f}" for one in measured.values())] for name in first]
+    return "".join("| " + " | ".join(row) + " |\n" for row in rows)
+
+
 if __name__ == "__main__":
-    for name, value in figures(*map(Path, sys.argv[1:])).items():
-        print(f"{name}: {value:.4f}")
+    if sys.argv[1:]:
+        for name, value in figures(sys.argv[1]).items():
+            print(f"{name}: {value:.4f}")
+    else:
+        print(as_table({name: figures(name) for name in ABOUT}))

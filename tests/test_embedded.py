@@ -1,37 +1,53 @@
-"""The model that ships: small, right about what it never saw, and what its README says of it."""
+"""The models that ship: small, right about what they never saw, and what their README says of them."""
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
-from embedded_figures import figures
-from sheetgpt.weights.folder import embedded_folder, load_weights
+from embedded_figures import PROBABILITY, SIZE, as_table, figures
+from sheetgpt.weights.embedded import ABOUT, EMBEDDED, embedded_folder
+from sheetgpt.weights.folder import load_weights
 
-ONE_PERSON = ["names of the corpus", *(f"own names of {n} token{'s'[: n > 1]}" for n in (1, 2, 3, 4))]
+README = (embedded_folder() / "README.md").read_text(encoding="utf-8")
+TRAINED = [name for name in ABOUT if name != "untrained"]
+KINDS = [
+    "names of the corpus",
+    *(f"own names of {n} token{'s'[: n > 1]}" for n in (1, 2, 3, 4)),
+    "a sentence before",
+    "a sentence after",
+    "two persons, the pronoun decides",
+    "two persons, the name decides",
+    "an own name beside another, the name decides",
+    "a name said twice",
+]
 
 
 @pytest.fixture(scope="module")
 def measured():
-    return figures()
+    return {name: figures(name) for name in ABOUT}
 
 
-def test_the_references_prompt_is_completed_with_near_certainty(measured):
-    assert measured["probability of ' quickly' after 'Mike is quick. He moves'"] > 0.9
+@pytest.mark.parametrize("name", TRAINED)
+def test_the_references_prompt_is_completed_with_near_certainty(measured, name):
+    assert measured[name][PROBABILITY] > 0.9
 
 
-@pytest.mark.parametrize("kind", ONE_PERSON)
-def test_names_and_pairs_that_were_held_out_are_completed_by_the_rule(measured, kind):
-    assert measured[kind] >= 0.95
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", [EMBEDDED, "rotary"])
+def test_each_kind_of_prompt_is_completed_by_the_rule(measured, name, kind):
+    assert measured[name][kind] >= 0.95
 
 
-def test_the_csvs_take_at_most_3_mb_and_the_context_holds_at_least_64_tokens(measured):
-    assert measured["size of the CSVs in MB"] <= 3
-    assert load_weights(embedded_folder()).config.n_ctx >= 64
+def test_the_untrained_model_knows_nothing(measured):
+    for figure, value in measured["untrained"].items():
+        assert figure == SIZE or value < 0.1
+
+
+@pytest.mark.parametrize("name", ABOUT)
+def test_the_csvs_take_at_most_3_mb_and_the_context_holds_at_least_64_tokens(measured, name):
+    assert measured[name][SIZE] <= 3
+    assert load_weights(name).config.n_ctx >= 64
 
 
 def test_the_readme_states_the_figures_as_they_are(measured):
-    text = (embedded_folder() / "README.md").read_text(encoding="utf-8")
-    stated = {name: float(value) for name, value in re.findall(r"^([^\n|:]+.*): (\d\.\d{4})$", text, re.MULTILINE)}
-    assert stated == {name: round(value, 4) for name, value in measured.items()}
+    assert as_table(measured) in README, "paste what `python tests/embedded_figures.py` prints"

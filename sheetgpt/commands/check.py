@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,9 +15,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=click.Path())
 @show.json_option
-def command(folder: Path, as_json: bool) -> None:
+def command(folder: str, as_json: bool) -> None:
     """Say whether FOLDER is a whole, sane model: its files, shapes and numbers, token table and constants.
 
     Each matrix is shown in figures; each finding comes with what to do about it. Exit code 1 where something is wrong.
@@ -26,6 +25,7 @@ def command(folder: Path, as_json: bool) -> None:
     \b
     Example:
       sheetgpt check my_csv
+      sheetgpt check rotary
     """
     from sheetgpt.weights.check import check
 

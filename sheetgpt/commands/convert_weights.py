@@ -67,7 +67,7 @@ def command(
         if to == "csv":
             done = convert(source, dest, revision=revision, n_head=n_head, map_file=map_file, **options)
         else:
-            done = to_safetensors(Path(source), dest, **options)
+            done = to_safetensors(source, dest, **options)
     about = {
         "folder": str(dest),
         "constants": dict(done.config.rows()),

@@ -50,7 +50,7 @@ def command(
     \b
     Example:
       sheetgpt explain "Mike is quick. He moves" "block_1_step_4[2,3]"
-      sheetgpt explain "Mike is quick. He moves" "block_1_step_7[0,-1,2]" --depth 3
+      sheetgpt explain "Mike is quick. He moves" "block_1_step_7[2,-1,2]" --depth 3
       sheetgpt explain "Mike is quick. He moves" "logits[' quickly']-logits[' slowly']"
     """
     from sheetgpt.lens import explain

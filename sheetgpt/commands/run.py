@@ -163,7 +163,7 @@ def command(
     Example:
       sheetgpt run "Mike is quick. He moves" --dump-xlsx
       sheetgpt run "Mike is quick. He moves" --dump-xlsx --formulas --name live
-      sheetgpt run "Mike is quick. He moves" --set "block_0_step_7[1,-1,2]=0"
+      sheetgpt run "Mike is quick. He moves" --set "block_1_step_7[2,-1,2]=0"
     """
     from sheetgpt.model import load_model
 

@@ -22,7 +22,10 @@ NO_NAMES = "/\\\0"  # what leads to another folder, or is no name at all
 LONGEST_NAME = 200  # bytes; endings and temporary names are longer
 
 weights_option = click.option(
-    "--weights", type=click.Path(), metavar="DIR", help="The model's CSV folder. Default: the model that ships inside."
+    "--weights",
+    type=click.Path(),
+    metavar="DIR",
+    help="The model's CSV folder, or the name of one that ships inside (stages --models). Default: embedded.",
 )
 special_option = click.option(
     "--special", is_flag=True, help="Read each special token in the text, such as <|endoftext|>, as one token."

@@ -28,9 +28,10 @@ def names_option(default: str | None = None) -> Callable[[Any], Any]:
 
 @click.command()
 @names_option()
+@click.option("--models", is_flag=True, help="Show the models that ship inside instead: names for --weights.")
 @click.option("--markdown", is_flag=True, help="Print docs/stages.md.")
 @show.json_option
-def command(names: str | None, markdown: bool, as_json: bool) -> None:
+def command(names: str | None, models: bool, markdown: bool, as_json: bool) -> None:
     """Show every stage, in order, its name in other programs, and why it is there.
 
     With --names one program's names and shapes.
@@ -38,9 +39,13 @@ def command(names: str | None, markdown: bool, as_json: bool) -> None:
     In names {i} is the block's number, {last} the last block's, {n} the number of blocks.
 
     \b
-    Example:
+    Examples:
       sheetgpt stages --names transformerlens
+      sheetgpt stages --models
     """
+    if models:
+        show_models(as_json=as_json)
+        return
     data = as_data()
     if markdown:
         show.echo(as_markdown(data), nl=False)
@@ -167,6 +172,28 @@ def legend() -> str:
         "T: tokens, d: n_embd, H: heads, s: d / H, V: n_vocab; {i}: the block's number, {last}: the last block's, "
         "{n}: how many blocks"
     )
+
+
+def show_models(*, as_json: bool) -> None:
+    """The models that ship inside, each in a line."""
+    found = models_data()
+    if as_json:
+        show.print_json(found)
+        return
+    rows = [[one["name"], one["constants"].get("position", ""), one["about"]] for one in found]
+    show.echo(show.table(["name", "positions", "what it is"], rows))
+    show.echo("\nA name stands where a folder may: --weights rotary. A folder called so is meant by a path: ./rotary")
+
+
+def models_data() -> list[dict[str, Any]]:
+    from sheetgpt.weights.embedded import ABOUT, embedded_folder
+    from sheetgpt.weights.folder import read_config
+
+    folders = {name: embedded_folder(name) for name in ABOUT}
+    return [
+        {"name": name, "about": ABOUT[name], "folder": str(folder), "constants": dict(read_config(folder).rows())}
+        for name, folder in folders.items()
+    ]
 
 
 # ------------------------------------------------------------------------------------------------ docs/stages.md

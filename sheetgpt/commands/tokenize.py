@@ -84,9 +84,9 @@ def require_one(text: str | None, lines: Path | None, expect: Path | None, *, wi
 
 def read_tokenizer(weights: str | None) -> Tokenizer:
     from sheetgpt.bpe import Tokenizer
-    from sheetgpt.weights.folder import embedded_folder
+    from sheetgpt.weights.folder import EMBEDDED, named_folder
 
-    return Tokenizer.read(Path(weights) if weights else embedded_folder())
+    return Tokenizer.read(named_folder(weights or EMBEDDED))
 
 
 def standard_input() -> str:

@@ -96,7 +96,7 @@ def command(corpus, dest, held_out, sample_every, log, plot, resume, force, firs
 
     \b
     Example:
-      python -m sheetgpt.corpus corpus.txt
+      sheetgpt corpus corpus.txt
       sheetgpt train corpus.txt my_model --steps 200
       sheetgpt train names.txt names --tokens chars --model bigram
       sheetgpt train names.txt untrained --tokens chars --steps 0

@@ -18,7 +18,7 @@ from sheetgpt.convert.tokens import Fault
 from sheetgpt.errors import ConvertError
 from sheetgpt.files.journal import UNFINISHED, read_journal, unfinished
 from sheetgpt.models.config import CONSTANTS_FILE
-from sheetgpt.weights.folder import WTE, Progress
+from sheetgpt.weights.folder import WTE, Progress, named_folder
 
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
@@ -35,7 +35,8 @@ def convert(
     progress: Progress | None = None,
 ) -> Checkpoint:
     """Open a source and write it as a CSV folder; what was written. See `open_source` and `write`."""
-    if folder.exists() and Path(source).exists() and folder.samefile(source):
+    path = named_folder(source)
+    if folder.exists() and path.exists() and folder.samefile(path):
         what = "is source and destination at once"
         raise ConvertError(what, where=folder, remedy="name another folder")
     checkpoint = open_source(source, revision=revision, n_head=n_head, map_file=map_file, tokenizer=tokenizer)
@@ -56,7 +57,7 @@ def open_source(
     revision: of a model on the hub. n_head: for checkpoints that don't say how many heads they have. map_file: where
     weights stand in a workbook. tokenizer: is the token table wanted?
     """
-    path = Path(source)
+    path = named_folder(source)
     if not path.is_dir() and not path.is_file():
         if not HUB_ID.fullmatch(source):
             raise ConvertError("does not exist", where=source, remedy=CHOOSE)

@@ -28,7 +28,15 @@ from sheetgpt.models.config import Config
 from sheetgpt.models.kinds import Shape, matrix_shapes, weights_of
 from sheetgpt.models.step import Weight
 from sheetgpt.ops import LAYER_NORM_EPSILON
-from sheetgpt.weights.folder import LM_HEAD, Progress, read_config, require_files, require_shape, weights_errors
+from sheetgpt.weights.folder import (
+    LM_HEAD,
+    Progress,
+    named_folder,
+    read_config,
+    require_files,
+    require_shape,
+    weights_errors,
+)
 from sheetgpt.weights.progress import Counter
 
 OTHER_POSITIONS = {
@@ -50,12 +58,13 @@ class Written:
 
 
 def to_safetensors(
-    folder: Path, dest: Path, *, tokenizer: bool = True, force: bool = False, progress: Progress | None = None
+    folder: str | Path, dest: Path, *, tokenizer: bool = True, force: bool = False, progress: Progress | None = None
 ) -> Written:
     """Write the model. `progress` counts numbers.
 
     Raises ConvertError where Hugging Face's GPT-2 can't be this model, or DEST holds one already, unless `force`.
     """
+    folder = named_folder(folder)
     with weights_errors(folder):
         config = read_config(folder)
         untied = (folder / f"{LM_HEAD}.csv").exists()

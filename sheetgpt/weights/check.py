@@ -23,6 +23,7 @@ from sheetgpt.files.journal import UNFINISHED
 from sheetgpt.files.paths import existing
 from sheetgpt.models.config import CONSTANTS_FILE, Config
 from sheetgpt.models.kinds import Shape
+from sheetgpt.weights.embedded import named_folder, or_a_name
 from sheetgpt.weights.figures import NO_SPREADSHEET, ODD, REWRITE, WRONG, Figures, Tally
 from sheetgpt.weights.folder import LM_HEAD, believed, matrix_shapes, read_config, refuse_foreign
 from sheetgpt.weights.progress import Counter, Progress
@@ -61,11 +62,14 @@ class Report:
         }
 
 
-def check(folder: Path, *, progress: Progress | None = None) -> Report:
+def check(folder: str | Path, *, progress: Progress | None = None) -> Report:
     """Look at every file of a folder; `progress` counts bytes. Raises WeightsError where there is no folder."""
+    folder = named_folder(folder)
     if existing(str(folder)) is None or not folder.is_dir():
         refuse_foreign(folder)
-        raise WeightsError("is no folder", where=folder, remedy="name the folder that holds the model's CSVs")
+        raise WeightsError(
+            "is no folder", where=folder, remedy=f"name the folder that holds the model's CSVs, {or_a_name()}"
+        )
     report = Report(folder)
     shapes = check_files(report)
     order = {name: number for number, name in enumerate(shapes)}

@@ -1,30 +1,49 @@
-"""The model that ships with sheetgpt: where it lies, and the name that stands for its folder."""
+"""The models that ship with sheetgpt: their names, what they are, and where they lie. A name stands for a folder.
+
+Training them belongs in `training`, what they learned from in `corpus`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from sheetgpt.errors import WeightsError
-from sheetgpt.files.paths import existing
 
-EMBEDDED = "embedded"
+EMBEDDED = "embedded"  # the default
+ABOUT: Mapping[str, str] = {  # each but the default lies in a folder of its name
+    EMBEDDED: "the default: a GPT-2 with learned positions, trained on the corpus of `sheetgpt corpus`",
+    "rotary": "the same sizes and corpus with rotary positions: right wherever a sentence stands",
+    "untrained": "the default's first weights: what everything looks like before training",
+}
 
 
-def embedded_folder() -> Path:
+def embedded_folder(name: str = EMBEDDED) -> Path:
+    """Where a model lies that ships with sheetgpt."""
     package = Path(__file__).resolve().parent.parent
     for folder in (package / "weights_csv", package.parent / "weights_csv"):
         if folder.is_dir():
-            return folder
+            return folder if name == EMBEDDED else folder / name
     raise WeightsError(
         "the model that ships with sheetgpt is not installed", remedy="install sheetgpt again, or name a folder"
     )
 
 
 def folder_name(folder: Path) -> str:
-    """What a dump calls the folder: its whole path, or `embedded`, so that dumps are the same wherever it lies."""
-    return EMBEDDED if folder.resolve() == embedded_folder().resolve() else str(folder.resolve())
+    """What a dump calls the folder: its whole path, or a shipped model's name, so that dumps are the same anywhere."""
+    whole = folder.resolve()
+    names = (name for name in ABOUT if embedded_folder(name).resolve() == whole)
+    return next(names, str(whole))
 
 
 def named_folder(name: str | Path) -> Path:
-    """The folder that `folder_name` has named."""
-    return embedded_folder() if str(name) == EMBEDDED and existing(EMBEDDED) is None else Path(name)
+    """The folder of a model's name, as `folder_name` gives it, or of a path.
+
+    A folder that is called like a shipped model is meant only by a path, such as `./rotary`.
+    """
+    return embedded_folder(name) if isinstance(name, str) and name in ABOUT else Path(name)
+
+
+def or_a_name() -> str:
+    """The end of a remedy: what may be given instead of a folder."""
+    return f"or one that ships with sheetgpt: {', '.join(ABOUT)}"

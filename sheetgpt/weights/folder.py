@@ -22,7 +22,7 @@ from sheetgpt.files.paths import existing
 from sheetgpt.models.config import CONSTANTS_FILE, Config
 from sheetgpt.models.gpt2 import LM_HEAD, WPE, WTE
 from sheetgpt.models.kinds import Shape, matrix_shapes
-from sheetgpt.weights.embedded import EMBEDDED, embedded_folder, folder_name, named_folder
+from sheetgpt.weights.embedded import EMBEDDED, embedded_folder, folder_name, named_folder, or_a_name
 from sheetgpt.weights.progress import Counter, Progress
 from sheetgpt.weights.shapes import AGAIN, first_row, header_error, infer_config, is_header, require_shape
 from sheetgpt.weights.writing import remove_others, write_constants, write_matrix, write_weights
@@ -147,7 +147,7 @@ def read_config(folder: Path) -> Config:
 def _require_model(folder: Path) -> None:
     if existing(str(folder)) is None or not folder.is_dir():
         refuse_foreign(folder)
-        raise WeightsError("is no folder", where=folder, remedy=f"name the folder that holds {WTE}.csv")
+        raise WeightsError("is no folder", where=folder, remedy=f"name the folder that holds {WTE}.csv, {or_a_name()}")
     if (folder / UNFINISHED).exists():
         what = "is unfinished, writing it was interrupted"
         raise WeightsError(what, where=folder, remedy="run the command that writes it again")

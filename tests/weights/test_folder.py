@@ -252,7 +252,10 @@ def test_a_missing_matrix_is_named(folder):
 
 
 def test_folders_that_hold_no_model_are_refused(tmp_path):
-    assert fault(tmp_path / "none") == " is no folder: name the folder that holds model_wte.csv"
+    assert fault(tmp_path / "none") == (
+        " is no folder: name the folder that holds model_wte.csv, "
+        "or one that ships with sheetgpt: embedded, rotary, sinusoidal, untrained"
+    )
     assert fault(tmp_path) == " has no model_wte.csv, so it holds no model: name another folder"
     (tmp_path / "config.json").write_text("{}")
     assert "is a Hugging Face folder: first `sheetgpt convert-weights" in fault(tmp_path)
