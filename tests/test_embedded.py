@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
+
 import pytest
 
-from embedded_figures import PROBABILITY, SIZE, as_table, figures
+from command_line import sheetgpt
+from embedded_figures import PROBABILITY, PROMPT, SIZE, WORD, as_table, figures
+from sheetgpt import load_model
+from sheetgpt.models import heads
 from sheetgpt.weights.embedded import ABOUT, EMBEDDED, embedded_folder
 from sheetgpt.weights.folder import load_weights
 
@@ -36,6 +43,18 @@ def test_the_references_prompt_is_completed_with_near_certainty(measured, name):
 @pytest.mark.parametrize("name", [EMBEDDED, "rotary"])
 def test_each_kind_of_prompt_is_completed_by_the_rule(measured, name, kind):
     assert measured[name][kind] >= 0.95
+
+
+def test_the_readme_says_where_the_rule_stands():
+    trace = load_model().run(PROMPT)
+    stated = re.findall(r"`(block_\d_step_7)`, head (\d),\s(?:it|the last token) looks at `( \w+)`", README)
+    assert [token for *_, token in stated] == [" He", " quick"]
+    for stage, head, token in stated:
+        last = heads.apart(trace.array(stage), trace.config.n_head)[-1, int(head)]
+        assert trace.tokens[last.argmax()] == token
+    typed = shlex.split(re.search(r"`sheetgpt (run .* --set .*)`", README)[1])
+    changed = json.loads(sheetgpt(*typed, "--json").out)
+    assert changed["predicted_token"]["token"] != WORD
 
 
 def test_the_untrained_model_knows_nothing(measured):

@@ -45,7 +45,8 @@ def strangers(tokenizer: Tokenizer, prompt: str) -> list[str]:
     """
     from sheetgpt.bpe.words import cut
 
-    words = [word for word in dict.fromkeys(cut(prompt)) if len(tokenizer.encode(word)) > 1 or len(word) == 1]
+    every = [word for word in dict.fromkeys(cut(prompt)) if word.strip()]
+    words = [word for word in every if len(tokenizer.encode(word)) > 1 or len(word) == 1]
     for count in (FIRST_DOCUMENTS, DOCUMENTS):
         known = corpus_words(count) if words else set()
         words = [word for word in words if word not in known]
@@ -65,7 +66,8 @@ def corpus_words(count: int) -> set[str]:
 def described(tokenizer: Tokenizer, word: str) -> str:
     """A word, the pieces that it is cut into, and the word that may be meant."""
     pieces = "|".join(tokenizer.token(i) for i in tokenizer.encode(word))
-    meant = next((token for token in tokenizer.tokens if is_like(token, word)), None)
+    like = [token for token in tokenizer.tokens if is_like(token, word)]
+    meant = min(like, key=lambda token: token.startswith(" ") != word.startswith(" "), default=None)
     hint = f"; there is {printable(repr(meant))}" if meant else ""
     return f'"{printable(word)}" ({printable(pieces)}{hint})'
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sheetgpt.commands import show
-from sheetgpt.errors import PromptError
+from sheetgpt.errors import PromptError, WeightsError
 
 if TYPE_CHECKING:
     from sheetgpt.bpe import MergeTrace, Tokenizer
@@ -84,9 +84,15 @@ def require_one(text: str | None, lines: Path | None, expect: Path | None, *, wi
 
 def read_tokenizer(weights: str | None) -> Tokenizer:
     from sheetgpt.bpe import Tokenizer
-    from sheetgpt.weights.folder import EMBEDDED, named_folder
+    from sheetgpt.bpe.tables import MERGES_FILE
+    from sheetgpt.files.paths import existing
+    from sheetgpt.weights.folder import EMBEDDED, named_folder, or_a_name
 
-    return Tokenizer.read(named_folder(weights or EMBEDDED))
+    folder = named_folder(weights or EMBEDDED)
+    if existing(str(folder)) is None:
+        remedy = f"name the folder that holds {MERGES_FILE}, {or_a_name()}"
+        raise WeightsError("is no folder", where=folder, remedy=remedy)
+    return Tokenizer.read(folder)
 
 
 def standard_input() -> str:

@@ -14,6 +14,7 @@ EMBEDDED = "embedded"  # the default
 ABOUT: Mapping[str, str] = {  # each but the default lies in a folder of its name
     EMBEDDED: "the default: a GPT-2 with learned positions, trained on the corpus of `sheetgpt corpus`",
     "rotary": "the same sizes and corpus with rotary positions: right wherever a sentence stands",
+    "sinusoidal": "the same sizes and corpus with sinusoidal positions",
     "untrained": "the default's first weights: what everything looks like before training",
 }
 
