@@ -21,7 +21,6 @@ from sheetgpt.workbook.reading.names import areas_of, name_texts
 
 PROMPT = "Mike is quick. He moves"
 EMBEDDED = "embedded"
-PRINTED = "_xlnm."  # begins names that programs themselves have a meaning for
 TINY_WORD = 7  # characters of a word in the tiny models' layout
 TINY = {
     **{name: Config(1, 2, 6, 40, 1, model=name) for name in MODELS},
@@ -53,8 +52,8 @@ def written(models: dict[str, Model], folder: Path) -> dict[str, Path]:
 
 
 def name_areas(path: Path) -> dict[str, Area]:
-    """Its names, each a plain range; which rows are printed on each page is none of them."""
-    return {name: areas_of(text)[0] for name, text in name_texts(path) if not name.startswith(PRINTED)}
+    """Its names, each a plain range."""
+    return {name: areas_of(text)[0] for name, text in name_texts(path)}
 
 
 def differences(cells: Cells, areas: dict[str, Area], trace, stages=None) -> dict[str, float | str]:

@@ -17,7 +17,7 @@ from conftest import require
 from engines import RECALCULATING, numbers, text_of, with_typed
 from models import SMALL, random_ids, write_random_model
 from op_cases import CASES as OPERATIONS
-from portable_books import EMBEDDED, PRINTED, PROMPT, name_areas
+from portable_books import EMBEDDED, PROMPT, name_areas
 from sheetgpt.bpe.words import cut
 from sheetgpt.cli import cli
 from sheetgpt.diff import diff
@@ -95,7 +95,7 @@ def test_formulas_are_one_a_cell_and_of_few_functions(written):
 
 def test_no_name_is_more_than_a_plain_range(written):
     for path in written.values():
-        names = {name: text for name, text in name_texts(path) if not name.startswith(PRINTED)}
+        names = dict(name_texts(path))
         assert "logits" in names
         strange = [text for text in names.values() if not re.fullmatch(r"\w+!\$[A-Z]+\$\d+(:\$[A-Z]+\$\d+)?", text)]
         assert strange == []
