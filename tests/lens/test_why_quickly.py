@@ -131,7 +131,9 @@ def test_the_head_decides_which_adverb_and_the_mlp_behind_it_follows(trace, with
 def test_what_the_head_writes_points_where_the_adverb_points(trace, model):
     width = trace.config.n_embd // trace.config.n_head
     columns = slice(HEAD * width, (HEAD + 1) * width)
-    written = trace.array(f"block_{BLOCK}_step_8")[-1, columns] @ model.weights[f"model_h{BLOCK}_attn_c_proj_w"][columns]
+    written = (
+        trace.array(f"block_{BLOCK}_step_8")[-1, columns] @ model.weights[f"model_h{BLOCK}_attn_c_proj_w"][columns]
+    )
     scaled = (written - written.mean()) * model.weights["model_ln_f_g"].ravel()
     assert trace.labels.vocabulary()[int(np.argmax(model.weights["model_wte"] @ scaled))] == QUICKLY
 
