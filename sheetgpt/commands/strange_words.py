@@ -21,7 +21,7 @@ def notice(model: Model, prompt: str | None) -> str | None:
     """One line, or nothing where every word is known."""
     if prompt is None or model.tokenizer is None or not is_embedded(model):
         return None
-    if prompt.endswith(" ") and prompt[-2:-1].isalpha():
+    if prompt.endswith(" ") and prompt[-2:-1].strip():
         return "The prompt ends with a space, but a word's token brings its space along: leave it out."
     found = strangers(model.tokenizer, prompt)
     if not found:
