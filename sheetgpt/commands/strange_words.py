@@ -65,7 +65,8 @@ def corpus_words(count: int) -> set[str]:
 def described(tokenizer: Tokenizer, word: str) -> str:
     """A word, the pieces that it is cut into, and the word that may be meant."""
     pieces = "|".join(tokenizer.token(i) for i in tokenizer.encode(word))
-    meant = next((token for token in tokenizer.tokens if is_like(token, word)), None)
+    alike = (token for token in tokenizer.tokens if is_like(token, word))
+    meant = min(alike, key=lambda token: token.startswith(" ") != word.startswith(" "), default=None)
     hint = f"; there is {printable(repr(meant))}" if meant else ""
     return f'"{printable(word)}" ({printable(pieces)}{hint})'
 
