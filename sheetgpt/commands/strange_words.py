@@ -21,7 +21,7 @@ def notice(model: Model, prompt: str | None) -> str | None:
     """One line, or nothing where every word is known."""
     if prompt is None or model.tokenizer is None or not is_embedded(model):
         return None
-    if prompt.endswith(" ") and prompt[-2:-1].isalpha():
+    if prompt.endswith(" ") and prompt[-2:-1].strip():
         return "The prompt ends with a space, but a word's token brings its space along: leave it out."
     found = strangers(model.tokenizer, prompt)
     if not found:
@@ -65,7 +65,8 @@ def corpus_words(count: int) -> set[str]:
 def described(tokenizer: Tokenizer, word: str) -> str:
     """A word, the pieces that it is cut into, and the word that may be meant."""
     pieces = "|".join(tokenizer.token(i) for i in tokenizer.encode(word))
-    meant = next((token for token in tokenizer.tokens if is_like(token, word)), None)
+    alike = (token for token in tokenizer.tokens if is_like(token, word))
+    meant = min(alike, key=lambda token: token.startswith(" ") != word.startswith(" "), default=None)
     hint = f"; there is {printable(repr(meant))}" if meant else ""
     return f'"{printable(word)}" ({printable(pieces)}{hint})'
 

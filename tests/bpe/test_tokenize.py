@@ -205,20 +205,20 @@ def test_the_ids_that_it_prints_are_as_expected_by_itself(checked):
 
 
 def test_a_line_that_differs_is_shown_with_both_cuts_and_the_merge_that_was_missed(checked, embedded):
-    ids = embedded.encode("He moves quickly")
+    ids = embedded.encode("Mike moves quickly")
     ported = [*ids[:-1], *embedded.ids_of([" quick", "ly"])]
-    expected = f'{ids}\n{{"ids": {ported}, "text": "He moves quickly"}}\n'
-    code, out = checked(b"He moves quickly\nHe moves quickly", expected)
+    expected = f'{ids}\n{{"ids": {ported}, "text": "Mike moves quickly"}}\n'
+    code, out = checked(b"Mike moves quickly\nMike moves quickly", expected)
     assert code == 1
     assert out == (
         "1 of 2 lines are equal.\n\n"
-        'Line 2: "He moves quickly"\n'
-        '  here      "He" " moves" " quickly"\n'
-        '  expected  "He" " moves" " quick" "ly"\n'
+        'Line 2: "Mike moves quickly"\n'
+        '  here      "Mike" " moves" " quickly"\n'
+        '  expected  "Mike" " moves" " quick" "ly"\n'
         '  the word " quickly" is cut " quick" + "ly" in the expected ids, " quickly" here: '
         'the merge " quick" + "ly" was missed\n'
     )
-    code, data = checked(b"He moves quickly\nHe moves quickly", expected, "--json")
+    code, data = checked(b"Mike moves quickly\nMike moves quickly", expected, "--json")
     (line,) = json.loads(data)["different"]
     assert (code, line["number"], line["ids"], line["expected_ids"]) == (1, 2, ids, ported)
 
