@@ -156,7 +156,7 @@ class Picks:
         lines: tuple[tuple[int, str, str, float | str, str], ...] = (
             (STOPS, "the wheel stops at", "=IF(roll=1,RAND(),random_number)", RANDOM, "exact"),
             (MESSAGE, "message", f"={self._message()}", "", "note line"),
-            (KEPT, "weights kept", self._kept(), float(np.cumsum(self.weights)[-1]), "exact"),
+            (KEPT, "weights kept", self._kept(), float(np.cumsum(self.weights)[-1]), "number"),
             (PICKED, "picked rank", self._picked_rank(), rank, "exact"),
             (TOKEN, "picked token", self._of_pick(row_of.format(self.range(TEXT))), self.token, "message"),
             (SHARE, "its probability", self._of_pick(row_of.format(self.range(PROBABILITY))), share, "share"),
