@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engines import Cells, numbers
 from models import random_matrices
 from sheetgpt.bpe import learn, write_tables
 from sheetgpt.model import Model, load_model
@@ -53,3 +54,15 @@ def written(models: dict[str, Model], folder: Path) -> dict[str, Path]:
 def name_areas(path: Path) -> dict[str, Area]:
     """Its names, each a plain range."""
     return {name: areas_of(text)[0] for name, text in name_texts(path)}
+
+
+def differences(cells: Cells, areas: dict[str, Area], trace, stages=None) -> dict[str, float | str]:
+    """The stages that aren't the run's: name -> the largest difference."""
+    wrong: dict[str, float | str] = {}
+    for name in stages or trace:
+        if not trace.step(name).is_text:
+            found, matrix = numbers(cells(areas[name])), trace.array(name)
+            error = np.max(np.abs(found - matrix) / np.maximum(1, np.abs(matrix)))
+            if not error <= 1e-9:
+                wrong[name] = float(error)
+    return wrong

@@ -21,7 +21,7 @@ def notice(model: Model, prompt: str | None) -> str | None:
     """One line, or nothing where every word is known."""
     if prompt is None or model.tokenizer is None or not is_embedded(model):
         return None
-    if prompt.endswith(" ") and prompt[-2:-1].isalpha():
+    if prompt.endswith(" ") and prompt[-2:-1].strip():
         return "The prompt ends with a space, but a word's token brings its space along: leave it out."
     found = strangers(model.tokenizer, prompt)
     if not found:
@@ -45,8 +45,7 @@ def strangers(tokenizer: Tokenizer, prompt: str) -> list[str]:
     """
     from sheetgpt.bpe.words import cut
 
-    every = [word for word in dict.fromkeys(cut(prompt)) if word.strip()]
-    words = [word for word in every if len(tokenizer.encode(word)) > 1 or len(word) == 1]
+    words = [word for word in dict.fromkeys(cut(prompt)) if len(tokenizer.encode(word)) > 1 or len(word) == 1]
     for count in (FIRST_DOCUMENTS, DOCUMENTS):
         known = corpus_words(count) if words else set()
         words = [word for word in words if word not in known]
@@ -66,8 +65,8 @@ def corpus_words(count: int) -> set[str]:
 def described(tokenizer: Tokenizer, word: str) -> str:
     """A word, the pieces that it is cut into, and the word that may be meant."""
     pieces = "|".join(tokenizer.token(i) for i in tokenizer.encode(word))
-    like = [token for token in tokenizer.tokens if is_like(token, word)]
-    meant = min(like, key=lambda token: token.startswith(" ") != word.startswith(" "), default=None)
+    alike = (token for token in tokenizer.tokens if is_like(token, word))
+    meant = min(alike, key=lambda token: token.startswith(" ") != word.startswith(" "), default=None)
     hint = f"; there is {printable(repr(meant))}" if meant else ""
     return f'"{printable(word)}" ({printable(pieces)}{hint})'
 

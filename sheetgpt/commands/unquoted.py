@@ -1,4 +1,7 @@
-"""A text of several words that was typed without quotes: what to type instead, in every command that takes one text."""
+"""A text of several words that was typed without quotes: what to type instead, in every command that takes one text.
+
+What such a command takes behind its text, such as a cell, is the last of what was typed.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +25,15 @@ def refuse(
     texts: the names of arguments that are texts.
     """
     arguments = [one for one in (command.params if command else []) if isinstance(one, click.Argument)]
-    if command is None or len(arguments) != 1 or arguments[0].name not in texts:
+    if command is None or [one.name in texts for one in arguments] != [True, *[False] * (len(arguments) - 1)]:
         return
-    words = places(command, parent, args, arguments[0])
-    if len(words) > 1:
-        text = " ".join(args[place] for place in words)
+    words = places(command, parent, args, arguments)
+    behind = words[len(words) - len(arguments) + 1 :]
+    if len(words) > len(arguments):
+        text = " ".join(args[place] for place in words if place not in behind)
         others = [shlex.quote(one) for place, one in enumerate(args) if place not in words and one != END]
-        parts = [*others, END, quoted(text)] if text.startswith("-") else [quoted(text), *others]
+        last = [quoted(args[place]) for place in behind]
+        parts = [*others, END, quoted(text), *last] if text.startswith("-") else [quoted(text), *last, *others]
         typed = [parent.command_path, str(name), *parts]
         raise PromptError("a text of several words stands in quotes", remedy=" ".join(typed))
 
@@ -42,8 +47,10 @@ def quoted(text: str) -> str:
     return shlex.quote(text) if any(mark in text for mark in STRANGE) else f'"{text}"'
 
 
-def places(command: click.Command, parent: click.Context, args: Sequence[str], text: click.Argument) -> list[int]:
-    """Where in the arguments the text's words stand: what belongs to no option."""
+def places(
+    command: click.Command, parent: click.Context, args: Sequence[str], arguments: Sequence[click.Argument]
+) -> list[int]:
+    """Where the words stand that belong to no option."""
     context = click.Context(command, parent=parent)
     end = args.index(END) if END in args else len(args)
     option = [i == end or (i < end and one.startswith("-") and one != "-") for i, one in enumerate(args)]
@@ -54,5 +61,5 @@ def places(command: click.Command, parent: click.Context, args: Sequence[str], t
         return []  # the command itself will say what is wrong
     if any(one in context.help_option_names for one in args[:end]):
         return []
-    words = map(str, [options.get(text.name), *more])
+    words = map(str, [*(options.get(one.name or "") for one in arguments), *more])
     return [int(word.removeprefix(MARK)) for word in words if word.startswith(MARK)]

@@ -41,6 +41,7 @@ __all__ = [
     "load_weights",
     "matrix_shapes",
     "named_folder",
+    "or_a_name",
     "read_config",
     "remove_others",
     "require_files",

@@ -64,11 +64,11 @@ def test_the_trace_shows_them_as_words(weights):
 
 
 def test_the_embedded_models_end_of_text_in_the_middle(tmp_path):
-    done = sheetgpt("run", "Anna moves.<|endoftext|>Mike", "--special", "--json")
-    assert tokens_of(done) == ["Anna", " moves", ".", "<|endoftext|>", "Mike"]
-    done = sheetgpt("loss", "Anna moves.<|endoftext|>Mike", "--special")
+    done = sheetgpt("run", "Mike moves.<|endoftext|>Mike", "--special", "--json")
+    assert tokens_of(done) == ["Mike", " moves", ".", "<|endoftext|>", "Mike"]
+    done = sheetgpt("loss", "Mike moves.<|endoftext|>Mike", "--special")
     assert (done.code, done.err) == (0, "")
-    (tmp_path / "text.txt").write_text("Anna moves.<|endoftext|>Mike")
+    (tmp_path / "text.txt").write_text("Mike moves.<|endoftext|>Mike")
     assert sheetgpt("loss", "--file", tmp_path / "text.txt").err.startswith("<|endoftext|> is read as the letters")
 
 

@@ -50,6 +50,8 @@ def test_a_foreign_word_is_named_with_its_pieces(letters, model):
         ("mike is quick. He moves", "there is 'Mike'"),
         ("Mike is Quick. He moves", "there is ' quick'"),
         ("Mike is quick. He moves ", "leave it out"),
+        ("Mike is quick. ", "leave it out"),
+        ("Anna is slow. mike is quick", "there is ' Mike'"),
         ("Q\x1bxz is", r"\x1b"),
         ("Is Mike quick?", '"?" (?)'),
         ("zxq xqz qqz zzx is", "and 1 more"),

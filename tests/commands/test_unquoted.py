@@ -67,7 +67,18 @@ def test_words_that_begin_with_a_dash_stand_behind_two():
     assert answer("run", ["--json", "--", "-x", "is"]) == ["--json", "--", "-x is"]
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if any(one.name in TEXTS for one in command(name).params)])
+def takes(name):
+    """The names of a command's arguments."""
+    return [one.name for one in command(name).params if isinstance(one, click.Argument)]
+
+
+def test_what_stands_behind_the_text_is_no_word_of_it():
+    done = sheetgpt("explain", "Mike", "is", "quick.", "logits[ 3 ]", "--depth", "2")
+    command = 'sheetgpt explain "Mike is quick." "logits[ 3 ]" --depth 2'
+    assert done.error == f"a text of several words stands in quotes: {command}"
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if len(takes(name)) == 1 and takes(name)[0] in TEXTS])
 def test_every_command_with_a_text_answers_in_one_line(name):
     done = sheetgpt(name, "Mike", "is", "quick.", "He", "moves")
     assert done.error == f'a text of several words stands in quotes: sheetgpt {name} "Mike is quick. He moves"'

@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 import models
 from command_line import sheetgpt
-from sheetgpt import load_model
+from sheetgpt import corpus, load_model
 from sheetgpt.commands.neighbours import command
 from sheetgpt.errors import PromptError
 from sheetgpt.lens import neighbours as lens
@@ -175,3 +175,17 @@ def test_a_run_with_other_vectors_has_no_such_tab(model, tmp_path):
     trace = model.run(PROMPT)
     other = model.run(PROMPT, overrides={"model_wte": 2 * model.weights["model_wte"]}, base=trace)
     assert TAB not in openpyxl.load_workbook(other.to_excel(tmp_path / "run.xlsx")).sheetnames
+
+
+def test_names_and_verbs_are_closer_to_each_other_than_adjectives(model):
+    """docs/lesson.md asks why."""
+    names = mean_cosine(model, [name for name in corpus.HE if name in model.tokenizer.tokens])
+    verbs = mean_cosine(model, [f" {verb}" for verb in corpus.VERBS])
+    adjectives = mean_cosine(model, [f" {adjective}" for adjective in corpus.ADVERBS])
+    assert min(names, verbs) > adjectives + 0.05
+
+
+def mean_cosine(model, tokens):
+    ids = [model.tokenizer.tokens.index(token) for token in tokens]
+    pairs = np.array([lens.cosines(lens.token_table(model), i)[ids] for i in ids])
+    return (pairs.sum() - len(ids)) / (len(ids) * (len(ids) - 1))

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import portable_books
-from engines import RECALCULATING, Cells, numbers, of_file, text_of, with_typed
-from portable_books import EMBEDDED, PROMPT, TINY, name_areas
+from engines import RECALCULATING, Cells, of_file, text_of, with_typed
+from portable_books import EMBEDDED, PROMPT, TINY, differences, name_areas
 from sheetgpt.bpe.words import cut
 from sheetgpt.model import load_model
 from sheetgpt.weights.folder import matrix_shapes
@@ -146,18 +146,6 @@ def computed(edited, recalculate) -> Callable[[str, str], Cells]:
 
 
 # ------------------------------------------------------------------------------------------------ the whole of it
-
-
-def differences(cells: Cells, areas: dict[str, Area], trace) -> dict[str, float | str]:
-    """The stages that aren't the run's: name -> the largest difference."""
-    wrong: dict[str, float | str] = {}
-    for name in trace:
-        if not trace.step(name).is_text:
-            found, matrix = numbers(cells(areas[name])), trace.array(name)
-            error = np.max(np.abs(found - matrix) / np.maximum(1, np.abs(matrix)))
-            if not error <= 1e-9:
-                wrong[name] = float(error)
-    return wrong
 
 
 @pytest.mark.parametrize("engine", ENGINES)

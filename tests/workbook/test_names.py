@@ -57,6 +57,15 @@ def test_names_for_areas_are_found_in_small_letters_and_others_left_out(book, tm
     assert {name for name, _ in name_texts(tmp_path / "b.xlsx")} == {*NAMES, *OTHERS}
 
 
+def test_what_programs_keep_under_names_of_their_own_is_no_name(tmp_path):
+    workbook = openpyxl.Workbook()
+    workbook.active.append(["a", "b"])
+    workbook.active.print_area, workbook.active.print_title_rows = "A1:B9", "1:1"
+    workbook.active.auto_filter.ref = "A1:B1"
+    workbook.save(tmp_path / "book.xlsx")
+    assert defined_names(tmp_path / "book.xlsx") == {}
+
+
 def test_names_in_an_xlsb_are_found_too(tmp_path):
     path = write_xlsb(tmp_path / "b.xlsb", {tab: [[1]] for tab in TABS[:2]}, NAMES)
     assert defined_names(path) == in_small_letters(NAMES)

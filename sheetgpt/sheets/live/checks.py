@@ -77,12 +77,13 @@ class Check:
     def _in_use(self, counted: str, right: str) -> str:
         return f"IF(MOD({right},{self.keys})<{N_TOKENS},{counted},{NOWHERE})" if self.by_key else counted
 
-    def message_formula(self, row: int) -> str:
-        area, place = self.source.area, cell(row, PLACE)
-        at = f"ADDRESS({area.row + 1}+INT({place}/{area.columns}),{area.column + 1}+MOD({place},{area.columns}),4)"
-        tab = quoted(area.tab)
-        here = f'"{self.source.name}: {tab}!"&{at}&" holds no number: type one there"'
+    def message_formula(self, row: int, *, by_cell: bool) -> str:
+        area, place, tab = self.source.area, cell(row, PLACE), quoted(self.source.area.tab)
         somewhere = f'"{self.source.name}: a cell of {tab}!{area.range()} holds no number"'
+        if by_cell:
+            return f'=IF({place}="","",{somewhere})'
+        at = f"ADDRESS({area.row + 1}+INT({place}/{area.columns}),{area.column + 1}+MOD({place},{area.columns}),4)"
+        here = f'"{self.source.name}: {tab}!"&{at}&" holds no number: type one there"'
         return f'=IF({place}="","",IF({place}<0,{somewhere},{here}))'
 
 
@@ -115,7 +116,7 @@ def write_check(book: Book, check: Check, row: int, due: int, *, by_cell: bool) 
     book.formula(CHECKS, row, DUE, check.due_formula(), due, "live count")
     book.formula(CHECKS, row, FOUND, f"=COUNT({check.source.area.address()})", due, "live count")
     book.formula(CHECKS, row, PLACE, check.place_formula(row, by_cell=by_cell), "", "live count")
-    book.formula(CHECKS, row, MESSAGE, check.message_formula(row), "", "note line")
+    book.formula(CHECKS, row, MESSAGE, check.message_formula(row, by_cell=by_cell), "", "note line")
     if by_cell:
         here, above = cell(row, MESSAGE), cell(row - 1, SO_FAR)
         so_far = f'IF({above}<>"",{above},{here})' if row > FIRST_ROW else here

@@ -3,11 +3,12 @@
 The candidates stand in the order and with the columns of `generate.sample`, whose picks these formulas repeat: sums run
 from the first candidate to the last, the first cumulative sum above the random number wins. Where tokens have no ranks
 (`labels.ALL_RANKS`), the candidates are the ten best, as with top-k 10. What is typed next stands beside the words.
+Each cell has a formula of its own, of functions that every program has, so portable workbooks have the same tab.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from sheetgpt.sheets import shared
 from sheetgpt.sheets.live.labels import ALL_RANKS
 from sheetgpt.sheets.live.merges import token_text
 from sheetgpt.sheets.live.plan import Plan
+from sheetgpt.sheets.live.words import APPEND as APPEND_NAME
 from sheetgpt.sheets.live.words import IDS, WORD, WORDS, is_printable, kind, typed_words, words_area
 from sheetgpt.sheets.live.words import PICKED as PICKED_NAME
 from sheetgpt.workbook import style
@@ -37,7 +39,10 @@ INPUTS = (  # name of the cell, what stands beside it, what it means
     ("roll", "1 makes a new random number with every change (F9), 0 takes the typed one"),
 )
 INPUT_ROW = 2
-STOPS, MESSAGE, PICKED, TOKEN, SHARE, APPEND = range(INPUT_ROW + len(INPUTS), INPUT_ROW + len(INPUTS) + 6)  # rows
+RESULTS = 7
+STOPS, MESSAGE, KEPT, PICKED, TOKEN, SHARE, APPEND = range(  # rows
+    INPUT_ROW + len(INPUTS), INPUT_ROW + len(INPUTS) + RESULTS
+)
 HEAD_ROW = APPEND + 2
 TEMPERATURE, RANDOM = 1.0, 0.5  # that stand there first
 HEADS = (
@@ -62,6 +67,7 @@ PICKED_ROW = {"bg_color": "#FFD54F", "bold": True}
 KEPT_FREE = 7  # columns that the notes beside the inputs reach into; the wheel stands behind them
 WHEEL_COLOURS = (style.SHARE, style.AGAINST)
 POINTER = 0.006  # of the wheel's rim
+WARMTH = "IF(temperature=0,1,temperature)"  # what logits are divided by
 
 
 def at(row: int) -> str:
@@ -92,6 +98,10 @@ class Picks:
         self.index = pick_index(self.found.probabilities, RANDOM)
 
     @property
+    def weights(self) -> np.ndarray:  # [rows]
+        return np.asarray(np.exp((self.found.logits - self.found.logits[0]) / TEMPERATURE))
+
+    @property
     def token(self) -> str:
         """What is picked when the workbook is written."""
         return self.plan.trace.labels.vocabulary()[int(self.found.ids[self.index])]
@@ -110,7 +120,8 @@ class Picks:
         self._candidates()
         self._wheel()
         names = {name: Area(PICK, row, 1, 1, 1).address() for row, (name, _) in enumerate(INPUTS, start=INPUT_ROW)}
-        return names | {PICKED_NAME: Area(PICK, TOKEN, 1, 1, 1).address()}
+        told = {PICKED_NAME: TOKEN, APPEND_NAME: APPEND}
+        return names | {name: Area(PICK, row, 1, 1, 1).address() for name, row in told.items()}
 
     def _look(self) -> None:
         sheet = self.book.sheets[PICK]
@@ -145,10 +156,11 @@ class Picks:
         lines: tuple[tuple[int, str, str, float | str, str], ...] = (
             (STOPS, "the wheel stops at", "=IF(roll=1,RAND(),random_number)", RANDOM, "exact"),
             (MESSAGE, "message", f"={self._message()}", "", "note line"),
+            (KEPT, "weights kept", self._kept(), float(np.cumsum(self.weights)[-1]), "number"),
             (PICKED, "picked rank", self._picked_rank(), rank, "exact"),
             (TOKEN, "picked token", self._of_pick(row_of.format(self.range(TEXT))), self.token, "message"),
             (SHARE, "its probability", self._of_pick(row_of.format(self.range(PROBABILITY))), share, "share"),
-            (APPEND, "append", self._append(), self._append_value(self.token), "message"),
+            (APPEND, "append", self._append(), self.append, "message"),
         )
         for row, label, formula, value, fmt in lines:
             self.book.text(PICK, row, 0, label, "key")
@@ -180,21 +192,40 @@ class Picks:
     def _guarded(self, formula: str) -> str:
         return f'IF({at(MESSAGE)}<>"","",{formula})'
 
+    def _kept(self) -> str:
+        """The sum of the weights that are kept, as it has grown up to the last of them."""
+        kept = f'({self.range(BY_P)}="yes")*{self.range(SUM)}'
+        return f"{{={self._guarded(f'MAX({kept})')}}}"
+
     def _picked_rank(self) -> str:
         """The first cumulative sum above the random number; the last possible where none is."""
-        passed = f"SUM(IF({self.range(CUMULATIVE)}<={at(STOPS)},1,0))+1"
-        possible = f"SUM(IF({self.range(PROBABILITY)}>0,1,0))"
-        return f"{{={self._guarded(f'IF(temperature=0,1,MIN({passed},{possible}))')}}}"
+        passed = f"SUMPRODUCT(--({self.range(CUMULATIVE)}<={at(STOPS)}))+1"
+        possible = f"SUMPRODUCT(--({self.range(PROBABILITY)}>0))"
+        return f"={self._guarded(f'IF(temperature=0,1,MIN({passed},{possible}))')}"
 
     def _append(self) -> str:
-        """What to type for the loop to go on."""
+        """What to type for the loop to go on, or what to dump."""
         picked_id = f"INDEX({self.range(ID)},{at(PICKED)})"
-        full = f'"no room for more than {self.plan.max_tokens} tokens: dump the text again with --max-tokens"'
-        step = self._typed_word(picked_id) if self.plan.has_words else self._typed_id(picked_id)
         end = self.plan.trace.tokenizer.end_of_text if self.plan.trace.tokenizer else None
-        if end is not None:
-            step = f'IF({picked_id}={end},"the text ends here",{step})'
-        return self._of_pick(f"IF({N_TOKENS}>={self.plan.max_tokens},{full},{step})")
+        step = self._dumped() if self.plan.portable else self._typed(picked_id)
+        return self._of_pick(step if end is None else f'IF({picked_id}={end},"the text ends here",{step})')
+
+    def _dumped(self) -> str:
+        """A portable workbook is laid out for as many tokens as it has."""
+        before, behind = self._dump_again()
+        return f'"{before}"&SUBSTITUTE({at(TOKEN)}," ","·")&"{behind}"'
+
+    def _dump_again(self) -> tuple[str, str]:
+        """What stands before and behind the picked token."""
+        return f"this sheet is laid out for {self.plan.max_tokens} tokens: dump the text with ", " behind it"
+
+    def _typed(self, picked_id: str) -> str:
+        step = self._typed_word(picked_id) if self.plan.has_words else self._typed_id(picked_id)
+        return f'IF({N_TOKENS}>={self.plan.max_tokens},"{self._full}",{step})'
+
+    @property
+    def _full(self) -> str:
+        return f"no room for more than {self.plan.max_tokens} tokens: dump the text again with --max-tokens"
 
     def _typed_word(self, picked_id: str) -> str:
         """A token that begins a word can be typed as one; ids follow any word."""
@@ -212,13 +243,17 @@ class Picks:
         place = f"ADDRESS({self.ids.row + 1},{self.ids.column + 1}+{N_TOKENS},4)"
         return f'"type "&{picked_id}&" into {self.ids.tab}!"&{place}'
 
-    def _append_value(self, token: str) -> str:
+    @property
+    def append(self) -> str:
         """The same for the prompt that the workbook is written with."""
         trace, count, picked_id = self.plan.trace, len(self.plan.trace.token_ids), int(self.found.ids[self.index])
-        if count >= self.plan.max_tokens:
-            return f"no room for more than {self.plan.max_tokens} tokens: dump the text again with --max-tokens"
+        token = self.token
         if trace.tokenizer and picked_id == trace.tokenizer.end_of_text:
             return "the text ends here"
+        if self.plan.portable:
+            return token.replace(" ", "·").join(self._dump_again())
+        if count >= self.plan.max_tokens:
+            return self._full
         if not self.plan.has_words:
             return f"type {picked_id} into {self.ids.tab}!{cell(self.ids.row, self.ids.column + count)}"
         row = words_area(self.plan).row + len(typed_words(self.plan))
@@ -232,36 +267,18 @@ class Picks:
 
     def _candidates(self) -> None:
         vocabulary, found = self.plan.trace.labels.vocabulary(), self.found
-        weights = np.exp((found.logits - found.logits[0]) / TEMPERATURE)
-        first = cell(self.table.row, LOGIT, fixed=True)
-        warmth = "IF(temperature=0,1,temperature)"
-        rank, by_k, by_p = self.range(RANK), self.range(BY_K), self.range(BY_P)
-        total = f"INDEX({self.range(SUM)},{self.rows})"
-        kept = f'MAX(IF({by_p}="yes",{self.range(SUM)},0))'
-        weight = f'IF({by_k}="yes",EXP(({self.range(LOGIT)}-{first})/{warmth}),0)'
-        picked = f'IF({rank}={at(PICKED)},"yes","no")'
-        reaches = f'IF(top_p="",TRUE,{self._sums_before()}<top_p*{total})'
-        columns: tuple[tuple[int, str | None, Sequence[Any], str], ...] = (
-            (ID, self._guarded(self._ids()), found.ids.tolist(), "live count"),
-            (LOGIT, self._guarded(self._logits()), found.logits.tolist(), "live number"),
-            (SCALED, self._guarded(f'IFERROR({self.range(LOGIT)}/{warmth},"")'), found.scaled.tolist(), "live number"),
-            (BY_K, self._guarded(f'IF(IF(top_k="",TRUE,{rank}<=top_k),"yes","no")'), ["yes"] * self.rows, "live piece"),
-            (WEIGHT, self._guarded(weight), weights.tolist(), "live number"),
-            (SUM, None, np.cumsum(weights).tolist(), "live number"),
-            (BY_P, self._guarded(f'IF({by_k}="yes",IF({reaches},"yes","no"),"")'), ["yes"] * self.rows, "live piece"),
-            (
-                PROBABILITY,
-                self._guarded(f'IF({by_p}="yes",{self.range(WEIGHT)}/{kept},0)'),
-                found.probabilities.tolist(),
-                "live probability",
-            ),
-            (CUMULATIVE, None, found.cumulative.tolist(), "live probability"),
-            (
-                IS_PICKED,
-                self._guarded(picked),
-                [yes_no(row == self.index) for row in range(self.rows)],
-                "live piece",
-            ),
+        yes = ["yes"] * self.rows
+        columns: tuple[tuple[int, Callable[[int], str], Sequence[Any], str], ...] = (
+            (ID, self._id, found.ids.tolist(), "live count"),
+            (LOGIT, self._logit, found.logits.tolist(), "live number"),
+            (SCALED, lambda row: f'IFERROR({cell(row, LOGIT)}/{WARMTH},"")', found.scaled.tolist(), "live number"),
+            (BY_K, self._by_k, yes, "live piece"),
+            (WEIGHT, self._weight, self.weights.tolist(), "live number"),
+            (SUM, self._running(SUM), np.cumsum(self.weights).tolist(), "live number"),
+            (BY_P, self._by_p, yes, "live piece"),
+            (PROBABILITY, self._probability, found.probabilities.tolist(), "live probability"),
+            (CUMULATIVE, self._running(CUMULATIVE), found.cumulative.tolist(), "live probability"),
+            (IS_PICKED, self._is_picked, [yes_no(row == self.index) for row in range(self.rows)], "live piece"),
         )
         for row in range(self.rows):
             self.book.number(PICK, self.table.row + row, RANK, row + 1, "position")
@@ -269,36 +286,54 @@ class Picks:
             text = f'=IF({token_id}="","",{token_text(self.plan, token_id)})'
             self.book.formula(PICK, self.table.row + row, TEXT, text, vocabulary[int(found.ids[row])], "live text")
         for number, formula, values, fmt in columns:
-            texts = self._running(number) if formula is None else {(0, 0, self.rows, 1): formula}
+            texts = {(i, 0, 1, 1): self._guarded(formula(self.table.row + i)) for i in range(self.rows)}
             self.book.put(Formulas(self.column(number), [[value] for value in values], texts), fmt)
         self._mark_picked()
 
-    def _ids(self) -> str:
+    # the columns, each a formula for the cell in a row
+
+    def _id(self, row: int) -> str:
         if self.all_ranked:
-            return f"MATCH({self.range(RANK)},{self.logits.part(column=2, columns=1).address()},0)-1"
-        return self._of_best("id")
+            return f"MATCH({cell(row, RANK)},{self.logits.part(column=2, columns=1).address()},0)-1"
+        return self._of_best(row, "id")
 
-    def _logits(self) -> str:
+    def _logit(self, row: int) -> str:
         if self.all_ranked:
-            return f"LARGE({self.logits.part(columns=1).address()},{self.range(RANK)})"
-        return self._of_best("logit")
+            return f"LARGE({self.logits.part(columns=1).address()},{cell(row, RANK)})"
+        return self._of_best(row, "logit")
 
-    def _of_best(self, name: str) -> str:
-        return self.best.part(0, shared.BEST_COLUMNS.index(name), self.rows, 1).address()
+    def _of_best(self, row: int, name: str) -> str:
+        return self.best.part(row - self.table.row, shared.BEST_COLUMNS.index(name), 1, 1).address()
 
-    def _sums_before(self) -> str:
-        """The sum of the weights above each row: the sum one row up, under the head, which counts as 0."""
-        above = Area(PICK, self.table.row - 1, SUM, self.rows, 1).range(fixed=True)
-        return f"IF(ISNUMBER({above}),{above},0)"
+    @staticmethod
+    def _by_k(row: int) -> str:
+        return f'IF(IF(top_k="",TRUE,{cell(row, RANK)}<=top_k),"yes","no")'
 
-    def _running(self, number: int) -> dict[tuple[int, int, int, int], str]:
+    def _weight(self, row: int) -> str:
+        first = cell(self.table.row, LOGIT, fixed=True)
+        return f'IF({cell(row, BY_K)}="yes",EXP(({cell(row, LOGIT)}-{first})/{WARMTH}),0)'
+
+    def _by_p(self, row: int) -> str:
+        before = cell(row - 1, SUM) if row > self.table.row else "0"
+        total = cell(self.table.row + self.rows - 1, SUM, fixed=True)
+        return f'IF({cell(row, BY_K)}="yes",IF(IF(top_p="",TRUE,{before}<top_p*{total}),"yes","no"),"")'
+
+    @staticmethod
+    def _probability(row: int) -> str:
+        return f'IF({cell(row, BY_P)}="yes",{cell(row, WEIGHT)}/{at(KEPT)},0)'
+
+    @staticmethod
+    def _is_picked(row: int) -> str:
+        return f'IF({cell(row, RANK)}={at(PICKED)},"yes","no")'
+
+    def _running(self, number: int) -> Callable[[int], str]:
         """A sum that grows from row to row, over the column before it."""
-        found = {}
-        for row in range(self.rows):
-            here = cell(self.table.row + row, number - 1)
-            sum_of = f"{cell(self.table.row + row - 1, number)}+{here}" if row else here
-            found[row, 0, 1, 1] = f'IF({here}="","",{sum_of})'
-        return found
+
+        def formula(row: int) -> str:
+            here = cell(row, number - 1)
+            return f"{cell(row - 1, number)}+{here}" if row > self.table.row else here
+
+        return formula
 
     def _mark_picked(self) -> None:
         table = self.table

@@ -28,6 +28,7 @@ MESSAGE_WIDTH, MESSAGE_HEIGHT = 48, 27  # two lines, which hold the longest mess
 BEYOND = 40  # rows below the last word in which a word is noticed
 PRINTABLE = "".join(map(chr, range(32, 127)))
 PICKED = "picked_token"  # the name of what the tab `pick` picks
+APPEND = "to_append"  # and of what to do for the loop to go on
 ARROW = "\u2190"  # before what may be typed next
 AUTOCORRECTED = {  # what programs put in place of what is typed, and what to say of it
     "\u2018\u2019\u201c\u201d": "it holds an autocorrected quote: type the straight one instead, ' or \"",
@@ -227,6 +228,11 @@ def show_hint(book: Book, readings: Area) -> None:
     book.sheets[WORDS].conditional_format(*corners, rule)
 
 
+def write_append(book: Book, plan: Plan, told: str) -> None:
+    """Under the token that was picked, what to do for the loop to go on: where there is no room to type it."""
+    book.formula(WORDS, FIRST_ROW - 1, IDS + plan.longest_word + 5, f"={APPEND}", told, "words")
+
+
 def write_next(book: Book, plan: Plan, picked: str) -> None:
     """Beside the first empty word, the token that was picked: typed there, the loop goes on."""
     area, typed = words_area(plan), typed_words(plan)
@@ -259,7 +265,7 @@ def write_head(book: Book, longest: int, area: Area) -> None:
     book.text(WORDS, area.row - 1, IDS + longest + 1, "kind: l, d, o, s", "table head")
 
 
-def write_prediction(book: Book, plan: Plan, token: Area, best: Area, picked: str | None) -> None:
+def write_prediction(book: Book, plan: Plan, token: Area, best: Area, picked: str) -> None:
     """What the tabs behind make of the words, beside them. token: the predicted one; best: the table of the best."""
     left, names = IDS + plan.longest_word + 3, shared.BEST_COLUMNS
     sheet, found = book.sheets[WORDS], plan.trace.predictions(shared.BEST)
@@ -274,12 +280,9 @@ def write_prediction(book: Book, plan: Plan, token: Area, best: Area, picked: st
     for row, (name, source, value, fmt) in enumerate(facts, start=MESSAGE_CELL.row):
         book.text(WORDS, row, left, name, "key")
         book.formula(WORDS, row, left + 1, f"={source.part(rows=1, columns=1).address()}", value, fmt)
-    if picked is not None:
-        sheet.set_column(left + 2, left + 2, 20)
-        sheet.write_url(
-            MESSAGE_CELL.row, left + 2, "internal:'pick'!B3", book.format("link"), "picked, on the tab pick"
-        )
-        book.formula(WORDS, COUNT_CELL.row, left + 2, f"={PICKED}", picked, "message")
+    sheet.set_column(left + 2, left + 2, 20)
+    sheet.write_url(MESSAGE_CELL.row, left + 2, "internal:'pick'!B3", book.format("link"), "picked, on the tab pick")
+    book.formula(WORDS, COUNT_CELL.row, left + 2, f"={PICKED}", picked, "message")
     for column, name in enumerate(("probability", "token"), start=left):
         book.text(WORDS, FIRST_ROW - 1, column, name if name == "probability" else "the best tokens", "table head")
         for number, one in enumerate(found):

@@ -95,7 +95,7 @@ class Writer:
         self.book.add_tab(INDEX)
         if self.plan.has_words:
             self.write_words()
-        if self.picks:
+        if self.plan.is_whole:
             picks.add_tab(self.book)
         for tab, found in tabs(self.places).items():
             self.add_tab(tab, found)
@@ -125,13 +125,11 @@ class Writer:
         logits, predicted = (self.places[plan.steps.name(role)].area for role in (Role.LOGITS, Role.PREDICTION))
         winners = shared.winners_area(logits)
         index.write_winners(book, winners, best, self.trace.predictions(winners.rows))
-        picked = picks.Picks(book, plan, logits, best, self.tokens.part(row=1)) if self.picks else None
-        if picked:
-            self.names |= picked.write()
+        picked = picks.Picks(book, plan, logits, best, self.tokens.part(row=1))
+        self.names |= picked.write()
         if plan.has_words:
-            words.write_prediction(book, plan, predicted.part(2, 1, 1, 1), best, picked.token if picked else None)
-        if plan.has_words and picked:
-            words.write_next(book, plan, picked.token)
+            words.write_prediction(book, plan, predicted.part(2, 1, 1, 1), best, picked.token)
+            self.write_next(picked)
         return best
 
     def add_tab(self, tab: str, places: Sequence[Place]) -> None:
@@ -155,10 +153,8 @@ class Writer:
 
     # what a workbook for programs with fewer functions has otherwise: `portable`
 
-    @property
-    def picks(self) -> bool:
-        """Is there a tab on which the next token is picked?"""
-        return self.plan.is_whole
+    def write_next(self, picked: picks.Picks) -> None:
+        words.write_next(self.book, self.plan, picked.token)
 
     def needs_unset(self, stage: sets.ChangedStage) -> bool:
         return stage.needs_unset

@@ -23,6 +23,7 @@ ODS_NAME = re.compile(rb"<table:named-(?:range|expression) ([^>]*?)/?>|<(/?)tabl
 ODS_CONTENT = "content.xml"
 ODS_ATTRIBUTE = re.compile(r'table:([\w-]+)="([^"]*)"')
 STRETCH = 1 << 20
+PROGRAMS_OWN = "_xlnm."  # begins names of print areas and the like, which stand for no matrix
 NO_COUNTS: Mapping[str, int] = {}
 
 Texts = Sequence[tuple[str, str]]  # defined names, and what each stands for
@@ -103,7 +104,7 @@ def by_scope(named: Iterable[tuple[str, str, bool]]) -> Texts:
 
     A copied tab has names of its own. Of several tabs' the first one's counts.
     """
-    all_named = list(named)
+    all_named = [one for one in named if not one[0].lower().startswith(PROGRAMS_OWN)]
     of_tabs = [(name, text) for name, text, of_tab in all_named if of_tab]
     return [*reversed(of_tabs), *((name, text) for name, text, of_tab in all_named if not of_tab)]
 
