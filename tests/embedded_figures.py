@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, cached_property
 from itertools import product
 from pathlib import Path
 
@@ -81,8 +82,16 @@ class Prompts:
         person = self.rng.choice(self.people)
         return self.asked(person.statement, person, person.pronoun)
 
+    @cached_property
+    def own_by_length(self) -> Mapping[int, list[Person]]:
+        """Persons with names of their own, by the tokens of these."""
+        found: dict[int, list[Person]] = {}
+        for one in self.own:
+            found.setdefault(len(self.model.tokenizer.encode(one.name)), []).append(one)
+        return found
+
     def own_name(self, n_tokens: int) -> Asked:
-        person = self.rng.choice([one for one in self.own if len(self.model.tokenizer.encode(one.name)) == n_tokens])
+        person = self.rng.choice(self.own_by_length[n_tokens])
         return self.asked(person.statement, person, person.pronoun)
 
     def sentence_before(self) -> Asked:
@@ -154,7 +163,8 @@ PROMPT, WORD = "Mike is quick. He moves", " quickly"
 PROBABILITY, SIZE = f"probability of {WORD!r} after {PROMPT!r}", "size of the CSVs in MB"
 
 
-def figures(folder: str | Path | None = None) -> dict[str, float]:
+@cache
+def figures(folder: str | Path | None = None) -> Mapping[str, float]:
     """The figures by name."""
     model = load_model(folder)
     probabilities = {one.token: one.probability for one in model.run(PROMPT).predictions(model.config.n_vocab)}

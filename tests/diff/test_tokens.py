@@ -119,7 +119,7 @@ def as_bytes(shown_pieces: str) -> bytes:
 
 
 def test_tokens_too_many_or_too_few_are_named(embedded):
-    ids = embedded.encode("He moves")
+    ids = embedded.encode("Mike moves")
     end = embedded.end_of_text
     assert found(ids, [end, *ids], embedded) == (
         f'the tokens on the right begin with "<|endoftext|>" (id {end}), those on the left do not'
