@@ -49,3 +49,5 @@ def write_passes(book: Book, passes: Sequence[LearningPass]) -> None:
         require_short(one.token, INDEX, row, 4)
     columns = [[getattr(one, name) for one in passes] for name in ("number", "left", "right", "count", "token", "id")]
     book.put_table(Table(Area(INDEX, HEAD + 1, 0, len(passes), len(COLUMNS)), [*columns, words]), FORMATS)
+    for column in (1, 2, 4):  # the pieces
+        book.show_spaces(Area(INDEX, HEAD + 1, column, len(passes), 1))
