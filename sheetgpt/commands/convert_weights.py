@@ -85,9 +85,11 @@ def command(
 
 
 def as_text(about: dict[str, Any], to: str) -> str:
+    from sheetgpt.weights.embedded import typed
+
     prompt = '"Mike is quick. He moves"' if about["tokenizer"] else "--token-ids 1,2,3"
     tries = {
-        "csv": f"sheetgpt run {prompt} --weights {about['folder']}",
+        "csv": f"sheetgpt run {prompt} --weights {typed(about['folder'])}",
         "safetensors": f'GPT2LMHeadModel.from_pretrained("{about["folder"]}") in Python with transformers',
     }
     return "\n".join(

@@ -102,6 +102,7 @@ def command(corpus, dest, held_out, sample_every, log, plot, resume, force, firs
       sheetgpt train names.txt untrained --tokens chars --steps 0
     """
     from sheetgpt.training import checkpoint, curve, train
+    from sheetgpt.weights.embedded import typed
 
     if plot:
         curve.require_plotting()
@@ -121,7 +122,7 @@ def command(corpus, dest, held_out, sample_every, log, plot, resume, force, firs
         show.print_json(as_data(trainer, dest, files))
         return
     show.echo("\n".join([*result(trainer, corpus, dest), *(f"Wrote {file}" for file in files), f"Wrote {dest}"]))
-    show.echo(f'Try: sheetgpt run "{first_words(corpus, trainer)}" --weights {dest}')
+    show.echo(f'Try: sheetgpt run "{first_words(corpus, trainer)}" --weights {typed(dest)}')
 
 
 def chosen(options: dict):
@@ -150,12 +151,14 @@ def first_words(corpus: Path, trainer) -> str:
 
 def result(trainer, corpus: Path, dest: Path) -> list[str]:
     """The last loss, and what it is the mean of: not every model's is -ln p."""
+    from sheetgpt.weights.embedded import typed
+
     if not trainer.log:
         return ["No step was done: these are the first weights."]
     last, in_short = trainer.log[-1], trainer.in_short
     told = f", held out {last.held_out:.4f}" if last.held_out is not None else ""
     line = f"Loss {last.loss:.4f}{told} (mean of {in_short}; p: the probability of the token that came)"
-    other = f"Other models' losses are means of -ln p: compare by sheetgpt loss --file {corpus} --weights {dest}"
+    other = f"Other models' losses are means of -ln p: compare by sheetgpt loss --file {corpus} --weights {typed(dest)}"
     return [line] if in_short == "-ln p" else [line, other]
 
 

@@ -45,6 +45,15 @@ def named_folder(name: str | Path) -> Path:
     return embedded_folder(name) if isinstance(name, str) and name in ABOUT else Path(name)
 
 
+def typed(folder: str | Path) -> str:
+    """What to type for a folder where a name may stand, too.
+
+    >>> typed(Path("my_model")), typed(Path("rotary"))
+    ('my_model', './rotary')
+    """
+    return f"./{folder}" if str(folder) in ABOUT else str(folder)
+
+
 def or_a_name() -> str:
     """The end of a remedy: what may be given instead of a folder."""
     return f"or one that ships with sheetgpt: {', '.join(ABOUT)}"

@@ -177,12 +177,12 @@ def test_a_run_with_other_vectors_has_no_such_tab(model, tmp_path):
     assert TAB not in openpyxl.load_workbook(other.to_excel(tmp_path / "run.xlsx")).sheetnames
 
 
-def test_names_and_verbs_are_closer_to_each_other_than_adjectives(model):
-    """docs/lesson.md asks why."""
+def test_verbs_are_closer_to_each_other_than_names_and_names_than_adjectives(model):
+    """docs/lesson.md asks why of the first."""
     names = mean_cosine(model, [name for name in corpus.HE if name in model.tokenizer.tokens])
     verbs = mean_cosine(model, [f" {verb}" for verb in corpus.VERBS])
     adjectives = mean_cosine(model, [f" {adjective}" for adjective in corpus.ADVERBS])
-    assert min(names, verbs) > adjectives + 0.05
+    assert verbs > names + 0.05 > adjectives + 0.1
 
 
 def mean_cosine(model, tokens):

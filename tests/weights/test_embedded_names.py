@@ -61,6 +61,20 @@ def test_a_path_means_the_folder_and_a_bare_name_the_shipped_model(tmp_path, mon
     assert load_model("rotary").config.position == "rotary"
 
 
+@pytest.mark.parametrize("name", ABOUT)
+def test_a_folder_that_is_called_so_is_said_by_its_path(name, tmp_path):
+    """What a command says to type next finds the folder that it has just written."""
+    (tmp_path / "names.txt").write_text("anna\nann\n")
+    made = [
+        sheetgpt("train", "names.txt", name, "--tokens", "chars", "--model", "die", "--steps", 1, cwd=tmp_path),
+        sheetgpt("convert-weights", "embedded", f"{name}", "--force", cwd=tmp_path),
+    ]
+    for done in made:
+        assert done.code == 0, done.err
+        assert f"--weights ./{name}" in done.out
+        assert f"--weights {name}" not in done.out
+
+
 @pytest.mark.parametrize("command", [["run", "a"], ["generate", "a"], ["tokenize", "a"], ["check"]])
 def test_an_unknown_name_is_answered_with_those_that_ship(command, tmp_path):
     folder = ["nowhere"] if command == ["check"] else ["--weights", "nowhere"]
