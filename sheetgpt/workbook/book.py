@@ -187,7 +187,8 @@ class Book:
             shown = rows, columns
             if tab != INDEX:
                 shown = min(rows, PRINTED_ROWS), min(columns, PRINTED_COLUMNS)
-                sheet.repeat_rows(0)
+                if not sheet.repeat_row_range:  # a tab may have more rows of labels
+                    sheet.repeat_rows(0)
             sheet.print_area(0, 0, shown[0] - 1, shown[1] - 1)
             sheet.set_landscape()
             sheet.set_paper(A4)
