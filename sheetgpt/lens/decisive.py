@@ -81,7 +81,7 @@ def percent(share: float) -> str:
 
 
 def decisive(trace: Trace, blocks: range | None = None) -> Ablation | None:
-    """The attention weight of the last token that the answer hangs on most; None where the model has none.
+    """The attention weight of the last token that the answer hangs on most; None where it hangs on none.
 
     The one after which the answer is another and the old one is least probable; where no single weight changes the
     answer, the one that moves its probability most. In large models only the likeliest are tried, see `likeliest`.
@@ -90,7 +90,8 @@ def decisive(trace: Trace, blocks: range | None = None) -> Ablation | None:
     cells = [cell for cell in last_cells(trace) if blocks is None or trace.step(cell.stage).block in blocks]
     if not cells or trace.weights is None:
         return None
-    return min(ablations(trace, likeliest(trace, cells, most_runs(trace))), key=rank)
+    best = min(ablations(trace, likeliest(trace, cells, most_runs(trace))), key=rank)
+    return best if best.changes or best.new_probability != best.probability else None
 
 
 def rank(one: Ablation) -> tuple[bool, float]:
@@ -168,6 +169,7 @@ def probabilities(trace: Trace, stage: str, cells: Sequence[Cell]) -> np.ndarray
     given = trace.steps.inputs(trace.token_ids)
     overrides = {**trace.overrides, stage: matrices}
     found = forward(steps, trace.weights, given, dtype=trace.dtype, overrides=overrides, base=trace.arrays)
-    scores = found[logits][..., -1].astype(np.float64)
+    scores = np.asarray(found[logits][..., -1], np.float64)
+    scores = np.broadcast_to(scores, (len(cells), scores.shape[-1]))  # what was set behind the stage hides its cells
     shares = np.exp(scores - scores.max(-1, keepdims=True))
     return np.asarray(shares / shares.sum(-1, keepdims=True))

@@ -116,6 +116,22 @@ def test_runs_in_memory_one_at_a_time_are_the_same(embedded, monkeypatch):
     assert alone.new_probability == pytest.approx(together.new_probability, rel=1e-9)
 
 
+@pytest.mark.parametrize("stage", ["block_0_step_4", "block_0_step_7", "block_0_step_15", "model_h1_mlp_c_fc_w"])
+def test_what_was_set_in_the_run_stays_so(stage, model):
+    before = model.run(token_ids=[3, 1, 4, 1, 5])
+    trace = model.run_edited(before, [edit.parse(f"{stage}[0,0]=0.5", before.sizes)])
+    found = lens.decisive(trace)
+    matrix = np.array(trace.array(found.stage))
+    matrix[-1, found.head * 5 + found.key] = 0
+    run = model.run(token_ids=trace.token_ids, overrides={**trace.overrides, found.stage: matrix})
+    assert found.new_probability == pytest.approx(float(run.ranking()[0][trace.predictions(1)[0].id]), abs=1e-12)
+
+
+def test_behind_what_was_set_no_weight_decides(model):
+    before = model.run(token_ids=[3, 1, 4])
+    assert lens.decisive(model.run_edited(before, [edit.parse("predicted_embedding[0,2]=4", before.sizes)])) is None
+
+
 def test_only_some_blocks(embedded):
     assert lens.decisive(embedded.run(PROMPT), range(1, 2)).stage.startswith("block_1")
 

@@ -31,8 +31,12 @@ class Experiment:
 
 
 def experiment(plan: Plan, places: Mapping[str, Place]) -> Experiment | None:
-    """The experiment that a workbook of the whole model invites to; None where it predicts nothing or has no heads."""
-    found = decisive(plan.trace) if plan.is_whole else None
+    """The experiment that a workbook of the whole model invites to; None where it predicts nothing or has no heads.
+
+    None where stages were set, too: of these the workbook holds some cells, a run with overrides all.
+    """
+    trace = plan.trace
+    found = decisive(trace) if plan.is_whole and not any(name in trace for name in trace.overridden) else None
     if found is None:
         return None
     column = found.head * plan.max_tokens + found.key
