@@ -156,8 +156,11 @@ def test_no_number_is_shown_with_all_its_digits(model, tmp_path):
 @pytest.mark.parametrize("formulas", [True, False])
 def test_masked_scores_can_be_read_and_nothing_is_seen_beyond_the_word(formulas, tmp_path, soffice):
     training = trained(tmp_path / "m", "attention", steps=1, room=ROOM if formulas else 0)
-    file = write_training(training, tmp_path / "t.xlsx", live=formulas)
-    pdf = soffice("pdf", file, tmp_path)
+    book = openpyxl.load_workbook(write_training(training, tmp_path / "t.xlsx", live=formulas))
+    for sheet in book:  # all of it on paper, not only the first columns
+        sheet.print_area, sheet.sheet_properties.pageSetUpPr.fitToPage = None, False
+    book.save(tmp_path / "whole.xlsx")
+    pdf = soffice("pdf", tmp_path / "whole.xlsx", tmp_path)
     shown = subprocess.run(["pdftotext", "-layout", pdf, "-"], capture_output=True, text=True, check=True).stdout
     assert "###" not in shown
     masked = sum(range(4)) * 3  # the mask, and the scores of two heads
