@@ -40,7 +40,7 @@ def type_spin(path: Path, spin: Spin, **others) -> Path:
 def test_libreoffice_picks_as_generate_does(tmp_path, recalculate):
     write_random_model(tmp_path / "small", SMALL)
     trace = load_model(tmp_path / "small").run(token_ids=random_ids(SMALL, 5))
-    spins = [*SPINS, *drawn(15)]
+    spins = [*SPINS, *drawn(6)]
     files = [write_live_workbook(trace, tmp_path / f"{i}.xlsx", blocks=None) for i in range(len(spins))]
     for file, spin in zip(files, spins, strict=True):
         type_spin(file, spin)
