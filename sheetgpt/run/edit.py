@@ -243,9 +243,9 @@ def in_order(edits: Iterable[Edit], sizes: Sizes) -> dict[str, list[Edit]]:
 
 
 def run_edited(before: Trace, edits: Iterable[Edit], rerun: Rerun) -> Trace:
-    """The run that follows from these edits of a run. What no edit reaches is taken from it."""
+    """The run that follows from these edits of a run. What was set in it stays set, what no edit reaches is taken."""
     trace = before
-    overrides: dict[str, np.ndarray] = {}
+    overrides = dict(before.overrides)
     for name, found in in_order(edits, before.sizes).items():
         overrides[name] = edited(current(name, trace), found)
         trace = rerun(overrides, trace)
@@ -256,8 +256,7 @@ def current(name: str, trace: Trace) -> np.ndarray:
     """The matrix of a stage or weight in a run, as edits find it; tokens as their two rows, positions above ids."""
     if trace.steps.name(Role.TOKENS) == name:
         return np.array([range(len(trace.token_ids)), trace.token_ids], float)
-    weights = trace.weights
-    return weights[name] if weights is not None and name in weights else trace.array(name)
+    return trace.matrix(name)
 
 
 def edited(matrix: np.ndarray, edits: Iterable[Edit]) -> np.ndarray:

@@ -77,6 +77,27 @@ def test_the_token_ids_set_to_their_own_value_change_no_bit(model, trace):
     assert_same(set_cells(model, trace, f"final_tokens[1,-1]={IDS[-1]}"), trace)
 
 
+@settings(max_examples=30, deadline=None)
+@given(first=st.sampled_from([*MATRICES, "model_wte", "model_h1_mlp_c_fc_w"]), data=st.data())
+def test_edits_of_a_run_with_overrides_are_both_at_once(first, data, model, trace):
+    second = data.draw(st.sampled_from([*MATRICES, "model_wte", "model_h1_mlp_c_fc_w"]))
+    changed = {first: 2 * trace.matrix(first)}
+    before = model.run(token_ids=IDS, overrides=changed)
+    found = set_cells(model, before, f"{second}[0,0]=0.25")
+    matrix = np.array(before.matrix(second))
+    matrix[0, 0] = 0.25
+    assert set(found.overrides) == {first, second}
+    assert_same(found, model.run(token_ids=IDS, overrides={**changed, second: matrix}))
+
+
+def test_a_cell_of_a_weight_that_was_set_keeps_the_others_as_they_were_set(model, trace):
+    doubled = 2 * trace.matrix("model_wte")
+    found = set_cells(model, model.run(token_ids=IDS, overrides={"model_wte": doubled}), "model_wte[3,0]=1")
+    expected = np.array(doubled)
+    expected[3, 0] = 1
+    assert np.array_equal(found.matrix("model_wte"), expected)
+
+
 @pytest.mark.parametrize("name", MATRICES)
 def test_nothing_before_a_changed_stage_changes_and_with_a_base_the_rest_is_the_same(name, model, trace):
     rng = np.random.default_rng(1)
