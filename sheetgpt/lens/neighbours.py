@@ -1,11 +1,11 @@
 """Which tokens' vectors point the same way: nearest tokens by cosine, and all of them in a plane.
 
-The vectors are the rows of the model's token table. Sheets belong in `sheets.neighbours`, pictures in `plot`.
+The vectors are the rows of the model's token table. Sheets belong in `sheets.neighbours`, pictures in `scatter`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -18,7 +18,7 @@ from sheetgpt.model import Model
 from sheetgpt.models.step import Axis, Use, Weight
 
 MOST_MAPPED = 2000  # tokens in a map; of a larger vocabulary only the tokens asked for and their neighbours
-ROWS_AT_ONCE = 4096  # of a token table, for which there is memory twice
+ROWS_AT_ONCE = 512  # of a token table: of GPT-2, what a processor keeps at hand
 
 
 @dataclass(frozen=True)
@@ -93,20 +93,51 @@ def near_spellings(text: str, ids: Mapping[str, int]) -> list[str]:
 
 def cosines(table: np.ndarray, i: int) -> np.ndarray:  # [n, d] -> [n]
     """How much each row points where row i points: 1 the same way, 0 across, -1 the other way; 0 of a row of zeros."""
-    target = np.asarray(table[i], np.float64)
-    found = np.empty(len(table))
+    return np.concatenate([found[0] for _, found in cosines_by_part(table, [i])])
+
+
+def cosines_by_part(table: np.ndarray, ids: Sequence[int]) -> Iterator[tuple[int, list[np.ndarray]]]:
+    """The cosines with each of these rows, for some rows of the table after others: (the first of them, [n] an id).
+
+    subtle: a product for each row, not one for all: so the last bit doesn't depend on what else is asked for.
+    """
+    targets = np.asarray(table[list(ids)], np.float64)
     for start in range(0, len(table), ROWS_AT_ONCE):
         rows = np.asarray(table[start : start + ROWS_AT_ONCE], np.float64)
-        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows) * (target @ target))
-        found[start : start + len(rows)] = np.divide(rows @ target, lengths, where=lengths > 0, out=np.zeros(len(rows)))
-    return np.clip(found, -1, 1)
+        squares = np.einsum("ij,ij->i", rows, rows)
+        yield start, [between(rows @ target, np.sqrt(squares * (target @ target))) for target in targets]
+
+
+def between(products: np.ndarray, lengths: np.ndarray) -> np.ndarray:  # two of [n] -> [n]
+    return np.clip(np.divide(products, lengths, where=lengths > 0, out=np.zeros(len(lengths))), -1, 1)
+
+
+def nearest_of(table: np.ndarray, ids: Sequence[int], count: int) -> dict[int, list[tuple[int, float]]]:
+    """By id: (id, cosine) of the rows nearest to that row, itself left out; of equals, the smaller id first.
+
+    The table is read once for all.
+    """
+    best = {i: (np.zeros(0, int), np.zeros(0)) for i in ids}
+    for start, parts in cosines_by_part(table, list(best)):
+        for (i, (others, kept)), found in zip(best.items(), parts, strict=True):
+            rows = largest(found, count + 1)
+            rows = rows[rows + start != i]
+            joined, values = np.concatenate([others, rows + start]), np.concatenate([kept, found[rows]])
+            order = np.lexsort((joined, -values))[:count]
+            best[i] = joined[order], values[order]
+    return {i: list(zip(others.tolist(), kept.tolist(), strict=True)) for i, (others, kept) in best.items()}
+
+
+def largest(values: np.ndarray, count: int) -> np.ndarray:
+    """The places of the `count` largest, in order of place; all that equal the last of them, too."""
+    if count >= len(values):
+        return np.arange(len(values))
+    return np.flatnonzero(values >= np.partition(values, -count)[-count])
 
 
 def nearest(table: np.ndarray, i: int, count: int) -> list[tuple[int, float]]:
     """(id, cosine) of the rows nearest to row i, itself left out; of equals, the smaller id first."""
-    found = cosines(table, i)
-    order = [int(one) for one in np.argsort(-found, kind="stable") if one != i]
-    return [(one, float(found[one])) for one in order[:count]]
+    return nearest_of(table, [i], count)[i]
 
 
 def neighbours(table: np.ndarray, vocabulary: Sequence[str], i: int, count: int = 10) -> list[Neighbour]:
@@ -125,9 +156,13 @@ def plane(vectors: np.ndarray) -> Plane:  # [n, d]
     """The vectors seen from where they differ most.
 
     Each dimension points where its largest part is positive, so that the same vectors give the same picture.
+    subtle: by one thread, as those that wait for parts of so small a decomposition cost more than it does.
     """
+    from threadpoolctl import threadpool_limits
+
     centred = np.asarray(vectors, np.float64) - np.mean(vectors, axis=0, dtype=np.float64)
-    _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
+    with threadpool_limits(1, "blas"):
+        _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
     two = np.zeros((2, centred.shape[1]))
     two[: len(directions[:2])] = directions[:2]
     two *= np.where(np.take_along_axis(two, np.abs(two).argmax(1)[:, None], 1) < 0, -1, 1)

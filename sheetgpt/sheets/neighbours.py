@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sheetgpt.lens.neighbours import Plane, nearest, on_map, plane, table_name
+from sheetgpt.lens.neighbours import Plane, nearest_of, on_map, plane, table_name
 from sheetgpt.run.trace import Trace
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book, require_short
@@ -63,7 +63,7 @@ def write_tab(
     """The lines of these tokens, the chart, and the numbers behind it."""
     book.add_tab(TAB, HEADING, LABEL_COLUMNS + count)
     book.sheets[TAB].set_column(LABEL_COLUMNS, LABEL_COLUMNS + count - 1, 12)
-    near = {i: nearest(table, i, count) for i in ids}
+    near = nearest_of(table, ids, count)
     write_head(book, "neighbours", f"the {count} nearest tokens", words)
     row = write_lines(book, vocabulary, near, count)
     shown = on_map(len(table), {i: [other for other, _ in found] for i, found in near.items()})

@@ -50,6 +50,20 @@ def test_the_nearest_are_all_others_sorted_and_cut(table, seed, count):
 
 
 @settings(max_examples=40, deadline=None)
+@given(table=TABLES, data=st.data(), count=st.integers(1, 12), at_once=st.integers(1, 31))
+def test_the_nearest_of_several_rows_are_those_of_each(table, data, count, at_once):
+    table = np.round(table)  # so that some are equal
+    ids = data.draw(st.lists(st.integers(0, len(table) - 1), min_size=1, max_size=6))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lens, "ROWS_AT_ONCE", at_once)
+        found, cosines = lens.nearest_of(table, ids, count), {i: lens.cosines(table, i) for i in ids}
+    assert list(found) == list(dict.fromkeys(ids))
+    for i, near in found.items():
+        expected = sorted(set(range(len(table))) - {i}, key=lambda j: (-cosines[i][j], j))[:count]
+        assert near == [(j, cosines[i][j]) for j in expected]
+
+
+@settings(max_examples=40, deadline=None)
 @given(table=TABLES)
 def test_a_plane_keeps_what_two_dimensions_can_keep(table):
     found = lens.plane(table)
