@@ -77,8 +77,13 @@ def largest(matrix: np.ndarray, per_cent: float = NEAR_ALL) -> float:
     """How large in size nearly all numbers of a matrix are, masked ones left out; never 0."""
     numbers = matrix.ravel()[:: max(1, matrix.size // LOOKED_AT)].astype(np.float64)
     numbers = np.abs(numbers[np.isfinite(numbers) & ~ops.masked_cells(numbers)])
-    size = float(np.percentile(numbers, per_cent)) if numbers.size else 0.0
+    size = percentile(numbers, per_cent) if numbers.size else 0.0
     return float(f"{size:.3g}") or float(numbers.max(initial=0)) or 1.0
+
+
+def percentile(numbers: np.ndarray, per_cent: float) -> float:  # [n]
+    """As numpy's, which imports its masked arrays for it: a thirtieth of what `run` takes."""
+    return float(np.interp(per_cent / 100 * (numbers.size - 1), np.arange(numbers.size), np.sort(numbers)))
 
 
 # ------------------------------------------------------------------------------------------------ pieces of areas

@@ -24,7 +24,7 @@ from sheetgpt.models.parameters import count_parameters
 from sheetgpt.models.step import Axis
 from sheetgpt.resume import resume
 from sheetgpt.sheets import way as drawn
-from sheetgpt.sheets.colours import MOST_PIECES, largest, rectangles, seen
+from sheetgpt.sheets.colours import MOST_PIECES, largest, percentile, rectangles, seen
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import PRINTED_COLUMNS, PRINTED_ROWS
 from sheetgpt.workbook.grid import Area, parse_range
@@ -270,6 +270,12 @@ def test_stages_have_a_scale_about_0_that_ends_where_nearly_all_their_numbers_li
         assert high == largest(trace.array(step.name))
         inside = np.abs(trace.array(step.name)) <= high * 1.01
         assert inside.mean() > 0.97
+
+
+@given(numbers=st.lists(st.floats(0, 1e6), min_size=1, max_size=40), per_cent=st.floats(0, 100))
+def test_a_percentile_is_numpy_s(numbers, per_cent):
+    expected = float(np.percentile(numbers, per_cent))
+    assert percentile(np.array(numbers), per_cent) == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
 @pytest.mark.parametrize("kind", KINDS)
