@@ -1,0 +1,42 @@
+/** Numbers as they are shown: U+2212 as the minus, zeros that are exact as `0`, masks short. */
+
+const MASKED_BELOW = -1e9;
+const minus = (text: string): string => text.replace("-", "−");
+
+export const isMasked = (x: number): boolean => x <= MASKED_BELOW;
+
+/** In a cell: `0` is exact, `0.000` is rounded; masks and what is too large for the column by powers of ten. */
+export function cell(x: number, decimals: number): string {
+  if (x === 0) return "0";
+  if (Number.isNaN(x)) return "NaN";
+  if (!Number.isFinite(x)) return x > 0 ? "∞" : "−∞";
+  if (Math.abs(x) >= 1e6) return minus(x.toExponential(0).toUpperCase());
+  const text = x.toFixed(decimals);
+  return minus(Number(text) === 0 ? text.replace("-", "") : text);
+}
+
+/** 12 significant digits, as the value box has it. */
+export const long = (x: number): string => (Number.isFinite(x) ? minus(String(Number(x.toPrecision(12)))) : cell(x, 3));
+
+/** All digits, with an ASCII minus: what is copied. */
+export const full = (x: number): string => String(x);
+
+/** Three decimals, or powers of ten where that would say nothing. */
+export function short(x: number, decimals = 3): string {
+  const size = Math.abs(x);
+  return size !== 0 && (size < 0.5 * 10 ** -decimals || size >= 1e6) ? power(x) : cell(x, decimals);
+}
+
+/** `2.3e−4`. */
+export const power = (x: number): string => (x === 0 ? "0" : minus(x.toExponential(1).replace("e-", "e−").replace("e+", "e")));
+
+/** A difference with its sign: `+2.3e−4`. */
+export const difference = (x: number): string => (x > 0 ? "+" : "") + short(x, 3);
+
+export const percent = (x: number): string => `${(100 * x).toFixed(2)}%`;
+
+/** A typed number: a decimal comma and U+2212 are taken too; null where it is none. */
+export function parse(text: string): number | null {
+  const plain = text.trim().replace("−", "-").replace(/^(-?\d+),(\d+)$/, "$1.$2");
+  return /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(plain) && Number.isFinite(Number(plain)) ? Number(plain) : null;
+}
