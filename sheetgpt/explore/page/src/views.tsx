@@ -2,6 +2,7 @@
 import type { ComponentType } from "preact";
 import * as state from "./state";
 import type { View } from "./state";
+import { Attention, hasAttention } from "./attention";
 import { Explore } from "./explore";
 
 export interface ViewEntry {
@@ -11,6 +12,9 @@ export interface ViewEntry {
   readonly component: ComponentType;
 }
 
-export const VIEWS: readonly ViewEntry[] = [{ name: "run", title: "Run", isThere: () => true, component: Explore }];
+export const VIEWS: readonly ViewEntry[] = [
+  { name: "run", title: "Run", isThere: () => true, component: Explore },
+  { name: "attention", title: "Attention", isThere: hasAttention, component: Attention },
+];
 
 export const chosenView = (): ViewEntry => VIEWS.find((one) => one.name === state.view.value && one.isThere()) ?? VIEWS[0]!;
