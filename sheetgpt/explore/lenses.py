@@ -13,6 +13,7 @@ import numpy as np
 
 from sheetgpt.errors import PromptError, StageError
 from sheetgpt.lens import ablation, attribution, logits, patching
+from sheetgpt.lens.directions import Part
 from sheetgpt.lens.stream import stream_of
 from sheetgpt.lens.tables import Look, Report, Table, fact_text
 from sheetgpt.models.step import Axis
@@ -101,34 +102,44 @@ def attribute(trace: Trace, options: Options) -> tuple[Report, list[Spoken]]:
     """Blocks speak of what they leave behind, parts of the stage or weight that they come from."""
     found = attribution.attribute(trace, options.get("token"), options.get("against"))
     report = found.report(by_token="by_token" in options)
-    own = {part["part"]: place_of(trace, part["source"], part["head"]) for part in records(found.parts)}
+    parts = list(map(part_of, records(found.parts)))
+    own = {part.label: place_of(trace, part.source, part.head) for part in parts}
+    inside = {(part.block, part.place): own[part.label] for part in parts}
     leaves = {block: writes[-1].after.name for block, writes in stream_of(trace).blocks.items()}
     blocks = found.blocks
     spoken = [
         Spoken(
             [leaves[block] for block in blocks.index],
-            [[own.get(f"block {block} {place}") for place in blocks.columns] for block in blocks.index],
+            [[inside.get((block, place)) for place in blocks.columns] for block in blocks.index],
         ),
         parts_spoken(report.tables[1].frame, own),
     ]
     if len(report.tables) > len(spoken):
-        spoken.append(heads_spoken(trace, found))
+        spoken.append(heads_spoken(trace, found.by_token, parts))
     return report, spoken
+
+
+def part_of(record: Mapping[str, Any]) -> Part:
+    """A row of an attribution's parts as the part that it was."""
+    block, head = (int(one) if is_there(one := record[name]) else None for name in ("block", "head"))
+    return Part(record["kind"], record["source"], record["adds"], block, head)
 
 
 def parts_spoken(parts: pd.DataFrame, own: Mapping[str, Place]) -> Spoken:
     return Spoken(list(parts["source"]), [[own[part] for _ in parts.columns] for part in parts.index])
 
 
-def heads_spoken(trace: Trace, found: attribution.Attribution) -> Spoken:
+def heads_spoken(trace: Trace, by_token: pd.DataFrame, parts: Sequence[Part]) -> Spoken:
     """What a head adds by token: the weight with which the last token looks at that token."""
-    heads = [part for part in records(found.parts) if is_there(part["head"])]
-    sources = {(part["block"], part["head"]): str(part["source"]) for part in heads}
-    last, count = len(trace.token_ids) - 1, len(trace.token_ids)
-    lines = [(sources[line], line[1]) for line in found.by_token.index]
+    sources = {(part.block, part.head): part.source for part in parts if part.head is not None}
+    count = len(trace.token_ids)
+    lines = [(sources[line], line[1]) for line in by_token.index]
     return Spoken(
         [source for source, _ in lines],
-        [[(trace.steps[source].inputs[0], last, head * count + key) for key in range(count)] for source, head in lines],
+        [
+            [(trace.steps[source].inputs[0], count - 1, head * count + key) for key in range(count)]
+            for source, head in lines
+        ],
     )
 
 
@@ -198,19 +209,19 @@ def of_weights(sets: Sequence[str], trace: Trace) -> tuple[str, ...]:
 # ------------------------------------------------------------------------------------------------ places
 
 
-def place_of(trace: Trace, name: str, head: Any = None) -> Place:
+def place_of(trace: Trace, name: str, head: int | None = None) -> Place:
     """Where the last token's row stands in a stage or weight, at the first column of a head."""
     step = trace.steps.by_name.get(name)
     if step is None:
         return name, row_of_weight(trace, name), 0
     matrix = trace.arrays[name]
     columns = matrix.shape[1] // step.op.groups
-    return name, len(matrix) - 1, 0 if head is None or not is_there(head) else int(head) * columns
+    return name, len(matrix) - 1, (head or 0) * columns
 
 
-def is_there(head: Any) -> bool:
-    """Is it the number of a head, and not pandas' missing one?"""
-    return isinstance(head, int | np.integer)
+def is_there(number: Any) -> bool:
+    """Is it the number of a block or head, and not pandas' missing one?"""
+    return isinstance(number, int | np.integer)
 
 
 def row_of_weight(trace: Trace, name: str) -> int:

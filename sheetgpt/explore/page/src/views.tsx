@@ -4,6 +4,7 @@ import * as state from "./state";
 import type { View } from "./state";
 import { Attention, hasAttention } from "./attention";
 import { Explore } from "./explore";
+import { Lenses } from "./lenses";
 
 export interface ViewEntry {
   readonly name: View;
@@ -15,6 +16,7 @@ export interface ViewEntry {
 export const VIEWS: readonly ViewEntry[] = [
   { name: "run", title: "Run", isThere: () => true, component: Explore },
   { name: "attention", title: "Attention", isThere: hasAttention, component: Attention },
+  { name: "lenses", title: "Lenses", isThere: () => true, component: Lenses },
 ];
 
 export const chosenView = (): ViewEntry => VIEWS.find((one) => one.name === state.view.value && one.isThere()) ?? VIEWS[0]!;
