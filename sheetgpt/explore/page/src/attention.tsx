@@ -5,7 +5,7 @@ import { classes } from "./grid";
 import { HeadMap } from "./head_map";
 import { headScene, type HeadPicture, type Inks } from "./head_scene";
 import { attentionSteps, headOf, pooled, sharesOf, starts, valueAt } from "./heads";
-import { begin, best, choose, chosen, open, pointed, runInView, type Looked } from "./looking";
+import { begin, best, choose, chosen, open, pointed, rowInView, runInView, type Looked } from "./looking";
 import * as numbers from "./numbers";
 import { save } from "./scene";
 import type { Run } from "./source";
@@ -33,9 +33,8 @@ export function Attention() {
   const looked = run && chosen(run);
   const heads = looked ? looked.step.groups : 1;
   const size = mapSize(heads, width - 70);
-  const row = Math.min(pointed.value?.row ?? looked?.row ?? 0, (run?.tokens.length ?? 1) - 1);
   return (
-    <main class="attention" data-stale={state.run.value?.done === false}>
+    <main class={classes("attention", size < 60 && "dense")} data-stale={state.run.value?.done === false}>
       <div class="attention-wall" ref={left}>
         {run && looked && <Wall run={run} looked={looked} inks={inks} size={size} />}
         {run && (
@@ -44,9 +43,9 @@ export function Attention() {
             <Saves name={() => "attention"} scene={async () => wallScene(run, inks, size)} />
           </div>
         )}
-        {run && looked && <InEveryHead run={run} row={row} looked={looked} />}
+        {run && looked && <InEveryHead run={run} looked={looked} />}
       </div>
-      {run && looked && <Chosen run={run} looked={looked} row={row} inks={inks} />}
+      {run && looked && <Chosen run={run} looked={looked} inks={inks} />}
     </main>
   );
 }
@@ -83,7 +82,7 @@ function Saves({ name, scene }: { readonly name: () => string; readonly scene: (
 
 // ------------------------------------------------------------------------------------------------ the chosen head
 
-function Chosen({ run, looked, row, inks }: { readonly run: Run; readonly looked: Looked; readonly row: number; readonly inks: Inks }) {
+function Chosen({ run, looked, inks }: { readonly run: Run; readonly looked: Looked; readonly inks: Inks }) {
   const { step, head } = looked;
   const tokens = run.tokens.map(shown);
   const changeEnd = run.stages.get(step.name)?.change?.largest ?? 1;
@@ -114,7 +113,7 @@ function Chosen({ run, looked, row, inks }: { readonly run: Run; readonly looked
         </button>
         <Saves name={() => `${step.name}_head_${head}`} scene={() => savedHead(run, looked, picture)} />
       </header>
-      <Chips run={run} looked={looked} row={row} />
+      <Chips run={run} looked={looked} />
       <HeadMap run={run} looked={looked} picture={picture}>
         <footer>
           <Legend hasChanges={hasChanges} end={changeEnd} hidden={css(inks.hidden)} />
@@ -125,28 +124,31 @@ function Chosen({ run, looked, row, inks }: { readonly run: Run; readonly looked
   );
 }
 
-/** The prompt's tokens: which one looks, and what it looks at. */
-function Chips({ run, looked, row }: { readonly run: Run; readonly looked: Looked; readonly row: number }) {
+/** The prompt's tokens: which one looks, and what it looks at. Arrows go from token to token. */
+function Chips({ run, looked }: { readonly run: Run; readonly looked: Looked }) {
+  const box = useRef<HTMLDivElement>(null);
   const theme = state.theme.value;
+  const row = rowInView(run, looked);
   const shares = sharesOf(run, looked.step, looked.head, row);
+  const chip = (): HTMLElement | null | undefined => box.current?.querySelector<HTMLElement>("[aria-checked='true']");
+  const pick = (i: number): void => choose(run, { ...looked, row: i, key: best(run, looked.step, looked.head, i) });
+  const key = (event: KeyboardEvent): void => {
+    const by = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
+    if (!by || event.altKey) return;
+    event.preventDefault();
+    pick(Math.max(0, Math.min(run.tokens.length - 1, looked.row + by)));
+    requestAnimationFrame(() => chip()?.focus());
+  };
+  useEffect(() => chip()?.scrollIntoView({ block: "nearest" }), [looked.row, run.tokens.length]);
   return (
-    <div class="chips" role="radiogroup" aria-label="the token that looks">
+    <div ref={box} class="chips" role="radiogroup" aria-label="the token that looks" onKeyDown={key}>
       {run.tokens.map((token, i) => {
         const fill = share(theme, shares && i <= row ? shares[i]! : 0);
         const point = (): void => void (pointed.value = { step: looked.step, head: looked.head, row: i, key: null });
+        const leave = (): void => void (pointed.value = null);
+        const style = { background: css(fill), color: inkOn(theme, fill) };
         return (
-          <button
-            key={i}
-            role="radio"
-            aria-checked={i === looked.row}
-            class={classes("chip", i === row && "from")}
-            style={{ background: css(fill), color: inkOn(theme, fill) }}
-            onMouseEnter={point}
-            onMouseLeave={() => (pointed.value = null)}
-            onFocus={point}
-            onBlur={() => (pointed.value = null)}
-            onClick={() => choose(run, { ...looked, row: i, key: best(run, looked.step, looked.head, i) })}
-          >
+          <button key={i} role="radio" aria-checked={i === looked.row} tabIndex={i === looked.row ? 0 : -1} class={classes("chip", i === row && "from")} style={style} onMouseEnter={point} onMouseLeave={leave} onFocus={point} onBlur={leave} onClick={() => pick(i)}>
             {shown(token)}
           </button>
         );

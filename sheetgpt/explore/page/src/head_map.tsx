@@ -47,7 +47,7 @@ export function HeadMap({ run, looked, picture, children }: Props) {
   const { cell, tokens } = found;
   const room = margins(tokens, cell);
   const size = tokens.length * cell;
-  const frame = { ...view, width: Math.min(view.width, room.left + size + 1), height: Math.min(view.height, room.top + size + 1) };
+  const frame = { ...view, width: Math.min(view.width, room.left + size + 3), height: Math.min(view.height, room.top + size + 3) };
   const scene = headScene(found, frame);
   useLayoutEffect(() => {
     const scale = devicePixelRatio || 1;
@@ -69,41 +69,47 @@ export function HeadMap({ run, looked, picture, children }: Props) {
     const last = pointed.peek();
     if (now?.row !== last?.row || now?.key !== last?.key) pointed.value = now;
   };
-  const hover = pointed.value;
   const column = looked.head * tokens.length + looked.key;
   return (
     <div class="head-room" ref={around}>
-    <div
-      ref={scroller}
-      class="head-map"
-      style={px({ width: frame.width, height: frame.height })}
-      role="grid"
-      tabIndex={0}
-      aria-label={`head ${looked.head} of block ${looked.step.block}: tokens by the tokens they look at`}
-      aria-rowcount={tokens.length}
-      aria-colcount={tokens.length}
-      aria-activedescendant="head-cell"
-      onScroll={measure}
-      onMouseMove={point}
-      onMouseLeave={() => (pointed.value = null)}
-      onClick={(event) => {
-        const now = at(event);
-        if (now) open(run, now);
-      }}
-      onKeyDown={(event) => mapKey(event, run, looked)}
-    >
-      <div class="head-map-inner" style={px({ width: room.left + size + 1, height: room.top + size + 1 })}>
-        <canvas ref={canvas} aria-hidden="true" style={px({ width: frame.width, height: frame.height })} />
-        <div class="row-outline" style={px({ ...place(looked.row, 0), width: size, height: cell - (cell >= 20 ? 2 : 0) })} />
-        {hover && hover.key !== null && hover.row < tokens.length && hover.key < tokens.length && <div class="hover-outline" style={px({ ...place(hover.row, hover.key), width: cell - 1, height: cell - 1 })} />}
-        <div role="row" aria-rowindex={looked.row + 1}>
-          <div id="head-cell" role="gridcell" class="head-cell" aria-colindex={looked.key + 1} aria-selected="true" aria-label={described(run, looked.step.name, looked.row, column)} style={px({ ...place(looked.row, looked.key), width: cell - 1, height: cell - 1 })} />
+      <div
+        ref={scroller}
+        class="head-map"
+        style={px({ width: frame.width, height: frame.height })}
+        role="grid"
+        tabIndex={0}
+        aria-label={`head ${looked.head} of block ${looked.step.block}: tokens by the tokens they look at`}
+        aria-rowcount={tokens.length}
+        aria-colcount={tokens.length}
+        aria-activedescendant="head-cell"
+        onScroll={measure}
+        onMouseMove={point}
+        onMouseLeave={() => (pointed.value = null)}
+        onClick={(event) => {
+          const now = at(event);
+          if (now) open(run, now);
+        }}
+        onKeyDown={(event) => mapKey(event, run, looked)}
+      >
+        <div class="head-map-inner" style={px({ width: room.left + size + 3, height: room.top + size + 3 })}>
+          <canvas ref={canvas} aria-hidden="true" style={px({ width: frame.width, height: frame.height })} />
+          <div class="row-outline" style={px({ ...place(looked.row, 0), width: size, height: cell - (cell >= 20 ? 2 : 0) })} />
+          <Hover count={tokens.length} place={place} cell={cell} />
+          <div role="row" aria-rowindex={looked.row + 1}>
+            <div id="head-cell" role="gridcell" class="head-cell" aria-colindex={looked.key + 1} aria-selected="true" aria-label={described(run, looked.step.name, looked.row, column)} style={px({ ...place(looked.row, looked.key), width: cell - 1, height: cell - 1 })} />
+          </div>
         </div>
       </div>
-    </div>
-    {children}
+      {children}
     </div>
   );
+}
+
+/** The cell under the pointer: drawn apart, as it moves often. */
+function Hover({ count, place, cell }: { readonly count: number; readonly place: (row: number, key: number) => Readonly<Record<string, number>>; readonly cell: number }) {
+  const at = pointed.value;
+  if (!at || at.key === null || at.row >= count || at.key >= count) return null;
+  return <div class="hover-outline" style={px({ ...place(at.row, at.key), width: cell - 1, height: cell - 1 })} />;
 }
 
 function keepInView(box: HTMLElement, { left, top }: { readonly left: number; readonly top: number }, room: { readonly left: number; readonly top: number }, cell: number): void {

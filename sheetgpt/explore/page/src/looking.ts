@@ -45,6 +45,9 @@ export function chosen(run: Run): Looked {
   return { step, head, row, key: own && at.row === row ? at.column % tokens : best(run, step, head, row) };
 }
 
+/** The token whose looks are shown: the one under the pointer, else the chosen one. */
+export const rowInView = (run: Run, looked: Looked): number => Math.min(pointed.value?.row ?? looked.row, run.tokens.length - 1);
+
 /** What a token looks at most in a head. */
 export function best(run: Run, step: Step, head: number, row: number): number {
   const shares = sharesOf(run, step, head, row);

@@ -4,7 +4,7 @@ import { css, inkOn, share } from "./colours";
 import { classes } from "./grid";
 import { mapColour, type Inks } from "./head_scene";
 import { attentionSteps, fitted, largest, mapsOf, MOST_TOKENS, sharesOf, starts } from "./heads";
-import { best, choose, pointed, type Looked } from "./looking";
+import { best, choose, pointed, rowInView, type Looked } from "./looking";
 import type { Matrix } from "./matrix";
 import * as numbers from "./numbers";
 import { paint } from "./paint";
@@ -15,6 +15,7 @@ import * as state from "./state";
 import { shown } from "./tokens";
 
 const MAP = { least: 38, most: 110 }; // px of a small map
+const BAR_TEXTS = 76; // px of the token and the number beside a bar
 const MOST_BARS = { tokens: 8, heads: 6 }; // more tokens: the largest; more heads: one token a head
 
 /** The size of a map where so many stand side by side. */
@@ -45,7 +46,7 @@ export function Wall({ run, looked, inks, size }: WallProps) {
   const steps = attentionSteps();
   const heads = Math.max(...steps.map((step) => step.groups));
   return (
-    <div class={classes("wall", size < 60 && "dense")} role="radiogroup" aria-label="heads" onKeyDown={(event) => wallKey(event, run, looked)} style={{ gridTemplateColumns: `auto repeat(${heads}, max-content)` }}>
+    <div class={"wall"} role="radiogroup" aria-label="heads" onKeyDown={(event) => wallKey(event, run, looked)} style={{ gridTemplateColumns: `auto repeat(${heads}, max-content)` }}>
       <span />
       {Array.from({ length: heads }, (_, head) => (
         <span key={head} class="head-name">
@@ -154,7 +155,8 @@ function smallMarks(run: Run, step: Step, head: number, { now, old }: { readonly
 // ------------------------------------------------------------------------------------------------ one token, all heads
 
 /** What a token looks at in every head: the shares as bars, or the token it looks at most where heads are many. */
-export function InEveryHead({ run, row, looked }: { readonly run: Run; readonly row: number; readonly looked: Looked }) {
+export function InEveryHead({ run, looked }: { readonly run: Run; readonly looked: Looked }) {
+  const row = rowInView(run, looked);
   const steps = attentionSteps();
   const heads = Math.max(...steps.map((step) => step.groups));
   const isDense = heads > MOST_BARS.heads;
@@ -197,7 +199,7 @@ function Bars({ run, row, shares, onPick }: SharesProps & { readonly row: number
         return (
           <button key={key} class={classes("bar-line", key === most && "largest")} tabIndex={-1} onClick={() => onPick(key)}>
             <span class="token">{shown(run.tokens[key]!)}</span>
-            <span class="share" style={px({ width: Math.max(1, 42 * value) })} />
+            <span class="share" style={{ width: `calc((100% - ${BAR_TEXTS}px) * ${value})` }} />
             <span>{value >= 0.005 ? value.toFixed(2).replace(/^0/, "") : ""}</span>
           </button>
         );
