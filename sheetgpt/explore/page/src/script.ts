@@ -1,2 +1,8 @@
-/** The operations alone, without the page: what tests hold against Python's. */
+/** What the page computes with, without the page: what tests hold against Python's. */
+export * from "./backward";
+export * from "./bpe";
+export * from "./forward";
 export { matrix } from "./matrix";
+export { isMasked, OPS, opOf, penaltyOf } from "./ops";
+export * as terms from "./terms";
+export * as words from "./words";
