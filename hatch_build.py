@@ -29,7 +29,7 @@ SOURCES_KEY = "sources.sha256"  # what the page that stands there was built from
 class PageHook(BuildHookInterface):  # type: ignore[type-arg]
     PLUGIN_NAME = "custom"
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling calls it
         try:
             build_page()
         except (OSError, subprocess.CalledProcessError) as error:
@@ -70,7 +70,7 @@ def build_page() -> None:
 
 
 def npm(*arguments: str, at: Path) -> None:
-    subprocess.run([program(), *arguments], cwd=at, env=with_node(), check=True)  # noqa: S603 - our own arguments
+    subprocess.run([program(), *arguments], cwd=at, env=with_node(), check=True)
 
 
 def program() -> str:

@@ -31,6 +31,7 @@ COMMANDS = {
     "attribute": ("attribute", "Show what each embedding, head and MLP adds to a token's logit."),
     "ablate": ("ablate", "Take out each head, MLP and block in turn; show what changes."),
     "patch": ("patch", "Put pieces of one prompt's run into another's; show what comes back."),
+    "explore": ("explore", "Open a run in the browser: every number a cell, every cell editable."),
     "tokenize": ("tokenize", "Show a text's tokens and the merges that made them."),
     "neighbours": ("neighbours", "Show which tokens' vectors point the same way."),
     "train-bpe": ("train_bpe", "Learn a merge table from a text."),

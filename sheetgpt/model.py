@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from sheetgpt.models.config import Config
 from sheetgpt.models.sizes import Sizes
 from sheetgpt.models.step import Role, Steps
 from sheetgpt.run import frames
-from sheetgpt.run.forward import NO_OVERRIDES, Matrices, forward
+from sheetgpt.run.forward import NO_OVERRIDES, OnStage, Overrides, forward
 from sheetgpt.run.trace import Trace
 from sheetgpt.weights.folder import EMBEDDED, Weights, load_weights, named_folder
 
@@ -58,25 +58,29 @@ class Model:
         *,
         token_ids: Sequence[int] | None = None,
         special: bool = False,
-        overrides: Matrices = NO_OVERRIDES,
+        overrides: Overrides = NO_OVERRIDES,
         base: Trace | None = None,
+        on_stage: OnStage | None = None,
     ) -> Trace:
         """Every stage of a prompt (or of token ids).
 
         special: each special token in the prompt (`<|endoftext|>`) is one token, not the letters that spell it.
-        overrides: matrices [rows, columns] that replace a stage or a weight by name (`final_tokens`: the token ids).
+        overrides: matrices [rows, columns] that replace a stage or a weight by name (`final_tokens`: the token ids);
+          of a stage also a function of the matrix that is computed.
         base: the same prompt's run without overrides; only what depends on them is then computed again.
         Raises PromptError where the prompt is empty, longer than n_ctx, or holds ids that the model doesn't have;
         StageError where an override has no stage's name, or another shape.
         """
         merges, ids = self.encode(prompt, token_ids, special=special)
         tokens = self.steps.name(Role.TOKENS)
+        set_ids = None
         if overrides:
             from sheetgpt.run import edit  # only where it is needed, as all that `run` alone doesn't need
 
             overrides = edit.checked(overrides, Sizes(self.config, len(ids), untied=self.weights.untied))
-        if tokens in overrides:
-            merges, ids = self.encode(None, overrides[tokens].tolist())
+            set_ids = overrides.get(tokens)
+        if isinstance(set_ids, np.ndarray):
+            merges, ids = self.encode(None, set_ids.tolist())
             base = None  # every stage depends on the ids
         arrays = forward(
             self.steps,
@@ -85,6 +89,7 @@ class Model:
             dtype=self.weights.dtype,
             overrides=overrides,
             base=base.arrays if base else NO_OVERRIDES,
+            on_stage=on_stage,
         )
         return Trace(
             config=self.config,
@@ -95,26 +100,22 @@ class Model:
             merges=merges,
             weights=self.weights,
             tokenizer=self.tokenizer,
-            overrides=overrides,
+            overrides={name: arrays[name] if callable(one) else one for name, one in overrides.items()},
         )
 
-    def rerun(self, before: Trace, overrides: Mapping[str, np.ndarray], base: Trace) -> Trace:
-        """The prompt of `before` with overrides; what they don't reach is taken from `base`."""
-        changed_ids = self.steps.name(Role.TOKENS) in overrides
+    def run_edited(self, before: Trace, edits: Iterable[Edit], on_stage: OnStage | None = None) -> Trace:
+        """The run that follows from these edits of a run; what they don't reach is taken from it."""
+        from sheetgpt.run import edit
+
         ids = before.token_ids if before.prompt is None else None
         return self.run(
             before.prompt,
             token_ids=ids,
             special=before.reads_special,
-            overrides=overrides,
-            base=None if changed_ids else base,
+            overrides=edit.overrides_of(before, edits),
+            base=before,
+            on_stage=on_stage,
         )
-
-    def run_edited(self, before: Trace, edits: Iterable[Edit]) -> Trace:
-        """The run that follows from these edits of a run."""
-        from sheetgpt.run import edit
-
-        return edit.run_edited(before, edits, lambda overrides, base: self.rerun(before, overrides, base))
 
     def generate(
         self,

@@ -22,7 +22,7 @@ from sheetgpt.errors import DumpError, StageError
 from sheetgpt.model import Model, load_model
 from sheetgpt.models.sizes import Sizes, unchanged
 from sheetgpt.models.step import Role, Steps
-from sheetgpt.run.edit import TOKEN_IDS_ROW, Edit, current, edited
+from sheetgpt.run.edit import TOKEN_IDS_ROW, Edit, current
 from sheetgpt.run.trace import Trace
 from sheetgpt.workbook.grid import with_r1c1
 
@@ -61,14 +61,12 @@ def resume(path: Path, weights: str | Path | None = None) -> Resumed:
     if not book.is_live:
         refuse_texts(book, before)
     trace, changes = before, []
-    overrides: dict[str, np.ndarray] = {}
     for name in in_causal_order(book, before.sizes):
         found = list(changes_of(name, book, before, trace))
         if found:
             edits = [Edit(name, change.at, change.after) for change in found]
-            overrides[name] = edited(current(name, trace), edits)
             changes += found
-            trace = model.rerun(before, overrides, trace)
+            trace = model.run_edited(trace, edits)
     return Resumed(before, trace, changes)
 
 

@@ -7,8 +7,9 @@ edits. Computing belongs in `forward`; who edits says how to run again.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from sheetgpt.errors import StageError, UnknownStageError
 from sheetgpt.files.labelled import read_numbers
 from sheetgpt.models.sizes import Shape, Sizes, require_override
 from sheetgpt.models.step import Part, Role
+from sheetgpt.run.forward import Override
 from sheetgpt.run.trace import Trace
 
 CELL = re.compile(r"(\w+)\[([^\]]*)\]=(.*)", re.DOTALL)
@@ -26,9 +28,6 @@ WHOLE = re.compile(r"(\w+)=(.+)", re.DOTALL)
 TOKEN_IDS_ROW = 1  # of the stage of tokens
 BEST_SHAPE = (2, 1)  # of the predicted token in memory: the logit and the id
 
-Rerun = Callable[
-    [Mapping[str, np.ndarray], Trace], Trace
-]  # (overrides, a run that what they don't reach is taken from)
 At = tuple[int, int] | tuple[np.ndarray, ...]  # a cell; of several cells numpy's open mesh, as `np.ix_` makes it
 Index = int | slice
 
@@ -201,15 +200,18 @@ def read_whole(name: str, path: Path, sizes: Sizes) -> np.ndarray:
 # ------------------------------------------------------------------------------------------------ overrides
 
 
-def checked(overrides: Mapping[str, Any], sizes: Sizes) -> dict[str, np.ndarray]:
+def checked(overrides: Mapping[str, Any], sizes: Sizes) -> dict[str, Override]:
     """Overrides as `forward` takes them. Raises StageError for unknown names, texts and wrong shapes."""
-    found = {}
+    found: dict[str, Override] = {}
     for name, matrix in overrides.items():
         role = role_of(name, sizes)
         if role is not Role.PREDICTION:
             require_settable(name, sizes)
         if role is Role.TOKENS:
             found[name] = token_ids(matrix, sizes)
+            continue
+        if callable(matrix):
+            found[name] = matrix
             continue
         array = np.asarray(matrix)
         if array.dtype.kind not in "fiub":
@@ -242,14 +244,17 @@ def in_order(edits: Iterable[Edit], sizes: Sizes) -> dict[str, list[Edit]]:
     return dict(sorted(found.items(), key=lambda item: order[item[0]]))
 
 
-def run_edited(before: Trace, edits: Iterable[Edit], rerun: Rerun) -> Trace:
-    """The run that follows from these edits of a run. What was set in it stays set, what no edit reaches is taken."""
-    trace = before
-    overrides = dict(before.overrides)
-    for name, found in in_order(edits, before.sizes).items():
-        overrides[name] = edited(current(name, trace), found)
-        trace = rerun(overrides, trace)
-    return trace
+def overrides_of(before: Trace, edits: Iterable[Edit]) -> dict[str, Override]:
+    """What becomes of each stage and weight in the run that follows from these edits of a run.
+
+    Of a stage that is computed it depends on what the edits before it make of it. What was set in the run stays set.
+    """
+    given = (before.steps.name(Role.TOKENS), *before.sizes.weights, *before.overrides)
+    found: dict[str, Override] = dict(before.overrides)
+    for name, of_one in in_order(edits, before.sizes).items():
+        become = partial(edited, edits=of_one)
+        found[name] = become(current(name, before)) if name in given else become
+    return found
 
 
 def current(name: str, trace: Trace) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
 Matrices = Mapping[str, np.ndarray]
+Override = np.ndarray | Callable[[np.ndarray], np.ndarray]  # a matrix, or what becomes of the one that is computed
+Overrides = Mapping[str, Override]
+OnStage = Callable[[str, np.ndarray], None]  # what to do with each stage as soon as it is there
 NO_OVERRIDES: Matrices = {}
 
 
@@ -22,31 +25,36 @@ def forward(
     given: Matrices,
     *,
     dtype: DTypeLike = np.float64,
-    overrides: Matrices = NO_OVERRIDES,
+    overrides: Overrides = NO_OVERRIDES,
     base: Matrices = NO_OVERRIDES,
+    on_stage: OnStage | None = None,
 ) -> dict[str, np.ndarray]:
     """Every stage's matrix by name, in order, each read-only and of `dtype`.
 
     given: the run's inputs, token ids [..., T] and positions [T] (`Steps.inputs`).
-    overrides: matrices that replace a stage or a weight.
+    overrides: what replaces a stage, and the matrices that replace a weight.
     base: the stages of a run without the overrides; what doesn't depend on an override is taken from it.
     """
     values = dict(given)
     changed = set(overrides)
+    replaced = {name: matrix for name, matrix in overrides.items() if isinstance(matrix, np.ndarray)}
     for step in steps:
         if step.is_given:
             continue
-        if step.name in overrides:
-            value = overrides[step.name]
+        if step.name in replaced:
+            value = replaced[step.name]
         elif step.name in base and not changed.intersection(step.inputs):
             value = base[step.name]
         else:
-            inputs = [values[name] if name in values else matrix(name, overrides, weights) for name in step.inputs]
+            inputs = [values[name] if name in values else matrix(name, replaced, weights) for name in step.inputs]
             value = step.op.value(*inputs)
             changed.add(step.name)
-        made = np.asarray(value, dtype).view()
+        override = overrides.get(step.name)
+        made = np.asarray(override(value) if callable(override) else value, dtype).view()
         made.flags.writeable = False
         values[step.name] = made
+        if on_stage is not None:
+            on_stage(step.name, made)
     return values
 
 

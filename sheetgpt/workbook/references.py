@@ -83,6 +83,22 @@ def slots(op: Op, rows: int, columns: int) -> Iterator[Slot]:
                     yield Slot(op.piece, (row, column, 1, 1), column * groups // columns, groups)
 
 
+def slot_at(op: Op, rows: int, columns: int, row: int, column: int) -> Slot:
+    """The one among these that fills a cell."""
+    groups, width = op.groups, columns // op.groups
+    match op.piece:
+        case Piece.MATRIX:
+            return Slot(op.piece, (0, 0, rows, columns), 0)
+        case Piece.ROW:
+            return Slot(op.piece, (row, 0, 1, columns), row)
+        case Piece.COLUMN:
+            return Slot(op.piece, (0, column, rows, 1), column)
+        case Piece.HEAD:
+            return Slot(op.piece, (0, column // width * width, rows, width), column // width, groups)
+        case Piece.CELL | Piece.CELLS:
+            return Slot(op.piece, (row, column, 1, 1), column * groups // columns, groups)
+
+
 def here(area: Area, tab: str) -> str:
     """An address as a formula on a tab writes it: with the area's tab where that is another one."""
     return area.range() if area.tab == tab else area.address()

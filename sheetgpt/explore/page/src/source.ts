@@ -75,6 +75,7 @@ export interface Model {
 export interface Facts {
   readonly model: Model;
   readonly steps: readonly Step[];
+  readonly trainingSteps: readonly Step[]; // up to each prediction's penalty, of a model that the page trains
   readonly weights: readonly Weight[];
   readonly prompt: Asked; // what to begin with
   readonly version: string;
@@ -139,8 +140,8 @@ export interface Travel {
   readonly stage: string;
 }
 
-/** Where a stage or weight begins in the live workbook: its tab, and row and column of its first cell from 0. */
-export type Place = readonly [tab: string, row: number, column: number];
+/** Where a stage or weight begins in the live workbook, from 0; `keys`: the columns of each head, 0 without heads. */
+export type Place = readonly [tab: string, row: number, column: number, keys: number];
 
 export interface Run {
   readonly id: string;

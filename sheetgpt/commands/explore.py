@@ -1,0 +1,67 @@
+"""`sheetgpt explore`: the run in a browser."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sheetgpt.commands import runs, show
+from sheetgpt.errors import SheetGPTError
+
+if TYPE_CHECKING:
+    from sheetgpt.model import Model
+
+FIRST_PROMPT = "Mike is quick. He moves"
+
+
+@click.command()
+@click.argument("prompt", required=False)
+@show.weights_option
+@runs.ids_option
+@show.special_option
+@runs.dtype_option
+@runs.set_option
+@click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Default: any that is free.")
+@click.option("--no-browser", is_flag=True, help="Print the address only.")
+def command(
+    prompt: str | None,
+    weights: str | None,
+    token_ids: list[int] | None,
+    special: bool,
+    dtype: str,
+    assignments: tuple[str, ...],
+    port: int,
+    no_browser: bool,
+) -> None:
+    """Open a run in the browser: every number a cell, every cell editable. Ctrl-C ends it.
+
+    \b
+    Example:
+      sheetgpt explore "Mike is quick. He moves"
+    """
+    from sheetgpt.explore.runs import Asked
+    from sheetgpt.explore.server import Explorer, serve
+    from sheetgpt.model import load_model
+
+    model = load_model(weights, dtype)
+    asked = Asked(prompt, None if token_ids is None else tuple(token_ids), assignments, special)
+    if prompt is None and token_ids is None:
+        asked = replace(asked, **first_of(model))
+    explorer = Explorer(model, asked)
+    explorer.runs.start(asked).whole()  # what is wrong is said here, not in the browser
+    serve(explorer, port, browser=not no_browser, announce=announce)
+
+
+def first_of(model: Model) -> dict[str, Any]:
+    """What to begin with where nothing is asked for: the reference's prompt, or the first token."""
+    try:
+        model.encode(FIRST_PROMPT, None)
+    except SheetGPTError:
+        return {"ids": (0,)}
+    return {"prompt": FIRST_PROMPT}
+
+
+def announce(address: str) -> None:
+    show.echo(f"{address}\nCtrl-C ends it.")

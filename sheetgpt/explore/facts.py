@@ -1,0 +1,92 @@
+"""The model as data for the page: its constants, its list of steps, its weights. The page knows no model by itself."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from enum import Enum
+from typing import Any
+
+from sheetgpt.model import Model
+from sheetgpt.models.kinds import training_steps
+from sheetgpt.models.sizes import Sizes
+from sheetgpt.models.step import Step, Weight
+from sheetgpt.ops import Op
+from sheetgpt.weights.folder import folder_name
+
+MOST_LEARNED = 20_000  # weights of a model that the page trains
+
+
+def facts(model: Model) -> dict[str, Any]:
+    """`Facts` of page/src/source.ts, but for what to begin with."""
+    sizes = Sizes(model.config, 1, untied=model.weights.untied)
+    learns = sum(weight.shape[0] * weight.shape[1] for weight in sizes.weights.values()) <= MOST_LEARNED
+    training = training_steps(model.config, untied=model.weights.untied) if learns else ()
+    return {
+        "model": constants(model, learns=learns),
+        "steps": [step_data(step) for step in model.steps],
+        "trainingSteps": [step_data(step) for step in training],
+        "weights": [weight_data(name, weight) for name, weight in sizes.weights.items()],
+    }
+
+
+def constants(model: Model, *, learns: bool) -> dict[str, Any]:
+    config = model.config
+    return {
+        "name": name_of(model),
+        "kind": config.model,
+        "dtype": str(model.weights.dtype),
+        "n_layer": config.n_layer,
+        "n_head": config.n_head,
+        "n_embd": config.n_embd,
+        "n_ctx": config.n_ctx,
+        "n_vocab": config.n_vocab,
+        "hasText": model.tokenizer is not None,
+        "learns": learns,
+    }
+
+
+def name_of(model: Model) -> str:
+    """The model's folder as a person calls it."""
+    return str(folder_name(model.weights.folder)).rstrip("/\\").replace("\\", "/").rpartition("/")[2]
+
+
+def step_data(step: Step) -> dict[str, Any]:
+    return {
+        "name": step.name,
+        "title": step.title,
+        "words": step.words,
+        "why": step.why,
+        "op": op_data(step.op),
+        "inputs": step.inputs,
+        "rows": step.rows.value,
+        "columns": step.columns.value,
+        "part": step.part.value,
+        "block": step.block,
+        "number": step.number,
+        "role": step.role.name if step.role else None,
+        "isGiven": step.is_given,
+        "masked": step.op.masked,
+        "shares": step.op.shares,
+        "groups": step.op.groups,
+    }
+
+
+def op_data(op: Op) -> dict[str, Any]:
+    """An operation's name and the fields that make it."""
+    return {"name": type(op).__name__} | {field.name: plain(getattr(op, field.name)) for field in fields(op)}
+
+
+def plain(value: Any) -> Any:
+    return value.value if isinstance(value, Enum) else value
+
+
+def weight_data(name: str, weight: Weight) -> dict[str, Any]:
+    return {
+        "name": name,
+        "rows": weight.shape[0],
+        "columns": weight.shape[1],
+        "counts": weight.rows.value if weight.rows else None,
+        "use": weight.use.value,
+        "part": weight.part.value,
+        "block": weight.block,
+    }

@@ -1,0 +1,247 @@
+"""Runs as the page asks for them: by prompt and changed cells, computed once, stage by stage, and kept for a while.
+
+A run is known by what was asked for, so nothing that one tab does is seen by another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Condition, Lock
+from typing import Any
+
+import numpy as np
+
+from sheetgpt.errors import StageError
+from sheetgpt.explore import pictures
+from sheetgpt.explore.formulas import places
+from sheetgpt.model import Model
+from sheetgpt.models.step import Role
+from sheetgpt.run.edit import parse, travel
+from sheetgpt.run.trace import Trace
+
+MOST_BYTES, MOST_RUNS = 1_000_000_000, 64  # that are kept
+BEST = 10
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run is asked for by."""
+
+    prompt: str | None = None
+    ids: tuple[int, ...] | None = None
+    sets: tuple[str, ...] = ()
+    special: bool = False
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Asked:
+        """From the page's JSON. Raises StageError where it is none."""
+        prompt, ids, sets = data.get("prompt"), data.get("ids"), data.get("sets", [])
+        is_text = prompt is None or isinstance(prompt, str)
+        is_ids = ids is None or (isinstance(ids, list) and all(type(i) is int for i in ids))
+        if not (is_text and is_ids and isinstance(sets, list) and all(isinstance(one, str) for one in sets)):
+            raise StageError("a run is asked for by a prompt or ids, and by sets")
+        return cls(prompt, None if ids is None else tuple(ids), tuple(sets), bool(data.get("special")))
+
+    @cached_property
+    def key(self) -> str:
+        text = json.dumps([self.prompt, self.ids, self.sets, self.special])
+        return hashlib.blake2b(text.encode(), digest_size=9).hexdigest()
+
+    @property
+    def unchanged(self) -> Asked:
+        return Asked(self.prompt, self.ids, special=self.special)
+
+
+class Run:
+    """One run: its stages as they are computed, then its trace. Whoever asks for a stage waits until it is there."""
+
+    def __init__(self, model: Model, asked: Asked, before: Trace | None):
+        self.model, self.asked, self.before = model, asked, before
+        self.arrays: dict[str, np.ndarray] = {}
+        self.trace: Trace | None = None
+        self.error: Exception | None = None
+        self._changed = Condition()
+
+    def compute(self) -> None:
+        """All of it; in a thread of its own."""
+        try:
+            found = self._trace()
+            with self._changed:
+                self.trace = found
+        except Exception as error:  # noqa: BLE001 - whoever waits for the run raises it
+            with self._changed:
+                self.error = error
+        with self._changed:
+            self._changed.notify_all()
+
+    def _trace(self) -> Trace:
+        if self.before is None:
+            asked, ids = self.asked, self.asked.ids
+            return self.model.run(
+                asked.prompt if ids is None else None, token_ids=ids, special=asked.special, on_stage=self._keep
+            )
+        edits = [parse(text, self.before.sizes) for text in self.asked.sets]
+        return self.model.run_edited(self.before, edits, on_stage=self._keep)
+
+    def _keep(self, name: str, matrix: np.ndarray) -> None:
+        with self._changed:
+            self.arrays[name] = matrix
+            self._changed.notify_all()
+
+    def stages(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Each stage as soon as it is computed. Raises what the run raised."""
+        for step in self.model.steps.computed:
+            found = self._wait_for(step.name)
+            if found is None:
+                break
+            yield step.name, found
+        self.whole()
+
+    def _wait_for(self, name: str) -> np.ndarray | None:
+        """A stage, as soon as it is there; None where the run ended without it."""
+        with self._changed:
+            self._changed.wait_for(lambda: name in self.arrays or self.is_over)
+        return self.arrays.get(name)
+
+    @property
+    def is_over(self) -> bool:
+        return self.trace is not None or self.error is not None
+
+    def whole(self) -> Trace:
+        """The run when all of it is there. Raises what it raised."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.is_over)
+        if self.error is not None:
+            raise self.error
+        assert self.trace is not None
+        return self.trace
+
+    def matrix(self, name: str) -> np.ndarray:
+        """A stage or weight, waited for. Raises UnknownStageError."""
+        found = self._wait_for(name) if name in self.model.steps.computed.by_name else None
+        return self.whole().matrix(name) if found is None else found
+
+    @property
+    def bytes(self) -> int:
+        """What only this run holds."""
+        shared = {id(array.base) for array in self.before.arrays.values()} if self.before else set()
+        return sum(array.nbytes for array in self.arrays.values() if id(array.base) not in shared)
+
+
+class Runs:
+    """The runs of one model, the latest kept."""
+
+    def __init__(self, model: Model):
+        self.model = model
+        self._runs: OrderedDict[str, Run] = OrderedDict()
+        self._lock = Lock()
+        self._workers = ThreadPoolExecutor(2, thread_name_prefix="run")
+
+    def start(self, asked: Asked) -> Run:
+        """The run, under way or done already. Raises what the run without changes raises."""
+        before = self.start(asked.unchanged).whole() if asked.sets else None
+        with self._lock:
+            found = self._runs.get(asked.key)
+            if found is None or found.error is not None:
+                found = self._runs[asked.key] = Run(self.model, asked, before)
+                self._workers.submit(found.compute)
+            self._runs.move_to_end(asked.key)
+            self._let_go()
+        return found
+
+    def get(self, key: str) -> Run | None:
+        """A run that is kept."""
+        with self._lock:
+            return self._runs.get(key)
+
+    def _let_go(self) -> None:
+        while len(self._runs) > 2 and (len(self._runs) > MOST_RUNS or self._bytes() > MOST_BYTES):
+            self._runs.popitem(last=False)
+
+    def _bytes(self) -> int:
+        return sum(run.bytes for run in self._runs.values())
+
+
+# ------------------------------------------------------------------------------------------------ as data
+
+
+def messages(run: Run) -> Iterator[dict[str, Any]]:
+    """What the page is told of a run, as it is computed: its tokens, each stage that changed, the answer."""
+    before = run.before
+    yield beginning(run)
+    for name, matrix in run.stages():
+        old = None if before is None else before.arrays[name]
+        if old is None or old is not matrix:
+            yield stage(name, matrix, old)
+    trace = run.whole()
+    yield words(run.model, trace) | answer(trace, before)
+
+
+def beginning(run: Run) -> dict[str, Any]:
+    """Which run it is, and the tokens, before anything is computed."""
+    asked = run.asked
+    if run.before is not None:
+        ids = run.before.token_ids
+    else:
+        _, ids = run.model.encode(asked.prompt if asked.ids is None else None, asked.ids, special=asked.special)
+    return {"run": asked.key, "ids": ids, "tokens": [run.model.token(i) for i in ids]}
+
+
+def words(model: Model, trace: Trace) -> dict[str, Any]:
+    """The prompt's tokens, how they were made, and where the run's stages would stand in the live workbook."""
+    texts = [step for step in trace.steps if step.is_text and step.name in trace]
+    notices = [model.special_notice(trace.prompt), model.length_notice(len(trace.token_ids))]
+    return {
+        "prompt": trace.prompt,
+        "ids": trace.token_ids,
+        "tokens": trace.tokens,
+        "words": trace.merges.words if trace.merges else [],
+        "tables": {step.name: trace.text_table(step.name) for step in texts if step.role is not Role.PREDICTION},
+        "places": places(trace),
+        "notices": [notice for notice in notices if notice],
+    }
+
+
+def stage(name: str, matrix: np.ndarray, before: np.ndarray | None) -> dict[str, Any]:
+    """`StageInfo` of page/src/source.ts."""
+    rows, columns = matrix.shape
+    end = pictures.scale_end(matrix if before is None else before)
+    return {
+        "stage": name,
+        "rows": rows,
+        "columns": columns,
+        "end": end,
+        "picture": pictures.picture(matrix, end),
+        "statistics": pictures.statistics(matrix),
+        "change": None if before is None else pictures.change(before, matrix, end),
+    }
+
+
+def answer(trace: Trace, before: Trace | None) -> dict[str, Any]:
+    """The best next tokens, beside what they were before the changes; and how far these got."""
+    best, old = trace.predictions(BEST), {}
+    if before is not None:
+        probabilities, order = before.ranking()
+        ranks = {i: rank for rank, i in enumerate(order.tolist(), start=1)}
+        old = {one.id: {"probability": float(probabilities[one.id]), "rank": ranks[one.id]} for one in best}
+    return {
+        "done": True,
+        "best": [
+            {
+                "id": one.id,
+                "token": one.token,
+                "logit": one.logit,
+                "probability": one.probability,
+                "rank": one.rank,
+                "before": old.get(one.id),
+            }
+            for one in best
+        ],
+        "travel": [vars(part) for part in travel(before, trace)] if before is not None else [],
+    }

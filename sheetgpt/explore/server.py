@@ -1,0 +1,187 @@
+"""The server of `sheetgpt explore`: the page, and a run's numbers as the page asks for them. Only on this machine.
+
+Numbers go as little-endian doubles, all else as JSON; a run as lines of JSON while it is computed. Who may ask is in
+`guard`, what a run is in `runs`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import tempfile
+import threading
+import webbrowser
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from sheetgpt.errors import SheetGPTError, StageError
+from sheetgpt.explore import built_page, facts, formulas, origin
+from sheetgpt.explore.guard import SAFETY, Guard
+from sheetgpt.explore.runs import Asked, Run, Runs, messages
+from sheetgpt.lens.addresses import Region
+from sheetgpt.model import Model
+
+LONGEST_REQUEST = 1_000_000  # bytes
+DOUBLES = np.dtype("<f8")
+TYPES = {built_page.SCRIPT: "text/javascript", built_page.STYLE: "text/css"}
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+class RunGoneError(SheetGPTError):
+    """The run is no longer kept: the page asks for it again."""
+
+
+class Explorer:
+    """What the page may ask of one model."""
+
+    def __init__(self, model: Model, asked: Asked):
+        self.model, self.asked, self.runs = model, asked, Runs(model)
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/", lambda _request: HTMLResponse(built_page.served(), headers=SAFETY)),
+            *(Route(f"/{name}", built_file) for name in TYPES),
+            Route("/facts", answered(self.facts)),
+            Route("/vocabulary", answered(self.vocabulary)),
+            Route("/run", self.run, methods=["POST"]),
+            Route("/cells/{run}/{name}", self.cells),
+            Route("/origin/{run}/{name}", answered(self.origin)),
+            Route("/workbook/{run}", self.workbook),
+        ]
+
+    # -------------------------------------------------------------------------------------------- answers
+
+    def facts(self, _request: Request) -> dict[str, Any]:
+        asked = {"prompt": self.asked.prompt, "ids": self.asked.ids, "sets": self.asked.sets}
+        return facts.facts(self.model) | {"prompt": asked, "readOnly": None, "compare": False}
+
+    def vocabulary(self, _request: Request) -> list[str]:
+        return self.model.vocabulary()
+
+    async def run(self, request: Request) -> Response:
+        """A run in lines of JSON, each as soon as it is there; the last may be an error."""
+        body = await request.body()
+        if request.headers.get("content-type") != "application/json" or len(body) > LONGEST_REQUEST:
+            return refusal(StageError("a run is asked for in JSON"))
+        try:
+            asked = Asked.of(orjson.loads(body))
+        except (SheetGPTError, ValueError, AttributeError) as error:
+            return refusal(error)
+        return StreamingResponse(self.lines(asked), media_type="application/x-ndjson", headers=SAFETY)
+
+    def lines(self, asked: Asked) -> Iterator[bytes]:
+        try:
+            for message in messages(self.runs.start(asked)):
+                yield as_json(message) + b"\n"
+        except SheetGPTError as error:
+            yield as_json({"error": str(error)}) + b"\n"
+
+    def cells(self, request: Request) -> Response:
+        """A box of a stage or weight, row by row."""
+        try:
+            matrix = self.found(request).matrix(request.path_params["name"])
+        except SheetGPTError as error:
+            return refusal(error)
+        row, column, rows, columns = (
+            whole(request.query_params, name) for name in ("row", "column", "rows", "columns")
+        )
+        box = np.atleast_2d(matrix)[row : row + rows, column : column + columns]
+        shape = {"x-rows": str(box.shape[0]), "x-columns": str(box.shape[1])}
+        return Response(np.ascontiguousarray(box, DOUBLES).tobytes(), headers=SAFETY | shape)
+
+    def origin(self, request: Request) -> dict[str, Any]:
+        trace, name = self.found(request).whole(), request.path_params["name"]
+        row, column = whole(request.query_params, "row"), whole(request.query_params, "column")
+        return origin.origin(trace, Region(name, row, column)) | {"formula": formulas.formula(trace, name, row, column)}
+
+    def workbook(self, request: Request) -> Response:
+        """The run as a workbook: values with what was set marked, or live formulas."""
+        live = request.query_params.get("live") == "1"
+        try:
+            trace = self.found(request).whole()
+            with tempfile.TemporaryDirectory() as folder:
+                content = trace.to_excel(Path(folder) / "run.xlsx", formulas=live).read_bytes()
+        except SheetGPTError as error:
+            return refusal(error)
+        return Response(content, media_type=XLSX, headers=SAFETY)
+
+    def found(self, request: Request) -> Run:
+        """The run that is asked about. Raises RunGoneError."""
+        run = self.runs.get(request.path_params["run"])
+        if run is None:
+            raise RunGoneError("this run is no longer kept", remedy="ask for it again")
+        return run
+
+
+# ------------------------------------------------------------------------------------------------ requests and answers
+
+
+def as_json(data: Any) -> bytes:
+    return orjson.dumps(data, option=orjson.OPT_SERIALIZE_NUMPY, default=list)
+
+
+def answered(answer: Callable[[Request], Any]) -> Callable[[Request], Response]:
+    """A view that answers in JSON; in one sentence where it can't."""
+
+    def view(request: Request) -> Response:
+        try:
+            return Response(as_json(answer(request)), media_type="application/json", headers=SAFETY)
+        except SheetGPTError as error:
+            return refusal(error)
+
+    return view
+
+
+def refusal(error: Exception) -> Response:
+    status = 410 if isinstance(error, RunGoneError) else 400
+    return Response(as_json({"error": str(error)}), status, media_type="application/json", headers=SAFETY)
+
+
+def whole(query: Mapping[str, str], name: str) -> int:
+    """A number from 0 in the query. Raises StageError."""
+    text = query.get(name, "")
+    if not text.isdecimal():
+        raise StageError(f"{name} is a whole number, not {text!r}")
+    return int(text)
+
+
+def span(request: Request, axis: str) -> slice:
+    """The rows or columns that are asked for, as `row` and `rows`."""
+    first = whole(request.query_params, axis)
+    return slice(first, first + whole(request.query_params, f"{axis}s"))
+
+
+def built_file(request: Request) -> Response:
+    name = request.url.path.rpartition("/")[2]
+    return Response(built_page.text(name), media_type=TYPES[name], headers=SAFETY)
+
+
+# ------------------------------------------------------------------------------------------------ the server
+
+
+def app(explorer: Explorer, token: str) -> Guard:
+    return Guard(Starlette(routes=explorer.routes()), token)
+
+
+def serve(explorer: Explorer, port: int, *, browser: bool, announce: Callable[[str], None]) -> None:
+    """Serve until Ctrl-C. Raises PageMissingError; OSError where the port is in use."""
+    built_page.require_built()
+    token = secrets.token_urlsafe(16)
+    listening = socket.create_server(("127.0.0.1", port))
+    address = f"http://127.0.0.1:{listening.getsockname()[1]}/{token}/"
+    config = uvicorn.Config(
+        app(explorer, token), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
+    )
+    announce(address)
+    if browser:
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+    uvicorn.Server(config).run(sockets=[listening])
