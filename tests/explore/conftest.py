@@ -28,11 +28,11 @@ const travel = {
       const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
       return { rows, columns, data: new Float64Array(bytes.buffer) };
     }
-    if (x.number) return Number(x.number);
+    if (x.float) return Number(x.float);
     return Object.fromEntries(Object.entries(x).map(([name, value]) => [name, travel.revive(value)]));
   },
   pack(x) {
-    if (typeof x === "number" && !Number.isFinite(x)) return { number: String(x) };
+    if (typeof x === "number" && !Number.isFinite(x)) return { float: String(x) };
     if (x instanceof Map) return travel.pack(Object.fromEntries(x));
     if (x instanceof Float64Array) return travel.pack({ rows: 1, columns: x.length, data: x });
     if (ArrayBuffer.isView(x) || x instanceof Set) return [...x];
@@ -56,7 +56,7 @@ def packed(data: Any) -> Any:
         matrix = np.atleast_2d(np.asarray(data, np.float64))
         return {"matrix": [*matrix.shape, base64.b64encode(matrix.tobytes()).decode()]}
     if isinstance(data, float) and not math.isfinite(data):
-        return {"number": str(data).replace("inf", "Infinity").replace("nan", "NaN")}
+        return {"float": str(data).replace("inf", "Infinity").replace("nan", "NaN")}
     if isinstance(data, dict):
         return {name: packed(value) for name, value in data.items()}
     if isinstance(data, list | tuple):
@@ -68,8 +68,8 @@ def revived(data: Any) -> Any:
     if isinstance(data, dict) and "matrix" in data:
         rows, columns, text = data["matrix"]
         return np.frombuffer(base64.b64decode(text)).reshape(rows, columns)
-    if isinstance(data, dict) and "number" in data and len(data) == 1:
-        return float(data["number"])
+    if isinstance(data, dict) and "float" in data:
+        return float(data["float"])
     if isinstance(data, dict):
         return {name: revived(value) for name, value in data.items()}
     return [revived(value) for value in data] if isinstance(data, list) else data
