@@ -8,7 +8,6 @@ import hashlib
 import json
 import math
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -89,21 +88,9 @@ class Script:
         names = ", ".join(data)
         given = f"const {{{names}}} = travel.revive(JSON.parse(data));"
         made = f"JSON.stringify(travel.pack((() => {{{body}}})()) ?? null)"
-        return revived(json.loads(self.page.evaluate(f"(data) => {{ {given} return {made}; }}", json.dumps(packed(data)))))
-
-
-def steps_as_data(steps) -> list[dict[str, Any]]:
-    """A list of steps as the page computes by it."""
-    return [
-        {
-            "name": step.name,
-            "op": {"name": type(step.op).__name__, **asdict(step.op)},
-            "inputs": list(step.inputs),
-            "role": step.role.name if step.role else None,
-            "isGiven": step.is_given,
-        }
-        for step in steps
-    ]
+        return revived(
+            json.loads(self.page.evaluate(f"(data) => {{ {given} return {made}; }}", json.dumps(packed(data))))
+        )
 
 
 @pytest.fixture(scope="session")

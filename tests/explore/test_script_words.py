@@ -22,7 +22,9 @@ PARTS = """'s 't 're 've 'm 'll 'd ' Mike quick moves 1 23 ½ Ⅷ é ß ﬁ 中�
 SPACES = [" ", "  ", "\n", "\r\n", "\t", "\x0b", "\x1c", "\x1f", "\x85", "\xa0", "\u1680", "\u180e", "\u2003", "\u2028"]
 SPACES += ["\u200b", "\u202f", "\u205f", "\u3000", "\ufeff", "\0"]
 characters = st.characters(exclude_categories=("Cs", "Cn"))  # assigned ones: other Unicode versions know more
-texts = st.lists(st.one_of(st.sampled_from([*PARTS, *SPACES]), st.text(characters, max_size=4)), max_size=12).map("".join)
+texts = st.lists(st.one_of(st.sampled_from([*PARTS, *SPACES]), st.text(characters, max_size=4)), max_size=12).map(
+    "".join
+)
 
 
 def tables(tokenizer):
@@ -38,7 +40,13 @@ def with_added():
     """Every letter, a few merges, and tokens that are found in texts in every way that there is."""
     merges = [("i", "k"), ("M", "ik"), ("'", "s"), (" ", "q"), ("-", "_")]
     found = ["<|endoftext|>", "Mike", "moves", " ", "quick", "#7", "é", "中文"]
-    tokens = [*ALPHABET, *(left + right for left, right in merges), *map(spell, found[:3]), "#264", *map(spell, found[4:])]
+    tokens = [
+        *ALPHABET,
+        *(left + right for left, right in merges),
+        *map(spell, found[:3]),
+        "#264",
+        *map(spell, found[4:]),
+    ]
     first = tokens.index("<|endoftext|>")
     added = [
         Added(first, found[0]),
@@ -154,7 +162,11 @@ def test_the_end_of_a_document_and_how_tokens_read_are_python_s(name, tokenizers
         ("letters", "ann x", 'the model has no token for "x": leave it out'),
         ("names", "annü", 'the model has no token for "ü": leave it out'),
         ("names", "a\ud83d", "the text is no Unicode: it has the lone surrogate U+D83D"),
-        ("names", "a<|endoftext|>", "bpe_token_ids.csv has no token <|endoftext|>: encode the text without special tokens"),
+        (
+            "names",
+            "a<|endoftext|>",
+            "bpe_token_ids.csv has no token <|endoftext|>: encode the text without special tokens",
+        ),
     ],
 )
 @pytest.mark.usefixtures("tokenizers")
@@ -168,4 +180,6 @@ def test_what_a_table_has_not_is_named(name, text, said, script):
 
 def test_an_id_that_a_table_has_not_is_named(tokenizers, script):
     body = "try { kept.names.decode([0, 99]); } catch (error) { return error.message; }"
-    assert script(body) == f"there is no token id 99: bpe_token_ids.csv has the ids 0 to {tokenizers['names'].n_vocab - 1}"
+    assert (
+        script(body) == f"there is no token id 99: bpe_token_ids.csv has the ids 0 to {tokenizers['names'].n_vocab - 1}"
+    )

@@ -2,6 +2,7 @@
 export * from "./backward";
 export * from "./bpe";
 export * from "./forward";
+export * from "./forward_answer";
 export { matrix } from "./matrix";
 export { isMasked, OPS, opOf, penaltyOf } from "./ops";
 export * as terms from "./terms";
