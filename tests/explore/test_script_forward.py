@@ -1,4 +1,4 @@
-"""The page runs our list of steps: for every kind of model each stage is Python's, and what follows from changed cells."""
+"""The page runs our list of steps: of every kind of model each stage is Python's, and what follows from changed cells."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import models
 from sheetgpt.explore.facts import step_data
 from sheetgpt.explore.runs import answer
 from sheetgpt.model import load_model
-from sheetgpt.models.config import MODELS, POSITIONS, Config
+from sheetgpt.models.config import MODELS, Config
 from sheetgpt.models.kinds import kind, training_steps
 from sheetgpt.models.step import Role
 from sheetgpt.run.edit import Edit

@@ -17,33 +17,33 @@ SEEDS = [0, 1, 2]
 
 def steep(*shape):
     """Scores whose exponentials overflow without care."""
-    return lambda rng, batch: 800 * rng.standard_normal(shape)
+    return lambda rng, _batch: 800 * rng.standard_normal(shape)
 
 
 def scores(*shape):
     """The same, some masked."""
-    return lambda rng, batch: np.where(rng.random(shape) < 0.3, ops.MASKED, steep(*shape)(rng, batch))
+    return lambda rng, _batch: np.where(rng.random(shape) < 0.3, ops.MASKED, steep(*shape)(rng, batch))
 
 
 def huge(*shape):
-    return lambda rng, batch: np.exp(rng.uniform(-300, 300, shape)) * rng.choice([-1, 1], shape)
+    return lambda rng, _batch: np.exp(rng.uniform(-300, 300, shape)) * rng.choice([-1, 1], shape)
 
 
 def extreme(*shape):
-    return lambda rng, batch: rng.choice([0.0, 40.0, -40.0, 1e5, -1e5], shape)
+    return lambda rng, _batch: rng.choice([0.0, 40.0, -40.0, 1e5, -1e5], shape)
 
 
 HARD = [
     case(ops.Softmax(HEADS), scores(5, HEADS * 5)),
     case(ops.SoftmaxColumns(), scores(11, 4)),
-    case(ops.LogLoss(), steep(11, 4), lambda rng, batch: rng.integers(0, 11, 4)),
+    case(ops.LogLoss(), steep(11, 4), lambda rng, _batch: rng.integers(0, 11, 4)),
     case(ops.Gelu(), extreme(5, 7)),
     case(ops.Relu(), extreme(5, 7)),
-    case(ops.BestToken(), lambda rng, batch: rng.integers(0, 3, (11, 2)).astype(float)),
+    case(ops.BestToken(), lambda rng, _batch: rng.integers(0, 3, (11, 2)).astype(float)),
     case(ops.Add(), huge(5, 7), huge(5, 7)),
     case(ops.Log(), positive(1, 1)),
-    case(ops.Sinusoids(), normal(5, 7), lambda rng, batch: np.arange(5)),
-    case(ops.Rotate(1), normal(3, 6), lambda rng, batch: np.array([3, 0, 1000])),
+    case(ops.Sinusoids(), normal(5, 7), lambda _rng, _batch: np.arange(5)),
+    case(ops.Rotate(1), normal(3, 6), lambda _rng, _batch: np.array([3, 0, 1000])),
     case(ops.Window(4), normal(2, 4), normal(2, 4)),
 ]
 LAST_ROWS = case(ops.Window(3), normal(1, 4), normal(6, 4))  # a decoder's, which has no gradient
