@@ -1,4 +1,4 @@
-"""The page runs our list of steps: of every kind of model each stage is Python's, and what follows from changed cells."""
+"""The page runs our list of steps: of every kind of model each stage is Python's, and so is what follows from edits."""
 
 from __future__ import annotations
 

@@ -7,3 +7,5 @@ export { matrix } from "./matrix";
 export { isMasked, OPS, opOf, penaltyOf } from "./ops";
 export * as terms from "./terms";
 export * as words from "./words";
+export * as picking from "./picking";
+export * as thumbnail from "./thumbnail";
