@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sheetgpt import ops
+from sheetgpt.errors import PromptError
 from sheetgpt.explore import pictures
 from sheetgpt.explore.runs import stage
 from sheetgpt.generate.sample import Sampling, candidates, pick_index
@@ -133,7 +134,7 @@ def test_what_is_wrong_with_options_is_said_as_python_does(given, script):
     said = None
     try:
         Sampling(*given)
-    except Exception as error:
+    except PromptError as error:
         said = str(error)
     sampling = {"temperature": given[0], "topK": given[1], "topP": given[2]}
     found = script("return sheetgpt.picking.wrongWith(sampling)", sampling=sampling)
