@@ -6,11 +6,12 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any
 
+from sheetgpt.lens.stream import writes_of
 from sheetgpt.model import Model
 from sheetgpt.models.kinds import training_steps
 from sheetgpt.models.sizes import Sizes
 from sheetgpt.models.step import Step, Weight
-from sheetgpt.ops import Op
+from sheetgpt.ops import Copy, Op
 from sheetgpt.weights.folder import folder_name
 
 MOST_LEARNED = 20_000  # weights of a model that the page trains
@@ -24,6 +25,7 @@ def facts(model: Model) -> dict[str, Any]:
     return {
         "model": constants(model, learns=learns),
         "steps": [step_data(step) for step in model.steps],
+        "stream": stream(model),
         "trainingSteps": [step_data(step) for step in training],
         "weights": [weight_data(name, weight) for name, weight in sizes.weights.items()],
     }
@@ -43,6 +45,17 @@ def constants(model: Model, *, learns: bool) -> dict[str, Any]:
         "hasText": model.tokenizer is not None,
         "learns": learns,
     }
+
+
+def stream(model: Model) -> list[str]:
+    """The stages of the residual stream."""
+    writes = list(writes_of(model.steps))
+    ends = {step.name for write in writes for step in (write.before, write.after)}
+    return [step.name for step in model.steps if step.name in ends or is_copy_of(step, ends)]
+
+
+def is_copy_of(step: Step, names: set[str]) -> bool:
+    return isinstance(step.op, Copy) and step.inputs[0] in names
 
 
 def name_of(model: Model) -> str:

@@ -1,3 +1,20 @@
+/** Starts the page: with the server's numbers, or by computing where the page is a file. */
 import { render } from "preact";
+import { App } from "./app";
+import { finding } from "./find";
+import { listen } from "./keys";
+import { watch } from "./origin";
+import { Served } from "./served";
+import { start } from "./state";
+import "./style.css";
 
-render(<p>sheetgpt</p>, document.body);
+async function begin(): Promise<void> {
+  await start(await Served.open());
+  watch();
+  listen(() => (finding.value = true));
+  render(<App />, document.body);
+}
+
+begin().catch((error: unknown) => {
+  document.body.textContent = error instanceof Error ? error.message : String(error);
+});

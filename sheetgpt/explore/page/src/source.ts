@@ -75,6 +75,7 @@ export interface Model {
 export interface Facts {
   readonly model: Model;
   readonly steps: readonly Step[];
+  readonly stream: readonly string[]; // the stages of the residual stream
   readonly trainingSteps: readonly Step[]; // up to each prediction's penalty, of a model that the page trains
   readonly weights: readonly Weight[];
   readonly prompt: Asked; // what to begin with

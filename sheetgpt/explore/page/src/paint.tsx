@@ -1,0 +1,89 @@
+/** Pictures of matrices on canvas, at the device's own pixels. */
+import { useEffect, useRef } from "preact/hooks";
+import { changed, diverging, mix, share, type Rgb, type Theme } from "./colours";
+import type { Picture, StageInfo, Step } from "./source";
+import { theme } from "./state";
+
+const FULL = 127;
+const MASKED = -128;
+const FADED = 0.4; // of values under changes
+
+export type Fill = (part: number) => Rgb; // of a pixel, -1 to 1
+
+/** How a stage's picture is coloured. */
+export function fillOf(step: Step | undefined, picture: Picture, colours: Theme): Fill {
+  return step?.shares ? (part) => share(colours, part * picture.end) : (part) => diverging(colours, part, 1);
+}
+
+/** The colours of a picture, pixel by pixel. */
+function colours(picture: Picture, fill: Fill, mask: Rgb): Uint8ClampedArray<ArrayBuffer> {
+  const rgba = new Uint8ClampedArray(picture.pixels.length * 4);
+  picture.pixels.forEach((pixel, i) => {
+    const [red, green, blue] = pixel === MASKED ? mask : fill(pixel / FULL);
+    rgba.set([red, green, blue, 255], i * 4);
+  });
+  return rgba;
+}
+
+/** A picture over the whole canvas, its pixels as even boxes. */
+export function paint(canvas: HTMLCanvasElement, picture: Picture, rgba: Uint8ClampedArray<ArrayBuffer>, heads = 1, border = ""): void {
+  const scale = devicePixelRatio || 1;
+  const [width, height] = [Math.round(canvas.clientWidth * scale), Math.round(canvas.clientHeight * scale)];
+  if (canvas.width !== width) canvas.width = width;
+  if (canvas.height !== height) canvas.height = height;
+  const context = canvas.getContext("2d");
+  if (!context || !picture.width || !picture.height || !width || !height) return;
+  const small = new OffscreenCanvas(picture.width, picture.height);
+  small.getContext("2d")!.putImageData(new ImageData(rgba, picture.width, picture.height), 0, 0);
+  context.imageSmoothingEnabled = false;
+  context.drawImage(small, 0, 0, width, height);
+  if (heads > 1 && border) {
+    context.fillStyle = border;
+    for (let head = 1; head < heads; head++) context.fillRect(Math.round((head * width) / heads), 0, Math.max(1, Math.floor(scale)), height);
+  }
+}
+
+/** A stage in colours; with changes its values faded, and what changed above them. */
+export function Thumbnail({ info, step, className = "thumbnail", stale = false }: { info: StageInfo | undefined; step: Step | undefined; className?: string; stale?: boolean }) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const now = theme.value;
+  useEffect(() => {
+    if (!canvas.current || !info) return;
+    const fill = fillOf(step, info.picture, now);
+    const change = info.change;
+    const faded: Fill = change ? (part) => mix(now.zero, fill(part), FADED) : fill;
+    const rgba = colours(info.picture, faded, now.mask);
+    if (change && change.picture.pixels.length === info.picture.pixels.length) {
+      change.picture.pixels.forEach((pixel, i) => pixel && rgba.set([...changed(now, pixel / FULL, 1), 255], i * 4));
+    }
+    const heads = step?.columns === "heads x keys" ? step.groups : 1;
+    paint(canvas.current, info.picture, rgba, heads, now.dark ? "#4A5864" : "#A9B4C0");
+  }, [info, step, now]);
+  return <canvas ref={canvas} class={className} data-stale={stale} aria-hidden="true" />;
+}
+
+/** A row of boxes of these widths in turn of two tints: words, tokens. */
+export function Pieces({ lengths, depth = 1 }: { lengths: readonly (readonly number[])[]; depth?: number }) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const now = theme.value;
+  useEffect(() => {
+    const element = canvas.current;
+    if (!element) return;
+    const scale = devicePixelRatio || 1;
+    [element.width, element.height] = [Math.round(element.clientWidth * scale), Math.round(element.clientHeight * scale)];
+    const context = element.getContext("2d")!;
+    const height = element.height / Math.max(depth, lengths.length);
+    lengths.forEach((row, line) => {
+      const total = row.reduce((sum, one) => sum + one, 0) || 1;
+      let at = 0;
+      row.forEach((one, i) => {
+        const [left, right] = [(at * element.width) / total, ((at + one) * element.width) / total];
+        const [red, green, blue] = mix(now.zero, now.words[lengths.length > 1 ? 1 : 0], i % 2 ? 0.55 : 0.95);
+        context.fillStyle = `rgb(${red},${green},${blue})`;
+        context.fillRect(Math.round(left), Math.round(line * height), Math.max(1, Math.round(right) - Math.round(left) - 1), Math.max(1, Math.floor(height) - (lengths.length > 1 ? 1 : 0)));
+        at += one;
+      });
+    });
+  }, [JSON.stringify(lengths), now]);
+  return <canvas ref={canvas} class="thumbnail" aria-hidden="true" />;
+}

@@ -1,0 +1,124 @@
+/** A source that asks the server which the page comes from: `explore/server.py`. */
+import { matrix, type Matrix } from "./matrix";
+import { Refused, type Asked, type Change, type Facts, type Origin, type Picture, type Region, type Run, type Source, type StageInfo, type Table } from "./source";
+
+type Json = any; // what the server sends; its form is the types of `source.ts`
+
+/** The server no longer keeps the run: it is asked for again. */
+class Gone extends Error {}
+
+async function answer(path: string, init?: RequestInit): Promise<Response> {
+  const response = await fetch(path, init);
+  if (response.status === 410) throw new Gone();
+  if (!response.ok) throw new Refused(await sentence(response));
+  return response;
+}
+
+async function sentence(response: Response): Promise<string> {
+  const text = await response.text();
+  try {
+    return JSON.parse(text).error;
+  } catch {
+    return text.trim();
+  }
+}
+
+const json = async (path: string): Promise<Json> => (await answer(path)).json();
+
+function picture(data: Json): Picture {
+  const bytes = Uint8Array.from(atob(data.pixels), (c) => c.charCodeAt(0));
+  return { ...data, pixels: new Int8Array(bytes.buffer) };
+}
+
+function stageOf(data: Json): StageInfo {
+  const change: Change | null = data.change && { ...data.change, picture: picture(data.change.picture) };
+  return { ...data, name: data.stage, picture: picture(data.picture), change };
+}
+
+/** Lines of JSON, each as soon as it is there. */
+async function* lines(response: Response): AsyncGenerator<Json> {
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    rest += value ?? "";
+    const found = rest.split("\n");
+    rest = found.pop()!;
+    for (const line of found) yield JSON.parse(line);
+    if (done) return;
+  }
+}
+
+export class Served implements Source {
+  private tokens: Promise<readonly string[]> | null = null;
+  private readonly clean = new Map<string, Run>(); // runs without changes, by what was asked for
+
+  private constructor(readonly facts: Facts) {}
+
+  static async open(): Promise<Served> {
+    return new Served(await json("facts"));
+  }
+
+  vocabulary(): Promise<readonly string[]> {
+    return (this.tokens ??= json("vocabulary"));
+  }
+
+  async run(asked: Asked, onStage: (run: Run) => void = () => {}, signal?: AbortSignal): Promise<Run> {
+    const before = asked.sets.length ? await this.unchanged(asked, signal) : null;
+    const stages = new Map(before?.stages);
+    const body = JSON.stringify(asked);
+    const headers = { "content-type": "application/json" };
+    const response = await answer("run", { method: "POST", headers, body, signal: signal ?? null });
+    let run: Run = { ...(before ?? NOTHING), asked, stages, before, done: false, best: [], travel: [] };
+    for await (const { error, run: id, stage, ...facts } of lines(response)) {
+      if (error) throw new Refused(error);
+      if (stage) stages.set(stage, stageOf({ stage, ...facts }));
+      else run = { ...run, ...facts, id: id ?? run.id, done: facts.done ?? false };
+      if (!run.done) onStage(run);
+    }
+    if (!before) this.keep(run);
+    return run;
+  }
+
+  private async unchanged(asked: Asked, signal?: AbortSignal): Promise<Run> {
+    const plain = { ...asked, sets: [] };
+    return this.clean.get(JSON.stringify(plain)) ?? (await this.run(plain, undefined, signal));
+  }
+
+  private keep(run: Run): void {
+    this.clean.set(JSON.stringify(run.asked), run);
+    if (this.clean.size > 16) this.clean.delete(this.clean.keys().next().value!);
+  }
+
+  async cells(run: Run, { stage, row, column, rows, columns }: Region): Promise<Matrix> {
+    const path = `cells/${run.id}/${stage}?row=${row}&column=${column}&rows=${rows}&columns=${columns}`;
+    const response = await this.again(run, () => answer(path));
+    const shape = (axis: string): number => Number(response.headers.get(`x-${axis}`));
+    return matrix(shape("rows"), shape("columns"), new Float64Array(await response.arrayBuffer()));
+  }
+
+  origin(run: Run, stage: string, row: number, column: number): Promise<Origin> {
+    return this.again(run, () => json(`origin/${run.id}/${stage}?row=${row}&column=${column}`));
+  }
+
+  lens(run: Run, name: string, options: Readonly<Record<string, string>>): Promise<readonly Table[]> {
+    return this.again(run, () => json(`lens/${run.id}/${name}?${new URLSearchParams(options)}`));
+  }
+
+  workbook(run: Run, live: boolean): Promise<Blob> {
+    return this.again(run, async () => (await answer(`workbook/${run.id}?live=${live ? 1 : 0}`)).blob());
+  }
+
+  /** What is asked, and once more where the server has to compute the run again. */
+  private async again<T>(run: Run, ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof Gone)) throw error;
+      await this.run(run.asked);
+      return ask();
+    }
+  }
+}
+
+const NOTHING = { id: "", prompt: null, ids: [], tokens: [], words: [], tables: {}, places: {}, notices: [] };

@@ -1,0 +1,288 @@
+/** The chosen stage or weight as a sheet: numbers, colours, what changed, what is typed over; keys as in a spreadsheet. */
+import { useEffect, useRef } from "preact/hooks";
+import { signal } from "@preact/signals";
+import { changed, css, diverging, inkOn, share, type Rgb } from "./colours";
+import { Grid, type CellLook } from "./grid";
+import { columnLabels, rowLabels, stepOf, weightOf } from "./labels";
+import * as numbers from "./numbers";
+import type { Run } from "./source";
+import * as state from "./state";
+import { copy, paste } from "./clipboard";
+import { shown } from "./tokens";
+import { px } from "./px";
+
+export const ROW = 21;
+export const editing = signal<string | null>(null); // what is being typed; null: nothing is
+
+/** Wide enough for a number of so many decimals. */
+export const widthOf = (decimals: number): number => 54 + 7.4 * (decimals - 3);
+export const isNarrow = (): boolean => innerWidth <= 700;
+
+/** How every cell of a matrix looks: its number on its colour, what changed, what is typed, what is chosen. */
+export function looks(run: Run, name: string, options: { readonly plain?: boolean } = {}): (row: number, column: number) => CellLook {
+  const theme = state.theme.value;
+  const [step, mode, decimals] = [stepOf(state.facts, name), state.show.value, state.decimals.value];
+  const info = state.infoOf(name).info;
+  const end = info?.end ?? weightEnd(name);
+  const change = options.plain ? null : info?.change ?? null;
+  const changeEnd = change ? change.largest : 1;
+  const old = state.shownRun.value;
+  return (row, column) => {
+    const value = state.tiles.at(run, name, row, column) ?? (old && old !== run ? state.tiles.at(old, name, row, column) : undefined);
+    if (value === undefined) return { text: "", classes: "unknown" };
+    const typed = options.plain ? undefined : state.editAt({ stage: name, row, column });
+    const text = mode === "colours" ? "" : numbers.cell(value, decimals);
+    if (typed) return { text, classes: "typed" };
+    const moved = change && run.before ? value - (state.tiles.at(run.before, name, row, column) ?? value) : 0;
+    if (moved) {
+      const fill = changed(theme, moved, changeEnd);
+      return { text, style: { background: css(fill), color: inkOn(theme, fill) }, classes: "changed", glyph: moved > 0 ? "▲" : "▼" };
+    }
+    if (numbers.isMasked(value)) return { text, classes: "masked" };
+    const isZero = value === 0;
+    if (change || mode === "numbers") return { text, classes: isZero ? "zero" : "" };
+    const fill: Rgb = step?.shares ? share(theme, value) : diverging(theme, value, end);
+    return { text, style: { background: css(fill), color: isZero ? undefined : inkOn(theme, fill) }, classes: isZero ? "zero" : "" };
+  };
+}
+
+/** Weights say no scale of their own: that of the embedding's size is near enough, until cells are seen. */
+function weightEnd(name: string): number {
+  const run = state.run.value;
+  if (!run) return 1;
+  const [rows, columns] = state.shapeOf(name);
+  let largest = 0;
+  for (let row = 0; row < Math.min(rows, 16); row++) {
+    for (let column = 0; column < Math.min(columns, 16); column++) largest = Math.max(largest, Math.abs(state.tiles.at(run, name, row, column) ?? 0));
+  }
+  return largest || 1;
+}
+
+export function Sheet({ fit }: { readonly fit: boolean }) {
+  const run = state.run.value;
+  const at = state.cell.value;
+  const input = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    if (editing.value !== null) input.current?.focus();
+  }, [editing.value === null]);
+  if (!run) return null;
+  const step = stepOf(state.facts, at.stage);
+  if (step && (step.isGiven || step.role === "PREDICTION")) return <TextSheet run={run} name={at.stage} />;
+  const [rows, columns] = state.shapeOf(at.stage, run);
+  const weight = weightOf(state.facts, at.stage);
+  const rowAxis = rowLabels(step?.rows ?? weight?.counts ?? null, run, state.vocabulary.value);
+  const columnAxis = columnLabels(step, run, columns, state.facts.model.n_head, state.vocabulary.value);
+  const look = looks(run, at.stage);
+  const narrow = isNarrow();
+  const columnWidth = narrow ? 49 + widthOf(state.decimals.value) - 54 : widthOf(state.decimals.value);
+  const rowHeight = narrow ? 30 : ROW;
+  const labelWidths: [number, number] = narrow ? [26, 62] : [46, 71];
+  const keys = run.tokens.length;
+  const selected = state.selection.value;
+  const isBordered = step?.columns === "heads x keys" ? (column: number): boolean => column > 0 && column % keys === 0 : undefined;
+  return (
+    <Grid
+      id={`sheet-${at.stage}`}
+      name={`${step?.title ?? "weight"}, ${at.stage}`}
+      rows={rows}
+      columns={columns}
+      rowHeight={rowHeight}
+      columnWidth={columnWidth}
+      labelWidths={labelWidths}
+      rowNames={rowAxis.names}
+      columnNames={columnAxis.names}
+      rowLabel={rowAxis.label}
+      columnLabel={columnAxis.label}
+      {...(isBordered ? { bordered: isBordered } : {})}
+      look={(row, column) => {
+        const found = look(row, column);
+        const within = row >= selected.row && row < selected.row + selected.rows && column >= selected.column && column < selected.column + selected.columns;
+        return within && selected.rows * selected.columns > 1 ? { ...found, classes: `${found.classes ?? ""} selected` } : found;
+      }}
+      at={{ row: at.row, column: at.column }}
+      height={fit ? "fit" : "100%"}
+      describe={(row, column) => described(run, at.stage, row, column)}
+      onPick={(row, column, extend) => {
+        commit();
+        const place = { stage: at.stage, row, column };
+        if (extend) state.extend(place);
+        else state.choose(place);
+      }}
+      onOpen={() => begin()}
+      onKeyDown={(event, page) => sheetKey(event, page)}
+      over={
+        editing.value !== null && (
+          <input
+            ref={input}
+            class="overlay"
+            aria-label={`value of ${state.addressOf(at)}`}
+            inputMode="decimal"
+            style={px({ left: labelWidths[0] + labelWidths[1] + at.column * columnWidth, top: columnAxis.names.length * 17 + at.row * rowHeight, minWidth: columnWidth, height: rowHeight })}
+            value={editing.value}
+            onInput={(event) => (editing.value = event.currentTarget.value)}
+            onKeyDown={inputKey}
+            onBlur={() => commit()}
+          />
+        )
+      }
+    />
+  );
+}
+
+/** What a reader is told of a cell. */
+export function described(run: Run, name: string, row: number, column: number): string {
+  const value = state.tiles.at(run, name, row, column);
+  const step = stepOf(state.facts, name);
+  const text = value === undefined ? "" : numbers.long(value);
+  const old = run.before && value !== undefined ? state.tiles.at(run.before, name, row, column) : undefined;
+  const was = old !== undefined && old !== value ? `, was ${numbers.long(old)}` : "";
+  const rowLabel = rowLabels(step?.rows ?? weightOf(state.facts, name)?.counts ?? null, run, state.vocabulary.value).label(row);
+  const columnLabel = columnLabels(step, run, state.shapeOf(name, run)[1], state.facts.model.n_head, state.vocabulary.value).label(column);
+  if (step?.columns === "heads x keys") {
+    return `head ${columnLabel.head}, ${rowLabel.token} ${step.shares ? "looks at" : "and"} ${columnLabel.token}, ${text}${was}`;
+  }
+  const head = columnLabel.head === undefined ? "" : `head ${columnLabel.head}, `;
+  return `${rowLabel.token || `row ${rowLabel.number}`}, ${head}${columnLabel.token || `column ${columnLabel.number}`}, ${text}${was}`;
+}
+
+// ------------------------------------------------------------------------------------------------ typing
+
+/** Type over the chosen cell, beginning with `text`, or with the number that stands there. */
+export function begin(text?: string): void {
+  const at = state.cell.value;
+  const refusal = state.whyNot([at.stage]);
+  if (refusal) return void (state.complaint.value = { at: "cell", text: refusal });
+  const value = state.tiles.at(state.run.value!, at.stage, at.row, at.column);
+  editing.value = text ?? (value === undefined ? "" : numbers.full(value));
+}
+
+/** Take what was typed. False where it is no number: then it stays. */
+export function commit(): boolean {
+  const text = editing.peek();
+  if (text === null) return true;
+  const at = state.cell.peek();
+  const value = numbers.parse(text);
+  const now = state.tiles.at(state.run.peek()!, at.stage, at.row, at.column);
+  if (text.trim() !== "" && value === null) {
+    state.complaint.value = { at: "cell", text: `${JSON.stringify(text)} is no number: type one such as 0.5 or -1e10.` };
+    return false;
+  }
+  editing.value = null;
+  if (value !== null && value !== now) state.set([{ cell: at, value }]);
+  return true;
+}
+
+function inputKey(event: KeyboardEvent): void {
+  const moves: Record<string, [number, number]> = { Enter: [event.shiftKey ? -1 : 1, 0], Tab: [0, event.shiftKey ? -1 : 1] };
+  event.stopPropagation();
+  if (event.key === "Escape") {
+    editing.value = null;
+    focusSheet();
+  }
+  const move = moves[event.key];
+  if (!move) return;
+  event.preventDefault();
+  if (!commit()) return;
+  const at = state.cell.value;
+  const [rows, columns] = state.shapeOf(at.stage);
+  const next = { ...at, row: at.row + move[0], column: at.column + move[1] };
+  if (next.row >= 0 && next.row < rows && next.column >= 0 && next.column < columns) state.choose(next);
+  focusSheet();
+}
+
+export const focusSheet = (): void => document.querySelector<HTMLElement>(".main-sheet .grid")?.focus({ preventScroll: true });
+
+function sheetKey(event: KeyboardEvent, page: number): void {
+  const at = state.cell.value;
+  const [rows, columns] = state.shapeOf(at.stage);
+  const far = event.ctrlKey || event.metaKey;
+  const end = event.shiftKey ? state.corner.value : at;
+  const go = (row: number, column: number): void => {
+    event.preventDefault();
+    const place = { stage: at.stage, row: Math.max(0, Math.min(rows - 1, row)), column: Math.max(0, Math.min(columns - 1, column)) };
+    if (event.shiftKey) state.extend(place);
+    else state.choose(place);
+  };
+  if (event.altKey) return;
+  switch (event.key) {
+    case "ArrowUp":
+      return go(far ? 0 : end.row - 1, end.column);
+    case "ArrowDown":
+      return go(far ? rows - 1 : end.row + 1, end.column);
+    case "ArrowLeft":
+      return go(end.row, far ? 0 : end.column - 1);
+    case "ArrowRight":
+      return go(end.row, far ? columns - 1 : end.column + 1);
+    case "Home":
+      return go(far ? 0 : end.row, 0);
+    case "End":
+      return go(far ? rows - 1 : end.row, columns - 1);
+    case "PageUp":
+      return go(end.row - page, end.column);
+    case "PageDown":
+      return go(end.row + page, end.column);
+    case "Enter":
+      return go(at.row + (event.shiftKey ? -1 : 1), at.column);
+    case "F2":
+      event.preventDefault();
+      return begin();
+    case "Delete":
+    case "Backspace":
+      event.preventDefault();
+      return clear();
+    case "Escape":
+      return state.choose(at);
+    default:
+      break;
+  }
+  if (far && event.key.toLowerCase() === "c") return void (event.preventDefault(), copy());
+  if (far && event.key.toLowerCase() === "v") return; // the paste event follows
+  if (!far && /^[-+.,0-9−]$/.test(event.key)) {
+    event.preventDefault();
+    begin(event.key);
+  }
+}
+
+/** The original numbers back, in all of the selection. */
+function clear(): void {
+  const { stage, row, column, rows, columns } = state.selection.value;
+  state.reset(
+    state.edits.value.filter(
+      ({ cell }) => cell?.stage === stage && cell.row >= row && cell.row < row + rows && cell.column >= column && cell.column < column + columns,
+    ),
+  );
+}
+
+addEventListener("paste", (event) => {
+  if ((event.target as HTMLElement).closest("input, textarea")) return;
+  if (paste(event.clipboardData?.getData("text/plain") ?? "")) event.preventDefault();
+});
+
+// ------------------------------------------------------------------------------------------------ tables of text
+
+/** Words, merges and tokens as the reference lays them out. */
+function TextSheet({ run, name }: { readonly run: Run; readonly name: string }) {
+  const table = run.tables[name] ?? predicted(run);
+  return (
+    <div class="texts" role="region" aria-label={name} tabIndex={0}>
+      <table>
+        <tbody>
+          {table.map((row, i) => (
+            <tr key={i}>
+              {row.map((one, j) => (
+                <td key={j} class={typeof one === "number" ? "number" : ""}>
+                  {one === null || one === undefined ? "" : typeof one === "number" ? one : shown(String(one))}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function predicted(run: Run): readonly (readonly unknown[])[] {
+  const best = run.best[0];
+  return best ? [["Maximum logit value:", best.logit], ["Token ID:", best.id], ["Predicted Token:", best.token]] : [];
+}

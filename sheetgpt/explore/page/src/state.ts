@@ -1,0 +1,331 @@
+/** What the page shows and what the person has done: the run, the chosen cell, what is typed over. Views read signals. */
+import { batch, computed, effect, signal } from "@preact/signals";
+import { DARK, LIGHT } from "./colours";
+import { address, cellOf, edit, parseEdit, withEdits, without, type Cell, type Edit } from "./edits";
+import { stepOf, weightOf } from "./labels";
+import { Refused, type Asked, type Facts, type Place, type Run, type Source, type StageInfo, type Step, type Weight } from "./source";
+import { Tiles } from "./tiles";
+
+export type View = "run" | "attention" | "lenses" | "generate" | "compare" | "learn";
+export type Show = "numbers" | "colours" | "both";
+export interface Complaint {
+  readonly at: "prompt" | "cell" | "page";
+  readonly text: string;
+}
+
+const AFTER_KEY = 150; // ms from the last key in the prompt to the run
+const LATE = 400; // ms after which waiting is shown
+
+// ------------------------------------------------------------------------------------------------ what is there
+
+let source: Source;
+export let facts: Facts;
+export let tiles: Tiles;
+export const getSource = (): Source => source;
+
+export const run = signal<Run | null>(null); // the newest, as far as it is computed
+export const shownRun = signal<Run | null>(null); // the last that is whole: its numbers stand until new ones come
+export const late = signal(false);
+export const complaint = signal<Complaint | null>(null);
+export const vocabulary = signal<readonly string[]>([]);
+
+// ------------------------------------------------------------------------------------------------ what is chosen
+
+export const view = signal<View>("run");
+export const cell = signal<Cell>({ stage: "", row: 0, column: 0 });
+export const corner = signal<Cell>({ stage: "", row: 0, column: 0 }); // the other end of the selection
+export const show = signal<Show>("both");
+export const decimals = signal(3);
+export const drawer = signal(false); // is the inspector open, where it is a drawer
+export const help = signal(false);
+export const hovered = signal<number | null>(null); // the term under the pointer, by its place in the sum
+
+const wish = signal<"light" | "dark" | null>(null);
+const systemDark = matchMedia("(prefers-color-scheme: dark)");
+const isSystemDark = signal(systemDark.matches);
+systemDark.addEventListener("change", () => (isSystemDark.value = systemDark.matches));
+export const theme = computed(() => ((wish.value ?? (isSystemDark.value ? "dark" : "light")) === "dark" ? DARK : LIGHT));
+export const turnTheme = (): void => void (wish.value = theme.value.dark ? "light" : "dark");
+effect(() => void (document.documentElement.dataset.theme = theme.value.dark ? "dark" : "light"));
+
+// ------------------------------------------------------------------------------------------------ what is typed over
+
+export const edits = signal<readonly Edit[]>([]);
+const past = signal<readonly (readonly Edit[])[]>([]);
+const future = signal<readonly (readonly Edit[])[]>([]);
+export const canUndo = computed(() => past.value.length > 0);
+export const canRedo = computed(() => future.value.length > 0);
+
+function change(next: readonly Edit[]): void {
+  batch(() => {
+    past.value = [...past.value, edits.value];
+    future.value = [];
+    edits.value = next;
+  });
+  void ask();
+}
+
+/** Type numbers over cells: one step that can be undone. */
+export function set(cells: readonly { readonly cell: Cell; readonly value: number }[]): void {
+  const refusal = whyNot(cells.map((one) => one.cell.stage));
+  if (refusal) return void (complaint.value = { at: "cell", text: refusal });
+  const tokens = asked.peek().tokens;
+  change(withEdits(facts, edits.value, cells.map((one) => edit(facts, one.cell, tokens, one.value))));
+}
+
+/** Give cells their original numbers back. */
+export function reset(gone: readonly Edit[]): void {
+  if (gone.length) change(without(edits.value, gone));
+}
+
+export function undo(): void {
+  const last = past.value.at(-1);
+  if (!last) return;
+  batch(() => {
+    future.value = [edits.value, ...future.value];
+    past.value = past.value.slice(0, -1);
+    edits.value = last;
+  });
+  void ask();
+}
+
+export function redo(): void {
+  const next = future.value[0];
+  if (!next) return;
+  batch(() => {
+    past.value = [...past.value, edits.value];
+    future.value = future.value.slice(1);
+    edits.value = next;
+  });
+  void ask();
+}
+
+/** Why cells of these can't be changed; null where they can. */
+export function whyNot(stages: readonly string[]): string | null {
+  if (facts.readOnly) return facts.readOnly;
+  const step = stages.map((name) => stepOf(facts, name)).find((one) => one?.isGiven || one?.role === "PREDICTION");
+  return step ? `${step.name} is not made of numbers: change the prompt, or the logits.` : null;
+}
+
+export const editAt = (at: Cell): Edit | undefined =>
+  edits.value.find((one) => one.cell?.stage === at.stage && one.cell.row === at.row && one.cell.column === at.column);
+
+// ------------------------------------------------------------------------------------------------ runs
+
+/** What was asked for last, and with how many tokens addresses are read. */
+const asked = signal<{ prompt: string | null; ids: readonly number[] | null; tokens: number }>({ prompt: null, ids: null, tokens: 1 });
+export const prompt = computed(() => asked.value.prompt);
+let waiting: AbortController | null = null;
+let timer = 0;
+
+export const ask = async (): Promise<void> => {
+  waiting?.abort();
+  const mine = (waiting = new AbortController());
+  const wanted: Asked = { prompt: asked.value.prompt, ids: asked.value.ids, sets: edits.value.map((one) => one.text) };
+  const clock = setTimeout(() => mine === waiting && (late.value = true), LATE);
+  let isFirst = true;
+  const arrive = (found: Run): void => {
+    if (mine !== waiting) return;
+    if (!isFirst && !found.done) return scheduled(found);
+    isFirst = false;
+    batch(() => {
+      if (!found.done || found !== run.peek()) run.value = found;
+      if (found.done) [shownRun.value, complaint.value] = [found, null];
+      asked.value = { ...asked.value, tokens: found.tokens.length };
+      keepInside(found);
+    });
+  };
+  try {
+    arrive(await source.run(wanted, arrive, mine.signal));
+  } catch (error) {
+    if (mine === waiting) refused(error);
+  } finally {
+    clearTimeout(clock);
+    if (mine === waiting) late.value = false;
+  }
+};
+
+let frame = 0;
+/** Stages that arrive within one frame are drawn together. */
+function scheduled(found: Run): void {
+  cancelAnimationFrame(frame);
+  frame = requestAnimationFrame(() => {
+    if (run.peek()?.id === found.id && !run.peek()!.done) run.value = { ...found };
+  });
+}
+
+function refused(error: unknown): void {
+  if (error instanceof Refused) {
+    const isPrompt = edits.value.length === 0 || edits.value === lastEdits;
+    complaint.value = { at: isPrompt ? "prompt" : "cell", text: error.message };
+    return;
+  }
+  if ((error as Error).name !== "AbortError") {
+    complaint.value = { at: "page", text: "The server doesn't answer; what is loaded can still be read. Trying again." };
+    setTimeout(() => void ask(), 2000);
+  }
+}
+
+let lastEdits: readonly Edit[] = [];
+
+/** A prompt that is being typed: it runs when the keys rest, or at once. */
+export function type(text: string, now = false): void {
+  clearTimeout(timer);
+  timer = window.setTimeout(() => give(text, null), now ? 0 : AFTER_KEY);
+}
+
+/** Another prompt, or ids. Changed weights stay; changed cells of stages are the old prompt's, so they go. */
+export function give(text: string | null, ids: readonly number[] | null): void {
+  const kept = edits.value.filter((one) => weightOf(facts, one.stage));
+  batch(() => {
+    asked.value = { prompt: text, ids, tokens: asked.value.tokens };
+    if (kept.length < edits.value.length) {
+      past.value = [];
+      future.value = [];
+      edits.value = kept;
+    }
+    lastEdits = edits.value;
+  });
+  void ask();
+}
+
+export async function start(from: Source): Promise<void> {
+  source = from;
+  facts = from.facts;
+  tiles = new Tiles(from);
+  void from.vocabulary().then((found) => (vocabulary.value = found));
+  asked.value = { prompt: facts.prompt.prompt, ids: facts.prompt.ids, tokens: 1 };
+  const first = await from.run({ ...facts.prompt, sets: [] });
+  asked.value = { ...asked.value, tokens: first.tokens.length };
+  edits.value = facts.prompt.sets.map((text) => parseEdit(facts, text, first.tokens.length));
+  batch(() => {
+    run.value = shownRun.value = first;
+    if (!follow(location.hash)) choose({ stage: firstStage(), row: 0, column: 0 }, "replace");
+  });
+  addEventListener("popstate", () => follow(location.hash));
+  addEventListener("hashchange", () => follow(location.hash));
+  if (edits.value.length) await ask();
+}
+
+/** The last stage of shares, whose rows say what tokens look at; else the logits; else the last of all. */
+function firstStage(): string {
+  const computed = facts.steps.filter((step) => !step.isGiven);
+  const looked = computed.filter((step) => step.columns === "heads x keys" && step.shares).at(-1);
+  return (looked ?? computed.find((step) => step.role === "LOGITS") ?? computed.at(-1)!).name;
+}
+
+// ------------------------------------------------------------------------------------------------ stages and cells
+
+/** A stage of the newest run, or of the last whole one while it is not there. */
+export function infoOf(stage: string): { readonly info: StageInfo | undefined; readonly stale: boolean } {
+  const fresh = run.value?.stages.get(stage);
+  const isOld = run.value?.done === false && run.value.before !== null && fresh === run.value.before.stages.get(stage);
+  return fresh && !isOld ? { info: fresh, stale: false } : { info: fresh ?? shownRun.value?.stages.get(stage), stale: run.value?.done === false };
+}
+
+/** How many rows and columns a stage, weight or table of text has. */
+export function shapeOf(name: string, of: Run | null = run.value): readonly [number, number] {
+  const weight = weightOf(facts, name);
+  if (weight) return [weight.rows, weight.columns];
+  const info = of?.stages.get(name) ?? shownRun.value?.stages.get(name);
+  if (info) return [info.rows, info.columns];
+  const table = of?.tables[name];
+  return table ? [table.length, Math.max(0, ...table.map((row) => row.length))] : [0, 0];
+}
+
+export const step = computed<Step | undefined>(() => (facts ? stepOf(facts, cell.value.stage) : undefined));
+export const weight = computed<Weight | undefined>(() => (facts ? weightOf(facts, cell.value.stage) : undefined));
+
+/** Look at a cell; where it is of another stage the browser's way back leads here. */
+export function choose(at: Cell, how: "push" | "replace" | "none" = at.stage === cell.peek().stage ? "replace" : "push"): void {
+  const [rows, columns] = shapeOf(at.stage);
+  const within = (i: number, count: number): number => Math.max(0, Math.min(count - 1, i));
+  const found = { stage: at.stage, row: within(at.row, rows), column: within(at.column, columns) };
+  batch(() => {
+    cell.value = found;
+    corner.value = found;
+    hovered.value = null;
+    if (complaint.value?.at === "cell") complaint.value = null;
+  });
+  const hash = `#${addressOf(found)}`;
+  if (how !== "none" && hash !== location.hash) history[how === "push" ? "pushState" : "replaceState"](null, "", hash);
+}
+
+/** Extend the selection to a cell. */
+export function extend(at: Cell): void {
+  const [rows, columns] = shapeOf(at.stage);
+  corner.value = { stage: at.stage, row: Math.max(0, Math.min(rows - 1, at.row)), column: Math.max(0, Math.min(columns - 1, at.column)) };
+}
+
+export const selection = computed(() => {
+  const [one, other] = [cell.value, corner.value];
+  const row = Math.min(one.row, other.row);
+  const column = Math.min(one.column, other.column);
+  return { stage: one.stage, row, column, rows: Math.abs(one.row - other.row) + 1, columns: Math.abs(one.column - other.column) + 1 };
+});
+
+/** Another stage at the same place, as far as it has that place. */
+export const chooseStage = (name: string): void => choose({ ...cell.peek(), stage: name });
+
+export const addressOf = (at: Cell): string => address(facts, at, run.peek()?.tokens.length ?? 1);
+
+function keepInside(found: Run): void {
+  const [rows, columns] = shapeOf(cell.peek().stage, found);
+  const { stage, row, column } = cell.peek();
+  if (rows && (row >= rows || column >= columns)) choose({ stage, row, column });
+}
+
+/** Go where an address leads: `STAGE[ROW,COLUMN]`, a stage's name, or a cell of the live workbook. False where nowhere. */
+export function go(text: string): boolean {
+  const found = locate(text);
+  if (found) batch(() => ((view.value = "run"), choose(found)));
+  return found !== null;
+}
+
+function follow(hash: string): boolean {
+  const found = locate(decodeURIComponent(hash.slice(1)));
+  if (found) choose(found, "none");
+  return found !== null;
+}
+
+function locate(text: string): Cell | null {
+  const name = /^\s*(\w+)\s*(\[.*)?$/.exec(text)?.[1] ?? "";
+  if (stepOf(facts, name) || weightOf(facts, name)) {
+    const [rows, columns] = shapeOf(name);
+    if (!text.includes("[")) return { ...cell.peek(), stage: name };
+    const found = cellOf(facts, text, run.peek()?.tokens.length ?? 1, rows, columns);
+    return found && found.row < rows && found.column < columns ? found : null;
+  }
+  return fromWorkbook(text);
+}
+
+// ------------------------------------------------------------------------------------------------ the workbook's addresses
+
+const letters = (column: number): string => (column < 0 ? "" : letters(Math.floor(column / 26) - 1) + String.fromCharCode(65 + (column % 26)));
+const number = (text: string): number => [...text.toUpperCase()].reduce((sum, c) => sum * 26 + c.charCodeAt(0) - 64, 0) - 1;
+
+/** Where a cell stands in the live workbook, such as `block_1!E95`; empty where it has none. */
+export function inWorkbook(at: Cell): string {
+  const place = run.value?.places[at.stage];
+  return place ? `${place[0]}!${letters(place[2] + columnThere(at.column, place))}${place[1] + at.row + 1}` : "";
+}
+
+const columnThere = (column: number, [, , , keys]: Place): number => {
+  const tokens = run.value?.tokens.length ?? 1;
+  return keys ? Math.floor(column / tokens) * keys + (column % tokens) : column;
+};
+
+function fromWorkbook(text: string): Cell | null {
+  const found = /^\s*(?:'?([^'!]+)'?!)?\$?([A-Za-z]{1,3})\$?(\d+)\s*$/.exec(text);
+  const places = Object.entries(run.peek()?.places ?? {});
+  if (!found) return null;
+  const tab = found[1] ?? run.peek()?.places[cell.peek().stage]?.[0];
+  const [row, column] = [Number(found[3]) - 1, number(found[2]!)];
+  for (const [stage, place] of places) {
+    const [rows, columns] = shapeOf(stage);
+    for (let i = 0; place[0] === tab && i < columns; i++) {
+      if (column === place[2] + columnThere(i, place) && row >= place[1] && row < place[1] + rows) return { stage, row: row - place[1], column: i };
+    }
+  }
+  return null;
+}

@@ -1,0 +1,59 @@
+/** The cells that are in view: asked for by tiles, kept for a while, drawn again when they arrive. */
+import { signal } from "@preact/signals";
+import type { Matrix } from "./matrix";
+import type { Run, Source } from "./source";
+
+const ROWS = 64;
+const COLUMNS = 128;
+const MOST = 1000; // tiles of at most 64 kB that are kept
+
+/** Counts what has arrived. */
+const arrived = signal(0);
+
+/** The run that holds a stage's numbers: the one without changes, where these didn't reach it. */
+export function home(run: Run, stage: string): Run {
+  const before = run.before;
+  if (!before) return run;
+  const here = run.stages.get(stage);
+  const isSame = here !== undefined && here === before.stages.get(stage) && here.change === null;
+  return isSame && !run.asked.sets.some((set) => set.startsWith(stage)) ? before : run;
+}
+
+export class Tiles {
+  private readonly kept = new Map<string, Matrix | Promise<Matrix> | Error>();
+
+  constructor(private readonly source: Source) {}
+
+  /** A number; undefined until it is there. */
+  at(run: Run, stage: string, row: number, column: number): number | undefined {
+    void arrived.value; // who asks is drawn again when it comes
+    const tile = this.tile(run, stage, Math.floor(row / ROWS), Math.floor(column / COLUMNS));
+    if (!tile) return undefined;
+    return tile.data[(row % ROWS) * tile.columns + (column % COLUMNS)];
+  }
+
+  private tile(run: Run, stage: string, down: number, across: number): Matrix | null {
+    const of = home(run, stage);
+    const key = `${of.id}/${stage}/${down}/${across}`;
+    const found = this.kept.get(key);
+    if (found instanceof Error) return null;
+    if (found !== undefined) return found instanceof Promise ? null : found;
+    const region = { stage, row: down * ROWS, column: across * COLUMNS, rows: ROWS, columns: COLUMNS };
+    const keep = (tile: Matrix | Error): void => {
+      this.kept.set(key, tile);
+      arrived.value++;
+    };
+    const asked = this.source.cells(of, region);
+    this.kept.set(key, asked);
+    asked.then(keep, (error) => keep(error instanceof Error ? error : new Error(String(error))));
+    this.letGo();
+    return null;
+  }
+
+  private letGo(): void {
+    for (const key of this.kept.keys()) {
+      if (this.kept.size <= MOST) return;
+      this.kept.delete(key);
+    }
+  }
+}

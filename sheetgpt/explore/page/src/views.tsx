@@ -1,0 +1,16 @@
+/** The views that the top bar leads to; each is shown where the page has what it needs. */
+import type { ComponentType } from "preact";
+import * as state from "./state";
+import type { View } from "./state";
+import { Explore } from "./explore";
+
+export interface ViewEntry {
+  readonly name: View;
+  readonly title: string;
+  readonly isThere: () => boolean;
+  readonly component: ComponentType;
+}
+
+export const VIEWS: readonly ViewEntry[] = [{ name: "run", title: "Run", isThere: () => true, component: Explore }];
+
+export const chosenView = (): ViewEntry => VIEWS.find((one) => one.name === state.view.value && one.isThere()) ?? VIEWS[0]!;
