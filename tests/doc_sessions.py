@@ -120,12 +120,28 @@ def result_of(typed: str, folder: Path) -> Result:
     if program == "sheetgpt":
         run = sheetgpt if "--plot" in words else sheetgpt_here  # matplotlib would stay as the command set it up
         return run(*words, cwd=folder, COLUMNS="110")
-    assert program in ("printf", "python"), typed
-    line = [sys.executable, *words] if program == "python" else typed
-    done = subprocess.run(
-        line, shell=program == "printf", cwd=folder, capture_output=True, encoding="utf-8", timeout=300, check=False
-    )
+    if program == "printf":
+        return print_formatted(words, folder)
+    assert program == "python", typed
+    line = [sys.executable, *words]
+    done = subprocess.run(line, cwd=folder, capture_output=True, encoding="utf-8", timeout=300, check=False)
     return Result(done.returncode, done.stdout, done.stderr)
+
+
+def print_formatted(words: Sequence[str], folder: Path) -> Result:
+    r"""`printf FORMAT [TEXT ...] [> FILE]`, which Windows does not have: of formats `%s`, of escapes line ends.
+
+    >>> print_formatted(["%s\\n", "a", "b"], Path()).out
+    'a\nb\n'
+    """
+    to = words.index(">") if ">" in words else len(words)
+    form, *texts = words[:to]
+    form = form.replace("\\n", "\n")
+    printed = "".join(form.replace("%s", text) for text in texts or [""])
+    if to == len(words):
+        return Result(0, printed, "")
+    (folder / words[to + 1]).write_text(printed, encoding="utf-8", newline="")
+    return Result(0, "", "")
 
 
 # ------------------------------------------------------------------------------------------------ comparing

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import re
-import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -16,7 +15,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
-from conftest import lacking, require
+from conftest import program, require
 from models import SMALL, random_ids, write_random_model
 from sheetgpt.model import load_model
 from sheetgpt.workbook.grid import cell
@@ -76,11 +75,9 @@ def is_close(text: str, number: float) -> bool:
 
 def gnumeric(path: Path, folder: Path) -> dict[str, dict[tuple[int, int], str]]:
     """Tab -> its cells by (row, column), as Gnumeric saves them in its own format: with all digits."""
-    program = shutil.which("ssconvert")
-    if program is None:
-        lacking("Gnumeric", "apt-get install gnumeric")
+    ssconvert = program("ssconvert", "apt-get install gnumeric")
     made = folder / "made.gnumeric"
-    subprocess.run([program, str(path), str(made)], check=True, capture_output=True, timeout=300)
+    subprocess.run([ssconvert, str(path), str(made)], check=True, capture_output=True, timeout=300)
     tables = {}
     for sheet in ET.fromstring(gzip.decompress(made.read_bytes())).iter(f"{GNUMERIC}Sheet"):
         cells = sheet.iter(f"{GNUMERIC}Cell")

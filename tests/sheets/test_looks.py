@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from zipfile import ZipFile
@@ -15,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import lacking
+from conftest import libreoffice, poppler, require
 from models import random_ids, write_random_model
 from sheetgpt.model import load_model
 from sheetgpt.models.config import MODELS, Config
@@ -344,8 +343,9 @@ def test_set_cells_are_marked_with_what_was_there_and_no_scale_lies_over_them(ed
 
 
 def picture_of(path: Path, tab: str, area: str):
-    if shutil.which("soffice") is None:
-        lacking("LibreOffice", "apt-get install libreoffice-calc")
+    libreoffice()
+    poppler("pdftoppm")
+    require("PIL", "plot")
     spec = importlib.util.spec_from_file_location("render", RENDER)
     render = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(render)
@@ -416,7 +416,7 @@ def test_pages_have_titles_and_end_where_paper_helps_nobody(kind, books):
 @pytest.mark.parametrize(("kind", "most"), [("values", 30), ("live", 80)])
 def test_it_prints_on_few_pages(kind, most, files, tmp_path, soffice):
     made = soffice("pdf", files[kind], tmp_path)
-    told = subprocess.run(["pdfinfo", made], check=True, capture_output=True, text=True).stdout
+    told = subprocess.run([poppler("pdfinfo"), made], check=True, capture_output=True, text=True).stdout
     assert int(re.search(r"Pages:\s+(\d+)", told)[1]) <= most
 
 

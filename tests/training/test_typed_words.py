@@ -11,6 +11,7 @@ from shutil import copy
 import openpyxl
 import pytest
 
+from conftest import poppler
 from sheetgpt import load_model
 from sheetgpt.training.workbook.layout import BANDS_ROW
 from sheetgpt.training.workbook.write import ROOM, write_training
@@ -161,7 +162,8 @@ def test_masked_scores_can_be_read_and_nothing_is_seen_beyond_the_word(formulas,
         sheet.print_area, sheet.sheet_properties.pageSetUpPr.fitToPage = None, False
     book.save(tmp_path / "whole.xlsx")
     pdf = soffice("pdf", tmp_path / "whole.xlsx", tmp_path)
-    shown = subprocess.run(["pdftotext", "-layout", pdf, "-"], capture_output=True, text=True, check=True).stdout
+    command = [poppler("pdftotext"), "-layout", pdf, "-"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "###" not in shown
     masked = sum(range(4)) * 3  # the mask, and the scores of two heads
     assert len(re.findall(r"-1E\+10", shown)) == masked
