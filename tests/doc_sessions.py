@@ -8,7 +8,8 @@ on standard error first. A line `...` stands for any number of lines. A block ma
 answer, too.
 
 Words are compared exactly, whole numbers too; a number with decimals may differ by one in its last place, as sums come
-out otherwise on another machine. Pages that train a model go by `trained`. What else a page says belongs in tests of its own.
+out otherwise on another machine, and by more on pages that train a model. What else a page says belongs in tests of its
+own.
 """
 
 from __future__ import annotations
