@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import doc_files
 import doc_sessions
 
 SHARED = Path(os.environ.get("SHEETGPT_SHARED", Path(__file__).resolve().parents[2] / "shared"))
@@ -74,7 +75,9 @@ def walked(tmp_path_factory):
         if page not in walks:
             text = (doc_sessions.ROOT / f"{page}.md").read_text(encoding="utf-8")
             are_alike = doc_sessions.trained if page == "docs/learn" else doc_sessions.alike
-            walks[page] = doc_sessions.walked(text, tmp_path_factory.mktemp("page"), are_alike)
+            folder = tmp_path_factory.mktemp("page")
+            doc_files.GIVEN.get(page, lambda _folder: None)(folder)
+            walks[page] = doc_sessions.walked(text, folder, are_alike)
         return walks[page]
 
     return walk
