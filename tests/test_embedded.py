@@ -55,8 +55,7 @@ def test_the_untrained_model_knows_nothing(measured):
 
 
 @pytest.mark.parametrize("name", ABOUT)
-def test_the_csvs_take_at_most_3_mb_and_the_context_holds_at_least_64_tokens(measured, name):
-    assert measured[name][SIZE] <= 3
+def test_the_context_holds_at_least_64_tokens(name):
     assert load_weights(name).config.n_ctx >= 64
 
 
