@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import doc_files
 import doc_sessions
 
 SHARED = Path(os.environ.get("SHEETGPT_SHARED", Path(__file__).resolve().parents[2] / "shared"))
@@ -30,6 +31,20 @@ def require(module: str, extra: str):
         return __import__(module)
     except ImportError:
         lacking(module, f"pip install 'sheetgpt[{extra}]'")
+
+
+def program(names: str, remedy: str) -> str:
+    """The path of the first of these programs that is there, or a skip (in CI a failure) that says how to get it."""
+    found = filter(None, map(shutil.which, names.split()))
+    return next(found, None) or lacking(names.split(maxsplit=1)[0], remedy)
+
+
+def libreoffice() -> str:
+    return program("soffice libreoffice", "apt-get install libreoffice-calc")
+
+
+def poppler(name: str) -> str:
+    return program(name, "apt-get install poppler-utils")
 
 
 NOT_FAST = {
@@ -60,7 +75,9 @@ def walked(tmp_path_factory):
         if page not in walks:
             text = (doc_sessions.ROOT / f"{page}.md").read_text(encoding="utf-8")
             are_alike = doc_sessions.trained if page == "docs/learn" else doc_sessions.alike
-            walks[page] = doc_sessions.walked(text, tmp_path_factory.mktemp("page"), are_alike)
+            folder = tmp_path_factory.mktemp("page")
+            doc_files.GIVEN.get(page, lambda _folder: None)(folder)
+            walks[page] = doc_sessions.walked(text, folder, are_alike)
         return walks[page]
 
     return walk
@@ -121,15 +138,12 @@ def reference_run(shared, tmp_path_factory):
 @pytest.fixture(scope="session")
 def soffice(tmp_path_factory):
     """`soffice(format, file, folder)` converts a file with LibreOffice headless, in a profile of its own."""
-    program = shutil.which("soffice") or shutil.which("libreoffice")
-    if program is None:
-        lacking("LibreOffice", "apt-get install libreoffice-calc")
-    profile = tmp_path_factory.mktemp("office_profile")
+    office, profile = libreoffice(), tmp_path_factory.mktemp("office_profile")
 
     def convert(to: str, file: Path, folder: Path) -> Path:
         subprocess.run(
             [
-                program,
+                office,
                 f"-env:UserInstallation=file://{profile}",
                 "--headless",
                 "--convert-to",
@@ -162,16 +176,13 @@ def recalculate(tmp_path_factory):
 
     The profile says "recalculate always": cached values are not believed.
     """
-    program = shutil.which("soffice") or shutil.which("libreoffice")
-    if program is None:
-        lacking("LibreOffice", "apt-get install libreoffice-calc")
-    profile = tmp_path_factory.mktemp("recalculating_profile")
+    office, profile = libreoffice(), tmp_path_factory.mktemp("recalculating_profile")
     (profile / "user").mkdir()
     (profile / "user" / "registrymodifications.xcu").write_text(ALWAYS_RECALCULATE, encoding="utf-8")
 
     def run(*files: Path):
         folder = tmp_path_factory.mktemp("recalculated")
-        command = [program, f"-env:UserInstallation=file://{profile}", "--headless", "--convert-to", "xlsx"]
+        command = [office, f"-env:UserInstallation=file://{profile}", "--headless", "--convert-to", "xlsx"]
         subprocess.run([*command, "--outdir", folder, *files], check=True, capture_output=True, timeout=600)
         made = [folder / file.name for file in files]
         return made[0] if len(made) == 1 else made
@@ -185,10 +196,8 @@ def chromium():
     require("playwright", "test")
     from playwright.sync_api import sync_playwright
 
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        lacking("Chromium", "apt-get install chromium")
+    path = program("chromium chromium-browser google-chrome", "apt-get install chromium")
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=program)
+        browser = driver.chromium.launch(executable_path=path)
         yield browser
         browser.close()

@@ -1,12 +1,11 @@
 """Programs that recalculate a workbook, each as a function: the file in, its cells out as that program computes them.
 
-A program that is missing is a skip here and a failure in CI, as everywhere (`conftest.lacking`).
+A program that is missing is a skip here and a failure in CI, as everywhere (`conftest.program`).
 """
 
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from html import escape
@@ -15,7 +14,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 
-from conftest import lacking, require
+from conftest import program, require
 from sheetgpt.workbook.grid import Area
 from sheetgpt.workbook.reading.open import Workbook
 
@@ -40,11 +39,9 @@ def each(area: Area, value: Callable[[int, int], object]) -> list[list]:
 
 
 def gnumeric(path: Path) -> Cells:
-    program = shutil.which("ssconvert")
-    if program is None:
-        lacking("Gnumeric", "apt-get install gnumeric")
+    ssconvert = program("ssconvert", "apt-get install gnumeric")
     made = path.with_name(f"{path.stem}.gnumeric.xlsx")
-    subprocess.run([program, "--recalc", str(path), str(made)], check=True, capture_output=True, timeout=300)
+    subprocess.run([ssconvert, "--recalc", str(path), str(made)], check=True, capture_output=True, timeout=300)
     return of_file(made)
 
 

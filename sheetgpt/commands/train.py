@@ -19,12 +19,19 @@ def parse_first(_context: click.Context, _option: click.Parameter, text: str | N
     """`a=0.62 i=0.45` as weights by token. Raises TrainingError where it isn't that."""
     from sheetgpt.errors import TrainingError
 
+    if text is None:
+        return None
     try:
-        pairs = [part.rsplit("=", 1) for part in (text or "").split()]
-        return {token: float(number) for token, number in pairs} or None
+        pairs = [part.rsplit("=", 1) for part in text.split()]
+        first = {token: float(number) for token, number in pairs}
     except ValueError:
+        first = {}
+    if not first:
         what = f"--first {text!r} is no list of TOKEN=NUMBER"
-        raise TrainingError(what, remedy='write "a=0.62 i=0.45 ..."') from None
+        raise TrainingError(what, remedy='write "a=0.62 i=0.45 ..."')
+    if len(first) < len(pairs):
+        raise TrainingError(f"--first {text!r} gives a token two weights", remedy="give each one")
+    return first
 
 
 @click.command()

@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 import models
 from command_line import sheetgpt
+from conftest import require
 from sheetgpt import corpus, load_model
 from sheetgpt.commands.neighbours import command
 from sheetgpt.errors import PromptError
@@ -135,6 +136,7 @@ def test_a_model_without_vectors_is_refused_in_one_line(tmp_path):
 
 
 def test_the_picture_is_of_the_kind_that_its_name_says(tmp_path, monkeypatch):
+    require("matplotlib", "plot")
     monkeypatch.chdir(tmp_path)
     for name, begins in (("a.png", b"\x89PNG"), ("a.svg", b"<?xml"), ("b.svg", b"<?xml")):
         done = CliRunner().invoke(command, [" quick", "--plot", name])

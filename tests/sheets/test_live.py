@@ -212,6 +212,7 @@ def test_every_stage_equals_the_run_when_recalculated(name, model, tiny, recalcu
 def test_what_the_sheet_cannot_read_is_told_and_nothing_is_predicted(name, recalculated):
     path = recalculated[name]
     assert message(path).startswith(CASES[name].expected)
+    assert bool(message(path)) == bool(CASES[name].expected)
     assert predicted(path) == ""
     book = openpyxl.load_workbook(path, data_only=True)
     for empty in ("block_0_step_3", "block_0_step_16", "logits"):

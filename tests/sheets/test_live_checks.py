@@ -10,8 +10,9 @@ import openpyxl
 import pytest
 from python_calamine import CalamineWorkbook
 
-from benchmarks.libreoffice import session
+from conftest import libreoffice
 from models import SMALL, random_ids, write_random_model
+from office import session
 from sheetgpt.model import load_model
 from sheetgpt.models.step import Role
 from sheetgpt.sheets.live import checks
@@ -86,7 +87,7 @@ def test_it_is_named_at_once_when_the_cell_is_deleted_in_an_open_workbook(model,
         for row in openpyxl.load_workbook(tmp_path / "live.xlsx")["index"].iter_rows()
         if row[1].value == "Message"
     )
-    done = session(tmp_path / "live.xlsx", [((area.tab, at), "")], [("index", message)], timeout=300)
+    done = session(libreoffice(), tmp_path / "live.xlsx", [((area.tab, at), "")], [("index", message)], timeout=300)
     assert done.shown == [["ready"], [f"block_0_step_7: {area.tab}!{at} holds no number: type one there"]]
 
 

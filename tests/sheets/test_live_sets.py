@@ -21,6 +21,7 @@ from sheetgpt.run.edit import parse
 from sheetgpt.sheets.live import sets
 from sheetgpt.sheets.live.plan import plan
 from sheetgpt.sheets.live.write import Writer
+from sheetgpt.sheets.marks import MARKED
 from sheetgpt.workbook.grid import Area, cell
 from sheetgpt.workbook.reading.open import Workbook
 
@@ -75,10 +76,9 @@ def is_marked(book: openpyxl.Workbook, area: Area, row: int, column: int) -> boo
     """Has a cell a conditional format with the marks' fill?"""
     sheet = book[area.tab]
     at = cell(area.row + row, area.column + column)
-    return any(
-        at in ranges.sqref and any(rule.dxf and rule.dxf.font and rule.dxf.font.b for rule in ranges.rules)
-        for ranges in sheet.conditional_formatting
-    )
+    rules = [rule for ranges in sheet.conditional_formatting if at in ranges.sqref for rule in ranges.rules]
+    fills = [rule.dxf.fill.bgColor.rgb for rule in rules if rule.dxf and rule.dxf.fill]
+    return f"FF{MARKED['bg_color'][1:]}" in fills
 
 
 @pytest.mark.office

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from zipfile import ZipFile
@@ -15,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import lacking
+from conftest import libreoffice, poppler, require
 from models import random_ids, write_random_model
 from sheetgpt.model import load_model
 from sheetgpt.models.config import MODELS, Config
@@ -151,10 +150,13 @@ def test_counts_add_up_for_any_model(name):
     assert sum(one.count for one in count_parameters(weights)) == sum(np.prod(one.shape) for one in weights.values())
 
 
-@pytest.mark.parametrize(("n_layer", "n_head", "count"), [(12, 12, 6), (2, 20, 5), (1, 1, 40), (1, 4, 30)])
+@pytest.mark.parametrize(
+    ("n_layer", "n_head", "count", "of_each_head"),
+    [(12, 12, 6, False), (2, 20, 5, False), (1, 1, 40, True), (1, 4, 30, False)],
+)
 @pytest.mark.parametrize("formulas", [False, True])
 def test_of_large_models_and_long_prompts_the_last_tokens_are_shown_and_a_sentence_says_so(
-    n_layer, n_head, count, formulas, tmp_path
+    n_layer, n_head, count, of_each_head, formulas, tmp_path
 ):
     config = Config(n_layer, n_head, 4 * n_head, 64, 30)
     write_random_model(tmp_path, config)
@@ -162,17 +164,18 @@ def test_of_large_models_and_long_prompts_the_last_tokens_are_shown_and_a_senten
     path = trace.to_excel(tmp_path / "run.xlsx", formulas=formulas)
     book = openpyxl.load_workbook(path, data_only=True)
     texts = [str(one) for row in book["index"].iter_rows(values_only=True) for one in row if isinstance(one, str)]
-    captions = [one for row in book["index"].iter_rows() for one in row if str(one.value) in ("block 0", "head 0")]
-    assert captions
-    shown = " ".join(texts)
+    cells, shown = index_cells(book), " ".join(texts)
     assert (f"the last {drawn.MOST_TOKENS} of {count} tokens" in shown) == (count > drawn.MOST_TOKENS)
-    if any(one.value == "block 0" for one in captions):
-        assert "only what the last token looks at" in shown
-        caption, heads = next(one for one in captions if one.value == "block 0"), min(n_head, drawn.MOST_HEADS)
-        slots = min(count, drawn.MOST_TOKENS)
-        found = block_of(book["index"], caption.row - heads, caption.column, heads, slots)
-        expected = trace.array("block_0_step_7")[-1].reshape(n_head, count)[:heads, -slots:]
-        np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert ("only what the last token looks at" in shown) == (not of_each_head)
+    slots, weights = min(count, drawn.MOST_TOKENS), trace.array("block_0_step_7")
+    if of_each_head:
+        caption, expected = cells["head 0"], weights[-slots:, :count][:, -slots:]
+        assert "block 0" not in cells
+    else:
+        caption = cells["block 0"]
+        expected = weights[-1].reshape(n_head, count)[: drawn.MOST_HEADS, -slots:]
+    found = block_of(book["index"], caption.row - len(expected), caption.column, len(expected), slots)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 # ------------------------------------------------------------------------------------------------ links and sentences
@@ -344,8 +347,9 @@ def test_set_cells_are_marked_with_what_was_there_and_no_scale_lies_over_them(ed
 
 
 def picture_of(path: Path, tab: str, area: str):
-    if shutil.which("soffice") is None:
-        lacking("LibreOffice", "apt-get install libreoffice-calc")
+    libreoffice()
+    poppler("pdftoppm")
+    require("PIL", "plot")
     spec = importlib.util.spec_from_file_location("render", RENDER)
     render = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(render)
@@ -416,7 +420,7 @@ def test_pages_have_titles_and_end_where_paper_helps_nobody(kind, books):
 @pytest.mark.parametrize(("kind", "most"), [("values", 30), ("live", 80)])
 def test_it_prints_on_few_pages(kind, most, files, tmp_path, soffice):
     made = soffice("pdf", files[kind], tmp_path)
-    told = subprocess.run(["pdfinfo", made], check=True, capture_output=True, text=True).stdout
+    told = subprocess.run([poppler("pdfinfo"), made], check=True, capture_output=True, text=True).stdout
     assert int(re.search(r"Pages:\s+(\d+)", told)[1]) <= most
 
 
