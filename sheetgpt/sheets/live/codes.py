@@ -16,11 +16,11 @@ from sheetgpt.models.step import Role
 from sheetgpt.sheets.live import merges, words
 from sheetgpt.sheets.live.merges import TABLE_ROW, Slot
 from sheetgpt.sheets.live.plan import Plan
-from sheetgpt.sheets.live.words import AUTOCORRECTED, CONTRACTIONS, PRINTABLE, WORDS, WordRow, kind, text
+from sheetgpt.sheets.live.words import AUTOCORRECTED, CONTRACTIONS, PRINTABLE, WORDS, WordRow, kind
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Table
-from sheetgpt.workbook.grid import Area, cell
+from sheetgpt.workbook.grid import Area, cell, text_literal
 from sheetgpt.workbook.places import Place
 from sheetgpt.workbook.references import Names
 
@@ -61,11 +61,11 @@ def names(plan: Plan, places: Mapping[str, Place]) -> Names:
 
 def characters_of(text_cell: str, number: int | str) -> str:
     """The kind of one character of a cell (`words.kind`); `?` where GPT-2's alphabet has another byte for it."""
-    return f'IFERROR(MID({text(ALL_KINDS)},FIND(MID({text_cell},{number},1),{text(PRINTABLE)}),1),"?")'
+    return f'IFERROR(MID({text_literal(ALL_KINDS)},FIND(MID({text_cell},{number},1),{text_literal(PRINTABLE)}),1),"?")'
 
 
 def is_contraction(text_cell: str) -> str:
-    return f"OR({','.join(f'EXACT({text_cell},{text(one)})' for one in CONTRACTIONS)})"
+    return f"OR({','.join(f'EXACT({text_cell},{text_literal(one)})' for one in CONTRACTIONS)})"
 
 
 class PortableWordRow(WordRow):
@@ -96,8 +96,8 @@ class PortableWordRow(WordRow):
         )
         foreign = '"it holds a character outside ASCII: type its token ids at the right instead"'
         for corrected, message in AUTOCORRECTED.items():
-            holds = ",".join(f"ISNUMBER(FIND({text(one)},{word}))" for one in corrected)
-            foreign = f"IF(OR({holds}),{text(message)},{foreign})"
+            holds = ",".join(f"ISNUMBER(FIND({text_literal(one)},{word}))" for one in corrected)
+            foreign = f"IF(OR({holds}),{text_literal(message)},{foreign})"
         inside = f'SUMPRODUCT(--({kinds}="?"))>0'
         mixed = f'SUMPRODUCT(({self.characters(NUMBERS)}>={self.body})*({kinds}<>"")*({kinds}<>{self.kind}))>0'
         several = '"GPT-2 reads this as several words: type them one a cell"'

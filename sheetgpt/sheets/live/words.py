@@ -15,7 +15,7 @@ from sheetgpt.sheets.live.checks import FAULT
 from sheetgpt.sheets.live.plan import Plan
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
-from sheetgpt.workbook.grid import Area, cell
+from sheetgpt.workbook.grid import Area, cell, text_literal
 from sheetgpt.workbook.references import N_TOKENS, N_WORDS, Names
 
 WORDS = "words"  # the tab
@@ -45,11 +45,6 @@ def kind(character: str) -> str:
     'ldso'
     """
     return "s" if character == " " else "l" if character.isalpha() else "d" if character.isdigit() else "o"
-
-
-def text(value: str) -> str:
-    """A text as formulas write it."""
-    return '"' + value.replace('"', '""') + '"'
 
 
 def is_printable(word: str) -> bool:
@@ -116,8 +111,8 @@ class WordRow:
         )
         foreign = '"it holds a character outside ASCII: type its token ids at the right instead"'
         for corrected, message in AUTOCORRECTED.items():
-            holds = f"SUM(IF(ISERROR(FIND({{{','.join(map(text, corrected))}}},{word})),0,1))>0"
-            foreign = f"IF({holds},{text(message)},{foreign})"
+            holds = f"SUM(IF(ISERROR(FIND({{{','.join(map(text_literal, corrected))}}},{word})),0,1))>0"
+            foreign = f"IF({holds},{text_literal(message)},{foreign})"
         inside = f"SUM(IF(char_numbers<=LEN({word}),IF(ISERROR(FIND({letter},printable)),1,0),0))>0"
         other = f"IF(MID(kinds,FIND({letter},printable),1)<>{self.kind},1,0)"
         mixed = f"SUM(IF(char_numbers>={self.body},IF(char_numbers<=LEN({word}),{other},0),0))>0"
@@ -135,7 +130,7 @@ class WordRow:
         above = WordRow(self.area, self.number - 1, self.longest)
         first = f"LEFT({self.word},1)"
         rest = ",".join(
-            f"EXACT(LEFT({self.word},{len(short) - 1}),{text(short[1:])})" for short in CONTRACTIONS
+            f"EXACT(LEFT({self.word},{len(short) - 1}),{text_literal(short[1:])})" for short in CONTRACTIONS
         )  # ' and s, typed one a cell
         torn = f"""AND(EXACT({above.word},"'"),OR({rest}))"""
         same = f"MID(kinds,FIND({first},printable),1)={above.kind}"
@@ -180,9 +175,9 @@ def names(plan: Plan) -> Names:
         "words_beyond": Area(WORDS, words.row + words.rows, WORD, BEYOND, 1).address(),
         "prompt_message": MESSAGE_CELL.address(),
         N_WORDS: COUNT_CELL.address(),
-        "printable": text(PRINTABLE),
-        "kinds": text("".join(map(kind, PRINTABLE))),
-        "contractions": "{" + ",".join(map(text, CONTRACTIONS)) + "}",
+        "printable": text_literal(PRINTABLE),
+        "kinds": text_literal("".join(map(kind, PRINTABLE))),
+        "contractions": "{" + ",".join(map(text_literal, CONTRACTIONS)) + "}",
         "char_numbers": "{" + ",".join(map(str, range(1, plan.longest_word + 1))) + "}",
     }
 
