@@ -20,7 +20,7 @@ from sheetgpt.sheets.live.labels import ALL_RANKS
 from sheetgpt.sheets.live.merges import token_text
 from sheetgpt.sheets.live.plan import Plan
 from sheetgpt.sheets.live.words import APPEND as APPEND_NAME
-from sheetgpt.sheets.live.words import IDS, WORD, WORDS, is_printable, kind, typed_words, words_area
+from sheetgpt.sheets.live.words import IDS, WORD, WORDS, is_printable, kind, kind_of, typed_words, words_area
 from sheetgpt.sheets.live.words import PICKED as PICKED_NAME
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
@@ -237,7 +237,7 @@ class Picks:
     @staticmethod
     def _begins_a_word(token: str) -> str:
         first = f"LEFT({token},1)"
-        return f'IF({first}=" ",LEN({token})>1,IFERROR(MID(kinds,FIND({first},printable),1)="o",FALSE))'
+        return f'IF({first}=" ",LEN({token})>1,IFERROR({kind_of(first)}="o",FALSE))'
 
     def _typed_id(self, picked_id: str) -> str:
         place = f"ADDRESS({self.ids.row + 1},{self.ids.column + 1}+{N_TOKENS},4)"

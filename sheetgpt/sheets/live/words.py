@@ -35,6 +35,9 @@ AUTOCORRECTED = {  # what programs put in place of what is typed, and what to sa
     "\u2026": "it holds autocorrected dots: type them one by one, ...",
     "\u2013\u2014": "it holds an autocorrected dash: type - instead",
 }
+FOREIGN = "it holds a character outside ASCII: type its token ids at the right instead"
+SEVERAL = "GPT-2 reads this as several words: type them one a cell"
+UNKNOWN_PIECE = "A piece of a word is not in id_to_tokens"
 CONTRACTIONS = ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d")
 
 
@@ -45,6 +48,15 @@ def kind(character: str) -> str:
     'ldso'
     """
     return "s" if character == " " else "l" if character.isalpha() else "d" if character.isdigit() else "o"
+
+
+def kind_of(character: str) -> str:
+    """The formula for the kind of a character (`kind`); an error where it isn't printable."""
+    return f"MID(kinds,FIND({character},printable),1)"
+
+
+def not_an_id(n_vocab: int, article: str = "A") -> str:
+    return f"{article} token id is a whole number from 0 to {n_vocab - 1}"
 
 
 def is_printable(word: str) -> bool:
@@ -88,7 +100,7 @@ class WordRow:
         return f'=IF(AND(LEFT({self.word},1)=" ",LEN({self.word})>1),2,1)'
 
     def kind_formula(self) -> str:
-        return f'=IF({self.word}="","",IFERROR(MID(kinds,FIND(MID({self.word},{self.body},1),printable),1),""))'
+        return f'=IF({self.word}="","",IFERROR({kind_of(f"MID({self.word},{self.body},1)")},""))'
 
     def message_formula(self, n_vocab: int) -> str:
         rest = Area(WORDS, self.row + 1, WORD, self.area.rows - self.number - 1, 1)
@@ -102,26 +114,21 @@ class WordRow:
             f"SUM(IF(ISNUMBER({self.ids}),IF({self.ids}=INT({self.ids}),"
             f"IF({self.ids}>=0,IF({self.ids}<{n_vocab},1,0),0),0),0))"
         )
-        return f'IF({good}<>COUNTA({self.ids}),"a token id is a whole number from 0 to {n_vocab - 1}","")'
+        return f'IF({good}<>COUNTA({self.ids}),{text_literal(not_an_id(n_vocab, "a"))},"")'
 
     def _word_check(self) -> str:
-        word, letter = self.word, f"MID({self.word},char_numbers,1)"
+        word, foreign = self.word, text_literal(FOREIGN)
         too_long = (
             f'"it has "&LEN({word})&" characters and there is room for {self.longest}: dump a prompt that has it"'
         )
-        foreign = '"it holds a character outside ASCII: type its token ids at the right instead"'
         for corrected, message in AUTOCORRECTED.items():
-            holds = f"SUM(IF(ISERROR(FIND({{{','.join(map(text_literal, corrected))}}},{word})),0,1))>0"
-            foreign = f"IF({holds},{text_literal(message)},{foreign})"
-        inside = f"SUM(IF(char_numbers<=LEN({word}),IF(ISERROR(FIND({letter},printable)),1,0),0))>0"
-        other = f"IF(MID(kinds,FIND({letter},printable),1)<>{self.kind},1,0)"
-        mixed = f"SUM(IF(char_numbers>={self.body},IF(char_numbers<=LEN({word}),{other},0),0))>0"
-        whole = f"SUM(--EXACT({word},contractions))=0"
-        several = '"GPT-2 reads this as several words: type them one a cell"'
-        return (
-            f"IF(LEN({word})>{self.longest},{too_long},IF({inside},{foreign},"
-            f"IF({whole},IF({mixed},{several},{self._joint_check()}),{self._joint_check()})))"
-        )
+            foreign = f"IF({self._has_any(corrected)},{text_literal(message)},{foreign})"
+        return f"IF(LEN({word})>{self.longest},{too_long},IF({self._is_foreign()},{foreign},{self._cut_check()}))"
+
+    def _cut_check(self) -> str:
+        """Would GPT-2 cut inside the word, or between it and the one above?"""
+        joint, whole = self._joint_check(), f"SUM(--EXACT({self.word},contractions))=0"
+        return f"IF({whole},IF({self._is_mixed()},{text_literal(SEVERAL)},{joint}),{joint})"
 
     def _joint_check(self) -> str:
         """Would GPT-2 cut between this word and the one above?"""
@@ -133,14 +140,39 @@ class WordRow:
             f"EXACT(LEFT({self.word},{len(short) - 1}),{text_literal(short[1:])})" for short in CONTRACTIONS
         )  # ' and s, typed one a cell
         torn = f"""AND(EXACT({above.word},"'"),OR({rest}))"""
-        same = f"MID(kinds,FIND({first},printable),1)={above.kind}"
+        same = f"{self._first_kind()}={above.kind}"
         after_spaces = f'OR({first}<>" ",{self.kind}="s")'
-        after_word = f'IF({first}=" ",FALSE,IF(SUM(--EXACT({above.word},contractions))>0,FALSE,OR({same},{torn})))'
+        after_word = f'IF({first}=" ",FALSE,IF({self.is_contraction(above.word)},FALSE,OR({same},{torn})))'
         joined = f'IF({above.kind}="s",{after_spaces},{after_word})'
         spaces = '"GPT-2 cuts this and the word above elsewhere: a word takes one space of those before it"'
         missing = f'"GPT-2 cuts this and the word above as one: put a space before it: \' "&{self.word}&"\'"'
         message = f'IF({above.kind}="s",{spaces},{missing})'
         return f'IF(COUNTA({above.ids})>0,"",IF({joined},{message},""))'
+
+    # what can be asked of characters: by array formulas and names of constants
+
+    @staticmethod
+    def is_contraction(word: str) -> str:
+        return f"SUM(--EXACT({word},contractions))>0"
+
+    def _has_any(self, characters: str) -> str:
+        return f"SUM(IF(ISERROR(FIND({{{','.join(map(text_literal, characters))}}},{self.word})),0,1))>0"
+
+    @property
+    def _letter(self) -> str:  # each of the word's characters
+        return f"MID({self.word},char_numbers,1)"
+
+    def _is_foreign(self) -> str:
+        found = f"FIND({self._letter},printable)"
+        return f"SUM(IF(char_numbers<=LEN({self.word}),IF(ISERROR({found}),1,0),0))>0"
+
+    def _is_mixed(self) -> str:
+        """Are there several kinds of characters behind the space?"""
+        other = f"IF({kind_of(self._letter)}<>{self.kind},1,0)"
+        return f"SUM(IF(char_numbers>={self.body},IF(char_numbers<=LEN({self.word}),{other},0),0))>0"
+
+    def _first_kind(self) -> str:
+        return kind_of(f"LEFT({self.word},1)")
 
 
 def typed_words(plan: Plan) -> list[tuple[str, list[int]]]:
@@ -307,17 +339,20 @@ def write_word(book: Book, line: WordRow, word: str, ids: list[int], n_vocab: in
     book.formula(WORDS, row, IDS + longest + 1, line.kind_formula(), shown, "key")
 
 
+def more_words(room: int, option: str) -> str:
+    return f"This sheet holds {room} words and there are more: dump the whole prompt with {option}"
+
+
 def prompt_message(max_tokens: int) -> str:
     """What is wrong with the words, in one line; empty where nothing is."""
     first = 'MATCH(1,--(word_messages<>""),0)'
-    beyond = f'"This sheet holds {max_tokens} words and there are more: dump the whole prompt with --max-tokens"'
-    unknown = '"A piece of a word is not in id_to_tokens"'
+    beyond = text_literal(more_words(max_tokens, "--max-tokens"))
     many = (
         f'"The prompt has "&COUNT(merged_ids)&" tokens and this sheet holds {max_tokens}: '
         'dump it again with --max-tokens "&COUNT(merged_ids)'
     )
     return (
         f'{{=IF(SUM(--(word_messages<>""))>0,"Word "&{first}&": "&INDEX(word_messages,{first}),'
-        f"IF(COUNTA(words_beyond)>0,{beyond},IF(SUM(--ISERROR(merged_ids))>0,{unknown},"
+        f"IF(COUNTA(words_beyond)>0,{beyond},IF(SUM(--ISERROR(merged_ids))>0,{text_literal(UNKNOWN_PIECE)},"
         f'IF(COUNT(merged_ids)>{max_tokens},{many},""))))}}'
     )
