@@ -49,11 +49,8 @@ def key(left: str, right: str) -> str:
 
 def names(plan: Plan, places: Mapping[str, Place]) -> Names:
     """The names of live workbooks that stand for plain ranges."""
-    constants = {"printable", "kinds", "contractions", "char_numbers"}
-    found = {**words.names(plan), **merges.names(plan, places)}
     of_words = plan.steps.name(Role.WORDS)
-    row = places[of_words].area
-    return {name: place for name, place in found.items() if name not in constants} | {of_words: row.address()}
+    return words.names(plan) | merges.names(plan, places) | {of_words: places[of_words].area.address()}
 
 
 # ------------------------------------------------------------------------------------------------ words

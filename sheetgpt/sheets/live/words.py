@@ -199,7 +199,7 @@ def words_area(plan: Plan) -> Area:
 
 
 def names(plan: Plan) -> Names:
-    """The names that the words' formulas use, and their own."""
+    """The names of the words' cells."""
     words = words_area(plan)
     return {
         "words": words.address(),
@@ -207,6 +207,12 @@ def names(plan: Plan) -> Names:
         "words_beyond": Area(WORDS, words.row + words.rows, WORD, BEYOND, 1).address(),
         "prompt_message": MESSAGE_CELL.address(),
         N_WORDS: COUNT_CELL.address(),
+    }
+
+
+def constants(plan: Plan) -> Names:
+    """The names that stand for texts and lists in the words' formulas."""
+    return {
         "printable": text_literal(PRINTABLE),
         "kinds": text_literal("".join(map(kind, PRINTABLE))),
         "contractions": "{" + ",".join(map(text_literal, CONTRACTIONS)) + "}",

@@ -169,7 +169,9 @@ class Writer:
     def other_names(self) -> Names:
         """What the formulas of words and stages use besides."""
         used = {"used": f'{self.sources[POSITIONS].area.address()}<>""'} if self.master else {}
-        return used | (words.names(self.plan) | merges.names(self.plan, self.places) if self.plan.has_words else {})
+        if not self.plan.has_words:
+            return used
+        return used | words.names(self.plan) | words.constants(self.plan) | merges.names(self.plan, self.places)
 
     def write_words(self) -> None:
         words.write_words(self.book, self.plan)
