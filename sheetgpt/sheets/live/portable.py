@@ -58,7 +58,8 @@ class PortableWriter(Writer):
         return False
 
     def write_checks(self) -> Names:
-        return checks.write_checks(self.book, self.checks, self.count, by_cell=True)
+        by_cell = [checks.CellCheck(one.source, one.computed) for one in self.checks]
+        return checks.write_checks(self.book, by_cell, self.count, checks.last_so_far)
 
     def formulas_of(self, step: Step, out: Area) -> Iterator[tuple[Box, str]]:
         return cell_formulas(step.op, out, [self.sources[name] for name in step.inputs])
