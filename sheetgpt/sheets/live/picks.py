@@ -19,6 +19,7 @@ from sheetgpt.sheets import shared
 from sheetgpt.sheets.live.labels import ALL_RANKS
 from sheetgpt.sheets.live.merges import token_text
 from sheetgpt.sheets.live.plan import Plan
+from sheetgpt.sheets.live.wheel import Wheel
 from sheetgpt.sheets.live.words import APPEND as APPEND_NAME
 from sheetgpt.sheets.live.words import IDS, WORD, WORDS, is_printable, kind, kind_of, typed_words, words_area
 from sheetgpt.sheets.live.words import PICKED as PICKED_NAME
@@ -61,12 +62,9 @@ HEADS = (
 )
 RANK, TEXT, ID, LOGIT, SCALED, BY_K, WEIGHT, SUM, BY_P, PROBABILITY, CUMULATIVE, IS_PICKED = range(len(HEADS))
 WIDTHS = (16, 22, 8, 10, 18, 13, 12, 14, 13, 12, 14, 8)
-SLICES = 12  # of the wheel, and one for all others
-WHEEL = len(HEADS) + 1  # the first column of its table
+WHEEL = len(HEADS) + 1  # the first column of the wheel's table
 PICKED_ROW = {"bg_color": "#FFD54F", "bold": True}
 KEPT_FREE = 7  # columns that the notes beside the inputs reach into; the wheel stands behind them
-WHEEL_COLOURS = (style.SHARE, style.AGAINST)
-POINTER = 0.006  # of the wheel's rim
 WARMTH = "IF(temperature=0,1,temperature)"  # what logits are divided by
 
 
@@ -102,9 +100,15 @@ class Picks:
         return np.asarray(np.exp((self.found.logits - self.found.logits[0]) / TEMPERATURE))
 
     @property
+    def tokens(self) -> list[str]:
+        """The candidates, best first."""
+        vocabulary = self.plan.trace.labels.vocabulary()
+        return [vocabulary[int(token_id)] for token_id in self.found.ids]
+
+    @property
     def token(self) -> str:
         """What is picked when the workbook is written."""
-        return self.plan.trace.labels.vocabulary()[int(self.found.ids[self.index])]
+        return self.tokens[self.index]
 
     def column(self, number: int) -> Area:
         return self.table.part(column=number, columns=1)
@@ -122,6 +126,12 @@ class Picks:
         names = {name: Area(PICK, row, 1, 1, 1).address() for row, (name, _) in enumerate(INPUTS, start=INPUT_ROW)}
         told = {PICKED_NAME: TOKEN, APPEND_NAME: APPEND}
         return names | {name: Area(PICK, row, 1, 1, 1).address() for name, row in told.items()}
+
+    def _wheel(self) -> None:
+        tokens, shares, sums = (self.column(number) for number in (TEXT, PROBABILITY, CUMULATIVE))
+        wheel = Wheel(self.book, tokens, shares, sums, at(STOPS))
+        wheel.write(WHEEL, self.tokens, self.found.probabilities, RANDOM)
+        wheel.draw(WHEEL, (1, KEPT_FREE))
 
     def _look(self) -> None:
         sheet = self.book.sheets[PICK]
@@ -266,7 +276,7 @@ class Picks:
     # -------------------------------------------------------------------------------------------- candidates
 
     def _candidates(self) -> None:
-        vocabulary, found = self.plan.trace.labels.vocabulary(), self.found
+        found = self.found
         yes = ["yes"] * self.rows
         columns: tuple[tuple[int, Callable[[int], str], Sequence[Any], str], ...] = (
             (ID, self._id, found.ids.tolist(), "live count"),
@@ -280,11 +290,11 @@ class Picks:
             (CUMULATIVE, self._running(CUMULATIVE), found.cumulative.tolist(), "live probability"),
             (IS_PICKED, self._is_picked, [yes_no(row == self.index) for row in range(self.rows)], "live piece"),
         )
-        for row in range(self.rows):
+        for row, token in enumerate(self.tokens):
             self.book.number(PICK, self.table.row + row, RANK, row + 1, "position")
             token_id = cell(self.table.row + row, ID)
             text = f'=IF({token_id}="","",{token_text(self.plan, token_id)})'
-            self.book.formula(PICK, self.table.row + row, TEXT, text, vocabulary[int(found.ids[row])], "live text")
+            self.book.formula(PICK, self.table.row + row, TEXT, text, token, "live text")
         for number, formula, values, fmt in columns:
             texts = {(i, 0, 1, 1): self._guarded(formula(self.table.row + i)) for i in range(self.rows)}
             self.book.put(Formulas(self.column(number), [[value] for value in values], texts), fmt)
@@ -342,64 +352,6 @@ class Picks:
         rule = {"type": "formula", "criteria": criteria, "format": self.book.conditional(PICKED_ROW)}
         self.book.sheets[PICK].conditional_format(*corners, rule)
         self.book.blank_where(table.part(column=TEXT), f'=${cell(table.row, ID)}=""')
-
-    # -------------------------------------------------------------------------------------------- the wheel
-
-    def _wheel(self) -> None:
-        """A ring of the best candidates and all others, and on its rim a mark where it stops."""
-        slices = min(SLICES, self.rows)
-        top, book = HEAD_ROW + 1, self.book
-        for column, head in enumerate(("on the wheel", "probability")):
-            book.text(PICK, HEAD_ROW, WHEEL + column, head, "table head")
-        for row in range(slices):
-            text, share = (f"={cell(top + row, column)}" for column in (TEXT, PROBABILITY))
-            token = self.plan.trace.labels.vocabulary()[int(self.found.ids[row])]
-            book.formula(PICK, top + row, WHEEL, text, token, "live text")
-            book.formula(PICK, top + row, WHEEL + 1, share, float(self.found.probabilities[row]), "live probability")
-        last = cell(top + slices - 1, CUMULATIVE)
-        book.text(PICK, top + slices, WHEEL, "all others", "key")
-        others = max(0.0, 1 - float(self.found.cumulative[slices - 1]))
-        book.formula(PICK, top + slices, WHEEL + 1, f'=IF({last}="","",MAX(0,1-{last}))', others, "live probability")
-        stops = at(STOPS)
-        rim = (f"MAX(0,{stops}-{POINTER / 2})", f"{POINTER}", f"MAX(0,1-{stops}-{POINTER / 2})")
-        values = (max(0.0, RANDOM - POINTER / 2), POINTER, max(0.0, 1 - RANDOM - POINTER / 2))
-        for row, (formula, value) in enumerate(zip(rim, values, strict=True), start=top + slices + 2):
-            book.text(PICK, row, WHEEL, ("before the mark", "the mark", "behind it")[row - top - slices - 2], "key")
-            book.formula(PICK, row, WHEEL + 1, f"={formula}", value, "live probability")
-        self._chart(top, slices)
-
-    def _chart(self, top: int, slices: int) -> None:
-        chart: Any = self.book.workbook.add_chart({"type": "doughnut"})
-        wheel, rim = (top, top + slices), (top + slices + 2, top + slices + 4)
-        points = [{"fill": {"color": colour}} for colour in (*style_colours(slices), style.LINE)]
-        mark = [{"fill": {"none": True}}, {"fill": {"color": style.WARNING}}, {"fill": {"none": True}}]
-        for name, (first, last), colours in (("wheel", wheel, points), ("stops at", rim, mark)):
-            chart.add_series(
-                {
-                    "name": name,
-                    "categories": [PICK, first, WHEEL, last, WHEEL],
-                    "values": [PICK, first, WHEEL + 1, last, WHEEL + 1],
-                    "points": colours,
-                }
-            )
-        font = {"size": 11, "color": style.INK, "bold": True}
-        chart.set_title({"name": "The wheel: it stops at the mark", "name_font": font})
-        chart.set_hole_size(35)
-        chart.set_legend({"position": "right", "font": {"size": 9}, "delete_series": []})
-        chart.set_chartarea({"border": {"color": style.LINE}})
-        chart.set_size({"width": 400, "height": 270})
-        alt = "A wheel of the candidates' probabilities, with a mark where the random number stops it"
-        place = {"object_position": 3, "description": alt}
-        self.book.sheets[PICK].insert_chart(1, KEPT_FREE, chart, place)
-
-
-def style_colours(count: int) -> list[str]:
-    """Quiet colours, neighbours of the two accents in turn: slices beside each other differ."""
-    mixed = []
-    for number in range(count):
-        ends = [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in (WHEEL_COLOURS[number % 2], "#FFFFFF")]
-        mixed.append(np.array(ends[0]) + (np.array(ends[1]) - ends[0]) * (number // 2) / (count // 2 + 1))
-    return ["#" + "".join(f"{round(part):02X}" for part in colour.tolist()) for colour in mixed]
 
 
 def logits_name(plan: Plan) -> str:
