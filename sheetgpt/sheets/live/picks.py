@@ -16,19 +16,19 @@ import numpy as np
 from sheetgpt.generate.sample import Candidates, Sampling, candidates, pick_index, yes_no
 from sheetgpt.models.step import Role
 from sheetgpt.sheets import shared
+from sheetgpt.sheets.live.append import Append, Said
 from sheetgpt.sheets.live.labels import ALL_RANKS
 from sheetgpt.sheets.live.merges import token_text
 from sheetgpt.sheets.live.plan import Plan
 from sheetgpt.sheets.live.wheel import Wheel
 from sheetgpt.sheets.live.words import APPEND as APPEND_NAME
-from sheetgpt.sheets.live.words import IDS, WORD, WORDS, is_printable, kind, kind_of, typed_words, words_area
 from sheetgpt.sheets.live.words import PICKED as PICKED_NAME
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas
 from sheetgpt.workbook.grid import Area, cell
 from sheetgpt.workbook.places import INDEX
-from sheetgpt.workbook.references import N_TOKENS, N_WORDS, Names
+from sheetgpt.workbook.references import N_TOKENS, Names
 
 PICK = "pick"  # the tab
 HEADING = "Pick the next token: type into the yellow cells, or let the dice roll"
@@ -170,7 +170,7 @@ class Picks:
             (PICKED, "picked rank", self._picked_rank(), rank, "exact"),
             (TOKEN, "picked token", self._of_pick(row_of.format(self.range(TEXT))), self.token, "message"),
             (SHARE, "its probability", self._of_pick(row_of.format(self.range(PROBABILITY))), share, "share"),
-            (APPEND, "append", self._append(), self.append, "message"),
+            (APPEND, "append", self._of_pick(self.append.formula), self.append.value, "message"),
         )
         for row, label, formula, value, fmt in lines:
             self.book.text(PICK, row, 0, label, "key")
@@ -213,65 +213,11 @@ class Picks:
         possible = f"SUMPRODUCT(--({self.range(PROBABILITY)}>0))"
         return f"={self._guarded(f'IF(temperature=0,1,MIN({passed},{possible}))')}"
 
-    def _append(self) -> str:
-        """What to type for the loop to go on, or what to dump."""
-        picked_id = f"INDEX({self.range(ID)},{at(PICKED)})"
-        end = self.plan.trace.tokenizer.end_of_text if self.plan.trace.tokenizer else None
-        step = self._dumped() if self.plan.portable else self._typed(picked_id)
-        return self._of_pick(step if end is None else f'IF({picked_id}={end},"the text ends here",{step})')
-
-    def _dumped(self) -> str:
-        """A portable workbook is laid out for as many tokens as it has."""
-        before, behind = self._dump_again()
-        return f'"{before}"&SUBSTITUTE({at(TOKEN)}," ","·")&"{behind}"'
-
-    def _dump_again(self) -> tuple[str, str]:
-        """What stands before and behind the picked token."""
-        return f"this sheet is laid out for {self.plan.max_tokens} tokens: dump the text with ", " behind it"
-
-    def _typed(self, picked_id: str) -> str:
-        step = self._typed_word(picked_id) if self.plan.has_words else self._typed_id(picked_id)
-        return f'IF({N_TOKENS}>={self.plan.max_tokens},"{self._full}",{step})'
-
     @property
-    def _full(self) -> str:
-        return f"no room for more than {self.plan.max_tokens} tokens: dump the text again with --max-tokens"
-
-    def _typed_word(self, picked_id: str) -> str:
-        """A token that begins a word can be typed as one; ids follow any word."""
-        token, row = at(TOKEN), f"{words_area(self.plan).row + 1}+{N_WORDS}"
-        as_id = f'its id "&{picked_id}&" into {WORDS}!"&ADDRESS({row},{IDS + 1},4)'
-        as_word = f'"type "&SUBSTITUTE({token}," ","·")&" into {WORDS}!"&ADDRESS({row},{WORD + 1},4)&", or {as_id}'
-        return f'IF({self._begins_a_word(token)},{as_word},"type {as_id})'
-
-    @staticmethod
-    def _begins_a_word(token: str) -> str:
-        first = f"LEFT({token},1)"
-        return f'IF({first}=" ",LEN({token})>1,IFERROR({kind_of(first)}="o",FALSE))'
-
-    def _typed_id(self, picked_id: str) -> str:
-        place = f"ADDRESS({self.ids.row + 1},{self.ids.column + 1}+{N_TOKENS},4)"
-        return f'"type "&{picked_id}&" into {self.ids.tab}!"&{place}'
-
-    @property
-    def append(self) -> str:
-        """The same for the prompt that the workbook is written with."""
-        trace, count, picked_id = self.plan.trace, len(self.plan.trace.token_ids), int(self.found.ids[self.index])
-        token = self.token
-        if trace.tokenizer and picked_id == trace.tokenizer.end_of_text:
-            return "the text ends here"
-        if self.plan.portable:
-            return token.replace(" ", "·").join(self._dump_again())
-        if count >= self.plan.max_tokens:
-            return self._full
-        if not self.plan.has_words:
-            return f"type {picked_id} into {self.ids.tab}!{cell(self.ids.row, self.ids.column + count)}"
-        row = words_area(self.plan).row + len(typed_words(self.plan))
-        as_id = f"its id {picked_id} into {WORDS}!{cell(row, IDS)}"
-        first = token[:1]
-        begins = len(token) > 1 if first == " " else is_printable(first) and kind(first) == "o"
-        as_word = f"{token.replace(' ', '·')} into {WORDS}!{cell(row, WORD)}, or "
-        return f"type {as_word if begins else ''}{as_id}"
+    def append(self) -> Said:
+        """What to do for the loop to go on."""
+        picked_id = Said(f"INDEX({self.range(ID)},{at(PICKED)})", str(int(self.found.ids[self.index])))
+        return Append(self.plan, self.ids, Said(at(TOKEN), self.token), picked_id).said()
 
     # -------------------------------------------------------------------------------------------- candidates
 
