@@ -52,6 +52,7 @@ class PortableWriter(Writer):
         return codes.names(self.plan, self.places) if self.plan.has_words else {}
 
     def write_next(self, picked: picks.Picks) -> None:
+        words.write_readings(self.book, self.plan)
         words.write_append(self.book, self.plan, picked.append.value)
 
     def needs_unset(self, stage: sets.ChangedStage) -> bool:  # noqa: ARG002 - each cell has a formula of its own

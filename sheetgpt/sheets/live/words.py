@@ -198,6 +198,11 @@ def words_area(plan: Plan) -> Area:
     return Area(WORDS, FIRST_ROW, WORD, plan.max_tokens, 1)
 
 
+def word_rows(plan: Plan) -> list[WordRow]:
+    area = words_area(plan)
+    return [WordRow(area, number, plan.longest_word) for number in range(area.rows)]
+
+
 def names(plan: Plan) -> Names:
     """The names of the words' cells."""
     words = words_area(plan)
@@ -266,13 +271,19 @@ def write_append(book: Book, plan: Plan, told: str) -> None:
     book.formula(WORDS, FIRST_ROW - 1, IDS + plan.longest_word + 5, f"={APPEND}", told, "words")
 
 
-def write_next(book: Book, plan: Plan, picked: str) -> None:
-    """Beside the first empty word, the token that was picked: typed there, the loop goes on."""
-    area, typed = words_area(plan), typed_words(plan)
-    has_room = len(plan.trace.token_ids) < plan.max_tokens
+def write_readings(book: Book, plan: Plan) -> None:
+    """What each word is read as."""
+    typed = typed_words(plan)
+    for number, line in enumerate(word_rows(plan)):
+        value = reading(*typed[number]) if number < len(typed) else ""
+        book.formula(WORDS, line.row, READ_AS, f"={line.reading}", value, "live text")
+
+
+def write_readings_and_next(book: Book, plan: Plan, picked: str) -> None:
+    """The same, and beside the first empty word the token that was picked: typed there, the loop goes on."""
+    typed, has_room = typed_words(plan), len(plan.trace.token_ids) < plan.max_tokens
     hint = f'IF({PICKED}="","","{ARROW} "&SUBSTITUTE({PICKED}," ","·"))'
-    for number in range(area.rows):
-        line = WordRow(area, number, plan.longest_word)
+    for number, line in enumerate(word_rows(plan)):
         wanted = f"AND({number}={N_WORDS},{N_TOKENS}<{plan.max_tokens})"
         formula = f'=IF({line.reading}="",IF({wanted},{hint},""),{line.reading})'
         value = f"{ARROW} {picked.replace(' ', '·')}" if number == len(typed) and has_room else ""
@@ -334,7 +345,6 @@ def write_word(book: Book, line: WordRow, word: str, ids: list[int], n_vocab: in
         book.text(WORDS, row, WORD, word, "input")
     else:
         book.blank(Area(WORDS, row, WORD, 1, 1), "input")
-    book.formula(WORDS, row, READ_AS, f"={line.reading}", reading(word, ids), "live text")
     book.formula(WORDS, row, MESSAGE, line.message_formula(n_vocab), "", "note lines")
     for column, token_id in enumerate(ids, start=IDS):
         book.number(WORDS, row, column, token_id, "input number")

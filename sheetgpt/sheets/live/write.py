@@ -154,7 +154,7 @@ class Writer:
     # what a workbook for programs with fewer functions has otherwise: `portable`
 
     def write_next(self, picked: picks.Picks) -> None:
-        words.write_next(self.book, self.plan, picked.token)
+        words.write_readings_and_next(self.book, self.plan, picked.token)
 
     def needs_unset(self, stage: sets.ChangedStage) -> bool:
         return stage.needs_unset
