@@ -40,6 +40,7 @@ INPUTS = (  # name of the cell, what stands beside it, what it means
     ("roll", "1 makes a new random number with every change (F9), 0 takes the typed one"),
 )
 INPUT_ROW = 2
+FIRST_INPUT = Area(PICK, INPUT_ROW, 1, 1, 1)
 RESULTS = 7
 STOPS, MESSAGE, KEPT, PICKED, TOKEN, SHARE, APPEND = range(  # rows
     INPUT_ROW + len(INPUTS), INPUT_ROW + len(INPUTS) + RESULTS

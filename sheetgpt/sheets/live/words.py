@@ -309,8 +309,11 @@ def write_head(book: Book, longest: int, area: Area) -> None:
     book.text(WORDS, area.row - 1, IDS + longest + 1, "kind: l, d, o, s", "table head")
 
 
-def write_prediction(book: Book, plan: Plan, token: Area, best: Area, picked: str) -> None:
-    """What the tabs behind make of the words, beside them. token: the predicted one; best: the table of the best."""
+def write_prediction(book: Book, plan: Plan, token: Area, best: Area, picked: str, pick: Area) -> None:
+    """What the tabs behind make of the words, beside them.
+
+    token: the predicted one; best: the table of the best; pick: the cell to go to where one is picked.
+    """
     left, names = IDS + plan.longest_word + 3, shared.BEST_COLUMNS
     sheet, found = book.sheets[WORDS], plan.trace.predictions(shared.BEST)
     sheet.set_column(left - 3, left - 2, None, None, {"hidden": True})  # the helpers
@@ -325,7 +328,8 @@ def write_prediction(book: Book, plan: Plan, token: Area, best: Area, picked: st
         book.text(WORDS, row, left, name, "key")
         book.formula(WORDS, row, left + 1, f"={source.part(rows=1, columns=1).address()}", value, fmt)
     sheet.set_column(left + 2, left + 2, 20)
-    sheet.write_url(MESSAGE_CELL.row, left + 2, "internal:'pick'!B3", book.format("link"), "picked, on the tab pick")
+    target = f"internal:'{pick.tab}'!{pick.range()}"
+    sheet.write_url(MESSAGE_CELL.row, left + 2, target, book.format("link"), f"picked, on the tab {pick.tab}")
     book.formula(WORDS, COUNT_CELL.row, left + 2, f"={PICKED}", picked, "message")
     for column, name in enumerate(("probability", "token"), start=left):
         book.text(WORDS, FIRST_ROW - 1, column, name if name == "probability" else "the best tokens", "table head")

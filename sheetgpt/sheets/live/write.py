@@ -128,7 +128,7 @@ class Writer:
         picked = picks.Picks(book, plan, logits, best, self.tokens.part(row=1))
         self.names |= picked.write()
         if plan.has_words:
-            words.write_prediction(book, plan, predicted.part(2, 1, 1, 1), best, picked.token)
+            words.write_prediction(book, plan, predicted.part(2, 1, 1, 1), best, picked.token, picks.FIRST_INPUT)
             self.write_next(picked)
         return best
 
