@@ -20,9 +20,9 @@ from sheetgpt.sheets.live.append import Append, Said
 from sheetgpt.sheets.live.labels import ALL_RANKS
 from sheetgpt.sheets.live.merges import token_text
 from sheetgpt.sheets.live.plan import Plan
+from sheetgpt.sheets.live.readings import APPEND as APPEND_NAME
+from sheetgpt.sheets.live.readings import PICKED as PICKED_NAME
 from sheetgpt.sheets.live.wheel import Wheel
-from sheetgpt.sheets.live.words import APPEND as APPEND_NAME
-from sheetgpt.sheets.live.words import PICKED as PICKED_NAME
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas

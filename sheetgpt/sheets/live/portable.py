@@ -17,7 +17,7 @@ from sheetgpt.models.step import Axis, Role, Step
 from sheetgpt.ops import Box
 from sheetgpt.run.trace import Trace
 from sheetgpt.sheets import shared
-from sheetgpt.sheets.live import checks, codes, index, merges, picks, sets, words
+from sheetgpt.sheets.live import checks, codes, index, merges, picks, readings, sets, words
 from sheetgpt.sheets.live.labels import ALL_RANKS, BEST_IDS, Labels
 from sheetgpt.sheets.live.plan import Plan, plan
 from sheetgpt.sheets.live.write import Writer
@@ -52,8 +52,8 @@ class PortableWriter(Writer):
         return codes.names(self.plan, self.places) if self.plan.has_words else {}
 
     def write_next(self, picked: picks.Picks) -> None:
-        words.write_readings(self.book, self.plan)
-        words.write_append(self.book, self.plan, picked.append.value)
+        readings.write_readings(self.book, self.plan)
+        readings.write_append(self.book, self.plan, picked.append.value)
 
     def needs_unset(self, stage: sets.ChangedStage) -> bool:  # noqa: ARG002 - each cell has a formula of its own
         return False
