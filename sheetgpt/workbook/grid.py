@@ -22,6 +22,15 @@ column_letters: Callable[[int], str] = cache(xl_col_to_name)
 quoted: Callable[[str], str] = cache(quote_sheetname)  # a tab's name as addresses have it
 
 
+def text_literal(text: str) -> str:
+    """A text as formulas have it.
+
+    >>> print(text_literal('a "big" word'))
+    "a ""big"" word"
+    """
+    return '"' + text.replace('"', '""') + '"'
+
+
 def cell(row: int, column: int, *, fixed: bool = False) -> str:
     """A cell's address.
 

@@ -30,7 +30,7 @@ from sheetgpt.models.config import Config
 from sheetgpt.sheets.live import plan as live_plan
 from sheetgpt.sheets.live.labels import ALL_RANKS
 from sheetgpt.sheets.live.plan import Size, parse_blocks, plan
-from sheetgpt.sheets.live.words import WordRow, names
+from sheetgpt.sheets.live.words import WordRow, constants
 from sheetgpt.sheets.live.write import write_live_workbook
 from sheetgpt.weights.folder import Weights, matrix_shapes
 from sheetgpt.workbook.book import Book
@@ -404,10 +404,10 @@ def word_lists(count: int) -> list[list[str]]:
 @pytest.mark.office
 def test_the_words_tab_accepts_exactly_the_words_that_gpt2_would_cut(model, tmp_path, recalculate):
     lists, longest, room = word_lists(240), 12, 9
-    book, needed = Book("words"), names(plan(model.run(PROMPT)))
+    book = Book("words")
     book.add_tab("words")
-    for name in ("printable", "kinds", "contractions", "char_numbers"):
-        book.define(name, needed[name])
+    for name, refers_to in constants(plan(model.run(PROMPT))).items():
+        book.define(name, refers_to)
     for number, words in enumerate(lists):
         area = Area("words", number * (room + 1), 1, room, 1)
         for i in range(room):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sheetgpt.models.step import Axis, Step
+from sheetgpt.ops import Box
 from sheetgpt.sheets import shared
 from sheetgpt.sheets.live.plan import Plan
 from sheetgpt.workbook.book import Book
@@ -101,20 +102,23 @@ class Labels:
         best = sorted(self.trace.predictions(area.rows), key=lambda one: one.id)
         ids = Area(area.tab, area.row, 0, area.rows, 1)
         share, rank = (area.part(column=column, columns=1) for column in (1, 2))
-        powers = f"EXP({step.name}-MAX({step.name}))"
-        softmax = f'IF({N_TOKENS}=0,"",{powers}/SUM({powers}))'
-        self.put_column(share, [one.probability for one in best], {(0, 0, area.rows, 1): softmax}, "live probability")
-        if area.rows <= ALL_RANKS:
-            ranks = {(i, 0, 1, 1): rank_formula(step.name, area, i) for i in range(area.rows)}
-            self.put_column(rank, [one.rank for one in best], ranks, "live count")
-        else:
-            places = {(0, 0, area.rows, 1): f'IFERROR(MATCH(logit_ids,{BEST_IDS},0),"")'}
-            self.put_column(rank, [one.rank if one.rank <= shared.BEST else None for one in best], places, "live count")
+        shares, ranks = self.share_formulas(step, area), self.rank_formulas(step, area)
+        self.put_column(share, [one.probability for one in best], shares, "live probability")
+        few = area.rows <= ALL_RANKS
+        ranked = [one.rank if few or one.rank <= shared.BEST else None for one in best]
+        self.put_column(rank, ranked, ranks, "live count")
         return {"logit_ids": ids.address(), "token_probabilities": share.address()}
 
-    def put_column(
-        self, area: Area, values: Iterable[float | None], formulas: dict[tuple[int, int, int, int], str], fmt: str
-    ) -> None:
+    def share_formulas(self, step: Step, area: Area) -> dict[Box, str]:
+        powers = f"EXP({step.name}-MAX({step.name}))"
+        return {(0, 0, area.rows, 1): f'IF({N_TOKENS}=0,"",{powers}/SUM({powers}))'}
+
+    def rank_formulas(self, step: Step, area: Area) -> dict[Box, str]:
+        if area.rows <= ALL_RANKS:
+            return {(i, 0, 1, 1): rank_formula(step.name, area, i) for i in range(area.rows)}
+        return {(0, 0, area.rows, 1): f'IFERROR(MATCH(logit_ids,{BEST_IDS},0),"")'}
+
+    def put_column(self, area: Area, values: Iterable[float | None], formulas: dict[Box, str], fmt: str) -> None:
         self.book.put(Formulas(area, [[value] for value in values], formulas), fmt)
 
 

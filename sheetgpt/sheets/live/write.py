@@ -19,7 +19,7 @@ from sheetgpt.ops import Box, Piece
 from sheetgpt.run.trace import Trace
 from sheetgpt.sheets import neighbours, positions, shared
 from sheetgpt.sheets.colours import highlight
-from sheetgpt.sheets.live import checks, index, merges, picks, sets, words
+from sheetgpt.sheets.live import checks, index, merges, picks, readings, sets, words
 from sheetgpt.sheets.live.labels import BEST_IDS, Labels
 from sheetgpt.sheets.live.plan import UNADDRESSED, Plan, lay_out_weights, plan
 from sheetgpt.workbook import style
@@ -128,7 +128,7 @@ class Writer:
         picked = picks.Picks(book, plan, logits, best, self.tokens.part(row=1))
         self.names |= picked.write()
         if plan.has_words:
-            words.write_prediction(book, plan, predicted.part(2, 1, 1, 1), best, picked.token)
+            readings.write_prediction(book, plan, predicted.part(2, 1, 1, 1), best, picked.token, picks.FIRST_INPUT)
             self.write_next(picked)
         return best
 
@@ -154,7 +154,7 @@ class Writer:
     # what a workbook for programs with fewer functions has otherwise: `portable`
 
     def write_next(self, picked: picks.Picks) -> None:
-        words.write_next(self.book, self.plan, picked.token)
+        readings.write_readings_and_next(self.book, self.plan, picked.token)
 
     def needs_unset(self, stage: sets.ChangedStage) -> bool:
         return stage.needs_unset
@@ -169,7 +169,9 @@ class Writer:
     def other_names(self) -> Names:
         """What the formulas of words and stages use besides."""
         used = {"used": f'{self.sources[POSITIONS].area.address()}<>""'} if self.master else {}
-        return used | (words.names(self.plan) | merges.names(self.plan, self.places) if self.plan.has_words else {})
+        if not self.plan.has_words:
+            return used
+        return used | words.names(self.plan) | words.constants(self.plan) | merges.names(self.plan, self.places)
 
     def write_words(self) -> None:
         words.write_words(self.book, self.plan)
