@@ -117,7 +117,6 @@ FORMATS: Mapping[str, Mapping[str, Any]] = {
     "legend parameter": {"bg_color": PARAMETER_FILL, "border": 1, "border_color": LINE},
     "legend stage": {"bg_color": STAGE_FILL, "border": 1, "border_color": LINE},
     "share": {"num_format": "0.00%", "align": "left"},
-    "message lines": {"bold": True, "font_color": ACCENT, "text_wrap": True},
     "message": {"bold": True, "font_color": ACCENT},
     "line": {"font_size": 11},
 }

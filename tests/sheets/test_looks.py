@@ -93,6 +93,14 @@ def test_it_begins_with_prompt_and_prediction_and_facts_of_the_model_stand_below
     assert way < cells["n_layer"].row < cells["Stage (its defined name)"].row
 
 
+def test_a_long_message_has_the_whole_row_for_its_one_line(books):
+    index = books["live"]["index"]
+    row = index_cells(books["live"])["Message"].row
+    message, *behind = index[row][2:]
+    assert not message.alignment.wrap_text  # in a row of a fixed height, further lines would be cut off
+    assert [one.value for one in behind if one.value is not None] == []
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_head_has_a_map_of_what_tokens_look_at_that_leads_to_its_columns(kind, trace, books):
     book, tokens = books[kind], len(trace.token_ids)

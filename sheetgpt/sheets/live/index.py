@@ -35,7 +35,6 @@ LEGEND = (
     ("legend parameter", "parameter", "cells and tabs: what training found; change it as you like"),
     ("legend stage", "formula", "cells and tabs: computed; empty and white beyond the prompt"),
 )
-MESSAGE_HEIGHT = 54  # four lines: whole in its cell, as the chart stands beside it
 Fact = tuple[str, str, float | str, str]  # key, formula, cached value, format
 NO_TOKENS = f'IF({N_TOKENS}=0,"",'  # begins what is empty while nothing can be predicted
 
@@ -134,7 +133,7 @@ def write_live_facts(book: Book, facts: Sequence[Fact], top: int) -> int:
 
 
 def message_fact() -> list[Fact]:
-    return [(MESSAGE, f'=IF(message<>"",message,IF({FAULT}<>"",{FAULT},"{READY}"))', READY, "message lines")]
+    return [(MESSAGE, f'=IF(message<>"",message,IF({FAULT}<>"",{FAULT},"{READY}"))', READY, "message")]
 
 
 def tokens_fact(plan: Plan) -> Fact:
