@@ -6,8 +6,8 @@ What a stage is, its step says; the colours themselves belong in `workbook.style
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Collection
+from itertools import islice
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from sheetgpt import ops
 from sheetgpt.models.step import Axis, Step
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
-from sheetgpt.workbook.grid import Area, cell
+from sheetgpt.workbook.grid import Area, boxes
 
 HEAD_BORDER = {"left": 1, "left_color": style.PALE}
 MASKED_FORMAT = {"font_color": style.PALE, "num_format": "0E+0"}
@@ -47,30 +47,19 @@ def highlight(
         return
     if step.by_head and keys:
         first_of_head = f"=MOD(COLUMN()-{area.column + 1 - start % keys},{keys})=0"
-        lay(book, apart, {"type": "formula", "criteria": first_of_head, "format": book.conditional(HEAD_BORDER)})
+        book.rule({"type": "formula", "criteria": first_of_head, "format": book.conditional(HEAD_BORDER)}, *apart)
     if step.by_head and step.op.shares:
-        lay(book, apart, {"type": "cell", "criteria": "=", "value": 0, "format": book.conditional(ZERO_FORMAT)})
-        lay(book, apart, style.ATTENTION_SCALE)
+        book.rule({"type": "cell", "criteria": "=", "value": 0, "format": book.conditional(ZERO_FORMAT)}, *apart)
+        book.rule(style.ATTENTION_SCALE, *apart)
     elif step.op.masked:
         grey = book.conditional(MASKED_FORMAT)
-        lay(book, apart, {"type": "cell", "criteria": "<", "value": ops.MASKED_BELOW, "format": grey})
+        book.rule({"type": "cell", "criteria": "<", "value": ops.MASKED_BELOW, "format": grey}, *apart)
         if step.by_head and keys:
-            lay(book, seen(area, keys, start, changed), style.value_scale(largest(matrix), zero))
+            book.rule(style.value_scale(largest(matrix), zero), *(seen(area, keys, start, changed) or ()))
     elif step.op.shares:
-        lay(book, apart, style.SHARE_SCALE)
+        book.rule(style.SHARE_SCALE, *apart)
     elif step.columns is not Axis.LOGIT:
-        lay(book, apart, style.value_scale(largest(matrix), zero))
-
-
-def lay(book: Book, areas: Sequence[Area] | None, rule: dict[str, Any]) -> None:
-    """Lay a rule over areas of one tab; over nothing where there are none."""
-    if areas:
-        ranges = {"multi_range": " ".join(map(a1, areas))} if len(areas) > 1 else {}
-        book.sheets[areas[0].tab].conditional_format(areas[0].row, areas[0].column, *areas[0].last, {**rule, **ranges})
-
-
-def a1(area: Area) -> str:
-    return area.range() if area.rows * area.columns > 1 else cell(area.row, area.column)
+        book.rule(style.value_scale(largest(matrix), zero), *apart)
 
 
 def largest(matrix: np.ndarray, per_cent: float = NEAR_ALL) -> float:
@@ -112,15 +101,5 @@ def seen(area: Area, keys: int, start: int, left_out: Cells) -> list[Area] | Non
 
 def rectangles(area: Area, keep: np.ndarray) -> list[Area] | None:
     """The cells of an area that are to be kept, as rectangles; None where those are too many."""
-    found: list[Area] = []
-    row = 0
-    while row < len(keep):
-        end = row + 1
-        while end < len(keep) and np.array_equal(keep[end], keep[row]):
-            end += 1
-        edges = np.flatnonzero(np.diff(keep[row].astype(int), prepend=0, append=0))
-        found += [area.part(row, left, end - row, right - left) for left, right in edges.reshape(-1, 2).tolist()]
-        if len(found) > MOST_PIECES:
-            return None
-        row = end
-    return found
+    found = [area.part(*box) for box in islice(boxes(keep), MOST_PIECES + 1)]
+    return found if len(found) <= MOST_PIECES else None

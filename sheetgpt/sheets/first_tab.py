@@ -91,7 +91,7 @@ def write_stage_list(book: Book, steps: Steps, places: Mapping[str, Place], top:
 def line(book: Book, row: int) -> None:
     """A line over the empty cells of a row, which cost nothing so."""
     rule = {"type": "blanks", "format": book.conditional(style.FIRST)}
-    book.sheets[INDEX].conditional_format(row, PICTURES, row, PICTURES + PICTURE_COLUMNS, rule)
+    book.rule(rule, Area(INDEX, row, PICTURES, 1, PICTURE_COLUMNS + 1))
 
 
 def write_weight_list(

@@ -93,8 +93,7 @@ def write_lines(book: Book, vocabulary: Sequence[str], near: dict[int, list[tupl
             book.text(TAB, row + 1, column, "" if column == 0 else "cosine", "head name")
         book.put(Numbers(Area(TAB, row + 1, LABEL_COLUMNS, 1, len(found)), np.array([[c for _, c in found]])), "number")
         row += 2
-    scale = style.SHARE_SCALE
-    book.sheets[TAB].conditional_format(first, LABEL_COLUMNS, row - 1, LABEL_COLUMNS + count - 1, scale)
+    book.rule(style.SHARE_SCALE, Area(TAB, first, LABEL_COLUMNS, row - first, count))
     return row
 
 

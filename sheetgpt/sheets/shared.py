@@ -147,8 +147,8 @@ def logits_look(book: Book, area: Area) -> Area:
     sheet = book.sheets[tab]
     sheet.set_column(area.column, area.column + 2, 11)
     sheet.freeze_panes(best.row, LABEL_COLUMNS)
-    for cells in (best.part(column=3, columns=1), area.part(column=1, columns=1)):
-        sheet.conditional_format(cells.row, cells.column, *cells.last, style.SHARE_SCALE)
+    for cells in (best.part(column=TOKEN_COLUMNS.index("probability"), columns=1), area.part(column=1, columns=1)):
+        book.rule(style.SHARE_SCALE, cells)
     return best
 
 
@@ -166,9 +166,8 @@ def best_tokens_head(book: Book, prediction: Place) -> Area:
     for column, title in enumerate(BEST_COLUMNS):
         book.text(tab, row + 1, column, title, "head left" if title == "token" else "head token")
     area, share = Area(tab, row + 2, 0, BEST, len(BEST_COLUMNS)), BEST_COLUMNS.index("probability")
-    sheet = book.sheets[tab]
-    sheet.set_column(share, share, 11)
-    sheet.conditional_format(area.row, share, area.row + BEST - 1, share, style.SHARE_SCALE)
+    book.sheets[tab].set_column(share, share, 11)
+    book.rule(style.SHARE_SCALE, area.part(column=share, columns=1))
     return area
 
 

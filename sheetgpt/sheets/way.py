@@ -100,7 +100,7 @@ class Way:
         return Area(INDEX, row, column, len(values), len(values[0]))
 
     def scale(self, area: Area, scale: dict[str, object]) -> None:
-        self.book.sheets[INDEX].conditional_format(area.row, area.column, *area.last, scale)
+        self.book.rule(scale, area)
 
     def stage(self, name: str) -> str:
         """Where a link to a stage leads."""
@@ -151,12 +151,11 @@ class Way:
 
     def draw_box(self, area: Area, position: str) -> None:
         """A fill, and a line at the left, where there is a token."""
-        sheet, there = self.book.sheets[INDEX], f'={position}<>""'
+        there = f'={position}<>""'
         line = self.book.conditional({"bg_color": style.HEAD_FILL, "left": 1, "left_color": style.ACCENT})
         fill = self.book.conditional({"bg_color": style.HEAD_FILL})
         for part, look in ((area.part(columns=1), line), (area.part(column=1), fill)):
-            rule = {"type": "formula", "criteria": there, "format": look}
-            sheet.conditional_format(part.row, part.column, *part.last, rule)
+            self.book.rule({"type": "formula", "criteria": there, "format": look}, part)
 
     def left_out(self) -> tuple[str, Shown] | None:
         """What is said where not all tokens are shown."""

@@ -48,7 +48,7 @@ def write_weight(book: Book, trace: Trace, name: str, area: Area) -> None:
     changed = np.argwhere(matrix != own).tolist() if name in trace.changed_weights else []
     marks = [Mark(i, j, f"set: {matrix[i, j]:.12g}, before: {own[i, j]:.12g}") for i, j in changed]
     parts = colours.pieces(area, [(one.row, one.column) for one in marks])
-    colours.lay(book, parts, style.value_scale(colours.largest(matrix)))
+    book.rule(style.value_scale(colours.largest(matrix)), *(parts or ()))
     mark_cells(book, [area], marks)
 
 

@@ -72,6 +72,13 @@ class Book:
         """A format that changes only what it names, for conditional formats."""
         return self.workbook.add_format(properties)
 
+    def rule(self, rule: Mapping[str, Any], *areas: Area) -> None:
+        """Lay a rule for conditional formats, as XlsxWriter has them, over areas of one tab; nothing where none are."""
+        if areas:
+            first = areas[0]
+            ranges = {"multi_range": " ".join(area.range() for area in areas)} if len(areas) > 1 else {}
+            self.sheets[first.tab].conditional_format(first.row, first.column, *first.last, {**rule, **ranges})
+
     def add_tab(
         self,
         name: str,
@@ -126,15 +133,12 @@ class Book:
     def blank_where(self, area: Area, condition: str) -> None:
         """Leave cells without a fill where a condition holds, written for the area's first cell."""
         rule = {"type": "formula", "criteria": condition, "format": self.conditional({"bg_color": style.BLANK_FILL})}
-        corners = (area.row, area.column, area.row + area.rows - 1, area.column + area.columns - 1)
-        self.sheets[area.tab].conditional_format(*corners, rule)
+        self.rule(rule, area)
 
     def show_spaces(self, area: Area) -> None:
         """A space at the beginning of a text is seen as a dot; what the cells hold stays as it is."""
-        first, sheet = cell(area.row, area.column), self.sheets[area.tab]
-        dot = self.conditional({"num_format": '"·"@'})
-        rule = {"type": "formula", "criteria": f'=LEFT({first},1)=" "', "format": dot}
-        sheet.conditional_format(area.row, area.column, *area.last, rule)
+        first, dot = cell(area.row, area.column), self.conditional({"num_format": '"·"@'})
+        self.rule({"type": "formula", "criteria": f'=LEFT({first},1)=" "', "format": dot}, area)
 
     def link(self, tab: str, row: int, column: int, target: str, text: str, fmt: str, tip: str = "") -> None:
         """A text that leads to a cell of the workbook, such as `'block_0'!A3`."""

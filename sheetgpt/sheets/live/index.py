@@ -126,7 +126,7 @@ def write_live_facts(book: Book, facts: Sequence[Fact], top: int) -> int:
         if key == MESSAGE:
             warning = book.conditional({"font_color": style.WARNING})
             rule = {"type": "cell", "criteria": "!=", "value": f'"{READY}"', "format": warning}
-            book.sheets[INDEX].conditional_format(row, 2, row, 2, rule)
+            book.rule(rule, Area(INDEX, row, 2, 1, 1))
         elif fmt == "answer":
             book.show_spaces(Area(INDEX, row, 2, 1, 1))
     return top + len(facts)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sheetgpt.models.step import Role, Step
-from sheetgpt.ops import Box, Piece
+from sheetgpt.ops import Piece
 from sheetgpt.run.forward import forward
 from sheetgpt.run.trace import Trace
 from sheetgpt.sheets import shared
@@ -21,7 +21,7 @@ from sheetgpt.sheets.live.words import IDS, WORDS, words_area
 from sheetgpt.sheets.marks import MARKED
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
-from sheetgpt.workbook.grid import Area
+from sheetgpt.workbook.grid import Area, boxes
 from sheetgpt.workbook.places import Panel
 
 UNSET = "unset"  # the tab
@@ -104,7 +104,7 @@ def spare(area: Area, parts: Iterable[Area]) -> Iterator[Area]:
     for part in parts:
         row, column = part.row - area.row, part.column - area.column
         taken[row : row + part.rows, column : column + part.columns] = True
-    yield from (area.part(*box) for box in boxes_around(taken))
+    yield from (area.part(*box) for box in boxes(~taken))
 
 
 def mark_token_ids(book: Book, plan: Plan) -> None:
@@ -131,29 +131,6 @@ def followed(trace: Trace, step: Step) -> np.ndarray:  # [rows, columns]
 def differing(now: np.ndarray, before: np.ndarray) -> np.ndarray:  # [rows, columns] each -> the same, of bool
     """Which cells were set."""
     return np.asarray(np.abs(now - before) > EXACT * np.maximum(1, np.abs(before)))
-
-
-def boxes_around(cells: np.ndarray) -> Iterator[Box]:  # [rows, columns] of bool
-    """Boxes (row, column, rows, columns) that cover all but these cells: whole rows together, then what is beside them.
-
-    >>> list(boxes_around(np.array([[0, 0, 0], [0, 0, 0], [0, 1, 0]], bool)))
-    [(0, 0, 2, 3), (2, 0, 1, 1), (2, 2, 1, 1)]
-    """
-    whole = ~np.asarray(cells.any(axis=1))
-    for start, end in runs(whole):
-        yield start, 0, end - start, cells.shape[1]
-    for row in np.flatnonzero(~whole).tolist():
-        yield from ((row, start, 1, end - start) for start, end in runs(~cells[row]))
-
-
-def runs(flags: np.ndarray) -> Iterator[tuple[int, int]]:  # [n] of bool
-    """(start, end) of each stretch of True.
-
-    >>> list(runs(np.array([True, True, False, True])))
-    [(0, 2), (3, 4)]
-    """
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(int))).tolist()
-    return zip(edges[::2], edges[1::2], strict=True)
 
 
 def mark(book: Book, area: Area, cells: np.ndarray, before: np.ndarray | None) -> None:

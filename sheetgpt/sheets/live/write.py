@@ -25,7 +25,7 @@ from sheetgpt.sheets.live.plan import UNADDRESSED, Plan, lay_out_weights, plan
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers
-from sheetgpt.workbook.grid import Area, cell, column_letters, width
+from sheetgpt.workbook.grid import Area, boxes, cell, column_letters, width
 from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, Place, lay_out, tabs
 from sheetgpt.workbook.references import N_TOKENS, Input, Names, Slot, Source, formulas
 
@@ -244,7 +244,7 @@ class Writer:
         else:
             if self.needs_unset(stage):
                 there = self.unset[stage.panel(self.plan).name].area
-                texts = {box: there.part(*box).address() for box in sets.boxes_around(stage.cells)}
+                texts = {box: there.part(*box).address() for box in boxes(~stage.cells)}
             else:
                 found = self.guarded_formulas(step, area)
                 texts = {box: text for box, text in found.items() if not stage.cells[box[:2]]}
