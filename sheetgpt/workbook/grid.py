@@ -129,8 +129,8 @@ def boxes(cells: np.ndarray) -> Iterator[tuple[int, int, int, int]]:  # [rows, c
     growing: dict[tuple[int, int], int] = {}  # (first column, the one behind) -> the row in which the run began
     for row in [0, *changes.tolist()] if len(cells) else []:
         edges = np.flatnonzero(np.diff(cells[row].astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
-        found = {(first, end): row for first, end in edges.tolist()}
-        for run in [run for run in growing if run not in found]:
+        found = [(first, end) for first, end in edges.tolist()]
+        for run in sorted(growing.keys() - found):
             yield growing[run], run[0], row - growing[run], run[1] - run[0]
         growing = {run: growing.get(run, row) for run in found}
     for run, row in growing.items():
