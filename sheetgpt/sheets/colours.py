@@ -6,7 +6,6 @@ What a stage is, its step says; the colours themselves belong in `workbook.style
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from itertools import islice
 
 import numpy as np
@@ -23,7 +22,6 @@ ZERO_FORMAT = {"font_color": style.PALE, "num_format": "0"}
 NEAR_ALL = 99  # per cent of the numbers, within which a scale ends: some are far larger than the rest
 LOOKED_AT = 10_000  # numbers of a matrix, which tell how large they are
 MOST_PIECES = 600  # of an area that a scale is laid over: beyond, it has none
-Cells = Collection[tuple[int, int]]  # rows and columns, counted from an area's first cell
 
 
 def highlight(
@@ -34,12 +32,12 @@ def highlight(
     matrix: np.ndarray,
     *,
     start: int = 0,
-    changed: Cells = (),
+    changed: np.ndarray | None = None,
     zero: str = style.BLANK_FILL,
 ) -> None:
     """What helps the eye. keys: columns of a head, None where heads aren't divided by keys; matrix: the whole stage.
 
-    start: the stage's column that the area begins with. changed: the cells of the area that a person changed.
+    start: the stage's column that the area begins with. changed: the cells of the area, of bool, that a person changed.
     zero: the colour of numbers near 0.
     """
     apart = pieces(area, changed)
@@ -78,25 +76,18 @@ def percentile(numbers: np.ndarray, per_cent: float) -> float:  # [n]
 # ------------------------------------------------------------------------------------------------ pieces of areas
 
 
-def pieces(area: Area, left_out: Cells) -> list[Area] | None:
+def pieces(area: Area, left_out: np.ndarray | None) -> list[Area] | None:
     """The area without some cells; None where that would be too many pieces."""
-    if not left_out:
-        return [area]
-    keep = np.ones((area.rows, area.columns), bool)
-    rows, columns = zip(*left_out, strict=True)
-    keep[list(rows), list(columns)] = False
-    return rectangles(area, keep)
+    return [area] if left_out is None else rectangles(area, ~left_out)
 
 
-def seen(area: Area, keys: int, start: int, left_out: Cells) -> list[Area] | None:
+def seen(area: Area, keys: int, start: int, left_out: np.ndarray | None) -> list[Area] | None:
     """Where no token looks ahead, without some cells; None where that would be too many pieces."""
     if area.rows * (area.columns // keys + 1) > MOST_PIECES:
         return None
     key = np.arange(start, start + area.columns) % keys
     keep = key[None, :] <= np.arange(area.rows)[:, None]
-    for row, column in left_out:
-        keep[row, column] = False
-    return rectangles(area, keep)
+    return rectangles(area, keep if left_out is None else keep & ~left_out)
 
 
 def rectangles(area: Area, keep: np.ndarray) -> list[Area] | None:

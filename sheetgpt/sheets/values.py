@@ -6,7 +6,8 @@ formulas is in `live`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from sheetgpt.run.frames import AxisLabels
 from sheetgpt.run.trace import Trace
 from sheetgpt.sheets import first_tab, neighbours, positions, shared, weight_tabs
 from sheetgpt.sheets.colours import highlight
-from sheetgpt.sheets.marks import Mark, mark, set_by_hand
+from sheetgpt.sheets.marks import SetCells, mark, set_in_run
 from sheetgpt.sheets.way import Way, write_way
 from sheetgpt.workbook.book import Book, require_short
 from sheetgpt.workbook.cells import Numbers, Table
@@ -29,7 +30,7 @@ from sheetgpt.workbook.places import INDEX, Panel, Place, lay_out, tabs
 TITLE = "GPT-2, stage by stage"
 SUBTITLE = "Every matrix between the prompt and the predicted token, under its name."
 PROMPT_ROW = 3  # of the index
-NO_MARKS: Mapping[str, Sequence[Mark]] = {}
+NO_MARKS: Mapping[str, SetCells] = {}
 ROW_KINDS = {  # how the rows of the merge trace look, by their labels
     "Pairs": "pairs",
     "Scores": "pairs",
@@ -49,15 +50,15 @@ def write_workbook(
     path: Path,
     *,
     head_layout: str = heads.HEADS,
-    marks: Mapping[str, Sequence[Mark]] = NO_MARKS,
+    marks: Mapping[str, SetCells] = NO_MARKS,
     with_weights: bool = False,
 ) -> Path:
     """Write the run's workbook. Returns its path. Raises DumpError where it can't be written or doesn't fit a sheet.
 
-    marks: cells to mark, by stage, as a person changed them; cells that the run was given are marked as well.
+    marks: the cells that a person changed, by stage; by default those that don't follow from the run's inputs.
     with_weights: the weights on tabs of their own.
     """
-    marks = {**(set_by_hand(trace) if head_layout == heads.HEADS else {}), **marks}
+    marks = {**set_in_run(trace), **marks}
     texts = {name: text_table(trace, name) for name in trace if trace.step(name).is_text}
     places = lay_out(stage_panel(trace, name, texts, head_layout) for name in trace)
     book = Book(TITLE)
@@ -69,7 +70,7 @@ def write_workbook(
         for place in found:
             book.panel_head(place)
             book.define(place.panel.name, place.refers_to())
-            write_stage(book, place, trace, texts, head_layout, marks.get(place.panel.name, ()))
+            write_stage(book, place, trace, texts, head_layout, marks.get(place.panel.name))
     best = write_best_tokens(book, places[trace.steps.name(Role.PREDICTION)], trace)
     shared.navigate(book, trace.steps, places)
     weights = weight_tabs.write_weights(book, trace) if with_weights else {}
@@ -103,16 +104,19 @@ def text_table(trace: Trace, name: str) -> Texts:
 
 
 def write_stage(
-    book: Book, place: Place, trace: Trace, texts: Mapping[str, Texts], head_layout: str, marks: Sequence[Mark]
+    book: Book, place: Place, trace: Trace, texts: Mapping[str, Texts], head_layout: str, marks: SetCells | None
 ) -> None:
     step = trace.step(place.panel.name)
-    mark(book, place, marks)
+    if marks and step.by_head and head_layout == heads.REFERENCE:
+        marks = marks.turned(partial(heads.padded, n_head=trace.config.n_head, head_size=trace.config.head_size))
+    if marks:
+        mark(book, place.areas, marks)
     if step.is_text:
         write_text_stage(book, place, step, texts[step.name])
     elif step.role is Role.LOGITS:
         write_logits(book, place.area, trace)
     else:
-        changed = [(one.row, one.column) for one in marks]
+        changed = marks.cells if marks else None
         write_matrix_stage(book, place, step, trace, *stage_matrix(trace, step.name, head_layout), changed)
         positions.write_values(book, step, place, trace)
 
@@ -151,7 +155,7 @@ def write_matrix_stage(
     matrix: np.ndarray,
     rows: AxisLabels,
     columns: AxisLabels,
-    changed: Sequence[tuple[int, int]],
+    changed: np.ndarray | None,
 ) -> None:
     """A matrix with its labels: rows by position and token, columns by dimension, or by head, key and token."""
     start = 0
@@ -159,7 +163,7 @@ def write_matrix_stage(
         write_row_labels(book, area, rows)
         write_column_labels(book, area, columns, start)
         book.put(Numbers(area, matrix[:, start : start + area.columns]), "number")
-        here = [(row, column - start) for row, column in changed if 0 <= column - start < area.columns]
+        here = None if changed is None else changed[:, start : start + area.columns]
         keys = keys_a_head(columns, trace) if is_divided(columns) else None
         highlight(book, step, area, keys, matrix, start=start, changed=here)
         start += area.columns

@@ -10,7 +10,7 @@ from sheetgpt.models.step import Axis
 from sheetgpt.run.trace import Trace
 from sheetgpt.sheets import colours
 from sheetgpt.sheets.live.plan import lay_out_weights
-from sheetgpt.sheets.marks import Mark, mark_cells
+from sheetgpt.sheets.marks import mark, set_in_weight
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Numbers
@@ -45,11 +45,11 @@ def write_weight(book: Book, trace: Trace, name: str, area: Area) -> None:
         label_rows(book, trace, name, area)
     book.put(Numbers(area, matrix), "number")
     book.define(name, area.address())
-    changed = np.argwhere(matrix != own).tolist() if name in trace.changed_weights else []
-    marks = [Mark(i, j, f"set: {matrix[i, j]:.12g}, before: {own[i, j]:.12g}") for i, j in changed]
-    parts = colours.pieces(area, [(one.row, one.column) for one in marks])
+    found = set_in_weight(trace, name)
+    parts = colours.pieces(area, found.cells if found else None)
     book.rule(style.value_scale(colours.largest(matrix)), *(parts or ()))
-    mark_cells(book, [area], marks)
+    if found:
+        mark(book, [area], found)
 
 
 def label_rows(book: Book, trace: Trace, name: str, area: Area) -> None:

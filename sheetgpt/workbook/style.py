@@ -10,6 +10,7 @@ INPUT_FILL, PARAMETER_FILL, STAGE_FILL = "#FFEFBF", "#DCEBD1", "#E3ECF8"  # the 
 BLANK_FILL = "#FFFFFF"  # where nothing stands
 HIDDEN = ";;;"  # a number format that shows nothing
 WARNING = "#B4501E"
+CHANGED_FILL = "#FFD54F"  # of cells that a person changed
 
 POSITION_WIDTH, TOKEN_WIDTH, NUMBER_WIDTH = 10, 16, 8
 LABEL_WIDTHS = (POSITION_WIDTH, TOKEN_WIDTH)
@@ -53,7 +54,7 @@ FORMATS: Mapping[str, Mapping[str, Any]] = {
     "above sample": {"bg_color": LIGHT_ABOVE, "align": "center", "font_size": 9},
     "share sample": {"bg_color": SHARE, "align": "center", "font_size": 9},
     "mask sample": {"bg_color": MASK, "font_color": PALE, "align": "center", "font_size": 9},
-    "typed sample": {"bg_color": "#FFD54F", "bold": True, "font_color": WARNING, "align": "center", "font_size": 9},
+    "typed sample": {"bg_color": CHANGED_FILL, "bold": True, "font_color": WARNING, "align": "center", "font_size": 9},
     "stage": {"bold": True, "font_color": ACCENT, "font_size": 11},
     "stage title": {"bold": True, "font_size": 11},
     "shape": {"font_color": MUTED},

@@ -17,7 +17,7 @@ from sheetgpt.files.cache import release
 from sheetgpt.models.step import POSITIONS, Axis, Role, Step
 from sheetgpt.ops import Box, Piece
 from sheetgpt.run.trace import Trace
-from sheetgpt.sheets import neighbours, positions, shared
+from sheetgpt.sheets import marks, neighbours, positions, shared
 from sheetgpt.sheets.colours import highlight
 from sheetgpt.sheets.live import checks, index, merges, picks, sets, words
 from sheetgpt.sheets.live.labels import BEST_IDS, Labels
@@ -249,7 +249,7 @@ class Writer:
                 found = self.guarded_formulas(step, area)
                 texts = {box: text for box, text in found.items() if not stage.cells[box[:2]]}
             self.book.put(Formulas(area, sets.laid_out(self.plan, step, matrix), texts), "live number")
-        sets.mark(self.book, area, stage.cells, stage.before)
+        marks.mark(self.book, [area], stage.found)
 
     def write_unset(self) -> None:
         """What changed stages would be, which they refer to around the cells that were set."""
@@ -260,7 +260,7 @@ class Writer:
             if self.needs_unset(stage):
                 place = self.unset[stage.panel(self.plan).name]
                 self.book.panel_head(place)
-                before = sets.followed(self.trace, stage.step)
+                before = marks.followed(self.trace, stage.step)
                 self.put_formulas(stage.step, place.area, sets.laid_out(self.plan, stage.step, before))
                 self.labels.label_rows(stage.step, place.area)
                 self.labels.label_columns(stage.step, place)
@@ -274,7 +274,7 @@ class Writer:
             self.labels.label_columns(step, place)
             self.leave_white(step, place.area)
             room, matrix = self.plan.max_tokens, self.trace.array(step.name)
-            changed = self.changed[step.name].places if step.name in self.changed else ()
+            changed = self.changed[step.name].cells if step.name in self.changed else None
             highlight(self.book, step, place.area, room, matrix, changed=changed, zero=ZERO)
 
     def leave_white(self, step: Step, area: Area) -> None:
@@ -324,8 +324,8 @@ class Writer:
         own = np.asarray(weights[name])
         shown = self.trace.changed_weights.get(name, own)
         book.put(Parameters(area, shown, self.plan.size.cells < UNADDRESSED), "parameter")
-        if shown is not own:
-            sets.mark(book, area, sets.differing(shown, own), own)
+        if found := marks.set_in_weight(self.trace, name):
+            marks.mark(book, [area], found)
 
 
 class Parameters(Numbers):
