@@ -20,6 +20,7 @@ from sheetgpt.run.frames import AxisLabels
 from sheetgpt.run.trace import Trace
 from sheetgpt.sheets import first_tab, neighbours, positions, shared, weight_tabs
 from sheetgpt.sheets.colours import highlight
+from sheetgpt.sheets.live.plan import lay_out_weights
 from sheetgpt.sheets.marks import SetCells, mark, set_in_run
 from sheetgpt.sheets.way import Way, write_way
 from sheetgpt.workbook.book import Book, require_short
@@ -73,7 +74,10 @@ def write_workbook(
             write_stage(book, place, trace, texts, head_layout, marks.get(place.panel.name))
     best = write_best_tokens(book, places[trace.steps.name(Role.PREDICTION)], trace)
     shared.navigate(book, trace.steps, places)
-    weights = weight_tabs.write_weights(book, trace) if with_weights else {}
+    weights = lay_out_weights(trace.sizes.weights) if with_weights else {}
+    weight_tabs.write_weights(book, trace, weights)
+    for name, area in weights.items():
+        book.define(name, area.address())
     write_index(book, trace, places, best, weights)
     neighbours.add_tab(book, trace)
     book.save(path)

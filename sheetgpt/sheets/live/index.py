@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from sheetgpt.models.kinds import kind_of
 from sheetgpt.models.step import Role
 from sheetgpt.run.trace import Prediction
-from sheetgpt.sheets import first_tab, shared
+from sheetgpt.sheets import first_tab, shared, weight_tabs
 from sheetgpt.sheets.live.checks import FAULT
 from sheetgpt.sheets.live.experiment import Experiment, experiment
 from sheetgpt.sheets.live.merges import token_text
@@ -96,13 +96,9 @@ def write_index(
     row = first_tab.write_facts(book, [*shared.model_facts(plan.trace), *changed, *plan.trace.config.rows()], row) + 1
     row = first_tab.write_parameters(book, plan.trace.sizes.weights, row) + 1
     row = first_tab.write_stage_list(book, plan.steps, places, row) + 1
-    targets = {name: weight_target(area) for name, area in weights.items()}
+    targets = {name: weight_tabs.target(area) for name, area in weights.items()}
     first_tab.write_weight_list(book, plan.weights, targets, row)
     shared.link_weights(book, plan.steps, places, targets)
-
-
-def weight_target(area: Area) -> str:
-    return f"'{area.tab}'!A{area.row - 1}"
 
 
 def write_how_to_play(book: Book, plan: Plan, played: Experiment | None, top: int) -> int:
