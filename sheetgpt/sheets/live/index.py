@@ -12,7 +12,7 @@ from sheetgpt.models.step import Role
 from sheetgpt.run.trace import Prediction
 from sheetgpt.sheets import first_tab, shared, weight_tabs
 from sheetgpt.sheets.live.checks import FAULT
-from sheetgpt.sheets.live.experiment import Experiment, experiment
+from sheetgpt.sheets.live.experiment import Experiment
 from sheetgpt.sheets.live.merges import token_text
 from sheetgpt.sheets.live.plan import Plan
 from sheetgpt.sheets.live.words import WORDS, words_area
@@ -75,9 +75,14 @@ def how_to_play(plan: Plan, played: Experiment | None = None) -> list[str]:
 
 
 def write_index(
-    book: Book, plan: Plan, places: Mapping[str, Place], weights: Mapping[str, Area], best: Area | None
+    book: Book,
+    plan: Plan,
+    places: Mapping[str, Place],
+    weights: Mapping[str, Area],
+    best: Area | None,
+    played: Experiment | None,
 ) -> None:
-    """The first tab. best: the table of the best tokens, where there is one."""
+    """The first tab. best: the table of the best tokens, where there is one; played: the cell to try."""
     first_tab.first_tab(book, title_of(plan), SUBTITLE)
     facts = [*prompt_fact(plan), *message_fact()]
     first_tab.high_rows(book, TOP, TOP + len(facts))
@@ -89,8 +94,8 @@ def write_index(
     for row, (fmt, name, meaning) in enumerate(LEGEND, start=row):  # noqa: B020 - goes on from there
         book.text(INDEX, row, 1, name, fmt)
         book.text(INDEX, row, 2, meaning, "key")
-    played = write_how_to_play(book, plan, experiment(plan, places), top)
-    way = Way(book, plan.trace, plan.steps, places, plan.max_tokens, live=True, top=max(row, played) + 2)
+    behind = write_how_to_play(book, plan, played, top)
+    way = Way(book, plan.trace, plan.steps, places, plan.max_tokens, live=True, top=max(row, behind) + 2)
     row = write_way(way, best and best.part(rows=shared.winners(plan.trace.config.n_vocab)))
     changed = [(shared.CHANGED, ", ".join(plan.trace.overridden))] if plan.trace.overridden else []
     row = first_tab.write_facts(book, [*shared.model_facts(plan.trace), *changed, *plan.trace.config.rows()], row) + 1

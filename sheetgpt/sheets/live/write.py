@@ -17,6 +17,7 @@ from sheetgpt.run.trace import Trace
 from sheetgpt.sheets import marks, neighbours, positions, shared, weight_tabs
 from sheetgpt.sheets.colours import highlight
 from sheetgpt.sheets.live import checks, index, merges, picks, sets, words
+from sheetgpt.sheets.live.experiment import experiment
 from sheetgpt.sheets.live.labels import BEST_IDS, Labels
 from sheetgpt.sheets.live.plan import UNADDRESSED, Plan, lay_out_weights, plan
 from sheetgpt.workbook import style
@@ -104,7 +105,8 @@ class Writer:
         self.names |= self.write_checks()
         self.define_names()
         shared.navigate(self.book, self.plan.steps, self.places)
-        index.write_index(self.book, self.plan, self.places, self.weights, best)
+        played = experiment(self.plan, self.places)
+        index.write_index(self.book, self.plan, self.places, self.weights, best, played)
         self.book.save(path)
         return path
 
