@@ -6,11 +6,11 @@ What a stage is, its step says; where it comes to lie and how cells look belongs
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sheetgpt.models.step import Axis, Part, Role, Step, Steps, Use, Weight
-from sheetgpt.run.trace import Trace
+from sheetgpt.run.trace import Prediction, Trace
 from sheetgpt.weights.folder import folder_name
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
@@ -37,6 +37,7 @@ FIRST_COLUMNS: Mapping[Role | None, int] = {Role.MERGES: 0, Role.WORDS: 1, Role.
 BEST = 10  # tokens in the table under the predicted one and in the chart
 TOKEN_COLUMNS = ("id", "token", "logit", "probability", "rank")  # beside the logits
 BEST_COLUMNS = ("rank", "token", "id", "logit", "probability")
+TOKEN_FORMATS = {"id": "rank", "token": "token", "logit": "number", "probability": "probability", "rank": "rank"}
 PROMPT, NUMBERS, FOLDER, CHANGED = "Prompt", "Numbers", "Weights folder", "Changed by hand"  # keys on the index
 SPECIAL = "Special tokens"  # the same, where the prompt was read with them
 DIGITS = "[>=0.1]0.0%;[>=0.001]0.00%;0.0000%"  # as many as a probability needs
@@ -158,17 +159,29 @@ def winners_area(logits: Area) -> Area:
     return Area(logits.tab, logits.row - count - 2, 0, count, len(TOKEN_COLUMNS))
 
 
-def best_tokens_head(book: Book, prediction: Place) -> Area:
-    """The title and header of the table of the best tokens, under the predicted one. Returns where its rows begin."""
+def best_tokens_head(book: Book, prediction: Place, n_vocab: int) -> Area:
+    """The title and header of the table of the best tokens, under the predicted one. Returns where its rows stand."""
     tab, row = prediction.tab, prediction.last_row + 2
     book.text(tab, row, 0, "best_tokens", "stage")
-    book.text(tab, row, LABEL_COLUMNS, "the ten best tokens", "stage title")
+    title = "the ten best tokens" if n_vocab >= BEST else f"all {n_vocab} tokens, the best first"
+    book.text(tab, row, LABEL_COLUMNS, title, "stage title")
     for column, title in enumerate(BEST_COLUMNS):
         book.text(tab, row + 1, column, title, "head left" if title == "token" else "head token")
-    area, share = Area(tab, row + 2, 0, BEST, len(BEST_COLUMNS)), BEST_COLUMNS.index("probability")
+    area, share = Area(tab, row + 2, 0, winners(n_vocab), len(BEST_COLUMNS)), BEST_COLUMNS.index("probability")
     book.sheets[tab].set_column(share, share, 11)
     book.rule(style.SHARE_SCALE, area.part(column=share, columns=1))
     return area
+
+
+def write_tokens(book: Book, area: Area, columns: Sequence[str], found: Iterable[Prediction]) -> None:
+    """A row a token, each column what its name says of it."""
+    for row, one in enumerate(found, start=area.row):
+        for column, name in enumerate(columns, start=area.column):
+            value, fmt = getattr(one, name), TOKEN_FORMATS[name]
+            if isinstance(value, str):
+                book.text(area.tab, row, column, value, fmt)
+            else:
+                book.number(area.tab, row, column, value, "position" if column == area.column else fmt)
 
 
 def place_chart(book: Book, best: Area) -> None:
@@ -182,7 +195,7 @@ def place_chart(book: Book, best: Area) -> None:
 
 
 def best_tokens_chart(book: Book, best: Area) -> Any:
-    """A bar chart of the ten best tokens: bars from the best downwards."""
+    """A bar chart of the best tokens: bars from the best downwards."""
 
     def column(name: str) -> list[object]:
         number = BEST_COLUMNS.index(name)
@@ -200,7 +213,8 @@ def best_tokens_chart(book: Book, best: Area) -> Any:
         }
     )
     font = {"size": 11, "color": style.INK, "bold": True}
-    chart.set_title({"name": "The ten best next tokens", "name_font": font})
+    title = "The ten best next tokens" if best.rows == BEST else f"All {best.rows} next tokens"
+    chart.set_title({"name": title, "name_font": font})
     chart.set_legend({"none": True})
     line = {"color": style.LINE}
     chart.set_y_axis({"reverse": True, "num_font": {"size": 9}, "line": line, "major_tick_mark": "none"})

@@ -222,32 +222,17 @@ def write_logits(book: Book, area: Area, trace: Trace) -> None:
     lengths = [*map(len, tokens)]
     longest = lengths.index(max(lengths))
     require_short(tokens[longest], area.tab, area.row + longest, 1)
-    write_winners(book, shared.logits_look(book, area), trace)
+    best_rows = shared.logits_look(book, area)
+    shared.write_tokens(book, best_rows, shared.TOKEN_COLUMNS, trace.predictions(best_rows.rows))
     rows = Area(area.tab, area.row, 0, area.rows, len(shared.TOKEN_COLUMNS))
     table = Table(rows, [range(area.rows), tokens, trace.role(Role.LOGITS)[:, 0], probability, rank.tolist()])
-    book.put_table(table, ["position", "token", "number", "probability", "rank"])
-
-
-def write_winners(book: Book, best: Area, trace: Trace) -> None:
-    """The best tokens on top of the logits, with the same columns."""
-    for row, one in enumerate(trace.predictions(best.rows), start=best.row):
-        book.number(best.tab, row, 0, one.id, "position")
-        book.text(best.tab, row, 1, one.token, "token")
-        book.number(best.tab, row, 2, one.logit, "number")
-        book.number(best.tab, row, 3, one.probability, "probability")
-        book.number(best.tab, row, 4, one.rank, "rank")
+    book.put_table(table, ["position", *(shared.TOKEN_FORMATS[name] for name in shared.TOKEN_COLUMNS[1:])])
 
 
 def write_best_tokens(book: Book, prediction: Place, trace: Trace) -> Area:
-    """Under the predicted token, the ten best. Returns where they stand."""
-    area = shared.best_tokens_head(book, prediction)
-    for row, one in enumerate(trace.predictions(shared.BEST), start=area.row):
-        book.number(area.tab, row, 0, one.rank, "position")
-        book.text(area.tab, row, 1, one.token, "token")
-        book.number(area.tab, row, 2, one.id, "rank")
-        book.number(area.tab, row, 3, one.logit, "number")
-        book.number(area.tab, row, 4, one.probability, "probability")
-    best = area.part(rows=shared.winners(trace.config.n_vocab))
+    """Under the predicted token, the best ones. Returns where they stand."""
+    best = shared.best_tokens_head(book, prediction, trace.config.n_vocab)
+    shared.write_tokens(book, best, shared.BEST_COLUMNS, trace.predictions(best.rows))
     shared.place_chart(book, best)
     return best
 

@@ -323,7 +323,7 @@ class Way:
     # -------------------------------------------------------------------------------------------- the answer
 
     def write_best(self, row: int, best: Area) -> int:
-        """The ten best tokens with bars. best: their table."""
+        """The best tokens with bars. best: their table."""
         self.book.link(INDEX, row, NAME, self.stage(self.steps.name(Role.PREDICTION)), "best tokens", "stage link")
         self.book.text(INDEX, row, TITLE, "the best next tokens, and how probable they are", "stage title")
         self.write_colours(row)

@@ -96,7 +96,7 @@ def write_index(
         book.text(INDEX, row, 2, meaning, "key")
     behind = write_how_to_play(book, plan, played, top)
     way = Way(book, plan.trace, plan.steps, places, plan.max_tokens, live=True, top=max(row, behind) + 2)
-    row = write_way(way, best and best.part(rows=shared.winners(plan.trace.config.n_vocab)))
+    row = write_way(way, best)
     changed = [(shared.CHANGED, ", ".join(plan.trace.overridden))] if plan.trace.overridden else []
     row = first_tab.write_facts(book, [*shared.model_facts(plan.trace), *changed, *plan.trace.config.rows()], row) + 1
     row = first_tab.write_parameters(book, plan.trace.sizes.weights, row) + 1
@@ -183,10 +183,10 @@ def best_id(logits: str, best: Area, row: int) -> str:
 def write_best_tokens(
     book: Book, plan: Plan, places: Mapping[str, Place], id_formula: Callable[[str, Area, int], str] = best_id
 ) -> Area:
-    """The ten best tokens, without FILTER or SORT; of equals, the smaller id comes first. Returns where they stand."""
-    area = shared.best_tokens_head(book, places[plan.steps.name(Role.PREDICTION)])
+    """The best tokens, without FILTER or SORT; of equals, the smaller id comes first. Returns where they stand."""
+    area = shared.best_tokens_head(book, places[plan.steps.name(Role.PREDICTION)], plan.trace.config.n_vocab)
     logits = plan.steps.name(Role.LOGITS)
-    for row, one in enumerate(plan.trace.predictions(shared.BEST), start=area.row):
+    for row, one in enumerate(plan.trace.predictions(area.rows), start=area.row):
         rank, token_id = cell(row, 0), cell(row, 2)
         ids = id_formula(logits, area, row)
         share = f"INDEX(token_probabilities,{token_id}+1)"
@@ -199,7 +199,7 @@ def write_best_tokens(
         )
         for column, (formula, value, fmt) in enumerate(cells, start=1):
             book.formula(area.tab, row, column, formula, value, fmt)
-    shared.place_chart(book, area.part(rows=shared.winners(plan.trace.config.n_vocab)))
+    shared.place_chart(book, area)
     return area
 
 
