@@ -12,7 +12,7 @@ from sheetgpt.models.step import Steps, Weight
 from sheetgpt.sheets.way import NARROW, PICTURE_COLUMNS, PICTURES
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
-from sheetgpt.workbook.grid import Area
+from sheetgpt.workbook.grid import Area, target
 from sheetgpt.workbook.places import INDEX, Place
 
 WIDTHS = (2, 25, 32, 14, 12)
@@ -79,8 +79,7 @@ def write_stage_list(book: Book, steps: Steps, places: Mapping[str, Place], top:
         step, area = steps[name], place.areas[0]
         if first:
             line(book, row)
-        target = f"'{place.tab}'!A{place.title_row + 1}"
-        book.link(INDEX, row, 1, target, name, f"{first}link", f"{area.tab}!{area.range()}")
+        book.link(INDEX, row, 1, place.target, name, f"{first}link", f"{area.tab}!{area.range()}")
         book.text(INDEX, row, 2, step.title, f"{first}plain")
         book.text(INDEX, row, 3, "{} x {}".format(*place.shape), f"{first}shape")
         book.text(INDEX, row, WORDS, step.words, f"{first}words")
@@ -107,7 +106,7 @@ def write_weight_list(
     for row, (name, weight) in enumerate(weights.items(), start=top + 1):
         first = "" if previous == weight.block else "first "
         previous = weight.block
-        lines[name] = f"'{INDEX}'!B{row + 1}"
+        lines[name] = target(INDEX, row, 1)
         if name in targets:
             book.link(INDEX, row, 1, targets[name], name, f"{first}link")
             shape = "{} x {}".format(*weight.shape)

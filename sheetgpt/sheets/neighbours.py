@@ -17,7 +17,7 @@ from sheetgpt.run.trace import Trace
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book, require_short
 from sheetgpt.workbook.cells import Numbers, Table
-from sheetgpt.workbook.grid import Area
+from sheetgpt.workbook.grid import Area, target
 from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, TAB_ROWS
 
 TAB = "neighbours"
@@ -46,7 +46,7 @@ def write_workbook(table: np.ndarray, vocabulary: Sequence[str], i: int, count: 
     write_tab(book, table, vocabulary, [i], count)
     book.text(INDEX, 0, 1, f"The neighbours of {vocabulary[i]!r}", "title")
     book.sheets[INDEX].set_row(0, 30)
-    book.sheets[INDEX].write_url(2, 1, f"internal:{TAB}!A1", book.format("link"), f"the tab {TAB}")
+    book.link(INDEX, 2, 1, target(TAB), f"the tab {TAB}", "link")
     book.save(path)
     return path
 

@@ -14,7 +14,7 @@ from sheetgpt.run.trace import Prediction, Trace
 from sheetgpt.weights.folder import folder_name
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
-from sheetgpt.workbook.grid import Area
+from sheetgpt.workbook.grid import Area, target
 from sheetgpt.workbook.places import LABEL_COLUMNS, TAB_ROWS, Panel, Place, tabs
 
 MERGES, EMBEDDINGS, HEAD, LOGITS = "Prompt_to_Tokens", "embeddings", "head", "logits"  # tabs
@@ -107,12 +107,12 @@ def navigate(book: Book, steps: Steps, places: Mapping[str, Place]) -> None:
         sheet.set_row(1, RIBBON_HEIGHT, book.format("ribbon line"))
         for column, (text, other) in enumerate((("◀ {}", before), ("{} ▶", behind))):
             if other is not None:
-                book.link(tab, 1, column, f"'{other}'!A1", text.format(other), "way")
+                book.link(tab, 1, column, target(other), text.format(other), "way")
         for column, place in enumerate(found[tab], start=LABEL_COLUMNS):
-            step, target = steps[place.panel.name], f"'{tab}'!A{place.title_row + 1}"
+            step = steps[place.panel.name]
             number = f"{step.number} · " if step.number else ""
             title = step.title.rpartition(": ")[2]
-            book.link(tab, 1, column, target, f"{number}{title}", "ribbon", f"{step.name}: {step.title}")
+            book.link(tab, 1, column, place.target, f"{number}{title}", "ribbon", f"{step.name}: {step.title}")
         last = found[tab][-1].last_row + BEST + 3  # and the table of the best tokens
         book.show_spaces(Area(tab, TAB_ROWS, 1, last - TAB_ROWS + 1, 1))  # one rule: each costs XlsxWriter a while
         if tab != LOGITS:

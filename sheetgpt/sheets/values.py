@@ -257,7 +257,7 @@ def write_index(book: Book, trace: Trace, places: Mapping[str, Place], best: Are
     sizes = trace.sizes.weights
     row = first_tab.write_parameters(book, sizes, row) + 1
     row = first_tab.write_stage_list(book, trace.steps, places, row) + 1
-    targets = {name: weight_tabs.target(area) for name, area in weights.items()}
+    targets = {name: weight_tabs.title_of(area) for name, area in weights.items()}
     lines = first_tab.write_weight_list(book, sizes, targets, row)
     shared.link_weights(book, trace.steps, places, lines | targets)
 

@@ -20,7 +20,7 @@ from sheetgpt.sheets import shared
 from sheetgpt.sheets.colours import largest
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
-from sheetgpt.workbook.grid import Area, cell
+from sheetgpt.workbook.grid import Area, cell, target
 from sheetgpt.workbook.places import INDEX, Place
 from sheetgpt.workbook.references import N_TOKENS
 
@@ -104,8 +104,7 @@ class Way:
 
     def stage(self, name: str) -> str:
         """Where a link to a stage leads."""
-        place = self.places[name]
-        return f"'{place.tab}'!A{place.title_row + 1}"
+        return self.places[name].target
 
     def note(self, row: int, step: Step, *, low: bool = False) -> int:
         """A stage's name, which leads to it, its title, and why it is there; the row behind. low: in a high row."""
@@ -234,8 +233,7 @@ class Way:
         width = self.trace.config.n_head * self.room
         if place.shape[1] != width or len(place.areas) > 1:
             return self.stage(step.name)
-        area = place.area
-        return f"'{area.tab}'!{cell(area.row, area.column + head * self.room)}"
+        return target(place.tab, place.area.row, place.area.column + head * self.room)
 
     def write_attention(self, row: int) -> int:
         if not self.looks:
@@ -296,8 +294,8 @@ class Way:
                 column = PICTURES + number * (self.slots + 1)
                 self.column_labels(row, column)
                 self.scale(self.last_rows(step, heads, row + 1, column), style.ATTENTION_SCALE)
-                target, caption = self.stage(step.name), f"block {step.block}"
-                self.book.link(INDEX, row + 1 + heads, column, target, caption, "picture head")
+                stage, caption = self.stage(step.name), f"block {step.block}"
+                self.book.link(INDEX, row + 1 + heads, column, stage, caption, "picture head")
             for head in range(heads):
                 self.book.text(INDEX, row + 1 + head, PICTURE_LABEL, f"head {head}", "picture row")
             row += heads + 3

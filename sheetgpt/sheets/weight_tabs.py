@@ -17,7 +17,7 @@ from sheetgpt.sheets.marks import mark, set_in_weight
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Numbers
-from sheetgpt.workbook.grid import Area, width
+from sheetgpt.workbook.grid import Area, target, width
 from sheetgpt.workbook.places import LABEL_COLUMNS
 
 HEADINGS = {
@@ -85,6 +85,6 @@ class Parameters(Numbers):
             yield from lines
 
 
-def target(area: Area) -> str:
-    """Where a link to a weight leads."""
-    return f"'{area.tab}'!A{area.row - 1}"
+def title_of(area: Area) -> str:
+    """Where a link to a weight leads: its name."""
+    return target(area.tab, area.row - 2)

@@ -19,7 +19,7 @@ from sheetgpt.errors import DumpError
 from sheetgpt.files.atomic import replacing
 from sheetgpt.workbook import style
 from sheetgpt.workbook.cells import Counts, Filling, Rectangle, Table, fill
-from sheetgpt.workbook.grid import MAX_TEXT, Area, cell
+from sheetgpt.workbook.grid import MAX_TEXT, Area, cell, target
 from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, Place
 
 PRINTED_COLUMNS, PRINTED_ROWS = 28, 120  # of a tab: what is beyond is to be looked at, not to be printed
@@ -98,7 +98,7 @@ class Book:
                 sheet.set_column(column, column, width)
             sheet.set_column(LABEL_COLUMNS, max(LABEL_COLUMNS, columns - 1), style.NUMBER_WIDTH)
             sheet.set_row(0, 24, self.format("tab line"))
-            sheet.write_url(0, 0, f"internal:'{INDEX}'!A1", self.format("tab link"), "← index")
+            self.link(name, 0, 0, target(INDEX), "← index", "tab link")
             sheet.write_string(0, LABEL_COLUMNS, heading, self.format("tab title"))
             sheet.freeze_panes(1, LABEL_COLUMNS)
         return sheet
@@ -141,7 +141,7 @@ class Book:
         self.rule({"type": "formula", "criteria": f'=LEFT({first},1)=" "', "format": dot}, area)
 
     def link(self, tab: str, row: int, column: int, target: str, text: str, fmt: str, tip: str = "") -> None:
-        """A text that leads to a cell of the workbook, such as `'block_0'!A3`."""
+        """A text that leads to a cell of the workbook, as `grid.target` names it."""
         self.sheets[tab].write_url(row, column, f"internal:{target}", self.format(fmt), text, tip or None)
 
     def put(self, rectangle: Rectangle, fmt: str) -> None:

@@ -33,6 +33,16 @@ def cell(row: int, column: int, *, fixed: bool = False) -> str:
     return f"{mark}{column_letters(column)}{mark}{row + 1}"
 
 
+def target(tab: str, row: int = 0, column: int = 0) -> str:
+    """Where a link to a cell leads.
+
+    >>> target("block_0", 4, 2), target("Mike's tab")
+    ("'block_0'!C5", "'Mike''s tab'!A1")
+    """
+    name = tab.replace("'", "''")
+    return f"'{name}'!{cell(row, column)}"
+
+
 @dataclass(frozen=True)
 class Area:
     """A rectangle of cells on one tab."""

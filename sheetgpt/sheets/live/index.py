@@ -101,7 +101,7 @@ def write_index(
     row = first_tab.write_facts(book, [*shared.model_facts(plan.trace), *changed, *plan.trace.config.rows()], row) + 1
     row = first_tab.write_parameters(book, plan.trace.sizes.weights, row) + 1
     row = first_tab.write_stage_list(book, plan.steps, places, row) + 1
-    targets = {name: weight_tabs.target(area) for name, area in weights.items()}
+    targets = {name: weight_tabs.title_of(area) for name, area in weights.items()}
     first_tab.write_weight_list(book, plan.weights, targets, row)
     shared.link_weights(book, plan.steps, places, targets)
 
@@ -112,8 +112,7 @@ def write_how_to_play(book: Book, plan: Plan, played: Experiment | None, top: in
     for row, line in enumerate(lines, start=top):
         text = f"{row - top + 1}.  {line}"
         if played and line == played.sentence:
-            target = f"internal:{played.at.address()}"
-            book.sheets[INDEX].write_url(row, PICTURES, target, book.format("link"), text)
+            book.link(INDEX, row, PICTURES, played.at.address(), text, "link")
         else:
             book.text(INDEX, row, PICTURES, text, "line")
     return top + len(lines)
