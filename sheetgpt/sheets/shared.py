@@ -212,9 +212,8 @@ def best_tokens_chart(book: Book, best: Area) -> Any:
             "data_labels": {"value": True, "num_format": DIGITS, "font": {"color": style.MUTED, "size": 9}},
         }
     )
-    font = {"size": 11, "color": style.INK, "bold": True}
     title = "The ten best next tokens" if best.rows == BEST else f"All {best.rows} next tokens"
-    chart.set_title({"name": title, "name_font": font})
+    chart.set_title({"name": title, "name_font": style.CHART_TITLE})
     chart.set_legend({"none": True})
     line = {"color": style.LINE}
     chart.set_y_axis({"reverse": True, "num_font": {"size": 9}, "line": line, "major_tick_mark": "none"})

@@ -21,6 +21,7 @@ MASK = "#E4E9ED"  # of a weight that is 0 because its token lies ahead
 SEEN = 1e-9  # the least weight that is no 0
 
 BASE = {"font_name": "Calibri", "font_size": 10, "font_color": INK, "valign": "vcenter"}
+CHART_TITLE = {"size": 11, "color": INK, "bold": True}  # the font
 FIRST = {"top": 1, "top_color": LINE}  # of a tab's stages in the index
 FORMATS: Mapping[str, Mapping[str, Any]] = {
     "plain": {},
