@@ -110,8 +110,8 @@ def write_map(
     head = row + 3 + CHART_ROWS
     for column, title in enumerate(("id", "token", "x", "y")):
         book.text(TAB, head, column, title, "head left" if title == "token" else "head token")
-    for i in shown:
-        require_short(vocabulary[i], TAB, head + 1, 1)
+    for at, i in enumerate(shown, start=head + 1):
+        require_short(vocabulary[i], TAB, at, 1)
     area = Area(TAB, head + 1, 0, len(shown), 4)
     x, y = (np.ascontiguousarray(found.points[:, axis]) for axis in range(2))
     columns: list[Any] = [shown, [vocabulary[i] for i in shown], x, y]

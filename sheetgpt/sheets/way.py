@@ -244,16 +244,18 @@ class Way:
         """A band for each block: a map for each head, a row for each token that looks, what the block made of it."""
         for step in self.looks:
             end = row
-            for one in self.told(step.block):
+            for one in self.in_band(step.block):
                 end = self.note(end, one, low=one is step)
             below = row + 1 + self.slots
             for head in range(self.trace.config.n_head):
                 column = PICTURES + head * (self.slots + 1)
                 self.column_labels(row, column)
-                self.scale(self.map(step, head, row + 1, column), style.ATTENTION_SCALE)
+                self.scale(self.head_map(step, head, row + 1, column), style.ATTENTION_SCALE)
                 self.book.link(INDEX, below, column, self.head_link(step, head), f"head {head}", "picture head")
             self.row_labels(row + 1)
-            self.write_made(self.told(step.block)[-1], row + 1, PICTURES + self.trace.config.n_head * (self.slots + 1))
+            self.write_made(
+                self.in_band(step.block)[-1], row + 1, PICTURES + self.trace.config.n_head * (self.slots + 1)
+            )
             row = max(end, below + 1) + 1
         return row
 
@@ -265,13 +267,13 @@ class Way:
             caption = f"{step.name}: {self.of_all(step, room)}"
             self.book.link(INDEX, row + self.slots, column + 1, self.stage(step.name), caption, "picture head")
 
-    def told(self, block: int | None) -> list[Step]:
-        """Of a block's steps, those that its band tells of: where tokens look, and the MLP's first and last step."""
+    def in_band(self, block: int | None) -> list[Step]:
+        """Of a block's steps, those that its band shows: where tokens look, and what the block makes of each."""
         own = [step for step in self.steps if step.block == block]
         looks = [step for step in own if step in self.looks]
         return [*looks, *[step for step in own if not step.by_head][-1:]]
 
-    def map(self, step: Step, head: int, row: int, column: int) -> Area:
+    def head_map(self, step: Step, head: int, row: int, column: int) -> Area:
         weights, at = self.head(step, head), self.position_cells
         positions = [self.position(slot) for slot in range(self.slots)]
         values = [[None if None in (q, k) else float(weights[q, k]) for k in positions] for q in positions]
