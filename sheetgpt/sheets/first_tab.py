@@ -1,11 +1,11 @@
-"""The first tab below the way: what was run, the parameters part by part, every stage and every weight as a link.
+"""The first tab below the way: what was run, the parameters part by part, every tab, stage and weight as a link.
 
 The way itself belongs in `way`; what the workbook of values and the live one say of themselves, in `values` and `live`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sheetgpt.models.parameters import count_parameters, shape_text, size
 from sheetgpt.models.step import Steps, Weight
@@ -85,6 +85,21 @@ def write_stage_list(book: Book, steps: Steps, places: Mapping[str, Place], top:
         book.text(INDEX, row, WORDS, step.words, f"{first}words")
         book.text(INDEX, row, WHY, step.why, f"{first}plain")
     return top + 1 + len(places)
+
+
+def write_tab_list(book: Book, listed: Collection[str], headings: Mapping[str, str], top: int) -> int:
+    """A line a tab that no other list leads to, with its heading; the row behind and a blank one.
+
+    listed: the tabs of stages and weights; headings: of tabs that have none of their own.
+    """
+    others = [tab for tab in book.sheets if tab != INDEX and tab not in listed]
+    if not others:
+        return top
+    head(book, top, ("Other tabs", "What is there"))
+    for row, tab in enumerate(others, start=top + 1):
+        book.link(INDEX, row, 1, target(tab), tab, "link")
+        book.text(INDEX, row, 2, book.headings[tab] or headings[tab])
+    return top + len(others) + 2
 
 
 def line(book: Book, row: int) -> None:

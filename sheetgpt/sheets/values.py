@@ -78,8 +78,8 @@ def write_workbook(
     weight_tabs.write_weights(book, trace, weights)
     for name, area in weights.items():
         book.define(name, area.address())
-    write_index(book, trace, places, best, weights)
     neighbours.add_tab(book, trace)
+    write_index(book, trace, places, best, weights)
     book.save(path)
     return path
 
@@ -256,6 +256,8 @@ def write_index(book: Book, trace: Trace, places: Mapping[str, Place], best: Are
     row = first_tab.write_facts(book, facts(trace), write_way(way, best)) + 1
     sizes = trace.sizes.weights
     row = first_tab.write_parameters(book, sizes, row) + 1
+    listed = {*tabs(places), *(area.tab for area in weights.values())}
+    row = first_tab.write_tab_list(book, listed, {}, row)
     row = first_tab.write_stage_list(book, trace.steps, places, row) + 1
     targets = {name: weight_tabs.title_of(area) for name, area in weights.items()}
     lines = first_tab.write_weight_list(book, sizes, targets, row)

@@ -53,6 +53,7 @@ class Book:
         self._fillings: list[Filling] = []
         self._formats: dict[str, Format] = {}
         self.sheets: dict[str, Worksheet] = {}
+        self.headings: dict[str, str] = {}  # of the tabs
         self.title = title
 
     def format(self, name: str, *, text: bool = True) -> Format:
@@ -90,7 +91,7 @@ class Book:
     ) -> Worksheet:
         """A tab; with a heading also its frozen first row, the link to the index, and the labels' columns."""
         sheet = self.workbook.add_worksheet(name)
-        self.sheets[name] = sheet
+        self.sheets[name], self.headings[name] = sheet, heading
         sheet.hide_gridlines(2)
         sheet.set_tab_color(style.INK if name == INDEX else colour)
         if heading:

@@ -437,3 +437,12 @@ def test_digits_that_are_tokens_are_not_called_errors(kind, files):
         for name in archive.namelist():
             if name.startswith("xl/worksheets/sheet"):
                 assert b'numberStoredAsText="1"' in archive.read(name)[-4000:], name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_tab_leads_to_every_tab(kind, books):
+    book = books[kind]
+    links = {cell.hyperlink.location for row in book["index"].iter_rows() for cell in row if cell.hyperlink}
+    reached = {place.rpartition("!")[0].strip("'") for place in links}
+    assert {*book.sheetnames} - {"index"} <= reached
+    assert "neighbours" in reached

@@ -11,6 +11,7 @@ from sheetgpt.models.kinds import kind_of
 from sheetgpt.models.step import Role
 from sheetgpt.run.trace import Prediction
 from sheetgpt.sheets import first_tab, shared, weight_tabs
+from sheetgpt.sheets.live import checks, picks
 from sheetgpt.sheets.live.checks import FAULT
 from sheetgpt.sheets.live.experiment import Experiment
 from sheetgpt.sheets.live.merges import token_text
@@ -20,7 +21,7 @@ from sheetgpt.sheets.way import PICTURES, Way, write_way
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.grid import Area, cell
-from sheetgpt.workbook.places import INDEX, Place
+from sheetgpt.workbook.places import INDEX, Place, tabs
 from sheetgpt.workbook.references import N_TOKENS
 
 SUBTITLE = "A language model in formulas: nothing here is computed anywhere else."
@@ -100,6 +101,8 @@ def write_index(
     changed = [(shared.CHANGED, ", ".join(plan.trace.overridden))] if plan.trace.overridden else []
     row = first_tab.write_facts(book, [*shared.model_facts(plan.trace), *changed, *plan.trace.config.rows()], row) + 1
     row = first_tab.write_parameters(book, plan.trace.sizes.weights, row) + 1
+    listed = {*tabs(places), *(area.tab for area in weights.values())}
+    row = first_tab.write_tab_list(book, listed, {picks.PICK: picks.HEADING, checks.CHECKS: checks.HEADING}, row)
     row = first_tab.write_stage_list(book, plan.steps, places, row) + 1
     targets = {name: weight_tabs.title_of(area) for name, area in weights.items()}
     first_tab.write_weight_list(book, plan.weights, targets, row)
