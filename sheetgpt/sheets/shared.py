@@ -132,6 +132,28 @@ def is_by_key(step: Step) -> bool:
     return step.columns in (Axis.KEYS, Axis.HEADS_BY_KEYS)
 
 
+# ------------------------------------------------------------------------------------------------ labels
+
+
+def label_names(book: Book, area: Area, names: Iterable[str]) -> None:
+    """Over the labels of an area's rows, what they are."""
+    for column, name in enumerate(names):
+        book.text(area.tab, area.row - 1, column, name, "head name")
+
+
+def label_vocabulary(book: Book, area: Area, tokens: Iterable[str]) -> None:
+    """A row for each token of the vocabulary: its id and the token."""
+    for row, token in enumerate(tokens, start=area.row):
+        book.number(area.tab, row, 0, row - area.row, "position")
+        book.text(area.tab, row, 1, token, "token")
+
+
+def label_dimensions(book: Book, area: Area, start: int = 0) -> None:
+    """Over the columns the numbers of their dimensions. start: of the first one."""
+    book.dimension_head(area, start)
+    book.text(area.tab, area.row - 1, 1, "token  \\  dimension", "head name")
+
+
 # ------------------------------------------------------------------------------------------------ logits, best tokens
 
 

@@ -184,8 +184,7 @@ def keys_a_head(columns: AxisLabels, trace: Trace) -> int:
 
 
 def write_row_labels(book: Book, area: Area, rows: AxisLabels) -> None:
-    for column, name in enumerate(rows.names):
-        book.text(area.tab, area.row - 1, column, name, "head name")
+    shared.label_names(book, area, rows.names)
     for number, (position, token) in enumerate(zip(*rows.levels, strict=True), start=area.row):
         book.number(area.tab, number, 0, position, "position")
         book.text(area.tab, number, 1, token, "token")
@@ -193,8 +192,7 @@ def write_row_labels(book: Book, area: Area, rows: AxisLabels) -> None:
 
 def write_column_labels(book: Book, area: Area, columns: AxisLabels, start: int) -> None:
     if columns.names == ("dimension",):
-        book.dimension_head(area, start)
-        book.text(area.tab, area.row - 1, 1, "token  \\  dimension", "head name")
+        shared.label_dimensions(book, area, start)
         return
     first_row = area.row - len(columns.levels)
     for row, (name, labels) in enumerate(zip(columns.names, columns.levels, strict=True), start=first_row):

@@ -12,7 +12,7 @@ import numpy as np
 from sheetgpt.files.cache import release
 from sheetgpt.models.step import Axis
 from sheetgpt.run.trace import Trace
-from sheetgpt.sheets import colours
+from sheetgpt.sheets import colours, shared
 from sheetgpt.sheets.marks import mark, set_in_weight
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
@@ -65,9 +65,7 @@ def write_weight(book: Book, trace: Trace, name: str, area: Area, *, live: bool,
 def label_rows(book: Book, trace: Trace, name: str, area: Area) -> None:
     """The ids and tokens of a table's rows, the numbers of other rows; nothing of a single one."""
     if trace.sizes.weights[name].rows is Axis.VOCABULARY:
-        for row, token in enumerate(trace.labels.vocabulary(), start=area.row):
-            book.number(area.tab, row, 0, row - area.row, "position")
-            book.text(area.tab, row, 1, token, "token")
+        shared.label_vocabulary(book, area, trace.labels.vocabulary())
         book.show_spaces(Area(area.tab, area.row, 1, area.rows, 1))
     elif area.rows > 1:
         for row in range(area.rows):
