@@ -135,16 +135,6 @@ def test_sets_in_a_block_alone_and_of_what_is_typed_there(tmp_path, model):
     assert Workbook(path).names["block_1_step_12"]
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_the_boxes_around_cells_cover_each_other_cell_once(seed):
-    rng = np.random.default_rng(seed)
-    cells = rng.random(rng.integers(1, 7, 2)) < rng.random()
-    covered = cells.astype(int)
-    for row, column, rows, columns in sets.boxes_around(cells):
-        covered[row : row + rows, column : column + columns] += 1
-    assert (covered == 1).all()
-
-
 def test_a_changed_cell_is_one_that_does_not_follow_from_the_inputs(model):
     trace = changed(model, SETTINGS["several stages"], {})
     found = sets.changed_stages(plan(trace))

@@ -35,8 +35,7 @@ class Labels:
 
     def label_rows(self, step: Step, area: Area) -> None:
         by_vocabulary = step.rows is Axis.VOCABULARY
-        for column, name in enumerate(("id" if by_vocabulary else "position", "token")):
-            self.book.text(area.tab, area.row - 1, column, name, "head name")
+        shared.label_names(self.book, area, ("id" if by_vocabulary else "position", "token"))
         if by_vocabulary:
             self.label_vocabulary(area)
         elif step.rows is Axis.LAST_TOKEN:
@@ -61,9 +60,7 @@ class Labels:
             self.book.formula(area.tab, row, 1, token, self.token(i), "token")
 
     def label_vocabulary(self, area: Area) -> None:
-        for row, token in enumerate(self.trace.labels.vocabulary(), start=area.row):
-            self.book.number(area.tab, row, 0, row - area.row, "position")
-            self.book.text(area.tab, row, 1, token, "token")
+        shared.label_vocabulary(self.book, area, self.trace.labels.vocabulary())
 
     # -------------------------------------------------------------------------------------------- columns
 
@@ -74,8 +71,7 @@ class Labels:
         elif step.columns is Axis.LOGIT:
             self.book.text(area.tab, area.row - 1, area.column, step.name, "head token")
         else:
-            self.book.dimension_head(area, 0)
-            self.book.text(area.tab, area.row - 1, 1, "token  \\  dimension", "head name")
+            shared.label_dimensions(self.book, area)
 
     def label_keys(self, area: Area, first_row: int, *, by_head: bool) -> None:
         book, tab = self.book, area.tab
