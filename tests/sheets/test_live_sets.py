@@ -13,6 +13,7 @@ import openpyxl
 import pytest
 from click.testing import CliRunner
 
+from engines import with_typed
 from live_books import differences, predicted, spoil
 from models import SMALL, random_ids, write_random_model
 from sheetgpt.cli import cli
@@ -106,10 +107,7 @@ def test_libreoffice_recomputes_the_run_with_the_same_changes(model, files, tmp_
 def test_the_rest_of_a_changed_stage_still_follows_from_the_words(model, tmp_path, recalculate):
     trace = changed(model, SETTINGS["one formula"], {})
     writer = Writer(plan(trace))
-    path = writer.write(tmp_path / "x.xlsx")
-    book = openpyxl.load_workbook(path)
-    book["words"].cell(7, 2).value = " slow"
-    book.save(path)
+    path = with_typed(writer.write(tmp_path / "x.xlsx"), tmp_path / "y.xlsx", {("words", "B7"): " slow"})
     other = model.run(PROMPT.replace("quick", "slow"))
     expected = model.run_edited(other, [parse("block_0_step_4[1,2]=3", other.sizes)])
     assert differences(recalculate(path), expected) == {}

@@ -46,12 +46,8 @@ def trace(model):
 
 
 @pytest.fixture(scope="module")
-def files(trace, tmp_path_factory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("looks")
-    return {
-        "values": trace.to_excel(folder / "values.xlsx"),
-        "live": trace.to_excel(folder / "live.xlsx", formulas=True),
-    }
+def files(embedded_book) -> dict[str, Path]:
+    return {"values": embedded_book(), "live": embedded_book(formulas=True)}
 
 
 @pytest.fixture(scope="module")
