@@ -109,7 +109,7 @@ def cosines_by_part(table: np.ndarray, ids: Sequence[int]) -> Iterator[tuple[int
 
 
 def between(products: np.ndarray, lengths: np.ndarray) -> np.ndarray:  # two of [n] -> [n]
-    return np.clip(np.divide(products, lengths, where=lengths > 0, out=np.zeros(len(lengths))), -1, 1)
+    return np.asarray(np.clip(np.divide(products, lengths, where=lengths > 0, out=np.zeros(len(lengths))), -1, 1))
 
 
 def nearest_of(table: np.ndarray, ids: Sequence[int], count: int) -> dict[int, list[tuple[int, float]]]:

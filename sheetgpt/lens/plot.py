@@ -82,6 +82,11 @@ def save(figure: Any, path: Path) -> None:
         raise LensError(f"can't write {path}: {error.strerror}", remedy="choose another file") from None
 
 
+def written(text: str) -> str:
+    """A text as a picture shows it: characters that can't be seen as question marks."""
+    return "".join(one if one.isprintable() else "?" for one in text)
+
+
 def numbers_of(table: Table) -> np.ndarray:  # [rows, columns of numbers]
     """The cells as floats; columns of texts are left out."""
     columns = zip(*table.cells(), strict=True)
@@ -150,9 +155,7 @@ def draw_map(axes: Axes, table: Table) -> None:
 
 def column_texts(table: Table) -> list[str]:
     columns = zip(table.column_labels(), zip(*table.cells(), strict=True), strict=True)
-    return [
-        "".join(c if c.isprintable() else "?" for c in name) for name, cells in columns if any(map(is_number, cells))
-    ]
+    return [written(name) for name, cells in columns if any(map(is_number, cells))]
 
 
 def write_texts(axes: Axes, table: Table, numbers: np.ndarray) -> None:
