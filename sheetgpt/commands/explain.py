@@ -79,7 +79,7 @@ def facts_of(trace: Trace, assignments: tuple[str, ...]) -> dict[str, Any]:
 
 def write(found: Explanation, facts: dict[str, Any], wanted: tables.Outputs, name: str) -> list[Path]:
     """The workbook and the picture, where they are asked for."""
-    files = replace(wanted, plot=None).write(found.report(facts), name)
+    files = replace(wanted, plot=None).write(found.report(facts), name) if wanted.dump_xlsx else []
     if wanted.plot is not None:
         from sheetgpt.lens import write_plot
 
