@@ -46,7 +46,7 @@ def write_plot(report: Report, path: str | Path) -> Path:
     require_plotting(path)
     from matplotlib import pyplot as plt
 
-    drawn = [table for table in report.tables if table.drawn and numbers_of(table).size]
+    drawn = [table for table in report.tables if numbers_of(table).size]
     sizes = [size_of(table) for table in drawn]
     width, heights = max(width for width, _ in sizes), [height for _, height in sizes]
     with warnings.catch_warnings(), plt.rc_context({"svg.hashsalt": "sheetgpt", "font.size": 8}):
@@ -89,8 +89,7 @@ def written(text: str) -> str:
 
 def numbers_of(table: Table) -> np.ndarray:  # [rows, columns of numbers]
     """The cells as floats; columns of texts are left out."""
-    columns = zip(*table.cells(), strict=True)
-    kept = [column for column in columns if any(map(is_number, column))]
+    kept = [column for column in table.columns if any(map(is_number, column))]
     return np.array([[cell if is_number(cell) else np.nan for cell in column] for column in kept], float).T
 
 
@@ -154,7 +153,7 @@ def draw_map(axes: Axes, table: Table) -> None:
 
 
 def column_texts(table: Table) -> list[str]:
-    columns = zip(table.column_labels(), zip(*table.cells(), strict=True), strict=True)
+    columns = zip(table.column_labels(), table.columns, strict=True)
     return [written(name) for name, cells in columns if any(map(is_number, cells))]
 
 
