@@ -61,6 +61,7 @@ def command(
         from sheetgpt.sheets.neighbours import write_workbook
 
         path = exports / f"{name or slug(f'neighbours of {vocabulary[i]}')}.xlsx"
+        show.notice(show.replaced_notice(path, name))
         files.append(write_workbook(table, vocabulary, i, count, path))
     if plot:
         from sheetgpt.lens.neighbours import on_map, plane

@@ -83,9 +83,7 @@ class Dumps:
 
         folder = trace.weights_folder
         of_a_folder = folder is not None and folder_name(folder) == str(Path(folder).resolve())
-        if not (self.dump_xlsx and of_a_folder and self.name is None and workbook.exists()):
-            return None
-        return f"{workbook} was there already and is replaced; --name keeps the next one beside it."
+        return show.replaced_notice(workbook, self.name) if self.dump_xlsx and of_a_folder else None
 
     def size_notice(self, trace: Trace) -> str | None:
         """What a large dump will take; nothing of one that takes seconds."""

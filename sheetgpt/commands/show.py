@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -76,6 +77,13 @@ def is_number(cell: object) -> bool:
 def token(text: str) -> str:
     """A token in quotes, so that its spaces can be seen."""
     return f'"{printable(text)}"'
+
+
+def replaced_notice(path: Path, name: str | None) -> str | None:
+    """That a file is there whose name nobody chose: what it shows may be something else."""
+    if name is not None or not path.exists():
+        return None
+    return f"{path} was there already and is replaced; --name keeps the next one beside it."
 
 
 def notice(text: str | None) -> None:

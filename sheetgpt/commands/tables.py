@@ -68,7 +68,9 @@ class Outputs:
             from sheetgpt.dump import slug
             from sheetgpt.lens.workbook import write_workbook
 
-            files.append(write_workbook(report, self.exports / f"{self.name or slug(name)}.xlsx"))
+            path = self.exports / f"{self.name or slug(name)}.xlsx"
+            show.notice(show.replaced_notice(path, self.name))
+            files.append(write_workbook(report, path))
         if self.plot is not None:
             from sheetgpt.lens.plot import write_plot
 
