@@ -44,6 +44,7 @@ def command(text, file, weights, token_ids, special, stride, dtype, top, as_json
     model = load_model(weights, dtype)
     given = read(text, file)
     if file is not None and given is not None and model.tokenizer is not None and model.tokenizer.has_characters_only:
+        require_no_option_of_texts(stride, token_ids, special=special)
         lines = measure_lines(model, given)
         if as_json:
             show.print_json(lines.as_data())
@@ -57,6 +58,17 @@ def command(text, file, weights, token_ids, special, stride, dtype, top, as_json
         show.print_json(table.as_data())
     else:
         show.echo(as_text(table, top))
+
+
+def require_no_option_of_texts(stride: int | None, token_ids: list[int] | None, *, special: bool) -> None:
+    """Raises PromptError where an option was given that lines of characters have no use for."""
+    from sheetgpt.errors import PromptError
+
+    given = {"--token-ids": token_ids is not None, "--stride": stride is not None, "--special": special}
+    alone = [option for option, is_given in given.items() if is_given]
+    if alone:
+        what = f"{alone[0]} doesn't go with a --file for a model of characters, whose lines are read one by one"
+        raise PromptError(what, remedy=f"leave {alone[0]} out")
 
 
 def read(text: str | None, file: Path | None) -> str | None:
