@@ -13,7 +13,7 @@ import click
 
 from sheetgpt.commands import terminal
 from sheetgpt.commands.terminal import is_unicode, printable
-from sheetgpt.errors import DumpError
+from sheetgpt.errors import DumpError, TextError
 
 if TYPE_CHECKING:
     from sheetgpt.run.trace import Prediction, Trace
@@ -77,6 +77,12 @@ def is_number(cell: object) -> bool:
 def token(text: str) -> str:
     """A token in quotes, so that its spaces can be seen."""
     return f'"{printable(text)}"'
+
+
+def require_no_other(file: Path, content: bytes, *, force: bool) -> None:
+    """Raises TextError where a file holds another text than is to be written, unless `force`."""
+    if not force and file.exists() and (not file.is_file() or file.read_bytes() != content):
+        raise TextError("exists, and is another text", where=file, remedy="name another file, or give --force")
 
 
 def replaced_notice(path: Path, name: str | None) -> str | None:
