@@ -64,13 +64,10 @@ def corpus_words(count: int) -> set[str]:
 
 def described(tokenizer: Tokenizer, word: str) -> str:
     """A word, the pieces that it is cut into, and the word that may be meant."""
+    from sheetgpt.lens.tokens import same_letters
+
     pieces = "|".join(tokenizer.token(i) for i in tokenizer.encode(word))
-    alike = (token for token in tokenizer.tokens if is_like(token, word))
+    alike = [token for token in same_letters(tokenizer.tokens, word) if len(token.strip()) > 1]
     meant = min(alike, key=lambda token: token.startswith(" ") != word.startswith(" "), default=None)
     hint = f"; there is {printable(repr(meant))}" if meant else ""
     return f'"{printable(word)}" ({printable(pieces)}{hint})'
-
-
-def is_like(token: str, word: str) -> bool:
-    """Do they differ in capitals or in the space before them only?"""
-    return len(token.strip()) > 1 and token.strip().casefold() == word.strip().casefold()

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 
 from sheetgpt.bpe import Tokenizer
-from sheetgpt.bpe.words import spell
 from sheetgpt.errors import PromptError, SheetGPTError
+from sheetgpt.lens.tokens import alike, id_in
 from sheetgpt.model import Model
 from sheetgpt.models.step import Axis, Use, Weight
 
@@ -61,31 +60,14 @@ def token_table(model: Model) -> np.ndarray:  # [n_vocab, d]
 
 def find_token(tokenizer: Tokenizer, text: str) -> int:
     """The id of a token that is typed. Raises PromptError, with the nearest spellings, where there is none."""
-    ids = {token: i for i, token in reversed(list(enumerate(tokenizer.tokens)))}
-    for spelling in (text, spelled(text)):
-        if spelling in ids:
-            return ids[spelling]
-    near = near_spellings(text, ids)
+    found = id_in(tokenizer.tokens, tokenizer, text)
+    if found is not None:
+        return found
+    near = alike(tokenizer.tokens, text)
     remedy = f"there is {', '.join(map(repr, near))}" if near else "`sheetgpt tokenize` shows how it is cut"
-    if f" {text}" in ids:
+    if f" {text}" in near:
         remedy = f"put a space before it: {f' {text}'!r}"
     raise PromptError(f"{text!r} is no token of this model", remedy=remedy)
-
-
-def spelled(text: str) -> str:
-    """As the token table writes it; a text that is no Unicode stays."""
-    try:
-        return spell(text)
-    except UnicodeEncodeError:
-        return text
-
-
-def near_spellings(text: str, ids: Mapping[str, int]) -> list[str]:
-    """Tokens that are written alike; with a space, in other capitals, or with few other letters."""
-    bare: dict[str, str] = {}
-    for token in ids:
-        bare.setdefault(token.strip().casefold(), token)
-    return [bare[key] for key in get_close_matches(text.strip().casefold(), bare, n=3, cutoff=0.7) if key]
 
 
 # ------------------------------------------------------------------------------------------------ near
