@@ -33,7 +33,7 @@ from sheetgpt.commands.run import parse_ids
 @click.option("--formulas", is_flag=True, help="With --dump-xlsx: everything as formulas, where the model is small.")
 @click.option("--dump-csv", is_flag=True, help="Write EXPORTS/NAME/step_N/MATRIX.csv, and the tables.")
 @click.option(
-    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Write the steps' losses as a curve, PNG."
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the steps' losses: FILE.png or FILE.svg."
 )
 @click.option("--exports", type=click.Path(path_type=Path), default="exports", show_default=True, metavar="DIR")
 @click.option(
@@ -52,14 +52,15 @@ def command(text, weights, token_ids, steps, dump_xlsx, formulas, dump_csv, plot
     """
     from sheetgpt.model import load_model
     from sheetgpt.models.kinds import kind_of
-    from sheetgpt.training import curve
     from sheetgpt.training.example import example
     from sheetgpt.training.optimizers import Settings
     from sheetgpt.training.step import train_steps
     from sheetgpt.training.workbook.write import is_small
 
     if plot:
-        curve.require_plotting()
+        from sheetgpt.lens.plot import require_plotting
+
+        require_plotting(plot)
     model = load_model(weights)
     options["optimizer"] = options["optimizer"] or kind_of(model.config).defaults.optimizer
     settings = Settings(steps=steps, **options)

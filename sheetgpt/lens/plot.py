@@ -18,6 +18,7 @@ from sheetgpt.lens.tables import TOKEN, Look, Report, Table, cell_text, is_numbe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 ENDINGS = (".png", ".svg")
 CELL_WIDTH, CELL_HEIGHT = 0.8, 0.34  # inches
@@ -49,7 +50,7 @@ def write_plot(report: Report, path: str | Path) -> Path:
     drawn = [table for table in report.tables if numbers_of(table).size]
     sizes = [size_of(table) for table in drawn]
     width, heights = max(width for width, _ in sizes), [height for _, height in sizes]
-    with warnings.catch_warnings(), plt.rc_context({"svg.hashsalt": "sheetgpt", "font.size": 8}):
+    with warnings.catch_warnings(), plt.rc_context({"font.size": 8}):
         warnings.simplefilter("ignore")  # of characters that the font has not
         figure, axes = plt.subplots(
             len(drawn),
@@ -72,11 +73,14 @@ def subtitle(report: Report, width: float) -> str:
     return textwrap.fill(f"{report.title}; {about}"[:LONGEST_TITLE], int(width * LETTERS))
 
 
-def save(figure: Any, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """As a PNG or an SVG, by the file's ending; the same figure is the same file. Raises LensError."""
+    import matplotlib as mpl
+
     form = path.suffix.lower().removeprefix(".")
     about = {"Date": None} if form == "svg" else {"Software": None}
     try:
-        with replacing(path) as temporary:
+        with replacing(path) as temporary, mpl.rc_context({"svg.hashsalt": "sheetgpt"}):
             figure.savefig(temporary, format=form, dpi=120, metadata=about)
     except OSError as error:
         raise LensError(f"can't write {path}: {error.strerror}", remedy="choose another file") from None

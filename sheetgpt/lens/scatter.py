@@ -20,7 +20,6 @@ NAME_SIZE = (55, 11)  # pixels that a name takes
 def write_map(found: Plane, names: Sequence[str], near: int, path: Path) -> None:
     """All points; first the one that was asked for, then the `near` ones. Names stand wherever there is room."""
     require_plotting(path)
-    import matplotlib as mpl
     from matplotlib import pyplot as plt
 
     colours = np.array(["#B4501E", *["#2F7F86"] * near, *["#A9B4C0"] * (len(names) - near - 1)])
@@ -33,8 +32,7 @@ def write_map(found: Plane, names: Sequence[str], near: int, path: Path) -> None
     for i in apart(axes.transData.transform(found.points)):
         look: dict[str, Any] = {"fontsize": 8, "color": colours[i] if i <= near else "#7B8794", "parse_math": False}
         axes.annotate(dotted(names[i]), found.points[i], (4, 3), textcoords="offset points", **look)
-    with mpl.rc_context({"svg.hashsalt": "sheetgpt"}):
-        save(figure, path)
+    save(figure, path)
     plt.close(figure)
 
 
