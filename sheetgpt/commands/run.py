@@ -79,11 +79,10 @@ class Dumps:
 
     def replaced_notice(self, trace: Trace, workbook: Path) -> str | None:
         """That a workbook of this name is there: its model may be another. The embedded one is its own each time."""
-        from sheetgpt.weights.folder import folder_name
+        from sheetgpt.weights.embedded import ships
 
-        folder = trace.weights_folder
-        of_a_folder = folder is not None and folder_name(folder) == str(Path(folder).resolve())
-        return show.replaced_notice(workbook, self.name) if self.dump_xlsx and of_a_folder else None
+        may_differ = trace.weights_folder is not None and not ships(trace.weights_folder)
+        return show.replaced_notice(workbook, self.name) if self.dump_xlsx and may_differ else None
 
     def size_notice(self, trace: Trace) -> str | None:
         """What a large dump will take; nothing of one that takes seconds."""
