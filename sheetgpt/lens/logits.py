@@ -128,7 +128,7 @@ def head_of(steps: Steps, stream: Stream) -> list[Step]:
     """What follows the end of the stream, up to the logits."""
     names = [step.name for step in steps]
     last = names.index(steps.name(Role.LOGITS))
-    return [step for step in steps[names.index(stream.end.name) + 1 : last + 1] if step.name in names]
+    return list(steps[names.index(stream.end.name) + 1 : last + 1])
 
 
 def looked_at(

@@ -1,6 +1,7 @@
 """Which tokens' vectors point the same way: nearest tokens by cosine, and all of them in a plane.
 
-The vectors are the rows of the model's token table. Sheets belong in `sheets.neighbours`, pictures in `scatter`.
+The vectors are the rows of the model's token table. Which token is meant belongs in `tokens`, sheets in
+`sheets.neighbours`, pictures in `scatter`.
 """
 
 from __future__ import annotations

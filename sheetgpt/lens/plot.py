@@ -27,7 +27,7 @@ MOST_TEXTS = 600  # cells with texts in them: more can't be read
 LARGEST = 100.0  # inches of a side
 LONGEST_TITLE, LETTERS = 400, 12  # letters of a title in all, and in an inch
 COLOURS = {Look.DIVERGING: ["#4FA3A5", "#FFFFFF", "#E0A96D"], Look.SHARES: ["#FFFFFF", "#4FA3A5"]}
-RANKED = 1000  # ranks from here on are all white
+RANKED = 1000  # ranks from here on are all white; a workbook, whose scale has three colours, is white from 100 on
 
 
 def require_plotting(path: Path) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sheetgpt.run.trace import Trace
 
 TOKEN = "token"  # noqa: S105 - the level of labels that holds tokens, whose spaces matter
+LONGEST_TAB = 31  # characters of a table's name, which is a tab's too
 
 
 class Look(StrEnum):

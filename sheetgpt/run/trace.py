@@ -20,12 +20,11 @@ from sheetgpt.models.config import Config
 from sheetgpt.models.sizes import Sizes
 from sheetgpt.models.step import Role, Step, Steps
 from sheetgpt.run import frames
+from sheetgpt.run.forward import NO_OVERRIDES
 from sheetgpt.weights.folder import Weights
 
 if TYPE_CHECKING:
     import pandas as pd
-
-NO_OVERRIDES: Mapping[str, np.ndarray] = {}
 
 
 def probabilities(logits: np.ndarray, axis: int = -1) -> np.ndarray:  # of any shape, tokens along the axis
