@@ -108,16 +108,9 @@ def one_table(terms: Sequence[Term], heads: tuple[str, str, str]) -> list[str]:
     if not terms:
         return []
     rows = [["", *heads, "share", "cells"], *(cells_of(term) for term in terms)]
-    labels, *numbers, places = zip(*rows, strict=True)
-    columns = [labels, *(to_the_right(column) for column in numbers), places]
-    kept = [column for column in columns if any(cell.strip() for cell in column[1:])]
+    kept = [column for column in zip(*rows, strict=True) if any(column[1:])]
     first, *others = zip(*kept, strict=True)
     return ["", *show.table(first, others).split("\n")]
-
-
-def to_the_right(column: tuple[str, ...]) -> tuple[str, ...]:
-    """Numbers, also where some are missing."""
-    return tuple(cell.rjust(max(map(len, column))) for cell in column)
 
 
 def cells_of(term: Term) -> list[str]:

@@ -45,7 +45,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON i
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Rows under headers; numbers to the right, text to the left, control characters as escapes.
+    """Rows under headers; numbers to the right, also where cells are blank, text to the left; controls as escapes.
 
     >>> print(table(["id", "token"], [[7, '"a"'], [12, '"bc"']]))
     id  token
@@ -55,7 +55,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     texts = [[printable(str(cell)) for cell in row] for row in [headers, *rows]]
     columns = list(zip(*texts, strict=True))
     widths = [max(map(len, column)) for column in columns]
-    right = [all(is_number(cell) for cell in column[1:]) for column in columns]
+    right = [are_numbers(column[1:]) for column in columns]
     lines = [
         "  ".join(
             f"{cell:{'>' if is_right else '<'}{width}}"
@@ -64,6 +64,12 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
         for row in texts
     ]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def are_numbers(cells: Sequence[str]) -> bool:
+    """Is there no text among the cells that aren't blank?"""
+    filled = [cell for cell in cells if cell]
+    return all(map(is_number, filled)) if filled else not cells
 
 
 def is_number(cell: object) -> bool:
