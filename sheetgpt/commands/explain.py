@@ -23,9 +23,9 @@ INDENT = "  "
 @click.argument("prompt", required=False)
 @click.argument("cell", required=False)
 @show.weights_option
-@runs.ids_option
+@show.ids_option()
 @show.special_option
-@runs.dtype_option
+@show.dtype_option()
 @click.option("--depth", type=click.IntRange(0), default=0, help="Go on with the largest term, N times.", metavar="N")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="How many terms to show.")
 @runs.set_option

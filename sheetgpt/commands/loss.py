@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from sheetgpt.commands import show
-from sheetgpt.commands.run import parse_ids
 
 
 @click.command()
@@ -19,10 +18,10 @@ from sheetgpt.commands.run import parse_ids
     help="The text, as a UTF-8 file; for models of characters, a word a line.",
 )
 @show.weights_option
-@click.option("--token-ids", metavar="IDS", callback=parse_ids, help='Token ids instead of a text, such as "3,1,2".')
+@show.ids_option("a text")
 @show.special_option
 @click.option("--stride", type=int, help="How far one window begins after another. Default: half the context.")
-@click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True)
+@show.dtype_option()
 @click.option("--top", type=click.IntRange(1), default=50, show_default=True, help="How many tokens or lines to show.")
 @show.json_option
 def command(text, file, weights, token_ids, special, stride, dtype, top, as_json):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,13 @@ import click
 
 from sheetgpt.commands import terminal
 from sheetgpt.commands.terminal import is_unicode, printable
-from sheetgpt.errors import DumpError, TextError
+from sheetgpt.errors import DumpError, PromptError, TextError
 
 if TYPE_CHECKING:
     from sheetgpt.run.trace import Prediction, Trace
 
 echo = terminal.echo
+Option = Callable[[Any], Any]  # what click makes of an option: it takes a command and gives it back
 NO_NAMES = "/\\\0"  # what leads to another folder, or is no name at all
 LONGEST_NAME = 200  # bytes; endings and temporary names are longer
 
@@ -39,6 +40,42 @@ def one_name(_context: click.Context, _option: click.Parameter, name: str | None
     if name is not None and (is_path or len(name.encode(errors="replace")) > LONGEST_NAME):
         raise DumpError(f"--name {name[:LONGEST_NAME]!r} is not one name", remedy="a folder is given by --exports")
     return name
+
+
+exports_option = click.option(
+    "--exports", type=click.Path(path_type=Path), default="exports", show_default=True, metavar="DIR"
+)
+
+
+def name_option(made_from: str) -> Option:
+    """`--name` of a dump, which is otherwise made from something."""
+    return click.option(
+        "--name", metavar="NAME", callback=one_name, help=f"The dump's name. Default: made from {made_from}."
+    )
+
+
+def parse_ids(_context: click.Context, _option: click.Parameter, text: str | None) -> list[int] | None:
+    return None if text is None else ids_in(text, "--token-ids takes")
+
+
+def ids_in(text: str, taken: str) -> list[int]:
+    """`"3,1,2"` as a list. Raises PromptError, which begins with what takes them."""
+    try:
+        return [int(part) for part in text.replace(" ", ",").split(",") if part]
+    except ValueError:
+        raise PromptError(f'{taken} whole numbers such as "3,1,2", not {text!r}') from None
+
+
+def ids_option(instead_of: str = "a prompt") -> Option:
+    """`--token-ids`, as a list."""
+    return click.option(
+        "--token-ids", metavar="IDS", callback=parse_ids, help=f'Token ids instead of {instead_of}, such as "3,1,2".'
+    )
+
+
+def dtype_option(default: str = "float64") -> Option:
+    """`--dtype`."""
+    return click.option("--dtype", type=click.Choice(["float64", "float32"]), default=default, show_default=True)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")

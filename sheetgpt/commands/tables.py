@@ -18,10 +18,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 OPTIONS = (
     show.json_option,
     click.option("--dump-xlsx", is_flag=True, help="Write EXPORTS/NAME.xlsx: each table on its tab, in colours."),
-    click.option("--exports", type=click.Path(path_type=Path), default="exports", show_default=True, metavar="DIR"),
-    click.option(
-        "--name", metavar="NAME", callback=show.one_name, help="The workbook's name. Default: made from the prompt."
-    ),
+    show.exports_option,
+    show.name_option("the prompt"),
     click.option(
         "--plot",
         type=click.Path(path_type=Path),
