@@ -1,6 +1,6 @@
-"""The page of `explore` in Chromium: first paint, a typed value from Enter to paint, scrolling; and a page that computes.
+"""The page of `explore` in Chromium, served and as a file: first paint, a value from Enter to paint, scrolling.
 
-    python benchmarks/explore.py [FOLDER]      a model's CSV folder beside the embedded one, such as one of GPT-2 small's size
+    python benchmarks/explore.py [FOLDER]      a model beside the embedded one, such as one of GPT-2 small's size
 
 Milliseconds, the median and the worst of some rounds; for scale, what an empty page takes to paint in the same browser.
 """

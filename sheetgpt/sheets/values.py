@@ -213,17 +213,14 @@ def write_column_labels(book: Book, area: Area, columns: AxisLabels, start: int)
 
 def write_logits(book: Book, area: Area, trace: Trace) -> None:
     """A line a token: id, token, logit, probability, rank."""
-    probability, best = trace.ranking()
-    rank = np.empty(area.rows, int)
-    rank[best] = range(1, area.rows + 1)
-    tokens = trace.labels.vocabulary()
+    (probability, _), tokens = trace.ranking(), trace.labels.vocabulary()
     lengths = [*map(len, tokens)]
     longest = lengths.index(max(lengths))
     require_short(tokens[longest], area.tab, area.row + longest, 1)
     best_rows = shared.logits_look(book, area)
     shared.write_tokens(book, best_rows, shared.TOKEN_COLUMNS, trace.predictions(best_rows.rows))
     rows = Area(area.tab, area.row, 0, area.rows, len(shared.TOKEN_COLUMNS))
-    table = Table(rows, [range(area.rows), tokens, trace.role(Role.LOGITS)[:, 0], probability, rank.tolist()])
+    table = Table(rows, [range(area.rows), tokens, trace.role(Role.LOGITS)[:, 0], probability, trace.ranks.tolist()])
     book.put_table(table, ["position", *(shared.TOKEN_FORMATS[name] for name in shared.TOKEN_COLUMNS[1:])])
 
 
