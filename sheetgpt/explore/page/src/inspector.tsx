@@ -192,7 +192,9 @@ function Summands({ found }: { readonly found: Found }) {
             {row.left !== null && hasRight && <td>{row.right === null ? "" : numbers.short(row.right)}</td>}
             <td>{numbers.short(row.value)}</td>
             <td class="path">
-              <span class={row.value < 0 ? "negative" : ""} style={place(bars[i]!.from, bars[i]!.to)} />
+              <div>
+                <span class={row.value < 0 ? "negative" : ""} style={place(bars[i]!.from, bars[i]!.to)} />
+              </div>
             </td>
           </tr>
         ))}
@@ -200,7 +202,9 @@ function Summands({ found }: { readonly found: Found }) {
           <td colSpan={hasRight ? 3 : 1}>sum</td>
           <td>{numbers.short(total)}</td>
           <td class="path">
-            <span class="total" style={place(0, total)} />
+            <div>
+              <span class="total" style={place(0, total)} />
+            </div>
           </td>
         </tr>
       </tbody>

@@ -43,22 +43,30 @@ export function paint(canvas: HTMLCanvasElement, picture: Picture, rgba: Uint8Cl
   }
 }
 
+interface ThumbnailProps {
+  readonly info: StageInfo | undefined;
+  readonly step: Step | undefined;
+  readonly className?: string;
+  readonly stale?: boolean;
+  readonly changesOnly?: boolean;
+}
+
 /** A stage in colours; with changes its values faded, and what changed above them. */
-export function Thumbnail({ info, step, className = "thumbnail", stale = false }: { info: StageInfo | undefined; step: Step | undefined; className?: string; stale?: boolean }) {
+export function Thumbnail({ info, step, className = "thumbnail", stale = false, changesOnly = false }: ThumbnailProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const now = theme.value;
   useEffect(() => {
     if (!canvas.current || !info) return;
     const fill = fillOf(step, info.picture, now);
     const change = info.change;
-    const faded: Fill = change ? (part) => mix(now.zero, fill(part), FADED) : fill;
-    const rgba = colours(info.picture, faded, now.mask);
+    const faded: Fill = change ? (part) => mix(now.zero, fill(part), changesOnly ? 0 : FADED) : fill;
+    const rgba = colours(info.picture, faded, changesOnly ? now.zero : now.mask);
     if (change && change.picture.pixels.length === info.picture.pixels.length) {
       change.picture.pixels.forEach((pixel, i) => pixel && rgba.set([...changed(now, pixel / FULL, 1), 255], i * 4));
     }
     const heads = step?.columns === "heads x keys" ? step.groups : 1;
     paint(canvas.current, info.picture, rgba, heads, now.dark ? "#4A5864" : "#A9B4C0");
-  }, [info, step, now]);
+  }, [info, step, now, changesOnly]);
   return <canvas ref={canvas} class={className} data-stale={stale} aria-hidden="true" />;
 }
 

@@ -13,6 +13,7 @@ import { px } from "./px";
 const MOST_ROWS = 12; // of a stage that is shown as a strip
 const STRIP_ROW = 17;
 const MOST_STRIPS = 3;
+const CHANGE = "change of";
 
 export function Strips() {
   const run = state.run.value;
@@ -72,7 +73,7 @@ function Strip({ run, how, name, regions, note }: { readonly run: Run; readonly 
           {isLying ? <span style={px({ height: STRIP_ROW })}>{info.rows} ids</span> : Array.from({ length: info.rows }, (_, row) => <span key={row} style={px({ height: STRIP_ROW })}>{label(row).token || label(row).number}</span>)}
         </div>
         <button class="strip-picture" aria-label={`look at ${name}`} style={px({ height: STRIP_ROW * (isLying ? 1 : info.rows) })} onClick={() => state.chooseStage(name)}>
-          <Thumbnail info={info} step={step} className="strip-canvas" stale={stale} />
+          <Thumbnail info={info} step={step} className="strip-canvas" stale={stale} changesOnly={how === CHANGE} />
           {regions
             .filter((region) => region.stage === name && !isLying)
             .map((region, i) => (
@@ -96,12 +97,10 @@ function Factors({ run, found, left, right }: { readonly run: Run; readonly foun
   const sum = found.terms!.sum!;
   const index = state.hovered.value ?? sum.largest[0]?.index ?? 0;
   const isColumn = right.rows > 1;
-  const isRow = left.columns > 1;
   return (
     <div class="factors">
       <FactorSheet run={run} region={left} how="made of" index={index} height={51 + 17} />
       <FactorSheet run={run} region={right} how="times" index={index} {...(isColumn ? { beside: left } : {})} />
-      {!isRow && null}
     </div>
   );
 }
@@ -123,7 +122,7 @@ function FactorSheet({ run, region, how, index, height, beside }: { readonly run
     const value = state.tiles.at(run, cell.stage, cell.row, cell.column);
     return value === undefined ? "" : `${numbers.cell(value, 3)} ×`;
   };
-  const lines = columnAxis.names.slice(-1);
+  const lines = beside ? [""] : columnAxis.names.slice(-1);
   return (
     <section class="factor" style={{ flex: height ? `0 0 ${height + 24}px` : "1" }}>
       <StripHead how={how} name={name} note={note} />
@@ -164,7 +163,7 @@ function Changes({ run }: { readonly run: Run }) {
   return (
     <div class="strips">
       {strips.slice(0, 4).map((step) => (
-        <Strip key={step.name} run={run} how="change of" name={step.name} regions={[]} note={`largest ${numbers.short(run.stages.get(step.name)!.change!.largest)}`} />
+        <Strip key={step.name} run={run} how={CHANGE} name={step.name} regions={[]} note={`largest ${numbers.short(run.stages.get(step.name)!.change!.largest)}`} />
       ))}
     </div>
   );

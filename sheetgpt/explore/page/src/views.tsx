@@ -4,6 +4,7 @@ import * as state from "./state";
 import type { View } from "./state";
 import { Attention, hasAttention } from "./attention";
 import { Explore } from "./explore";
+import { Generate } from "./generate";
 import { Lenses } from "./lenses";
 
 export interface ViewEntry {
@@ -13,10 +14,13 @@ export interface ViewEntry {
   readonly component: ComponentType;
 }
 
+const hasLogits = (): boolean => state.facts.steps.some((step) => step.role === "LOGITS");
+
 export const VIEWS: readonly ViewEntry[] = [
   { name: "run", title: "Run", isThere: () => true, component: Explore },
   { name: "attention", title: "Attention", isThere: hasAttention, component: Attention },
   { name: "lenses", title: "Lenses", isThere: () => true, component: Lenses },
+  { name: "generate", title: "Generate", isThere: hasLogits, component: Generate },
 ];
 
 export const chosenView = (): ViewEntry => VIEWS.find((one) => one.name === state.view.value && one.isThere()) ?? VIEWS[0]!;

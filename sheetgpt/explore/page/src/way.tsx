@@ -1,5 +1,6 @@
 /** The way of the data, all of it in view: words, tokens, embeddings, blocks, head, the answer; each stage in colours. */
 import { signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import { classes } from "./grid";
 import { Pieces, Thumbnail } from "./paint";
 import { percent } from "./numbers";
@@ -46,11 +47,12 @@ const short = (title: string): string => title.replace(/^.*: /, "").replace(/^to
 
 export function Way() {
   const run = state.run.value;
-  if (!run) return <nav class="way" />;
   const all = groups(state.facts.steps);
+  useEffect(() => document.getElementById(`way-${state.cell.value.stage}`)?.scrollIntoView({ block: "nearest" }), [state.cell.value.stage]);
   const isLarge = state.facts.model.n_layer > MOST_OPEN;
   const chosen = state.step.value?.block ?? null;
   const open = openBlock.value ?? chosen;
+  if (!run) return <nav class="way" />;
   const hasChanges = run.asked.sets.length > 0;
   return (
     <nav class={classes("way", hasChanges && "with-changes")} aria-label="the way of the data">
