@@ -34,7 +34,7 @@ export function LensTable({ table }: { readonly table: Table }) {
               <tr key={row} class={classes(here(table.links[row] ?? null) && "here")} data-stage={table.links[row] ?? undefined}>
                 {labels.map((text, level) => (
                   <th key={level} scope="row">
-                    <StageLink stage={table.links[row] ?? null} text={labelText(text, table.rowNames[level]!)} />
+                    <StageLink stage={table.links[row] ?? null} text={labelText(text, table.rowNames[level]!)} place={ownPlace(table, row)} />
                   </th>
                 ))}
                 {table.cells[row]!.map((cell, column) => (
@@ -96,10 +96,17 @@ function ColumnHead({ text, link }: { readonly text: string; readonly link: stri
   );
 }
 
-function StageLink({ stage, text }: { readonly stage: string | null; readonly text: string }) {
+/** The cell that a whole row speaks of; null where it speaks of several. */
+function ownPlace({ links, places }: Table, row: number): Place {
+  const [first, ...rest] = places[row]!;
+  const isOne = first?.[0] === links[row] && rest.every((one) => one?.join() === first?.join());
+  return isOne ? first ?? null : null;
+}
+
+function StageLink({ stage, text, place = null }: { readonly stage: string | null; readonly text: string; readonly place?: Place }) {
   if (stage === null) return <>{text}</>;
   return (
-    <button title={`look at ${stage}`} onClick={() => lookAt([stage, state.cell.peek().row, state.cell.peek().column])}>
+    <button title={`look at ${stage}`} onClick={() => lookAt(place ?? [stage, state.cell.peek().row, state.cell.peek().column])}>
       {text}
     </button>
   );
