@@ -58,9 +58,14 @@ def tables(trace: Trace, name: str, options: Options, second: Callable[[], Trace
 def as_data(report: Report, spoken: Sequence[Spoken]) -> list[dict[str, Any]]:
     """Each table as `Table` of page/src/source.ts; the first has the report's facts, the last its notes."""
     found = [table_data(table, said) for table, said in zip(report.tables, spoken, strict=True)]
-    found[0]["facts"] = [(name, fact_text(value)) for name, value in report.facts.items()]
+    found[0]["facts"] = [(name, text_of(value)) for name, value in report.facts.items()]
     found[-1]["notes"] = [*found[-1]["notes"], *report.notes]
     return found
+
+
+def text_of(fact: Any) -> str:
+    """A fact as the command prints it; what holds quotes needs none around it."""
+    return fact if isinstance(fact, str) and '"' in fact else fact_text(fact)
 
 
 def table_data(table: Table, spoken: Spoken) -> dict[str, Any]:

@@ -56,7 +56,7 @@ export function headScene(picture: HeadPicture, view?: Frame): Scene {
   const seen = (from: number, length: number): readonly [number, number] => [Math.floor(from / cell), Math.min(tokens.length, Math.ceil((from + length) / cell))];
   const [rows, keys] = [seen(frame.top, frame.height - room.top), seen(frame.left, frame.width - room.left)];
   const origin = { x: room.left - frame.left, y: room.top - frame.top };
-  const cells = range(rows).flatMap((row) => range(keys).flatMap((key) => cellMarks(picture, row, key)));
+  const cells = range(rows).flatMap((row) => range(keys).flatMap((key) => cellMarks(picture, row, key, view === undefined)));
   const background = css(inks.theme.zero);
   const bands: SceneBox[] = [
     { x: 0, y: 0, width: frame.width, height: room.top, fill: background },
@@ -103,8 +103,8 @@ function fitting(text: string, room: number, size: number): string {
   return letters.length <= most ? text : `${letters.slice(0, Math.max(1, most - 1)).join("")}…`;
 }
 
-/** A cell: its colour, its number where there is room, and the way it moved. */
-function cellMarks(picture: HeadPicture, row: number, key: number): (SceneBox | SceneText)[] {
+/** A cell: its colour, its number where there is room, and the way it moved; with what it says, where that is saved. */
+function cellMarks(picture: HeadPicture, row: number, key: number, isSaved: boolean): (SceneBox | SceneText)[] {
   const { step, cell, inks, tokens } = picture;
   const value = picture.value(row, key);
   const gap = cell >= 20 ? 2 : cell >= 8 ? 1 : 0;
@@ -113,8 +113,8 @@ function cellMarks(picture: HeadPicture, row: number, key: number): (SceneBox | 
   const old = picture.before?.(row, key);
   const by = old === undefined ? 0 : value - old;
   const fill = by ? changed(inks.theme, by, picture.changeEnd) : picture.before ? inks.theme.zero : share(inks.theme, value);
-  const was = by ? `, was ${numbers.short(old!)}` : "";
-  const marks: (SceneBox | SceneText)[] = [{ ...box, fill: css(fill), value, title: `${tokens[row]} looks at ${tokens[key]}: ${numbers.short(value)}${was}` }];
+  const title = (): string => `${tokens[row]} looks at ${tokens[key]}: ${numbers.short(value)}${by ? `, was ${numbers.short(old!)}` : ""}`;
+  const marks: (SceneBox | SceneText)[] = [{ ...box, fill: css(fill), ...(isSaved ? { value, title: title() } : {}) }];
   if (cell < NUMBERED) return marks;
   const ink = inkOn(inks.theme, fill);
   marks.push({ x: box.x + box.width / 2, y: box.y + box.height / 2 + 4, text: inCell(value, cell), size: cell < 40 ? 10.5 : LABEL, fill: ink, anchor: "middle" });

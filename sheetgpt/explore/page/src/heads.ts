@@ -16,6 +16,13 @@ export const attentionSteps = (): readonly Step[] => state.facts.steps.filter((s
 
 const kept = new Map<string, Matrix | null>(); // null: asked for
 const arrived = signal(0);
+let frame = 0;
+
+/** What arrives within one frame is drawn together. */
+function arrive(): void {
+  cancelAnimationFrame(frame);
+  frame = requestAnimationFrame(() => void arrived.value++);
+}
 
 /** What is kept under a key, asked for where it isn't; null until it is there. Who asks is drawn again when it comes. */
 function keep(key: string, ask: () => Promise<Matrix>): Matrix | null {
@@ -27,7 +34,7 @@ function keep(key: string, ask: () => Promise<Matrix>): Matrix | null {
   ask().then(
     (made) => {
       kept.set(key, made);
-      arrived.value++;
+      arrive();
     },
     () => kept.delete(key), // asked again when it is next drawn
   );
@@ -110,8 +117,21 @@ export function fitted(heads: Matrix, count: number, most: number): Matrix {
 }
 
 /** Is it a cell that may not be looked at? These are exactly 0, right of the diagonal, where scores are masked. */
-export const isHidden = (step: Step, row: number, key: number, value: number): boolean =>
-  value === 0 && key > row && (stepOf(state.facts, step.inputs[0] ?? "")?.masked ?? false);
+export const isHidden = (step: Step, row: number, key: number, value: number): boolean => value === 0 && key > row && hasMask(step);
+
+const masks = new WeakMap<Step, boolean>(); // asked of each cell
+
+function hasMask(step: Step): boolean {
+  const known = masks.get(step);
+  if (known !== undefined) return known;
+  const found = stepOf(state.facts, step.inputs[0] ?? "")?.masked ?? false;
+  masks.set(step, found);
+  return found;
+}
 
 /** The place of the greatest. */
-export const largest = (values: ArrayLike<number>): number => Array.from(values).reduce((best, value, i, all) => (value > all[best]! ? i : best), 0);
+export function largest(values: ArrayLike<number>): number {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
+  return best;
+}

@@ -22,9 +22,9 @@ export function LensTable({ table }: { readonly table: Table }) {
           <thead>
             {table.columnNames.map((name, level) => (
               <tr key={level}>
-                {level === table.columnNames.length - 1 ? table.rowNames.map((row) => <th key={row}>{row}</th>) : <th colSpan={table.rowNames.length} />}
+                {level === table.columnNames.length - 1 ? table.rowNames.map((row) => <th key={row} class="name">{row}</th>) : <th colSpan={table.rowNames.length} />}
                 {table.columns.map((labels, column) => (
-                  <ColumnHead key={column} text={labelText(labels[level]!, name)} link={stageOfColumn(table, column)} />
+                  <ColumnHead key={column} text={labelText(labels[level]!, name)} link={stageOfColumn(table, column)} isText={typeof table.cells[0]?.[column] === "string"} />
                 ))}
               </tr>
             ))}
@@ -88,9 +88,9 @@ function stageOfColumn({ places }: Table, column: number): string | null {
   return stages.size === 1 ? [...stages][0]! : null;
 }
 
-function ColumnHead({ text, link }: { readonly text: string; readonly link: string | null }) {
+function ColumnHead({ text, link, isText }: { readonly text: string; readonly link: string | null; readonly isText: boolean }) {
   return (
-    <th scope="col" class={classes(link !== null && link === state.cell.value.stage && "here")}>
+    <th scope="col" class={classes(isText && "name", link !== null && link === state.cell.value.stage && "here")}>
       <StageLink stage={link} text={text} />
     </th>
   );

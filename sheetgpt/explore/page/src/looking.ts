@@ -1,6 +1,6 @@
 /** Which head, token and cell the view of attention is about: what was chosen, and what the pointer rests on. */
-import { signal } from "@preact/signals";
-import { attentionSteps, largest, sharesOf } from "./heads";
+import { effect, signal } from "@preact/signals";
+import { attentionSteps, largest, MOST_TOKENS, sharesOf } from "./heads";
 import type { Run, Step } from "./source";
 import * as state from "./state";
 
@@ -21,6 +21,16 @@ export interface Pointed {
 
 const from = signal<number | null>(null); // the token that was chosen in this view
 export const pointed = signal<Pointed | null>(null);
+
+/** Where the pointer has stayed for a moment: rows of many tokens are fetched for these alone. */
+const rested = signal<Pointed | null>(null);
+const REST = 120; // ms
+let timer = 0;
+effect(() => {
+  const at = pointed.value;
+  clearTimeout(timer);
+  timer = window.setTimeout(() => (rested.value = at), REST);
+});
 
 /** The last whole run: what is shown until the next is there. */
 export const runInView = (): Run | null => (state.run.value?.done ? state.run.value : state.shownRun.value);
@@ -46,7 +56,11 @@ export function chosen(run: Run): Looked {
 }
 
 /** The token whose looks are shown: the one under the pointer, else the chosen one. */
-export const rowInView = (run: Run, looked: Looked): number => Math.min(pointed.value?.row ?? looked.row, run.tokens.length - 1);
+export function rowInView(run: Run, looked: Looked): number {
+  const tokens = run.tokens.length;
+  const at = tokens > MOST_TOKENS ? rested.value : pointed.value;
+  return Math.min(at?.row ?? looked.row, tokens - 1);
+}
 
 /** What a token looks at most in a head. */
 export function best(run: Run, step: Step, head: number, row: number): number {
