@@ -158,6 +158,7 @@ def test_a_saved_head_is_svg_with_the_runs_numbers_and_the_tokens(attention, kin
     texts = texts_in(svg)
     assert [texts.count(shown(token)) for token in TRACE.tokens] == [2] * 6
     assert {f"{value:.3f}" for value in wanted if value} <= set(texts)
+    assert texts[0] == f"block {block} · head {head}, {SHARES[block].name}"
 
 
 def test_the_saved_wall_holds_every_head(attention):

@@ -254,6 +254,17 @@ def test_what_a_lens_refuses_is_said_in_the_commands_sentence(explorer):
     assert explorer.page.locator(".lens .complaint").count() == 0
 
 
+def test_a_slow_lens_shows_that_it_is_waited_for(explorer):
+    held, bar = [], explorer.page.locator(".lens .waiting")
+    explorer.page.route("**/lens/**", lambda route: held.append(route))  # noqa: PLW0108 - Playwright counts arguments
+    explorer.page.click(".views >> text=Lenses")
+    explorer.page.wait_for_function("() => document.querySelector('.lens .waiting').dataset.on === 'true'")
+    held[0].continue_()
+    settle(explorer)
+    assert bar.get_attribute("data-on") == "false"
+    assert explorer.page.locator(".lens-table").count() == 4
+
+
 def test_a_model_without_a_residual_stream_says_so(addresses, chromium):
     with pages.opened(chromium, addresses["streamless"]) as explorer:
         hold(explorer, "Ablation")

@@ -7,7 +7,7 @@ import { headScene, type HeadPicture, type Inks } from "./head_scene";
 import { attentionSteps, headOf, pooled, sharesOf, starts, valueAt } from "./heads";
 import { begin, best, choose, chosen, open, pointed, rowInView, runInView, type Looked } from "./looking";
 import * as numbers from "./numbers";
-import { save } from "./scene";
+import { moved, save, width, type Scene } from "./scene";
 import type { Run } from "./source";
 import * as state from "./state";
 import { shown } from "./tokens";
@@ -15,6 +15,7 @@ import { InEveryHead, mapSize, Wall, wallScene } from "./wall";
 import "./attention.css";
 
 const MOST_SAVED = 128; // tokens a side of a saved head; of more, cells are pooled by their maximum
+const [TITLE, EDGE] = [32, 10]; // px above and around a saved head
 const SAVED_CELL = { most: 84, least: 6, side: 1000 }; // px
 
 export const hasAttention = (): boolean => attentionSteps().length > 0;
@@ -22,17 +23,17 @@ export const hasAttention = (): boolean => attentionSteps().length > 0;
 export function Attention() {
   const run = runInView();
   const left = useRef<HTMLDivElement>(null);
-  const [width, setWidth] = useState(560);
+  const [room, setRoom] = useState(560);
   useEffect(begin, []);
   useEffect(() => {
-    const observer = new ResizeObserver(([entry]) => setWidth(entry!.contentRect.width));
+    const observer = new ResizeObserver(([entry]) => setRoom(entry!.contentRect.width));
     observer.observe(left.current!);
     return () => observer.disconnect();
   }, []);
   const inks = useInks();
   const looked = run && chosen(run);
   const heads = looked ? looked.step.groups : 1;
-  const size = mapSize(heads, width - 70);
+  const size = mapSize(heads, room - 70);
   return (
     <main class={classes("attention", size < 60 && "dense")} data-stale={state.run.value?.done === false}>
       <div class="attention-wall" ref={left}>
@@ -63,7 +64,7 @@ function useInks(): Inks {
   return kept.current!;
 }
 
-function Saves({ name, scene }: { readonly name: () => string; readonly scene: () => Promise<ReturnType<typeof wallScene>> }) {
+function Saves({ name, scene }: { readonly name: () => string; readonly scene: () => Promise<Scene | null> }) {
   const give = async (kind: "png" | "svg"): Promise<void> => {
     const found = await scene();
     if (found) await save(found, name(), kind);
@@ -185,7 +186,8 @@ function Said({ run, looked }: { readonly run: Run; readonly looked: Looked }) {
 
 // ------------------------------------------------------------------------------------------------ pictures to save
 
-async function savedHead(run: Run, looked: Looked, picture: (cell: number) => HeadPicture): Promise<ReturnType<typeof headScene>> {
+/** A head with its numbers, under what it is called; of very many tokens pooled. */
+async function savedHead(run: Run, looked: Looked, picture: (cell: number) => HeadPicture): Promise<Scene> {
   const { step, head } = looked;
   const count = run.tokens.length;
   const size = Math.min(count, MOST_SAVED);
@@ -193,11 +195,20 @@ async function savedHead(run: Run, looked: Looked, picture: (cell: number) => He
   const [now, old] = await Promise.all([headOf(run, step, head), run.before ? headOf(run.before, step, head) : null]);
   const [after, before] = [pooled(now, 1, MOST_SAVED), old && pooled(old, 1, MOST_SAVED)];
   const cell = Math.floor(Math.max(SAVED_CELL.least, Math.min(SAVED_CELL.most, SAVED_CELL.side / size)));
-  return headScene({
-    ...picture(cell),
+  const plain = picture(cell);
+  const scene = headScene({
+    ...plain,
     tokens: edges.slice(0, -1).map((at) => shown(run.tokens[at]!)),
     value: (row, key) => after.data[row * size + key],
     before: before && ((row, key) => before.data[row * size + key]),
-    bold: size === count ? picture(cell).bold : null,
+    bold: size === count ? plain.bold : null,
   });
+  const note = size === count ? "" : `, ${count} tokens, each cell the greatest of those that share it`;
+  return titled(scene, `block ${step.block} · head ${head}, ${step.name}${note}`, plain.inks.ink);
+}
+
+function titled(scene: Scene, text: string, ink: string): Scene {
+  const title = { x: 10, y: 20, text, size: 13, fill: ink, bold: true };
+  const size = { width: Math.max(scene.width + EDGE, width(text, title.size) + 2 * EDGE), height: scene.height + TITLE + EDGE };
+  return { ...scene, ...size, marks: [title, ...moved(scene.marks, 0, TITLE)] };
 }

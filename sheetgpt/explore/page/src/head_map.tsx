@@ -105,11 +105,12 @@ export function HeadMap({ run, looked, picture, children }: Props) {
   );
 }
 
-/** The cell under the pointer: drawn apart, as it moves often. */
+/** The cell under the pointer, or the row of a token that is: drawn apart, as it moves often. */
 function Hover({ count, place, cell }: { readonly count: number; readonly place: (row: number, key: number) => Readonly<Record<string, number>>; readonly cell: number }) {
   const at = pointed.value;
-  if (!at || at.key === null || at.row >= count || at.key >= count) return null;
-  return <div class="hover-outline" style={px({ ...place(at.row, at.key), width: cell - 1, height: cell - 1 })} />;
+  if (!at || at.row >= count || (at.key ?? 0) >= count) return null;
+  const width = (at.key === null ? count * cell : cell) - 1;
+  return <div class="hover-outline" style={px({ ...place(at.row, at.key ?? 0), width, height: cell - 1 })} />;
 }
 
 function keepInView(box: HTMLElement, { left, top }: { readonly left: number; readonly top: number }, room: { readonly left: number; readonly top: number }, cell: number): void {
