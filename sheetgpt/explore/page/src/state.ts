@@ -217,6 +217,7 @@ export function open(from: Source): void {
   tiles = new Tiles(from);
   asked.value = { prompt: facts.prompt.prompt, ids: facts.prompt.ids, tokens: 1 };
   run.value = NO_RUN;
+  busy.value = true;
   choose({ stage: firstStage(), row: 0, column: 0 }, "none");
 }
 
