@@ -1,5 +1,5 @@
 /** The chosen head, large: a cell for each token and each token it looks at, of any number; keys as in a sheet. */
-import type { ComponentChildren } from "preact";
+import type { ComponentChildren, RefObject } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { headScene, margins, type Frame, type HeadPicture } from "./head_scene";
 import { choose, open, pointed, type Looked } from "./looking";
@@ -9,6 +9,7 @@ import { described } from "./sheet";
 import type { Run } from "./source";
 
 const CELL = { least: 12, most: 84 }; // px
+const SPARE = 3; // px for outlines at the edge
 const BELOW = 46; // px for what stands under the map
 
 /** The size of a cell that shows all tokens, where there is room. */
@@ -27,14 +28,22 @@ interface Props {
   readonly children: ComponentChildren; // what stands under the map
 }
 
-export function HeadMap({ run, looked, picture, children }: Props) {
-  const around = useRef<HTMLDivElement>(null);
-  const scroller = useRef<HTMLDivElement>(null);
-  const canvas = useRef<HTMLCanvasElement>(null);
+/** Where cells lie: px from the map's corner. */
+interface Layout {
+  readonly cell: number;
+  readonly count: number;
+  readonly left: number; // of the first cell, right of the labels
+  readonly top: number;
+}
+
+const placeIn = ({ cell, left, top }: Layout, row: number, key: number) => ({ left: left + key * cell, top: top + row * cell });
+
+/** The part in view, and how much of it there may be. */
+function useFrame(around: RefObject<HTMLElement>, scroller: RefObject<HTMLElement>): readonly [Frame, () => void] {
   const [view, setView] = useState<Frame>({ left: 0, top: 0, width: 620, height: 580 });
   const measure = (): void => {
-    const box = scroller.current!;
-    const next = { left: box.scrollLeft, top: box.scrollTop, width: around.current!.clientWidth, height: around.current!.clientHeight - BELOW };
+    const [box, room] = [scroller.current!, around.current!];
+    const next = { left: box.scrollLeft, top: box.scrollTop, width: room.clientWidth, height: room.clientHeight - BELOW };
     setView((last) => (JSON.stringify(last) === JSON.stringify(next) ? last : next));
   };
   useLayoutEffect(() => {
@@ -43,33 +52,21 @@ export function HeadMap({ run, looked, picture, children }: Props) {
     measure();
     return () => observer.disconnect();
   }, []);
+  return [view, measure];
+}
+
+export function HeadMap({ run, looked, picture, children }: Props) {
+  const around = useRef<HTMLDivElement>(null);
+  const scroller = useRef<HTMLDivElement>(null);
+  const [view, measure] = useFrame(around, scroller);
   const found = picture(cellFor(run.tokens, view.width, view.height));
-  const { cell, tokens } = found;
-  const room = margins(tokens, cell);
-  const size = tokens.length * cell;
-  const frame = { ...view, width: Math.min(view.width, room.left + size + 3), height: Math.min(view.height, room.top + size + 3) };
-  const scene = headScene(found, frame);
-  useLayoutEffect(() => {
-    const scale = devicePixelRatio || 1;
-    canvas.current!.width = Math.round(frame.width * scale);
-    canvas.current!.height = Math.round(frame.height * scale);
-    draw(canvas.current!.getContext("2d")!, scene, scale);
-  });
-  const place = (row: number, key: number) => ({ left: room.left + key * cell, top: room.top + row * cell });
-  useLayoutEffect(() => keepInView(scroller.current!, place(looked.row, looked.key), room, cell), [looked.step.name, looked.head, looked.row, looked.key, cell]);
-  const at = (event: MouseEvent): Looked | null => {
-    const box = scroller.current!.getBoundingClientRect();
-    const key = Math.floor((event.clientX - box.left + view.left - room.left) / cell);
-    const row = Math.floor((event.clientY - box.top + view.top - room.top) / cell);
-    const isInside = event.clientX - box.left > room.left && event.clientY - box.top > room.top && row < tokens.length && key < tokens.length;
-    return isInside ? { ...looked, row, key } : null;
-  };
-  const point = (event: MouseEvent): void => {
-    const now = at(event);
-    const last = pointed.peek();
-    if (now?.row !== last?.row || now?.key !== last?.key) pointed.value = now;
-  };
-  const column = looked.head * tokens.length + looked.key;
+  const layout: Layout = { cell: found.cell, count: found.tokens.length, ...margins(found.tokens, found.cell) };
+  const size = layout.count * layout.cell;
+  const whole = { width: layout.left + size + SPARE, height: layout.top + size + SPARE };
+  const frame = { ...view, width: Math.min(view.width, whole.width), height: Math.min(view.height, whole.height) };
+  const at = placeIn(layout, looked.row, looked.key);
+  useLayoutEffect(() => keepInView(scroller.current!, at, layout), [looked.step.name, looked.head, looked.row, looked.key, layout.cell]);
+  const under = (event: MouseEvent): Looked | null => cellUnder(event, scroller.current!, layout, looked);
   return (
     <div class="head-room" ref={around}>
       <div
@@ -79,24 +76,24 @@ export function HeadMap({ run, looked, picture, children }: Props) {
         role="grid"
         tabIndex={0}
         aria-label={`head ${looked.head} of block ${looked.step.block}: tokens by the tokens they look at`}
-        aria-rowcount={tokens.length}
-        aria-colcount={tokens.length}
+        aria-rowcount={layout.count}
+        aria-colcount={layout.count}
         aria-activedescendant="head-cell"
         onScroll={measure}
-        onMouseMove={point}
+        onMouseMove={(event) => point(under(event))}
         onMouseLeave={() => (pointed.value = null)}
         onClick={(event) => {
-          const now = at(event);
+          const now = under(event);
           if (now) open(run, now);
         }}
         onKeyDown={(event) => mapKey(event, run, looked)}
       >
-        <div class="head-map-inner" style={px({ width: room.left + size + 3, height: room.top + size + 3 })}>
-          <canvas ref={canvas} aria-hidden="true" style={px({ width: frame.width, height: frame.height })} />
-          <div class="row-outline" style={px({ ...place(looked.row, 0), width: size, height: cell - (cell >= 20 ? 2 : 0) })} />
-          <Hover count={tokens.length} place={place} cell={cell} />
+        <div class="head-map-inner" style={px(whole)}>
+          <Painted picture={found} frame={frame} />
+          <div class="row-outline" style={px({ ...placeIn(layout, looked.row, 0), width: size, height: layout.cell - (layout.cell >= 20 ? 2 : 0) })} />
+          <Hover layout={layout} />
           <div role="row" aria-rowindex={looked.row + 1}>
-            <div id="head-cell" role="gridcell" class="head-cell" aria-colindex={looked.key + 1} aria-selected="true" aria-label={described(run, looked.step.name, looked.row, column)} style={px({ ...place(looked.row, looked.key), width: cell - 1, height: cell - 1 })} />
+            <div id="head-cell" role="gridcell" class="head-cell" aria-colindex={looked.key + 1} aria-selected="true" aria-label={described(run, looked.step.name, looked.row, looked.head * layout.count + looked.key)} style={px({ ...at, width: layout.cell - 1, height: layout.cell - 1 })} />
           </div>
         </div>
       </div>
@@ -105,19 +102,46 @@ export function HeadMap({ run, looked, picture, children }: Props) {
   );
 }
 
+/** What is in view, on a canvas that stays where it is while the map scrolls. */
+function Painted({ picture, frame }: { readonly picture: HeadPicture; readonly frame: Frame }) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const scene = headScene(picture, frame);
+  useLayoutEffect(() => {
+    const scale = devicePixelRatio || 1;
+    canvas.current!.width = Math.round(frame.width * scale);
+    canvas.current!.height = Math.round(frame.height * scale);
+    draw(canvas.current!.getContext("2d")!, scene, scale);
+  });
+  return <canvas ref={canvas} aria-hidden="true" style={px({ width: frame.width, height: frame.height })} />;
+}
+
+function cellUnder(event: MouseEvent, scroller: HTMLElement, { cell, count, left, top }: Layout, looked: Looked): Looked | null {
+  const box = scroller.getBoundingClientRect();
+  const [x, y] = [event.clientX - box.left - left, event.clientY - box.top - top]; // beyond the labels
+  const key = Math.floor((x + scroller.scrollLeft) / cell);
+  const row = Math.floor((y + scroller.scrollTop) / cell);
+  return x > 0 && y > 0 && row < count && key < count ? { ...looked, row, key } : null;
+}
+
+function point(now: Looked | null): void {
+  const last = pointed.peek();
+  if (now?.row !== last?.row || now?.key !== last?.key) pointed.value = now;
+}
+
 /** The cell under the pointer, or the row of a token that is: drawn apart, as it moves often. */
-function Hover({ count, place, cell }: { readonly count: number; readonly place: (row: number, key: number) => Readonly<Record<string, number>>; readonly cell: number }) {
+function Hover({ layout }: { readonly layout: Layout }) {
+  const { count, cell } = layout;
   const at = pointed.value;
   if (!at || at.row >= count || (at.key ?? 0) >= count) return null;
   const width = (at.key === null ? count * cell : cell) - 1;
-  return <div class="hover-outline" style={px({ ...place(at.row, at.key ?? 0), width, height: cell - 1 })} />;
+  return <div class="hover-outline" style={px({ ...placeIn(layout, at.row, at.key ?? 0), width, height: cell - 1 })} />;
 }
 
-function keepInView(box: HTMLElement, { left, top }: { readonly left: number; readonly top: number }, room: { readonly left: number; readonly top: number }, cell: number): void {
-  if (left - room.left < box.scrollLeft) box.scrollLeft = left - room.left;
-  if (left + cell > box.scrollLeft + box.clientWidth) box.scrollLeft = left + cell - box.clientWidth;
-  if (top - room.top < box.scrollTop) box.scrollTop = top - room.top;
-  if (top + cell > box.scrollTop + box.clientHeight) box.scrollTop = top + cell - box.clientHeight;
+function keepInView(box: HTMLElement, at: { readonly left: number; readonly top: number }, { cell, left, top }: Layout): void {
+  if (at.left - left < box.scrollLeft) box.scrollLeft = at.left - left;
+  if (at.left + cell > box.scrollLeft + box.clientWidth) box.scrollLeft = at.left + cell - box.clientWidth;
+  if (at.top - top < box.scrollTop) box.scrollTop = at.top - top;
+  if (at.top + cell > box.scrollTop + box.clientHeight) box.scrollTop = at.top + cell - box.clientHeight;
 }
 
 function mapKey(event: KeyboardEvent, run: Run, looked: Looked): void {
