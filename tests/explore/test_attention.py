@@ -88,7 +88,7 @@ def attention(addresses, chromium):
         windows.append(window)
         explorer = window.__enter__()
         explorer.page.click(".views >> text=Attention")
-        explorer.settle()
+        settle(explorer)
         return explorer
 
     yield show
@@ -96,9 +96,19 @@ def attention(addresses, chromium):
         window.__exit__(None, None, None)
 
 
+# every map is painted (an untouched canvas is 300 wide), and the number of the cell in question is there
+PAINTED = """() => [...document.querySelectorAll(".small-map canvas")].every(one => one.width !== 300)
+    && /\\d$/.test(document.querySelector(".said").textContent)"""
+
+
+def settle(explorer):
+    explorer.settle()
+    explorer.page.wait_for_function(PAINTED)
+
+
 def choose(explorer, block, head):
     explorer.page.click(f"[aria-label^='block {block}, head {head}:']")
-    explorer.settle()
+    settle(explorer)
 
 
 def saved(explorer, where, kind):
@@ -193,7 +203,7 @@ def point_at(explorer, row, key):
     at = [int(explorer.page.get_attribute(".head-cell", "aria-colindex")) - 1, 5]
     x, y = box["x"] + (key - at[0]) * (box["width"] + 1) + 5, box["y"] + (row - at[1]) * (box["height"] + 1) + 5
     explorer.page.mouse.move(x, y)
-    explorer.settle()
+    settle(explorer)
     return x, y
 
 

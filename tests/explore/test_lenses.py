@@ -71,9 +71,8 @@ def explorer(addresses, chromium):
 
 def settle(explorer):
     """Until the lens has looked."""
-    explorer.page.wait_for_timeout(600)  # it waits for the next key
     explorer.settle()
-    explorer.page.wait_for_selector(".lens-tables[aria-busy=false], .lens .complaint")
+    explorer.page.wait_for_selector(".lens[aria-busy=false]")
 
 
 def hold(explorer, title, **options):
@@ -84,8 +83,14 @@ def hold(explorer, title, **options):
         if value is True:
             explorer.page.check(f".lens-fields label.check >> text={CHECKS[name]}")
         else:
-            explorer.page.fill(f".lens-fields [name={name}]", value)
+            give(explorer, name, value)
     settle(explorer)
+
+
+def give(explorer, name, value):
+    field = explorer.page.locator(f".lens-fields [name={name}]")
+    field.fill(value)
+    field.press("Enter")
 
 
 CHECKS = {"sublayers": "after attention", "by_token": "by token", "clean": "other way round"}
@@ -249,7 +254,7 @@ def test_what_a_lens_refuses_is_said_in_the_commands_sentence(explorer):
     assert explorer.complaint == sentence(lambda: lens.patch(MODEL.run("Mike is"), TRACE))
     hold(explorer, "Attribution", token="quicklyish")
     assert explorer.complaint == sentence(lambda: lens.attribute(TRACE, "quicklyish"))
-    explorer.page.fill(".lens-fields [name=token]", "")
+    give(explorer, "token", "")
     settle(explorer)
     assert explorer.page.locator(".lens .complaint").count() == 0
 

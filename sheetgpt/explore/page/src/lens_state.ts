@@ -59,17 +59,18 @@ export const LENSES: readonly LensEntry[] = [
   },
 ];
 
-export interface Seen {
+/** What came of a lens: its tables, or the sentence that says why there are none. */
+export interface Outcome {
+  readonly key: string; // of what was asked
   readonly name: LensName;
   readonly tables: readonly Table[];
+  readonly refusal: string | null;
 }
 
 export const lens = signal<LensName>("lens");
 export const options = signal<Readonly<Record<LensName, Readonly<Record<string, string>>>>>({ lens: {}, attribute: {}, ablate: {}, patch: {} });
-export const seen = signal<Seen | null>(null);
-export const waiting = signal(false);
+export const outcome = signal<Outcome | null>(null);
 export const late = signal(false);
-export const refusal = signal<string | null>(null);
 
 const LATE = 400; // ms after which waiting is shown
 const MOST_KEPT = 40;
@@ -84,23 +85,28 @@ export function setOption(name: LensName, field: string, value: string): void {
 /** Is all there that the lens can't do without? */
 export const isComplete = (name: LensName): boolean => name !== "patch" || second().name in options.value.patch;
 
+/** What is asked when the chosen lens is held over a run. */
+export const keyOf = (run: Run): string => JSON.stringify([run.id, lens.value, options.value[lens.value]]);
+
 /** Hold the chosen lens over a run; what it found before stays until then. */
 export async function look(run: Run): Promise<void> {
   const name = lens.value;
-  const given = options.value[name];
-  const key = (last = JSON.stringify([run.id, name, given]));
-  refusal.value = null;
-  if (!isComplete(name)) return void (waiting.value = late.value = false);
-  const clock = setTimeout(() => key === last && (late.value = waiting.value), LATE);
-  waiting.value = true;
+  const key = (last = keyOf(run));
+  late.value = false;
+  if (!isComplete(name)) return;
+  const clock = setTimeout(() => (late.value = key === last), LATE);
+  const found = await tablesOrRefusal(key, run, name);
+  clearTimeout(clock);
+  if (key !== last) return;
+  outcome.value = { key, name, ...found };
+  late.value = false;
+}
+
+async function tablesOrRefusal(key: string, run: Run, name: LensName): Promise<Pick<Outcome, "tables" | "refusal">> {
   try {
-    const tables = await ask(key, run, name, given);
-    if (key === last) seen.value = { name, tables };
+    return { tables: await ask(key, run, name, options.value[name]), refusal: null };
   } catch (error) {
-    if (key === last) refusal.value = error instanceof Refused ? error.message : "The server doesn't answer.";
-  } finally {
-    clearTimeout(clock);
-    if (key === last) waiting.value = late.value = false;
+    return { tables: [], refusal: error instanceof Refused ? error.message : "The server doesn't answer." };
   }
 }
 

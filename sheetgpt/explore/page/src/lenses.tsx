@@ -3,7 +3,8 @@ import { useEffect, useRef } from "preact/hooks";
 import { WithSheet } from "./explore";
 import { classes } from "./grid";
 import { LensTable, spaced } from "./lens_table";
-import { isComplete, late, lens, LENSES, look, options, refusal, seen, setOption, waiting, type Field, type LensEntry, type LensName } from "./lens_state";
+import { isComplete, keyOf, late, lens, LENSES, look, options, outcome, setOption, type Field, type LensEntry, type LensName } from "./lens_state";
+import type { Table } from "./source";
 import * as state from "./state";
 import { shown } from "./tokens";
 import "./lenses.css";
@@ -19,39 +20,43 @@ function Panel() {
   const [name, given] = [lens.value, options.value];
   const entry = LENSES.find((one) => one.name === name)!;
   const panel = useRef<HTMLElement>(null);
-  const found = seen.value?.name === name ? seen.value : null;
+  const found = outcome.value?.name === name && isComplete(name) ? outcome.value : null;
+  const isBusy = isComplete(name) && (!run || found?.key !== keyOf(run));
   const stage = state.cell.value.stage;
   useEffect(() => {
     if (run) void look(run);
   }, [run?.id, name, given]);
   useEffect(() => panel.current?.querySelector("tr.here > th")?.scrollIntoView({ block: "nearest" }), [found, stage]);
-  const isHeld = isComplete(name) && refusal.value === null;
   return (
-    <aside ref={panel} class="lens" aria-label="lenses">
+    <aside ref={panel} class="lens" aria-label="lenses" aria-busy={isBusy}>
       <Head name={name} />
       <div class="waiting" data-on={late.value} />
       <p class="what">{entry.what}</p>
       <Fields key={name} entry={entry} />
-      {refusal.value !== null && (
+      {found && found.refusal !== null && (
         <div class="complaint" role="alert">
-          {refusal.value}
+          {found.refusal}
         </div>
       )}
-      {found && isHeld && (
-        <div class="lens-tables" data-stale={waiting.value || !run} aria-busy={waiting.value}>
-          <p class="lens-facts">
-            {(found.tables[0]?.facts ?? []).map(([fact, text]) => (
-              <span key={fact}>
-                <i>{fact}</i> {spaced(text)}
-              </span>
-            ))}
-          </p>
-          {found.tables.map((table) => (
-            <LensTable key={table.title} table={table} />
-          ))}
-        </div>
-      )}
+      {found && found.refusal === null && <Tables tables={found.tables} />}
     </aside>
+  );
+}
+
+function Tables({ tables }: { readonly tables: readonly Table[] }) {
+  return (
+    <div class="lens-tables">
+      <p class="lens-facts">
+        {(tables[0]?.facts ?? []).map(([fact, text]) => (
+          <span key={fact}>
+            <i>{fact}</i> {spaced(text)}
+          </span>
+        ))}
+      </p>
+      {tables.map((table) => (
+        <LensTable key={table.title} table={table} />
+      ))}
+    </div>
   );
 }
 
@@ -100,9 +105,13 @@ function Text({ name, field }: { readonly name: LensName; readonly field: Field 
   const timer = useRef(0);
   const isToken = field.kind === "token";
   const given = options.peek()[name][field.name] ?? "";
-  const give = (text: string, wait: number): void => {
+  const give = (text: string): void => {
     clearTimeout(timer.current);
-    timer.current = window.setTimeout(() => setOption(name, field.name, isToken ? text.replace(/·/g, " ") : text), wait);
+    setOption(name, field.name, isToken ? text.replace(/·/g, " ") : text);
+  };
+  const giveLater = (text: string): void => {
+    clearTimeout(timer.current);
+    timer.current = window.setTimeout(() => give(text), AFTER_KEY);
   };
   return (
     <label class={classes("field", field.name.startsWith("second") && "long")}>
@@ -114,10 +123,10 @@ function Text({ name, field }: { readonly name: LensName; readonly field: Field 
         placeholder={field.hint}
         defaultValue={isToken ? given.replace(/ /g, "·") : given}
         list={field.name === "token" || field.name === "against" ? "lens-tokens" : undefined}
-        onInput={(event) => give(event.currentTarget.value, AFTER_KEY)}
+        onInput={(event) => giveLater(event.currentTarget.value)}
         onKeyDown={(event) => {
           event.stopPropagation();
-          if (event.key === "Enter") give(event.currentTarget.value, 0);
+          if (event.key === "Enter") give(event.currentTarget.value);
         }}
       />
     </label>
