@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import explore_pages as pages
@@ -52,6 +52,21 @@ def test_a_pooled_map_holds_the_greatest_of_the_cells_that_share_one(tokens, hea
 
 
 # ------------------------------------------------------------------------------------------------ in a browser
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.text() | st.text("<>&\"'\\ -]\ufffe\x00\x0b"))
+def test_a_saved_picture_is_well_formed_whatever_tokens_hold(text, script):
+    svg = script(
+        """const box = { x: 0, y: 0, width: 1, height: 1, fill: "#fff", title: text, value: 0.1 };
+        const label = { x: 1, y: 1, text, size: 12, fill: "#000" };
+        return sheetgpt.asSvg({ width: 9, height: 9, background: "#fff", marks: [box, label] });""",
+        text=text,
+    )
+    root = ET.fromstring(svg)
+    assert numbers_in(root) == [0.1]
+    if text.isprintable():
+        assert [*texts_in(root), root.find(f"*/{SVG}title").text or ""] == [text, text]
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ export * as terms from "./terms";
 export * from "./terms_origin";
 export * as words from "./words";
 export * as picking from "./picking";
+export { asSvg } from "./scene";
 export * as thumbnail from "./thumbnail";
 export * from "./training";
 export * from "./training_examples";
