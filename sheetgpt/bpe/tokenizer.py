@@ -8,9 +8,11 @@ every merge: `encode` keeps the last state, `MergeTrace` keeps all.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from itertools import chain, pairwise
 from pathlib import Path
+from typing import Any
 
 from sheetgpt.bpe.added import END_OF_TEXT, UNKNOWN, Added, Finder, inferred, stand_in
 from sheetgpt.bpe.passes import merge_passes
@@ -76,6 +78,15 @@ class Tokenizer:
         """The tokenizer in a weight folder. Raises WeightsError (no file) or TokenizerError (by file and line)."""
         merges, tokens, scores = read_tables(Path(folder))
         return cls(merges, tokens, scores, read_added(Path(folder), len(tokens)))
+
+    def as_data(self) -> dict[str, Any]:
+        """The tables by name, of which another program can make the same tokenizer.
+
+        merges by rank, their scores, tokens by id, and the added ones as the model's folder has them (None: it says
+        nothing of them).
+        """
+        added = None if self._given is None else [asdict(token) for token in self._given]
+        return {"merges": self.merges, "scores": list(self.scores.values()), "tokens": self.tokens, "added": added}
 
     @property
     def n_vocab(self) -> int:

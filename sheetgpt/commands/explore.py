@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ from sheetgpt.commands import runs, show
 from sheetgpt.errors import SheetGPTError
 
 if TYPE_CHECKING:
+    from sheetgpt.explore.runs import Asked
     from sheetgpt.model import Model
 
 FIRST_PROMPT = "Mike is quick. He moves"
@@ -25,6 +27,13 @@ FIRST_PROMPT = "Mike is quick. He moves"
 @runs.set_option
 @click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Default: any that is free.")
 @click.option("--no-browser", is_flag=True, help="Print the address only.")
+@click.option(
+    "--export",
+    "page",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="PAGE.html",
+    help="Write the page as one file that works without a server, instead of serving it.",
+)
 def command(
     prompt: str | None,
     weights: str | None,
@@ -34,24 +43,42 @@ def command(
     assignments: tuple[str, ...],
     port: int,
     no_browser: bool,
+    page: Path | None,
 ) -> None:
     """Open a run in the browser: every number a cell, every cell editable. Ctrl-C ends it.
 
     \b
     Example:
       sheetgpt explore "Mike is quick. He moves"
+      sheetgpt explore "Mike is quick. He moves" --export page.html
     """
     from sheetgpt.explore.runs import Asked
-    from sheetgpt.explore.server import Explorer, serve
     from sheetgpt.model import load_model
 
     model = load_model(weights, dtype)
     asked = Asked(prompt, None if token_ids is None else tuple(token_ids), assignments, special)
     if prompt is None and token_ids is None:
         asked = replace(asked, **first_of(model))
+    if page is not None:
+        write(model, asked, page)
+        return
+    from sheetgpt.explore.server import Explorer, serve
+
     explorer = Explorer(model, asked)
     explorer.runs.start(asked).whole()  # what is wrong is said here, not in the browser
     serve(explorer, port, browser=not no_browser, announce=announce)
+
+
+def write(model: Model, asked: Asked, page: Path) -> None:
+    """The page as a file; a model too large for it is said to be."""
+    from sheetgpt.explore.export import computes_by_itself, export
+
+    if not computes_by_itself(model):
+        show.notice(
+            "The model is too large for a page that computes: the page holds this run, its cells can't be changed."
+        )
+    export(model, asked, page)
+    show.echo(f"Wrote {page} ({page.stat().st_size / 1e6:.1f} MB).")
 
 
 def first_of(model: Model) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from sheetgpt.errors import StageError
 from sheetgpt.explore import pictures
-from sheetgpt.explore.formulas import places
+from sheetgpt.explore.formulas import LiveWorkbook
 from sheetgpt.model import Model
 from sheetgpt.models.step import Role
 from sheetgpt.run.edit import parse, travel
@@ -203,7 +203,7 @@ def words(model: Model, trace: Trace) -> dict[str, Any]:
         "tokens": trace.tokens,
         "words": trace.merges.words if trace.merges else [],
         "tables": {step.name: trace.text_table(step.name) for step in texts if step.role is not Role.PREDICTION},
-        "places": places(trace),
+        "places": LiveWorkbook(trace).places,
         "notices": [notice for notice in notices if notice],
     }
 

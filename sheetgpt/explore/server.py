@@ -24,7 +24,8 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from sheetgpt.errors import SheetGPTError, StageError
-from sheetgpt.explore import built_page, facts, formulas, origin
+from sheetgpt.explore import built_page, facts, origin
+from sheetgpt.explore.formulas import LiveWorkbook
 from sheetgpt.explore.guard import SAFETY, Guard
 from sheetgpt.explore.runs import Asked, Run, Runs, messages
 from sheetgpt.lens.addresses import Region
@@ -101,7 +102,8 @@ class Explorer:
     def origin(self, request: Request) -> dict[str, Any]:
         trace, name = self.found(request).whole(), request.path_params["name"]
         row, column = whole(request.query_params, "row"), whole(request.query_params, "column")
-        return origin.origin(trace, Region(name, row, column)) | {"formula": formulas.formula(trace, name, row, column)}
+        formula = LiveWorkbook(trace).formula(name, row, column)
+        return origin.origin(trace, Region(name, row, column)) | {"formula": formula}
 
     def workbook(self, request: Request) -> Response:
         """The run as a workbook: values with what was set marked, or live formulas."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,15 +25,6 @@ characters = st.characters(exclude_categories=("Cs", "Cn"))  # assigned ones: ot
 texts = st.lists(st.one_of(st.sampled_from([*PARTS, *SPACES]), st.text(characters, max_size=4)), max_size=12).map(
     "".join
 )
-
-
-def tables(tokenizer):
-    return {
-        "merges": tokenizer.merges,
-        "scores": list(tokenizer.scores.values()),
-        "tokens": tokenizer.tokens,
-        "added": None if tokenizer._given is None else [asdict(token) for token in tokenizer._given],
-    }
 
 
 def with_added():
@@ -80,7 +69,7 @@ def tokenizers(gpt2_tables, script):
         "equal": equal_scores(),
     }
     for name, tokenizer in made.items():
-        script("kept[name] = new sheetgpt.Tokenizer(tables)", name=name, tables=tables(tokenizer))
+        script("kept[name] = new sheetgpt.Tokenizer(tables)", name=name, tables=tokenizer.as_data())
     return made
 
 

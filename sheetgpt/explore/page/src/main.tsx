@@ -1,15 +1,18 @@
 /** Starts the page: with the server's numbers, or by computing where the page is a file. */
 import { render } from "preact";
 import { App } from "./app";
+import { Computed } from "./computed";
 import { finding } from "./find";
 import { listen } from "./keys";
 import { watch } from "./origin";
+import { pageData } from "./page_data";
 import { Served } from "./served";
 import { start } from "./state";
 import "./style.css";
 
 async function begin(): Promise<void> {
-  await start(await Served.open());
+  const data = await pageData();
+  await start(data ? new Computed(data) : await Served.open());
   watch();
   listen(() => (finding.value = true));
   render(<App />, document.body);

@@ -3,6 +3,7 @@ import type { ComponentType } from "preact";
 import * as state from "./state";
 import type { View } from "./state";
 import { Explore } from "./explore";
+import { Generate } from "./generate";
 
 export interface ViewEntry {
   readonly name: View;
@@ -11,6 +12,11 @@ export interface ViewEntry {
   readonly component: ComponentType;
 }
 
-export const VIEWS: readonly ViewEntry[] = [{ name: "run", title: "Run", isThere: () => true, component: Explore }];
+const hasLogits = (): boolean => state.facts.steps.some((step) => step.role === "LOGITS");
+
+export const VIEWS: readonly ViewEntry[] = [
+  { name: "run", title: "Run", isThere: () => true, component: Explore },
+  { name: "generate", title: "Generate", isThere: hasLogits, component: Generate },
+];
 
 export const chosenView = (): ViewEntry => VIEWS.find((one) => one.name === state.view.value && one.isThere()) ?? VIEWS[0]!;

@@ -1,0 +1,88 @@
+"""The page as one file that works from a disk: with the weights it computes by itself, without them it shows one run.
+
+Everything is in it: style, script, and the model as data, packed. `page/src/computed.ts` reads it.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from sheetgpt.explore import built_page, facts
+from sheetgpt.explore.formulas import LiveWorkbook
+from sheetgpt.explore.runs import Asked, Runs, words
+from sheetgpt.files import atomic
+from sheetgpt.model import Model
+from sheetgpt.models.step import Role
+from sheetgpt.run.trace import Trace
+
+MOST_COMPUTED = 1_000_000  # weights of a model that a page computes with
+MOST_FORMULAS = 20_000  # of a stage that go along
+ONE_RUN = (
+    "This page holds one run of a model too large for a page: its cells can't be changed here. "
+    "`sheetgpt explore` serves it with all that follows from a change."
+)
+
+
+def export(model: Model, asked: Asked, path: Path) -> Path:
+    """Write the page. Returns its path. Raises PageMissingError, DumpError, and what the run raises."""
+    script = built_page.text(built_page.SCRIPT).replace("</script", "<\\/script")
+    data = base64.b64encode(gzip.compress(orjson.dumps(page_data(model, asked), default=list), 9, mtime=0)).decode()
+    parts = [
+        built_page.HEAD,
+        f"<style>{built_page.text(built_page.STYLE)}</style>\n</head>\n<body>\n",
+        f'<script id="data" type="application/octet-stream">{data}</script>\n',
+        f"<script>{script}</script>\n</body>\n</html>\n",
+    ]
+    atomic.write_file(path, [part.encode() for part in parts])
+    return path
+
+
+def page_data(model: Model, asked: Asked) -> dict[str, Any]:
+    """`PageData` of page/src/page_data.ts."""
+    runs, computes = Runs(model), computes_by_itself(model)
+    trace = runs.start(asked.unchanged).whole()
+    run = runs.start(asked).whole()
+    what = {"prompt": asked.prompt, "ids": asked.ids, "sets": asked.sets if computes else []}
+    return {
+        "facts": facts.facts(model) | {"prompt": what, "readOnly": None if computes else ONE_RUN, "compare": False},
+        "vocabulary": model.vocabulary(),
+        "tokenizer": model.tokenizer.as_data() if computes and model.tokenizer else None,
+        "weights": {name: packed(model.weights[name]) for name in trace.sizes.weights} if computes else None,
+        "workbook": workbook(trace),
+        "run": None if computes else recorded(model, run),
+    }
+
+
+def computes_by_itself(model: Model) -> bool:
+    return sum(model.weights[name].size for name in model.weights) <= MOST_COMPUTED
+
+
+def packed(matrix: np.ndarray) -> dict[str, Any]:
+    """Decimals as the CSV has them: shorter, packed, than the doubles that they stand for."""
+    rows, columns = matrix.shape
+    return {"rows": rows, "columns": columns, "data": np.asarray(matrix, np.float64).ravel().tolist()}
+
+
+def workbook(trace: Trace) -> dict[str, Any]:
+    """The live workbook's places and formulas for prompts of this run's length."""
+    book = LiveWorkbook(trace)
+    steps = [
+        step
+        for step in trace.steps.computed
+        if step.role is not Role.PREDICTION and trace.array(step.name).size <= MOST_FORMULAS
+    ]
+    formulas = {step.name: [(*box, text) for box, text in book.pieces(step)] for step in steps} if book.places else {}
+    return {"tokens": len(trace.token_ids), "places": book.places, "formulas": formulas}
+
+
+def recorded(model: Model, trace: Trace) -> dict[str, Any]:
+    """One run's stages."""
+    return words(model, trace) | {
+        "stages": {step.name: packed(trace.array(step.name)) for step in trace.steps.computed}
+    }
