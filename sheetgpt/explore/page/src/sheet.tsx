@@ -8,6 +8,7 @@ import * as numbers from "./numbers";
 import type { Run } from "./source";
 import * as state from "./state";
 import { copy, paste } from "./clipboard";
+import { moveByKey } from "./moves";
 import { shown } from "./tokens";
 import { px } from "./px";
 
@@ -193,36 +194,11 @@ function inputKey(event: KeyboardEvent): void {
 export const focusSheet = (): void => document.querySelector<HTMLElement>(".main-sheet .grid")?.focus({ preventScroll: true });
 
 function sheetKey(event: KeyboardEvent, page: number): void {
-  const at = state.cell.value;
-  const [rows, columns] = state.shapeOf(at.stage);
-  const far = event.ctrlKey || event.metaKey;
-  const end = event.shiftKey ? state.corner.value : at;
-  const go = (row: number, column: number): void => {
-    event.preventDefault();
-    const place = { stage: at.stage, row: Math.max(0, Math.min(rows - 1, row)), column: Math.max(0, Math.min(columns - 1, column)) };
-    if (event.shiftKey) state.extend(place);
-    else state.choose(place);
-  };
+  if (moveByKey(event, page)) return;
   if (event.altKey) return;
+  const at = state.cell.value;
+  const far = event.ctrlKey || event.metaKey;
   switch (event.key) {
-    case "ArrowUp":
-      return go(far ? 0 : end.row - 1, end.column);
-    case "ArrowDown":
-      return go(far ? rows - 1 : end.row + 1, end.column);
-    case "ArrowLeft":
-      return go(end.row, far ? 0 : end.column - 1);
-    case "ArrowRight":
-      return go(end.row, far ? columns - 1 : end.column + 1);
-    case "Home":
-      return go(far ? 0 : end.row, 0);
-    case "End":
-      return go(far ? rows - 1 : end.row, columns - 1);
-    case "PageUp":
-      return go(end.row - page, end.column);
-    case "PageDown":
-      return go(end.row + page, end.column);
-    case "Enter":
-      return go(at.row + (event.shiftKey ? -1 : 1), at.column);
     case "F2":
       event.preventDefault();
       return begin();

@@ -3,7 +3,8 @@ import { batch, computed, effect, signal } from "@preact/signals";
 import { DARK, LIGHT } from "./colours";
 import { address, cellOf, edit, parseEdit, withEdits, without, type Cell, type Edit } from "./edits";
 import { stepOf, weightOf } from "./labels";
-import { Refused, type Asked, type Facts, type Place, type Run, type Source, type StageInfo, type Step, type Weight } from "./source";
+import { Refused, type Asked, type Comparison, type Facts, type Place, type Run, type Source, type StageInfo, type Step, type Weight } from "./source";
+import { sideOf } from "./sides";
 import { Tiles } from "./tiles";
 
 export type View = "run" | "attention" | "lenses" | "generate" | "compare" | "learn";
@@ -194,6 +195,7 @@ export async function start(from: Source): Promise<void> {
   facts = from.facts;
   tiles = new Tiles(from);
   void from.vocabulary().then((found) => (vocabulary.value = found));
+  if (facts.compare) return showSides(facts.compare);
   asked.value = { prompt: facts.prompt.prompt, ids: facts.prompt.ids, tokens: 1 };
   const first = await from.run({ ...facts.prompt, sets: [] });
   asked.value = { ...asked.value, tokens: first.tokens.length };
@@ -205,6 +207,18 @@ export async function start(from: Source): Promise<void> {
   addEventListener("popstate", () => follow(location.hash));
   addEventListener("hashchange", () => follow(location.hash));
   if (edits.value.length) await ask();
+}
+
+/** A comparison begins where it diverges first; its right side stands for the run. */
+function showSides(compare: Comparison): void {
+  batch(() => {
+    view.value = "compare";
+    run.value = shownRun.value = sideOf(compare, "right");
+    const first = compare.first ?? compare.stages.find((one) => one.picture)?.stage ?? compare.stages[0]!.stage;
+    if (!follow(location.hash)) choose({ stage: first, row: 0, column: 0 }, "none");
+  });
+  addEventListener("popstate", () => follow(location.hash));
+  addEventListener("hashchange", () => follow(location.hash));
 }
 
 /** The last stage of shares, whose rows say what tokens look at; else the logits; else the last of all. */
@@ -278,7 +292,7 @@ function keepInside(found: Run): void {
 /** Go where an address leads: `STAGE[ROW,COLUMN]`, a stage's name, or a cell of the live workbook. False where nowhere. */
 export function go(text: string): boolean {
   const found = locate(text);
-  if (found) batch(() => ((view.value = "run"), choose(found)));
+  if (found) batch(() => ((view.value = view.value === "compare" ? "compare" : "run"), choose(found)));
   return found !== null;
 }
 
