@@ -104,6 +104,7 @@ class Compared:
         return {
             "end": end,
             "picture": pictures.picture(found, end),
+            "out": int(cells.out.sum()),
             "worst": cells.worst_first(self.comparison.tolerance, MOST_WORST),
             "words": [self.words(name, cells, side) for side in (0, 1)],
             "tables": None,
@@ -119,11 +120,11 @@ class Compared:
         """Both sides' tables, and the cells that differ."""
         left, right = self.comparison.tables(name)
         out = differing(left, right, self.comparison.tolerance)
-        return {"tables": [as_shown(left), as_shown(right)], "worst": out}
+        return {"tables": [as_shown(left), as_shown(right)], "out": len(out), "worst": out}
 
 
 def nothing() -> dict[str, Any]:
-    return {"end": 0.0, "picture": None, "worst": [], "words": [{}, {}], "tables": None}
+    return {"end": 0.0, "picture": None, "out": 0, "worst": [], "words": [{}, {}], "tables": None}
 
 
 def as_shown(table: Table) -> list[list[object]]:

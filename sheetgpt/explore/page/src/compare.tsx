@@ -2,7 +2,7 @@
 import { useEffect } from "preact/hooks";
 import { copy } from "./clipboard";
 import { css, diverging, inkOn, share } from "./colours";
-import { compared, found, goToDifferent, goToNeighbour, goToWorst, nthWorst, scrolled, stage as chosenStage, watch } from "./comparison";
+import { COLUMN, compared, DECIMALS, found, goToDifferent, goToNeighbour, goToWorst, nthWorst, scrolled, stage as chosenStage, watch } from "./comparison";
 import { CompareWay } from "./compare_way";
 import { difference } from "./differences";
 import { classes, Grid, type CellLook } from "./grid";
@@ -11,13 +11,12 @@ import { moveByKey } from "./moves";
 import * as numbers from "./numbers";
 import { DifferencePicture } from "./paint";
 import { px } from "./px";
-import { isNarrow, ROW, widthOf } from "./sheet";
+import { isNarrow, ROW } from "./sheet";
 import type { Comparison, Contents, Differences, Run, StageDiff, TextTable } from "./source";
 import * as state from "./state";
 import { shown } from "./tokens";
 import "./compare.css";
 
-const DECIMALS = 6;
 const MOST_FITTING = 14; // rows of sheets that stand under each other; of longer ones with few columns, beside
 const FEW_COLUMNS = 3;
 const STRIP_ROW = 11;
@@ -64,7 +63,7 @@ function Nothing() {
 function Verdict({ comparison }: { readonly comparison: Comparison }) {
   const { first, diagnosis, stages, tolerance, notes } = comparison;
   const count = (verdict: string): number => stages.filter((one) => one.verdict === verdict).length;
-  const counts = [`${count("different")} stages differ`, `${count("equal")} equal`, count("missing") ? `${count("missing")} not compared` : "", `tolerance ${numbers.power(tolerance.atol)}${tolerance.rtol === tolerance.atol ? "" : ` + ${numbers.power(tolerance.rtol)} |right|`}`];
+  const counts = [`${count("different")} stages differ`, `${count("equal")} equal`, count("missing") ? `${count("missing")} not compared` : "", tolerance.atol + tolerance.rtol ? `tolerance ${round(tolerance.atol)}${tolerance.rtol === tolerance.atol ? "" : ` + ${round(tolerance.rtol)} |right|`}` : ""];
   return (
     <>
       <div class={classes("banner", first !== null && "wrong")} role="status">
@@ -83,6 +82,8 @@ function Verdict({ comparison }: { readonly comparison: Comparison }) {
     </>
   );
 }
+
+const round = (x: number): string => numbers.power(x).replace(".0e", "e");
 
 /** What `diff` says of the cause. */
 function why(first: string | null, diagnosis: Comparison["diagnosis"]): string {
@@ -153,7 +154,7 @@ function Numbers(sheets: Sheets) {
   const [rows, columns] = stage.shape!;
   const end = differences?.end ?? 1;
   const beside = rows > MOST_FITTING && columns <= FEW_COLUMNS;
-  const facts = [`${(differences && state.facts.compare ? stage.cells_out : differences?.worst.length ?? 0).toLocaleString("en")} of ${stage.cells.toLocaleString("en")} cells out of tolerance`, part("rms", stage.rms), typeof stage.cosine === "number" ? `cosine ${stage.cosine.toFixed(8)}` : "", stage.note, stage.own_error ? `an error of its own${stage.cause ? `: ${stage.cause}` : ""}` : ""];
+  const facts = [`${(differences?.out ?? 0).toLocaleString("en")} of ${stage.cells.toLocaleString("en")} cells ${state.facts.compare ? "out of tolerance" : "changed"}`, part("rms", stage.rms), typeof stage.cosine === "number" ? `cosine ${stage.cosine.toFixed(8)}` : "", stage.note, stage.own_error ? `an error of its own${stage.cause ? `: ${stage.cause}` : ""}` : ""];
   return (
     <>
       <Values {...sheets} />
@@ -237,7 +238,7 @@ function Side(props: SideProps) {
         rows={rows}
         columns={columns}
         rowHeight={narrow ? 30 : ROW}
-        columnWidth={widthOf(DECIMALS) - (narrow ? 5 : 0)}
+        columnWidth={COLUMN}
         labelWidths={narrow ? [26, 62] : [46, 71]}
         rowNames={rowAxis.names}
         columnNames={columnAxis.names}
@@ -306,7 +307,7 @@ function All({ stage, right, picture, end }: Sheets & { readonly picture: NonNul
   };
   const along = lies ? rows : columns;
   return (
-    <div class="compare-all">
+    <div class={classes("compare-all", rows <= MOST_FITTING && "yields")}>
       <div class="strip-head">
         <span class="how">all of it</span>
         <span>

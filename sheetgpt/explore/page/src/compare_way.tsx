@@ -11,7 +11,7 @@ export const MARKS = { equal: "=", different: "≠", missing: "–" } as const;
 export function CompareWay({ comparison, onKeyDown }: { readonly comparison: Comparison; readonly onKeyDown: (event: KeyboardEvent) => void }) {
   const chosen = state.cell.value.stage;
   const list = useRef<HTMLDivElement>(null);
-  useEffect(() => list.current?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }), [chosen]);
+  useEffect(() => keepInView(list.current!, list.current!.querySelector("[aria-selected=true]")), [chosen]);
   return (
     <nav class="way compare-way" aria-label="stages with verdicts">
       <div class="way-head">
@@ -44,7 +44,14 @@ function Line({ stage, chosen, first }: { readonly stage: StageDiff; readonly ch
       <span class="verdict">{MARKS[verdict]}</span>
       <span class="title">{stage.stage}</span>
       <span class="largest">{verdict === "missing" ? stage.note : size === null ? (stage.largest_difference === null ? "" : "∞") : numbers.power(size)}</span>
-      <span class="pictures">{picture && size !== 0 ? <DifferencePicture picture={picture} end={size ?? picture.end} /> : null}</span>
+      {verdict !== "missing" && <span class="pictures">{picture && size !== 0 ? <DifferencePicture picture={picture} end={size ?? picture.end} /> : null}</span>}
     </div>
   );
+}
+
+/** Scrolls the list alone: on a phone the whole page would scroll to it. */
+function keepInView(list: HTMLElement, line: Element | null): void {
+  if (!line) return;
+  const [box, at] = [list.getBoundingClientRect(), line.getBoundingClientRect()];
+  list.scrollTop += Math.min(0, at.top - box.top) + Math.max(0, at.bottom - box.bottom);
 }

@@ -4,7 +4,12 @@ import { changes, differences, predicted, textDifferences } from "./differences"
 import type { Scrolled } from "./grid";
 import { sideOf } from "./sides";
 import type { Comparison, Differences, Run, StageDiff, TextTable } from "./source";
+import { ROW, widthOf } from "./sheet";
 import * as state from "./state";
+
+export const DECIMALS = 6;
+export const COLUMN = widthOf(DECIMALS);
+const [ABOVE, BEFORE] = [3, 5]; // rows and columns that stay in view before the worst cell
 
 /** The comparison and its two runs; null where nothing is compared. */
 export const compared = computed<{ readonly comparison: Comparison; readonly left: Run; readonly right: Run } | null>(() => {
@@ -51,17 +56,24 @@ function arrive(stage: StageDiff, differences: Differences): void {
 
 // ------------------------------------------------------------------------------------------------ going on
 
-/** Which of the worst cells is chosen; -1 where none is. */
+const gone = signal<{ readonly stage: string; readonly nth: number }>({ stage: "", nth: -1 }); // where the last jump led
+
+/** Which of the worst cells is chosen, by a jump; -1 where none is. */
 export const nthWorst = computed(() => {
-  const { row, column } = state.cell.value;
-  return found.value?.differences.worst.findIndex(([i, j]) => i === row && j === column) ?? -1;
+  const { stage, row, column } = state.cell.value;
+  const at = found.value?.differences.worst[gone.value.nth];
+  return gone.value.stage === stage && at?.[0] === row && at[1] === column ? gone.value.nth : -1;
 });
 
 /** The worst cell, or the one after it. */
 export function goToWorst(which = nthWorst.peek() + 1): void {
-  const worst = found.peek()?.differences.worst ?? [];
-  const at = worst[which % worst.length];
-  if (at && found.peek()?.stage.picture) state.choose({ stage: state.cell.peek().stage, row: at[0], column: at[1] });
+  const { stage, differences } = found.peek() ?? {};
+  const nth = which % (differences?.worst.length || 1);
+  const at = differences?.worst[nth];
+  if (!at || !stage?.picture || stage.stage !== state.cell.peek().stage) return;
+  state.choose({ stage: stage.stage, row: at[0], column: at[1] });
+  gone.value = { stage: stage.stage, nth };
+  scrolled.value = { top: Math.max(0, at[0] - ABOVE) * ROW, left: Math.max(0, at[1] - BEFORE) * COLUMN };
 }
 
 /** The next stage that differs, or the one before. */

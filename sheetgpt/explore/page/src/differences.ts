@@ -26,7 +26,6 @@ function line(step: Step, before: Run, after: Run): StageDiff {
     cosine: null,
     shape: info ? [info.rows, info.columns] : null,
     cells: info ? info.rows * info.columns : 0,
-    cells_out: 0,
     note: "",
     cause: "",
     own_error: null,
@@ -54,12 +53,12 @@ export function differences(left: Matrix, right: Matrix): Differences {
   const out = Array.from(data.keys()).filter((at) => data[at] !== 0).sort((one, other) => size(other) - size(one) || one - other);
   const end = data.reduce((most, value) => (Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most), 0);
   const worst = out.slice(0, MOST_WORST).map((at) => [Math.floor(at / right.columns), at % right.columns] as const);
-  return { end, picture: picture({ ...right, data }, end), worst, words: [{}, {}], tables: null };
+  return { end, picture: picture({ ...right, data }, end), out: out.length, worst, words: [{}, {}], tables: null };
 }
 
 /** Both tables of a stage of texts, and the cells that are others. */
 export function textDifferences(left: TextTable, right: TextTable): Differences {
   const cells = right.flatMap((row, i) => row.map((one, j) => [i, j, one] as const));
   const worst = cells.filter(([i, j, one]) => one !== left[i]?.[j]).map(([i, j]) => [i, j] as const);
-  return { end: 0, picture: null, worst, words: [{}, {}], tables: [left, right] };
+  return { end: 0, picture: null, out: worst.length, worst, words: [{}, {}], tables: [left, right] };
 }

@@ -96,7 +96,6 @@ export interface StageDiff {
   readonly cosine: number | string | null;
   readonly shape: readonly [number, number] | null;
   readonly cells: number;
-  readonly cells_out: number;
   readonly note: string;
   readonly cause: string;
   readonly own_error: boolean | null;
@@ -120,7 +119,8 @@ export interface Comparison {
 export interface Differences {
   readonly end: number; // the largest one in size
   readonly picture: Picture | null;
-  readonly worst: readonly (readonly [row: number, column: number])[]; // cells beyond what is allowed, the worst first
+  readonly out: number; // how many cells differ by more than is allowed
+  readonly worst: readonly (readonly [row: number, column: number])[]; // of these, the worst first
   readonly words: readonly [Contents, Contents]; // what stands where a side holds no number
   readonly tables: readonly [TextTable, TextTable] | null; // of words, merges and tokens
 }
