@@ -6,10 +6,12 @@ import os
 import runpy
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+import doc_files
 import doc_sessions
 
 SHARED = Path(os.environ.get("SHEETGPT_SHARED", Path(__file__).resolve().parents[2] / "shared"))
@@ -32,6 +34,20 @@ def require(module: str, extra: str):
         lacking(module, f"pip install 'sheetgpt[{extra}]'")
 
 
+def program(names: str, remedy: str) -> str:
+    """The path of the first of these programs that is there, or a skip (in CI a failure) that says how to get it."""
+    found = filter(None, map(shutil.which, names.split()))
+    return next(found, None) or lacking(names.split(maxsplit=1)[0], remedy)
+
+
+def libreoffice() -> str:
+    return program("soffice libreoffice", "apt-get install libreoffice-calc")
+
+
+def poppler(name: str) -> str:
+    return program(name, "apt-get install poppler-utils")
+
+
 NOT_FAST = {
     "oracle",
     "office",
@@ -51,6 +67,32 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.fast)
 
 
+GROUPS = {  # how the names of files begin that share what takes long to make; each other file is a group of its own
+    "portable": ("tests/sheets/test_portable",),
+    "pages": ("tests/test_doc_sessions", "tests/test_readme", "tests/lens/test_docs", "tests/training/test_learn"),
+    "figures": ("tests/test_embedded", "tests/test_positions"),
+}
+
+
+def group_of(file: str) -> str:
+    return next((name for name, begins in GROUPS.items() if file.startswith(begins)), file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With `-n`, one worker runs the whole of a group, so that its fixtures are made once.
+
+    `--dist loadgroup` does nothing where pytest is 9.2 and xdist 3.8.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid.partition("::")[0])
+
+    return ByGroup(config, log) if config.getvalue("dist") == "load" else None
+
+
 @pytest.fixture(scope="session")
 def walked(tmp_path_factory):
     """`walked("docs/learn")`: the page's commands, run once for all tests; see `doc_sessions.Walk`."""
@@ -60,10 +102,30 @@ def walked(tmp_path_factory):
         if page not in walks:
             text = (doc_sessions.ROOT / f"{page}.md").read_text(encoding="utf-8")
             are_alike = doc_sessions.trained if page == "docs/learn" else doc_sessions.alike
-            walks[page] = doc_sessions.walked(text, tmp_path_factory.mktemp("page"), are_alike)
+            folder = tmp_path_factory.mktemp("page")
+            doc_files.GIVEN.get(page, lambda _folder: None)(folder)
+            walks[page] = doc_sessions.walked(text, folder, are_alike)
         return walks[page]
 
     return walk
+
+
+@pytest.fixture(scope="session")
+def embedded_book(tmp_path_factory):
+    """`embedded_book(formulas=True)`: a workbook of the embedded model's run of README's prompt, written once.
+
+    It takes the options of `to_excel`. Whoever changes a file changes a copy.
+    """
+    from sheetgpt import load_model
+
+    folder = tmp_path_factory.mktemp("embedded")
+
+    @cache
+    def book(**options) -> Path:
+        name = "-".join(options) or "values"
+        return load_model().run("Mike is quick. He moves").to_excel(folder / f"{name}.xlsx", **options)
+
+    return book
 
 
 @pytest.fixture(scope="session")
@@ -121,15 +183,12 @@ def reference_run(shared, tmp_path_factory):
 @pytest.fixture(scope="session")
 def soffice(tmp_path_factory):
     """`soffice(format, file, folder)` converts a file with LibreOffice headless, in a profile of its own."""
-    program = shutil.which("soffice") or shutil.which("libreoffice")
-    if program is None:
-        lacking("LibreOffice", "apt-get install libreoffice-calc")
-    profile = tmp_path_factory.mktemp("office_profile")
+    office, profile = libreoffice(), tmp_path_factory.mktemp("office_profile")
 
     def convert(to: str, file: Path, folder: Path) -> Path:
         subprocess.run(
             [
-                program,
+                office,
                 f"-env:UserInstallation=file://{profile}",
                 "--headless",
                 "--convert-to",
@@ -162,16 +221,13 @@ def recalculate(tmp_path_factory):
 
     The profile says "recalculate always": cached values are not believed.
     """
-    program = shutil.which("soffice") or shutil.which("libreoffice")
-    if program is None:
-        lacking("LibreOffice", "apt-get install libreoffice-calc")
-    profile = tmp_path_factory.mktemp("recalculating_profile")
+    office, profile = libreoffice(), tmp_path_factory.mktemp("recalculating_profile")
     (profile / "user").mkdir()
     (profile / "user" / "registrymodifications.xcu").write_text(ALWAYS_RECALCULATE, encoding="utf-8")
 
     def run(*files: Path):
         folder = tmp_path_factory.mktemp("recalculated")
-        command = [program, f"-env:UserInstallation=file://{profile}", "--headless", "--convert-to", "xlsx"]
+        command = [office, f"-env:UserInstallation=file://{profile}", "--headless", "--convert-to", "xlsx"]
         subprocess.run([*command, "--outdir", folder, *files], check=True, capture_output=True, timeout=600)
         made = [folder / file.name for file in files]
         return made[0] if len(made) == 1 else made
@@ -185,10 +241,8 @@ def chromium():
     require("playwright", "test")
     from playwright.sync_api import sync_playwright
 
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        lacking("Chromium", "apt-get install chromium")
+    path = program("chromium chromium-browser google-chrome", "apt-get install chromium")
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=program)
+        browser = driver.chromium.launch(executable_path=path)
         yield browser
         browser.close()

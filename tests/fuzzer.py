@@ -15,7 +15,6 @@ import json
 import os
 import random
 import re
-import resource
 import shutil
 import signal
 import sys
@@ -250,6 +249,8 @@ def damage(file: Path, rng: random.Random, *, inside: bool) -> str:
 
 def outcome(arguments: list[str], place: Path) -> tuple[int, str, str]:
     """(exit code, or minus the signal; what was printed; the errors) of a command in a process of its own."""
+    import resource  # not on Windows, nor is os.fork
+
     out, err = place / "out", place / "err"
     pid = os.fork()
     if not pid:

@@ -11,8 +11,10 @@ import subprocess
 import sys
 import time
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
+import click
 import pytest
 
 from command_line import sheetgpt
@@ -29,10 +31,11 @@ def test_help_lists_every_command_and_an_example():
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_commands_help_ends_with_an_example(name):
-    text = import_module(f"sheetgpt.commands.{COMMANDS[name][0]}").command.help
-    assert "\\b" not in text, "a raw docstring: click wants the backspace itself"
-    example = text.rpartition("Example")[2]
-    assert re.search(rf"\n +sheetgpt {name} ", example)
+    command = import_module(f"sheetgpt.commands.{COMMANDS[name][0]}").command
+    assert "\\b" not in command.help, "a raw docstring: click wants the backspace itself"
+    with click.Context(command) as context:
+        shown = command.get_help(context).partition("\nOptions:")[0]
+    assert re.search(rf"\n  Examples?:\n    (.*\n    )*sheetgpt {name} ", shown)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -43,6 +46,15 @@ def test_a_commands_help_imports_nothing_heavy(name):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_version_is_looked_up_only_where_it_is_asked_for():
+    code = (
+        "import sys; from sheetgpt.cli import cli; cli(['run', 'Mike'], standalone_mode=False); "
+        "sys.exit('importlib.metadata' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+    assert sheetgpt("--version").out.split()[-1] == version("sheetgpt")
 
 
 def test_a_run_without_dumps_needs_neither_pandas_nor_openpyxl():

@@ -14,6 +14,7 @@ Needs soffice, pdftoppm and pillow. The file is copied with a print area; nothin
 """
 
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -61,7 +62,8 @@ def part(source: Path, tab: str, area: str):
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
         one_tab(source, tab, area, here / "one.xlsx")
-        command = ["soffice", f"-env:UserInstallation=file://{here}/profile", "--headless", "--convert-to", "pdf"]
+        office = shutil.which("soffice") or "libreoffice"
+        command = [office, f"-env:UserInstallation=file://{here}/profile", "--headless", "--convert-to", "pdf"]
         subprocess.run([*command, "--outdir", folder, here / "one.xlsx"], check=True, capture_output=True)
         subprocess.run(["pdftoppm", "-r", RESOLUTION, "-png", here / "one.pdf", here / "page"], check=True)
         page = Image.open(min(here.glob("page*.png"))).convert("RGB")

@@ -21,9 +21,9 @@ FIRST_PROMPT = "Mike is quick. He moves"
 @click.command()
 @click.argument("prompt", required=False)
 @show.weights_option
-@runs.ids_option
+@show.ids_option()
 @show.special_option
-@runs.dtype_option
+@show.dtype_option()
 @runs.set_option
 @click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Default: any that is free.")
 @click.option("--no-browser", is_flag=True, help="Print the address only.")

@@ -227,9 +227,8 @@ def answer(trace: Trace, before: Trace | None) -> dict[str, Any]:
     """The best next tokens, beside what they were before the changes; and how far these got."""
     best, old = trace.predictions(BEST), {}
     if before is not None:
-        probabilities, order = before.ranking()
-        ranks = {i: rank for rank, i in enumerate(order.tolist(), start=1)}
-        old = {one.id: {"probability": float(probabilities[one.id]), "rank": ranks[one.id]} for one in best}
+        probabilities, _ = before.ranking()
+        old = {one.id: {"probability": probabilities[one.id], "rank": before.ranks[one.id]} for one in best}
     return {
         "done": True,
         "best": [

@@ -41,21 +41,29 @@ def forward(
     for step in steps:
         if step.is_given:
             continue
-        if step.name in replaced:
-            value = replaced[step.name]
-        elif step.name in base and not changed.intersection(step.inputs):
-            value = base[step.name]
+        if step.name in base and step.name not in overrides and not changed.intersection(step.inputs):
+            values[step.name] = base[step.name]  # itself, so that it can be told from what is computed again
         else:
-            inputs = [values[name] if name in values else matrix(name, replaced, weights) for name in step.inputs]
-            value = step.op.value(*inputs)
+            values[step.name] = made(step, values, replaced, overrides, weights, dtype)
             changed.add(step.name)
-        override = overrides.get(step.name)
-        made = np.asarray(override(value) if callable(override) else value, dtype).view()
-        made.flags.writeable = False
-        values[step.name] = made
         if on_stage is not None:
-            on_stage(step.name, made)
+            on_stage(step.name, values[step.name])
     return values
+
+
+def made(
+    step: Step, values: Matrices, replaced: Matrices, overrides: Overrides, weights: Matrices, dtype: DTypeLike
+) -> np.ndarray:
+    """A stage, computed or replaced; read-only."""
+    if step.name in replaced:
+        value = replaced[step.name]
+    else:
+        inputs = [values[name] if name in values else matrix(name, replaced, weights) for name in step.inputs]
+        value = step.op.value(*inputs)
+    override = overrides.get(step.name)
+    found = np.asarray(override(value) if callable(override) else value, dtype).view()
+    found.flags.writeable = False
+    return found
 
 
 def matrix(name: str, overrides: Matrices, weights: Matrices) -> np.ndarray:

@@ -58,6 +58,7 @@ def belongs_to(trainer: Trainer) -> dict[str, Any]:
         "config": [list(row) for row in trainer.config.rows()],
         "settings": asdict(trainer.settings),
         "corpus": trainer.corpus.fingerprint(),
+        "choice of first weights": trainer.first,
     }
 
 

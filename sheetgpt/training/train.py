@@ -110,10 +110,16 @@ def begin_with(trainer: Trainer, tokenizer: Tokenizer, first: Mapping[str, float
         if token not in first or token not in known:
             what = f"--first has no weight for {token!r}" if token in known else f"the model has no token {token!r}"
             raise TrainingError(what, remedy=f"give one each for {' '.join(known)}")
-    chosen = np.array([[first[token]] for token in known])
+    with np.errstate(over="ignore"):
+        chosen = np.array([[first[token]] for token in known]).astype(trainer.weights[name].dtype)
+    for token, number in zip(known, chosen[:, 0], strict=True):
+        if not np.isfinite(number):
+            what = f"--first gives {token!r} the weight {first[token]}, which is no finite number of 32 bits"
+            raise TrainingError(what, remedy="give another")
     if trainer.kind.plain_shares and not chosen.min() > 0:
         raise TrainingError(f"a weight of the {trainer.config.model} must be above 0: it is a share of their sum")
-    np.copyto(trainer.weights[name], chosen, casting="same_kind")
+    np.copyto(trainer.weights[name], chosen)
+    trainer.first = dict(first)
 
 
 def require_ready(dest: Path, *, resume: bool, force: bool) -> None:

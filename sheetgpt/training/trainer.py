@@ -94,6 +94,7 @@ class Trainer:
         self.second_half = np.zeros_like(vector)  # the gradient of a batch's second half; the first's becomes the whole
         self.gradients = [packing.views(half) for half in (self.state.gradient, self.second_half)]
         self.log: list[LogRow] = []
+        self.first: dict[str, float] | None = None  # first weights by token, where somebody chose them
 
     def loss_and_gradients(self, ids: np.ndarray, targets: np.ndarray) -> float:
         """The mean penalty of a batch [B, T]; its gradient is left in `state.gradient`."""

@@ -148,11 +148,6 @@ def test_a_folder_without_tables_is_refused(tmp_path, capsys):
     )
 
 
-def test_help_ends_with_an_example(capsys):
-    main(["tokenize", "--help"])
-    assert '\n  Example:\n    sheetgpt tokenize "Mike is quick. He moves" --trace\n' in capsys.readouterr().out
-
-
 # ------------------------------------------------------------------------------------------------ many texts
 
 

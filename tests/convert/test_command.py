@@ -57,11 +57,6 @@ def test_json_holds_the_constants_and_remarks(source, tmp_path):
     assert not (tmp_path / "csv" / "vocab_bpe.csv").exists()
 
 
-def test_help_ends_with_an_example():
-    lines = sheetgpt("convert-weights", "--help").out.splitlines()
-    assert "  sheetgpt convert-weights openai-community/gpt2 gpt2_csv" in [line[2:] for line in lines]
-
-
 @pytest.mark.parametrize("what", ["a model", "constants", "tokens"])
 def test_a_folder_that_holds_a_model_is_not_overwritten(source, tmp_path, expected, what):
     folder = tmp_path / "csv"

@@ -12,6 +12,7 @@ import openpyxl
 import pytest
 from openpyxl.workbook.defined_name import DefinedName
 
+from conftest import libreoffice
 from sheetgpt.diff import diff
 from sheetgpt.diff.sides import FolderSide, RunSide, WorkbookSide
 from sheetgpt.errors import DumpError
@@ -114,7 +115,7 @@ End Sub
 
 def copied_by_libreoffice(dump, folder, which):
     """LibreOffice copies a tab, and the copy, and edits a cell of one; saved as .xlsx and .ods."""
-    office = ["soffice", f"-env:UserInstallation=file://{folder / 'profile'}", "--headless", "--norestore"]
+    office = [libreoffice(), f"-env:UserInstallation=file://{folder / 'profile'}", "--headless", "--norestore"]
     subprocess.run([*office, "--terminate_after_init"], check=True, timeout=300, capture_output=True)
     (folder / "profile" / "user" / "basic" / "Standard" / "Module1.xba").write_text(MACRO)
     made = [folder / "copied.xlsx", folder / "copied.ods"]

@@ -7,7 +7,9 @@ import pytest
 
 import models
 from sheetgpt.explore.facts import step_data
+from sheetgpt.explore.origin import origin
 from sheetgpt.explore.runs import answer
+from sheetgpt.lens.addresses import Region
 from sheetgpt.model import load_model
 from sheetgpt.models.config import MODELS, Config
 from sheetgpt.models.kinds import kind, training_steps
@@ -184,6 +186,30 @@ def close(found, expected):
         assert found == pytest.approx(expected, rel=1e-9, abs=1e-9)
     else:
         assert found == expected
+
+
+def test_where_cells_come_from_and_where_they_go_is_python_s(model, script):
+    rng, trace = np.random.default_rng(0), model.run(token_ids=IDS)
+    script(RUN, ids=IDS)
+    names = [name for name in trace.sizes.shapes if name in trace.arrays or name in model.weights]
+    cells = [(name, *cell(rng, trace.sizes.shapes[name])) for name in names for _ in range(2)]
+    cells += [(model.steps.name(Role.TOKENS), 1, 2), (model.steps.name(Role.PREDICTION), 0, 1)]
+    found = script("return cells.map((cell) => sheetgpt.originOf(kept.model, kept.run, ...cell))", cells=cells)
+    for one, made in zip(cells, found, strict=True):
+        assert_origin(made, origin(trace, Region(*one)))
+
+
+def assert_origin(found, expected):
+    near = {"rel": 1e-9, "abs": 1e-9}
+    sums = [(one["terms"] or {}).pop("sum", None) for one in (found, expected)]
+    close(found, expected)
+    assert (sums[0] is None) == (sums[1] is None)
+    if sums[0]:
+        largest = [one.pop("largest") for one in sums]
+        close(*sums)
+        sizes = [[abs(term["value"]) for term in terms] for terms in largest]  # alike, whichever of equals comes first
+        assert sizes[0] == pytest.approx(sizes[1], **near)
+        assert {term["index"] for term in largest[0]} == {term["index"] for term in largest[1]}
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from conftest import lacking
-from sheetgpt.model import load_model
+from conftest import lacking, program
 from sheetgpt.workbook.grid import cell
 from sheetgpt.workbook.reading.open import Workbook
 
@@ -39,9 +37,7 @@ async function exceljs() {
 @pytest.fixture(scope="module")
 def node(tmp_path_factory):
     """`node(reader, file)`: the numbers of each tab by address."""
-    npm, program = shutil.which("npm"), shutil.which("node")
-    if npm is None or program is None:
-        lacking("Node", "apt-get install nodejs npm")
+    npm, node = (program(name, "apt-get install nodejs npm") for name in ("npm", "node"))
     folder = tmp_path_factory.mktemp("node")
     quiet = ["--no-audit", "--no-fund", "--silent"]
     install = [npm, "install", *quiet, "--prefix", folder, *PACKAGES]
@@ -51,7 +47,7 @@ def node(tmp_path_factory):
     (folder / "read.cjs").write_text(SCRIPT, encoding="utf-8")
 
     def read(reader: str, file: Path) -> dict[str, dict[str, float]]:
-        command = [program, folder / "read.cjs", reader, file]
+        command = [node, folder / "read.cjs", reader, file]
         env = {**os.environ, "NODE_PATH": str(folder / "node_modules")}
         return json.loads(subprocess.run(command, check=True, capture_output=True, timeout=300, env=env).stdout)
 
@@ -59,12 +55,11 @@ def node(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def books(tmp_path_factory) -> dict[str, Path]:
-    folder, trace = tmp_path_factory.mktemp("books"), load_model().run("Mike is quick. He moves")
+def books(embedded_book) -> dict[str, Path]:
     return {
-        "values": trace.to_excel(folder / "values.xlsx"),
-        "live": trace.to_excel(folder / "live.xlsx", formulas=True),
-        "portable": trace.to_excel(folder / "portable.xlsx", formulas=True, portable=True),
+        "values": embedded_book(),
+        "live": embedded_book(formulas=True),
+        "portable": embedded_book(formulas=True, portable=True),
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from zipfile import ZipFile
@@ -15,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import lacking
+from conftest import libreoffice, poppler, require
 from models import random_ids, write_random_model
 from sheetgpt.model import load_model
 from sheetgpt.models.config import MODELS, Config
@@ -47,12 +46,8 @@ def trace(model):
 
 
 @pytest.fixture(scope="module")
-def files(trace, tmp_path_factory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("looks")
-    return {
-        "values": trace.to_excel(folder / "values.xlsx"),
-        "live": trace.to_excel(folder / "live.xlsx", formulas=True),
-    }
+def files(embedded_book) -> dict[str, Path]:
+    return {"values": embedded_book(), "live": embedded_book(formulas=True)}
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +86,14 @@ def test_it_begins_with_prompt_and_prediction_and_facts_of_the_model_stand_below
     way = cells["best tokens"].row
     assert cells[PROMPT].row < cells[trace.predicted_token].row < cells["final_tokens"].row < way
     assert way < cells["n_layer"].row < cells["Stage (its defined name)"].row
+
+
+def test_a_long_message_has_the_whole_row_for_its_one_line(books):
+    index = books["live"]["index"]
+    row = index_cells(books["live"])["Message"].row
+    message, *behind = index[row][2:]
+    assert not message.alignment.wrap_text  # in a row of a fixed height, further lines would be cut off
+    assert [one.value for one in behind if one.value is not None] == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -151,10 +154,13 @@ def test_counts_add_up_for_any_model(name):
     assert sum(one.count for one in count_parameters(weights)) == sum(np.prod(one.shape) for one in weights.values())
 
 
-@pytest.mark.parametrize(("n_layer", "n_head", "count"), [(12, 12, 6), (2, 20, 5), (1, 1, 40), (1, 4, 30)])
+@pytest.mark.parametrize(
+    ("n_layer", "n_head", "count", "of_each_head"),
+    [(12, 12, 6, False), (2, 20, 5, False), (1, 1, 40, True), (1, 4, 30, False)],
+)
 @pytest.mark.parametrize("formulas", [False, True])
 def test_of_large_models_and_long_prompts_the_last_tokens_are_shown_and_a_sentence_says_so(
-    n_layer, n_head, count, formulas, tmp_path
+    n_layer, n_head, count, of_each_head, formulas, tmp_path
 ):
     config = Config(n_layer, n_head, 4 * n_head, 64, 30)
     write_random_model(tmp_path, config)
@@ -162,17 +168,18 @@ def test_of_large_models_and_long_prompts_the_last_tokens_are_shown_and_a_senten
     path = trace.to_excel(tmp_path / "run.xlsx", formulas=formulas)
     book = openpyxl.load_workbook(path, data_only=True)
     texts = [str(one) for row in book["index"].iter_rows(values_only=True) for one in row if isinstance(one, str)]
-    captions = [one for row in book["index"].iter_rows() for one in row if str(one.value) in ("block 0", "head 0")]
-    assert captions
-    shown = " ".join(texts)
+    cells, shown = index_cells(book), " ".join(texts)
     assert (f"the last {drawn.MOST_TOKENS} of {count} tokens" in shown) == (count > drawn.MOST_TOKENS)
-    if any(one.value == "block 0" for one in captions):
-        assert "only what the last token looks at" in shown
-        caption, heads = next(one for one in captions if one.value == "block 0"), min(n_head, drawn.MOST_HEADS)
-        slots = min(count, drawn.MOST_TOKENS)
-        found = block_of(book["index"], caption.row - heads, caption.column, heads, slots)
-        expected = trace.array("block_0_step_7")[-1].reshape(n_head, count)[:heads, -slots:]
-        np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert ("only what the last token looks at" in shown) == (not of_each_head)
+    slots, weights = min(count, drawn.MOST_TOKENS), trace.array("block_0_step_7")
+    if of_each_head:
+        caption, expected = cells["head 0"], weights[-slots:, :count][:, -slots:]
+        assert "block 0" not in cells
+    else:
+        caption = cells["block 0"]
+        expected = weights[-1].reshape(n_head, count)[: drawn.MOST_HEADS, -slots:]
+    found = block_of(book["index"], caption.row - len(expected), caption.column, len(expected), slots)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 # ------------------------------------------------------------------------------------------------ links and sentences
@@ -301,8 +308,11 @@ def test_masked_zeros_are_grey_and_masked_scores_have_no_scale(kind, trace, file
 def test_pieces_cover_every_cell_that_is_kept_once_and_no_other(rows, keys, heads, left_out):
     area = Area("t", 3, 2, rows, keys * heads)
     left_out = {(i, j) for i, j in left_out if i < rows and j < area.columns}
+    changed = np.zeros((rows, area.columns), bool)
+    for at in left_out:
+        changed[at] = True
     found = np.zeros((rows, area.columns), int)
-    for piece in seen(area, keys, 0, left_out):
+    for piece in seen(area, keys, 0, changed):
         found[piece.row - 3 : piece.row - 3 + piece.rows, piece.column - 2 : piece.column - 2 + piece.columns] += 1
     expected = [[j % keys <= i and (i, j) not in left_out for j in range(area.columns)] for i in range(rows)]
     np.testing.assert_array_equal(found, np.array(expected, int))
@@ -344,8 +354,9 @@ def test_set_cells_are_marked_with_what_was_there_and_no_scale_lies_over_them(ed
 
 
 def picture_of(path: Path, tab: str, area: str):
-    if shutil.which("soffice") is None:
-        lacking("LibreOffice", "apt-get install libreoffice-calc")
+    libreoffice()
+    poppler("pdftoppm")
+    require("PIL", "plot")
     spec = importlib.util.spec_from_file_location("render", RENDER)
     render = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(render)
@@ -416,7 +427,7 @@ def test_pages_have_titles_and_end_where_paper_helps_nobody(kind, books):
 @pytest.mark.parametrize(("kind", "most"), [("values", 30), ("live", 80)])
 def test_it_prints_on_few_pages(kind, most, files, tmp_path, soffice):
     made = soffice("pdf", files[kind], tmp_path)
-    told = subprocess.run(["pdfinfo", made], check=True, capture_output=True, text=True).stdout
+    told = subprocess.run([poppler("pdfinfo"), made], check=True, capture_output=True, text=True).stdout
     assert int(re.search(r"Pages:\s+(\d+)", told)[1]) <= most
 
 
@@ -426,3 +437,12 @@ def test_digits_that_are_tokens_are_not_called_errors(kind, files):
         for name in archive.namelist():
             if name.startswith("xl/worksheets/sheet"):
                 assert b'numberStoredAsText="1"' in archive.read(name)[-4000:], name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_tab_leads_to_every_tab(kind, books):
+    book = books[kind]
+    links = {cell.hyperlink.location for row in book["index"].iter_rows() for cell in row if cell.hyperlink}
+    reached = {place.rpartition("!")[0].strip("'") for place in links}
+    assert {*book.sheetnames} - {"index"} <= reached
+    assert "neighbours" in reached

@@ -5,13 +5,11 @@ The weights are random and have four decimals. All twelve blocks: `benchmarks/wh
 
 from __future__ import annotations
 
-import shutil
-
 import numpy as np
 import pytest
 
-from benchmarks.libreoffice import session
-from conftest import lacking
+from conftest import libreoffice
+from office import session
 from sheetgpt.bpe import Tokenizer
 from sheetgpt.model import Model
 from sheetgpt.models.config import Config
@@ -37,15 +35,15 @@ def model(gpt2_tables) -> Model:
 @pytest.mark.slow
 @pytest.mark.office
 def test_a_changed_word_in_gpt2_s_own_width_and_vocabulary_gives_the_prediction_of_run(model, tmp_path):
-    if shutil.which("soffice") is None:
-        lacking("LibreOffice", "apt-get install libreoffice-calc")
+    office = libreoffice()
     trace = model.run(PROMPT)
     writer = Writer(plan(trace))
     file = writer.write(tmp_path / "wide.xlsx")
     shown, last = writer.places[trace.steps.name(Role.PREDICTION)].area, len(trace.merges.words) - 1
     typed = words_area(writer.plan).part(row=last, rows=1)
     read = [(shown.tab, shown.part(row, 1, 1, 1).range()) for row in (0, 2)]
-    done = session(file, [((typed.tab, typed.range()), OTHER.removeprefix(PROMPT[:-6]))], read, timeout=900)
+    word = OTHER.removeprefix(PROMPT[:-6])
+    done = session(office, file, [((typed.tab, typed.range()), word)], read, timeout=900)
     best = [model.run(prompt).predictions(1)[0] for prompt in (PROMPT, OTHER)]
     assert done.shown == [[f"{one.logit:.3f}", one.token] for one in best]
     assert done.shown[0] != done.shown[1]

@@ -11,8 +11,12 @@ from command_line import sheetgpt
 from conftest import require
 from models import VOCABULARY
 from sheetgpt import load_model
+from sheetgpt.errors import TrainingError
 from sheetgpt.models.config import MODELS
+from sheetgpt.training import checkpoint
+from sheetgpt.training.optimizers import Settings
 from sheetgpt.training.step import Training
+from sheetgpt.training.train import NewModel, prepare
 from training_books import LIVE, trained, write_model
 
 CHOSEN = "a=0.62 i=0.45 l=0.85 e=0.67 n=0.17 .=0.53"
@@ -59,13 +63,41 @@ def test_chosen_weights_have_the_sources_numbers(names, tmp_path):
         ("die", "a=0.62", "--first has no weight for 'e'"),
         ("die", f"{CHOSEN} b=1", "the model has no token 'b'"),
         ("die", CHOSEN.replace("0.17", "-0.17"), "must be above 0"),
+        ("die", CHOSEN.replace("0.17", "1e-60"), "must be above 0"),
+        ("die", CHOSEN.replace("0.17", "nan"), "gives 'n' the weight nan, which is no finite number"),
+        ("softmax", CHOSEN.replace("0.17", "nan"), "gives 'n' the weight nan, which is no finite number"),
+        ("softmax", CHOSEN.replace("0.17", "-inf"), "gives 'n' the weight -inf, which is no finite number"),
+        ("softmax", CHOSEN.replace("0.17", "1e39"), "gives 'n' the weight 1e+39, which is no finite number"),
+        ("softmax", f"{CHOSEN} a=0.62", "gives a token two weights"),
         ("die", "a:0.62", "no list of TOKEN=NUMBER"),
+        ("die", "", "no list of TOKEN=NUMBER"),
         ("bigram", CHOSEN, "give it for the die or softmax"),
     ],
 )
 def test_weights_that_cant_be_chosen_are_refused_and_leave_nothing(model, first, error, names, tmp_path):
     assert error in train(names, tmp_path / "m", "--model", model, "--steps", 0, "--first", first).error
     assert not (tmp_path / "m").exists()
+
+
+def test_a_training_goes_on_from_a_checkpoint_of_the_same_chosen_weights_only(names, tmp_path):
+    first = {token: float(number) for token, number in (pair.split("=") for pair in CHOSEN.split())}
+
+    def prepared(dest, first):
+        new, settings = NewModel(model="softmax", tokens="chars", n_ctx=8), Settings(steps=8, batch=2)
+        return prepare(names, tmp_path / dest, new, settings, first=first)
+
+    whole, stopped = prepared("whole", first), prepared("stopped", first)
+    list(whole.run())
+    for row in stopped.run():
+        if row.step == 3:
+            checkpoint.save(stopped, tmp_path / "stopped" / checkpoint.FILE)
+    for other in (None, {**first, "n": 0.18}):
+        with pytest.raises(TrainingError, match="was made with another choice of first weights"):
+            prepared("stopped", other)
+    again = prepared("stopped", first)
+    assert len(again.log) == 3
+    list(again.run())
+    np.testing.assert_array_equal(again.state.vector, whole.state.vector)
 
 
 @pytest.mark.parametrize("model", ["die", "softmax", "bigram"])
@@ -121,3 +153,17 @@ def test_the_curve_of_the_steps_is_drawn(tmp_path):
     assert "Wrote curve.png" in done.out
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert "can't write" in sheetgpt("train-step", "ann", *options[:-1], "curve.png/c.png", cwd=tmp_path).error
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["train-step", "ann", "--weights", "m"], ["train", "n.txt", "new", "--tokens", "chars", "--model", "softmax"]],
+    ids=["train-step", "train"],
+)
+def test_a_curve_is_of_the_kind_that_its_name_says(command, tmp_path):
+    require("matplotlib", "plot")
+    write_model(tmp_path / "m", "softmax")
+    (tmp_path / "n.txt").write_text("anna\nlea\n")
+    assert sheetgpt(*command, "--steps", 2, "--plot", "curve.svg", cwd=tmp_path).code == 0
+    assert (tmp_path / "curve.svg").read_text(encoding="utf-8").startswith("<?xml")
+    assert "ends in .png or .svg" in sheetgpt(*command, "--steps", 2, "--plot", "c.pdf", cwd=tmp_path).error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -39,22 +40,24 @@ def test_a_line_has_the_loss_of_the_same_text_between_end_tokens(model, at_once,
     assert found.bits_per_byte == pytest.approx(np.sum(every) / math.log(2) / len(every))
 
 
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.text("ailen", min_size=1, max_size=6), min_size=1, max_size=12))
-def test_no_distribution_over_words_is_below_the_floor(lines):
-    """The floor is the entropy of the lines: any other distribution of whole words needs more."""
-    often, predictions = Counter(lines), sum(len(line) + 1 for line in lines)
-    rng = np.random.default_rng(len(lines))
-    share = dict(zip(often, rng.dirichlet(np.ones(len(often))), strict=True))
-    other = -sum(math.log(max(share[line], 1e-300)) for line in lines) / predictions
-    best = -sum(math.log(often[line] / len(lines)) for line in lines) / predictions
-    rows = [
-        loss_of_lines.LineLoss(1, line, len(line) + 1, 0.0, math.log(len(lines) / often[line]) / (len(line) + 1))
-        for line in lines
-    ]
-    floor = loss_of_lines.LinesLoss(rows, 1).floor
-    assert floor == pytest.approx(best)
-    assert floor <= other + 1e-9
+@pytest.fixture(scope="module")
+def die(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("die"), "die")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.text("ailen", min_size=1, max_size=6), min_size=1, max_size=12), st.data())
+def test_no_distribution_over_words_is_below_the_floor_and_their_own_is_on_it(die, lines, data):
+    found, often = measure_lines(die, "\n".join(lines)), Counter(lines)
+    assert found.predictions == sum(len(line) + 1 for line in lines)
+    parts = [data.draw(st.floats(0.01, 1)) for _ in often]
+    others = dict(zip(often, (part / sum(parts) for part in parts), strict=True))
+
+    def mean(shares: Mapping[str, float]) -> float:
+        return -sum(math.log(shares[line]) for line in lines) / found.predictions
+
+    assert found.floor == pytest.approx(mean({line: count / len(lines) for line, count in often.items()}))
+    assert found.floor <= mean(others) + 1e-9
 
 
 def test_the_floor_of_thirteen_names_is_that_of_the_page(tmp_path):
@@ -77,6 +80,14 @@ def test_the_command_prints_lines_one_loss_and_the_floor(tmp_path):
     data = json.loads(sheetgpt("loss", "--file", "n.txt", "--weights", "m", "--json", cwd=tmp_path).out)
     assert data["predictions"] == 9
     assert [line["text"] for line in data["lines"]] == ["anna", "lea"]
+
+
+@pytest.mark.parametrize("option", [["--stride", 2], ["--token-ids", "1,2"], ["--special"]])
+def test_what_lines_have_no_use_for_is_refused(option, tmp_path):
+    write_model(tmp_path / "m", "bigram")
+    (tmp_path / "n.txt").write_text(LINES)
+    error = sheetgpt("loss", "--file", "n.txt", "--weights", "m", *option, cwd=tmp_path).error
+    assert error.endswith(f"leave {option[0]} out")
 
 
 def test_bad_files_are_one_line(tmp_path):

@@ -15,7 +15,7 @@ from sheetgpt.training.workbook.formulas import Sources, StepFormulas
 from sheetgpt.training.workbook.given import Row
 from sheetgpt.training.workbook.index import Index
 from sheetgpt.training.workbook.layout import BAND_HEAD, BANDS_ROW, FIRST_MATRIX, LOSS, SETTINGS_ROW, TRAINING
-from sheetgpt.training.workbook.losses import Losses, place_curve
+from sheetgpt.training.workbook.losses import LossCells, Losses, place_curve
 from sheetgpt.training.workbook.shared import Cells, LabelCells, TrainingBook, link_to
 from sheetgpt.workbook.grid import Area, cell
 from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS
@@ -65,7 +65,7 @@ class Bands(TrainingBook):
         sources: Sources = {}
         for step in self.training.steps:
             row, sources = self.write_band(step, row, sources)
-        first = Losses(self, self.losses, self.penalties[0]).write()
+        first = Losses(self, LossCells(self.losses, self.penalties[0]) if self.live else None).write()
         places = ((LOSS, cell(2, 7)), (TRAINING, cell(2, LABEL_COLUMNS + (6 if self.nudges else 12))))
         place_curve(self.book, first, self.training, *places)
         if self.given.types_words:

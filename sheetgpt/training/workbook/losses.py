@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sheetgpt.training.step import Training
 from sheetgpt.training.workbook.given import N_POSITIONS, Row
@@ -19,14 +19,18 @@ COLUMNS = ("position", "context", "target", "probability", "penalty", "share")
 FORMATS = ("value", "plain", "plain", "loss value", "loss value", "loss value")
 
 
-class Losses:
-    """Writes the tab. With formulas it is given the cells that they read."""
+class LossCells(NamedTuple):
+    """The cells that the tab's formulas read."""
 
-    def __init__(self, of: TrainingBook, steps: list[Area] | None = None, penalties: Area | None = None) -> None:
-        """steps: the cell of each step's loss; penalties: the row of the first step's."""
-        self.of, self.book, self.training = of, of.book, of.training
-        self.steps, self.penalties = steps, penalties
-        self.live = of.live and steps is not None
+    steps: Sequence[Area]  # each step's loss
+    penalties: Area  # the row of the first step's
+
+
+class Losses:
+    """Writes the tab: formulas where there are cells that they read, else values."""
+
+    def __init__(self, of: TrainingBook, cells: LossCells | None = None) -> None:
+        self.of, self.book, self.training, self.cells = of, of.book, of.training, cells
 
     def write(self) -> int:
         """Returns the row of the first step's loss."""
@@ -42,14 +46,14 @@ class Losses:
             self.book.text(LOSS, row, column, text, "table head")
         for number, step in enumerate(self.training.steps):
             self.book.number(LOSS, row + 1 + number, 0, step.number, "value")
-            address = self.steps[number].address() if self.steps else ""
+            address = self.cells.steps[number].address() if self.cells else ""
             self.put(row + 1 + number, 1, address, step.loss, "loss value")
         return row + 1
 
     def write_predictions(self) -> int:
         """A row for each prediction of the first step; where a word is typed, for each that there is room for."""
         rows = self.training.loss_table(self.training.steps[0])
-        count = len(self.of.example.ids) if self.live else len(rows)
+        count = len(self.of.example.ids) if self.cells else len(rows)
         for k in range(count):
             values: list[str | float] = [""] * len(COLUMNS)
             if k < len(rows):
@@ -61,17 +65,17 @@ class Losses:
 
     def formulas(self, k: int) -> list[str]:
         """Those of a prediction's cells; empty beyond the word."""
-        if not self.live or self.penalties is None:
+        if self.cells is None:
             return [""] * len(COLUMNS)
         given = self.of.given
         context, coming, share = (given.here(row, k).address() for row in (Row.CONTEXT, Row.COMING, Row.SHARE))
-        penalty = self.penalties.part(column=k, columns=1).address()
+        penalty = self.cells.penalties.part(column=k, columns=1).address()
         texts = [str(k), context, coming, self.training.loss.penalty.probability_formula(penalty), penalty, share]
         beyond = f"{k}>={N_POSITIONS}" if given.types_words else f"{share}=0"
         return [f'IF({beyond},"",{text})' for text in texts]
 
     def put(self, row: int, column: int, formula: str, value: str | float, fmt: str) -> None:
-        if self.live:
+        if self.cells:
             self.book.formula(LOSS, row, column, f"={formula}", value, fmt)
         elif isinstance(value, str):
             self.book.text(LOSS, row, column, value, fmt)

@@ -13,7 +13,7 @@ export function App() {
   return (
     <>
       <Bar />
-      <div class="waiting" data-on={state.late.value} />
+      <div class="waiting" data-on={state.late.value} aria-busy={state.busy.value} />
       {complaint?.at === "page" && (
         <div class="complaint page" role="alert">
           {complaint.text}

@@ -5,14 +5,10 @@ import { cellOf } from "./edits";
 import { idsOf, known, run as computed, runEdited, type Edit, type Model, type Run as Values } from "./forward";
 import { bestOf, predictionTable, textTables, travelOf } from "./forward_answer";
 import { matrix, type Matrix } from "./matrix";
-import { opOf } from "./ops";
-import type { PageData } from "./page_data";
-import { unpackedAll } from "./page_data";
-import { Refused, type Asked, type Facts, type Origin, type Region, type Run, type Source, type StageInfo, type Step, type Table } from "./source";
-import { entering, located, region } from "./terms";
+import { unpackedAll, type PageData } from "./page_data";
+import { Refused, type Asked, type Facts, type Origin, type Region, type Run, type Source, type StageInfo, type Table } from "./source";
+import { originOf } from "./terms_origin";
 import { stageInfo } from "./thumbnail";
-
-const MOST_SUMMANDS = 12;
 
 export class Computed implements Source {
   readonly facts: Facts;
@@ -153,30 +149,9 @@ export class Computed implements Source {
   }
 
   async origin(run: Run, stage: string, row: number, column: number): Promise<Origin> {
-    const step = this.facts.steps.find((one) => one.name === stage);
-    if (!this.data.weights) return { terms: null, precedents: [], dependents: [], formula: this.formula(run, stage, row, column) };
-    const found = step && !step.isGiven ? opOf(step.op).terms(step.op, [step.role === "PREDICTION" ? 0 : row, column], ...this.inputsOf(run, step)) : null;
-    return {
-      terms: found && located(found, step!.inputs, MOST_SUMMANDS),
-      precedents: found ? within(entering(found).map((cells) => region(cells, step!.inputs)).filter(this.isShown)) : [],
-      dependents: this.dependents(run, stage, row, column),
-      formula: this.formula(run, stage, row, column),
-    };
-  }
-
-  private inputsOf = (run: Run, step: Step): Matrix[] => step.inputs.map((name) => this.matrixOf(run, name));
-
-  /** Positions and targets are inputs, but no sheet. */
-  private isShown = ({ stage }: Region): boolean => this.facts.steps.some((step) => step.name === stage) || this.model.weights.has(stage);
-
-  private dependents(run: Run, stage: string, row: number, column: number): Region[] {
-    const readers = this.facts.steps.filter((step) => !step.isGiven && step.inputs.includes(stage));
-    const of = this.facts.steps.find((step) => step.name === stage)?.role === "TOKENS" ? 0 : row;
-    return readers.flatMap((step) =>
-      step.inputs.flatMap((name, input) =>
-        name !== stage ? [] : opOf(step.op).dependents(step.op, input, [of, column], ...this.inputsOf(run, step)).map((box) => region({ input: 0, box }, [step.name])),
-      ),
-    );
+    const formula = this.formula(run, stage, row, column);
+    if (!this.data.weights) return { terms: null, precedents: [], dependents: [], formula };
+    return { ...originOf(this.model, this.values.get(run.id)!, stage, row, column), formula };
   }
 
   private formula(run: Run, stage: string, row: number, column: number): string {
@@ -192,17 +167,6 @@ export class Computed implements Source {
 
   workbook = (): null => null;
 }
-
-/** Regions, without those that lie in another. */
-const within = (all: readonly Region[]): Region[] =>
-  all.filter((one, i) => !all.some((other, j) => i !== j && holds(other, one) && !(holds(one, other) && i < j)));
-
-const holds = (outer: Region, inner: Region): boolean =>
-  outer.stage === inner.stage &&
-  outer.row <= inner.row &&
-  outer.column <= inner.column &&
-  inner.row + inner.rows <= outer.row + outer.rows &&
-  inner.column + inner.columns <= outer.column + outer.columns;
 
 /** What is refused elsewhere, as the person's sentence. */
 function sentence<T>(make: () => T): T {

@@ -18,6 +18,9 @@ async function begin(): Promise<void> {
   render(<App />, document.body);
 }
 
+/** For the browser's console: what the page shows, to look at and to change. */
+export * as state from "./state";
+
 begin().catch((error: unknown) => {
   document.body.textContent = error instanceof Error ? error.message : String(error);
 });

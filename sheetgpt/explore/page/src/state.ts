@@ -26,6 +26,7 @@ export const getSource = (): Source => source;
 
 export const run = signal<Run | null>(null); // the newest, as far as it is computed
 export const shownRun = signal<Run | null>(null); // the last that is whole: its numbers stand until new ones come
+export const busy = signal(false); // is a run asked for, and not whole yet?
 export const late = signal(false);
 export const complaint = signal<Complaint | null>(null);
 export const vocabulary = signal<readonly string[]>([]);
@@ -122,6 +123,7 @@ let timer = 0;
 export const ask = async (): Promise<void> => {
   waiting?.abort();
   const mine = (waiting = new AbortController());
+  busy.value = true;
   const wanted: Asked = { prompt: asked.value.prompt, ids: asked.value.ids, sets: edits.value.map((one) => one.text) };
   const clock = setTimeout(() => mine === waiting && (late.value = true), LATE);
   let isFirst = true;
@@ -142,7 +144,7 @@ export const ask = async (): Promise<void> => {
     if (mine === waiting) refused(error);
   } finally {
     clearTimeout(clock);
-    if (mine === waiting) late.value = false;
+    if (mine === waiting) batch(() => ([busy.value, late.value] = [false, false]));
   }
 };
 
@@ -172,6 +174,7 @@ let lastEdits: readonly Edit[] = [];
 /** A prompt that is being typed: it runs when the keys rest, or at once. */
 export function type(text: string, now = false): void {
   clearTimeout(timer);
+  busy.value = true;
   timer = window.setTimeout(() => give(text, null), now ? 0 : AFTER_KEY);
 }
 

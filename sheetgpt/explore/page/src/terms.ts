@@ -3,7 +3,6 @@
  * these are made of. What each field means stands in `ops/base.py`; the operations say which.
  */
 import type { Matrix } from "./matrix";
-import type { Region, Terms as Located } from "./source";
 
 export type Cell = readonly [row: number, column: number];
 export type Box = readonly [row: number, column: number, rows: number, columns: number];
@@ -164,28 +163,4 @@ export function inNumbers({ formula, numbers, sum }: Terms, write: (x: number) =
   const alone = /^\{\w+\}$/.test(formula);
   const close = (text: string): string => (/^[-−]/.test(text) && !alone ? `(${text})` : text);
   return filled(formula, Object.fromEntries(values.map(([name, value]) => [name, close(write(value))])));
-}
-
-/** A box of an input as a region of the stage or weight that it is. */
-export function region({ input, box: [row, column, rows, columns] }: Cells, inputs: readonly string[]): Region {
-  return { stage: inputs[input], row, column, rows, columns };
-}
-
-/** The terms of a cell as views show them: boxes by the names of the inputs, and of the summands the `most` largest. */
-export function located(found: Terms, inputs: readonly string[], most = 100): Located {
-  const at = (cells: Cells | null | undefined): Region | null => (cells ? region(cells, inputs) : null);
-  const numbers = Object.entries(found.numbers).map(([name, { value, addend, cells }]) => ({ name, value, addend, cells: at(cells) }));
-  const source = found.source ? found.numbers[found.source].cells : null;
-  return { value: found.value, formula: found.formula, numbers, sum: found.sum && locatedSum(found.sum, at, most), source: at(source) };
-}
-
-function locatedSum(sum: Sum, at: (cells: Cells | null | undefined) => Region | null, most: number): Located["sum"] {
-  const order = Array.from(sum.values.keys()).sort((a, b) => Math.abs(sum.values[b]) - Math.abs(sum.values[a]) || a - b);
-  const largest = order.slice(0, most).map((index) => ({
-    index,
-    value: sum.values[index],
-    left: sum.left.values[index],
-    right: sum.right ? sum.right.values[index] : null,
-  }));
-  return { what: sum.what, count: sum.values.length, total: sum.total, left: at(sum.left.cells), right: at(sum.right?.cells), largest };
 }

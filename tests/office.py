@@ -1,14 +1,13 @@
 """LibreOffice as somebody who has a workbook open: load it, recalculate everything, type into cells, read others.
 
-`session(workbook, typed, read)` starts LibreOffice without a window, in a profile of its own, and runs one macro in it,
-so that load, recalculation and each change are timed inside the program. What a workbook holds, and whether the answers
-are right, is left to those who ask.
+`session(program, workbook, typed, read)` starts LibreOffice without a window, in a profile of its own, and runs one
+macro in it, so that load, recalculation and each change are timed inside the program. Where LibreOffice is, what a
+workbook holds, and whether the answers are right, is left to those who ask.
 """
 
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import tempfile
@@ -58,46 +57,43 @@ Cell = tuple[str, str]  # tab, address
 
 @dataclass(frozen=True)
 class Session:
-    """Seconds that each thing took, and the texts that the read cells showed after it; bytes at the peak."""
+    """Seconds that each thing took, and the texts that the read cells showed after it."""
 
     load: float
     recalculation: float
     changes: list[float]
     shown: list[list[str]]  # after the recalculation, then after each change
-    processor: float
-    peak: int
 
 
 def session(
-    workbook: Path, typed: Sequence[tuple[Cell, str]], read: Sequence[Cell], *, program: str = "soffice", timeout: float
+    program: str, workbook: Path, typed: Sequence[tuple[Cell, str]], read: Sequence[Cell], *, timeout: float
 ) -> Session:
     """Open a workbook, recalculate it, type texts into cells one after the other. Raises where LibreOffice fails."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report"
         office = [program, f"-env:UserInstallation=file://{folder}", "--headless", "--norestore"]
-        waited([*office, "--terminate_after_init"], timeout)  # it makes the profile, with a library of its own
+        wait_for([*office, "--terminate_after_init"], timeout)  # it makes the profile, with a library of its own
         write_macro(Path(folder), basic(workbook, report, typed, read))
-        processor, peak = waited([*office, "macro:///Standard.Session.Main"], timeout)
+        wait_for([*office, "macro:///Standard.Session.Main"], timeout)
         lines = report.read_text(encoding="utf-8").splitlines() if report.exists() else []
-        return read_report(lines, processor, peak)
+        return read_report(lines)
 
 
-def waited(command: Sequence[str], timeout: float) -> tuple[float, int]:
-    """(processor seconds, bytes at the peak) of a program and its children, when it has ended."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+def wait_for(command: Sequence[str], timeout: float) -> None:
+    """Until a program has ended; nothing that it started is left behind."""
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(command, stdout=quiet, stderr=quiet, start_new_session=True)
     try:
         process.wait(timeout)
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return seconds, after.ru_maxrss * 1024
+        if os.name == "nt":
+            process.kill()
+        else:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
-def read_report(lines: Sequence[str], processor: float, peak: int) -> Session:
+def read_report(lines: Sequence[str]) -> Session:
     if not lines or lines[-1] != "end":
         raise RuntimeError(f"LibreOffice's macro ended early: {lines}")
     seconds: dict[str, list[float]] = {"load": [], "recalculate": [], "change": []}
@@ -110,7 +106,7 @@ def read_report(lines: Sequence[str], processor: float, peak: int) -> Session:
             shown[-1].append(text)
         else:
             seconds[key].append(int(text) / 1000)
-    return Session(seconds["load"][0], seconds["recalculate"][0], seconds["change"], shown, processor, peak)
+    return Session(seconds["load"][0], seconds["recalculate"][0], seconds["change"], shown)
 
 
 def basic(workbook: Path, report: Path, typed: Sequence[tuple[Cell, str]], read: Sequence[Cell]) -> str:
