@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from threading import Lock
 from typing import Any
@@ -20,6 +21,7 @@ from sheetgpt.ops import masked_cells
 
 MOST_WORST = 1000  # cells of a stage that the page goes through
 MOST_WORDS = 10_000  # cells without numbers whose content is said
+OTHER_TOKENS = "The tokens are others, so LEFT's stages after them are what its model makes of RIGHT's tokens."
 KEPT = 16  # stages whose cells are at hand
 
 
@@ -55,7 +57,7 @@ class Compared:
         names = ("left", "right", "precision", "first", "equal", "diagnosis", "tolerance")
         return {name: found[name] for name in names} | {
             "tokens": list(self.comparison.sizes.tokens),
-            "notes": list(self.notes),
+            "notes": [*self.notes, *([OTHER_TOKENS] if self.comparison.given else [])],
             "stages": [data | self.shown(stage) for data, stage in zip(found["stages"], report.stages, strict=True)],
         }
 
@@ -116,9 +118,15 @@ class Compared:
             found = self.comparison.no_numbers(name, cells.held[side])
         return {f"{row},{column}": text for (row, column), text in list(found.items())[:MOST_WORDS]}
 
+    def as_given(self, name: str) -> Comparison:
+        """What words and tokens are compared by, where the rest is the run of RIGHT's tokens."""
+        given = self.comparison.given if self.comparison.is_given(name) else None
+        return replace(self.comparison, left=given) if given else self.comparison
+
     def texts(self, name: str) -> dict[str, Any]:
         """Both sides' tables, and the cells that differ."""
-        left, right = self.comparison.tables(name)
+        with self._lock:
+            left, right = self.as_given(name).tables(name)
         out = differing(left, right, self.comparison.tolerance)
         return {"tables": [as_shown(left), as_shown(right)], "out": len(out), "worst": out}
 

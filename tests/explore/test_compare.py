@@ -151,6 +151,21 @@ def test_bad_input_is_one_sentence(arguments, sentence, tmp_path):
     assert sentence in sheetgpt_here("explore", "--no-browser", *arguments, cwd=tmp_path).error
 
 
+def test_other_tokens_are_shown_as_they_are(chromium, page_built):
+    with served("--compare", f"run:{PROMPT}", "run:Mike is slow. He moves") as address:
+        page = chromium.new_page()
+        page.goto(address)
+        page.click("#compared-final_tokens")
+        page.wait_for_selector(".texts td")
+        ids = [load_model().run(text).token_ids[2] for text in (PROMPT, PROMPT.replace("quick", "slow"))]
+        cells = page.eval_on_selector_all(".texts td.unlike", "all => all.map((one) => one.innerText.slice(2))")
+        assert cells == ["\N{MIDDLE DOT}quick", str(ids[0]), "\N{MIDDLE DOT}slow", str(ids[1])]
+        page.click("#compared-block_1_step_16")
+        page.wait_for_selector("#compare-difference .cell.at:not(.unknown)")
+        assert at(page, "difference") == "0"  # the same model's run of the same tokens
+        page.close()
+
+
 def test_a_run_with_changes_is_compared_with_the_run_before(chromium, page_built, trace):
     with served(PROMPT, "--set", "block_0_step_16[2,5]=1.5") as address:
         page = chromium.new_page()

@@ -132,7 +132,7 @@ function Heading({ stage, name, differences }: { readonly stage: StageDiff | und
       <button class="push" title="the stage before that differs (p)" onClick={() => goToDifferent(-1)}>
         ‹ stage
       </button>
-      <button class={classes("push", count > 0 && "first")} disabled={!count || !stage?.picture} title="the worst cell, then the next (w)" onClick={() => goToWorst()}>
+      <button class={classes("push", count > 0 && stage?.picture != null && "first")} disabled={!count || !stage?.picture} title="the worst cell, then the next (w)" onClick={() => goToWorst()}>
         {nth < 0 ? "Worst cell" : nth + 1 < count ? `Next worst, ${nth + 2}` : "Worst cell again"}
       </button>
       <button class="push" title="the next stage that differs (n)" onClick={() => goToDifferent(1)}>
