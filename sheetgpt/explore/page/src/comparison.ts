@@ -11,8 +11,20 @@ export const DECIMALS = 6;
 export const COLUMN = widthOf(DECIMALS);
 const [ABOVE, BEFORE] = [3, 5]; // rows and columns that stay in view before the worst cell
 
+export interface Both {
+  readonly comparison: Comparison;
+  readonly left: Run;
+  readonly right: Run;
+}
+
+/** One stage of both. */
+export interface Sheets extends Both {
+  readonly stage: StageDiff;
+  readonly differences: Differences | null;
+}
+
 /** The comparison and its two runs; null where nothing is compared. */
-export const compared = computed<{ readonly comparison: Comparison; readonly left: Run; readonly right: Run } | null>(() => {
+export const compared = computed<Both | null>(() => {
   const { compare } = state.facts;
   if (compare) return { comparison: compare, left: sideOf(compare, "left"), right: state.run.value! };
   const right = state.shownRun.value;
