@@ -53,7 +53,7 @@ function Nothing() {
 function Verdict({ comparison }: { readonly comparison: Comparison }) {
   const { first, diagnosis, stages, tolerance, notes } = comparison;
   const count = (verdict: string): number => stages.filter((one) => one.verdict === verdict).length;
-  const counts = [`${count("different")} stages differ`, `${count("equal")} equal`, count("missing") ? `${count("missing")} not compared` : "", tolerance.atol + tolerance.rtol ? `tolerance ${round(tolerance.atol)}${tolerance.rtol === tolerance.atol ? "" : ` + ${round(tolerance.rtol)} |right|`}` : ""];
+  const counts = [`${count("different")} ${count("different") === 1 ? "stage differs" : "stages differ"}`, `${count("equal")} equal`, count("missing") ? `${count("missing")} not compared` : "", tolerance.atol + tolerance.rtol ? `tolerance ${round(tolerance.atol)}${tolerance.rtol === tolerance.atol ? "" : ` + ${round(tolerance.rtol)} |right|`}` : ""];
   return (
     <>
       <div class={classes("banner", first !== null && "wrong")} role="status">
