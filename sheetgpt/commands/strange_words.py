@@ -37,7 +37,7 @@ def in_letters_notice(tokenizer: Tokenizer, prompt: str) -> str | None:
     found = [] if tokenizer.has_characters_only else in_letters(tokenizer, prompt)
     if not found:
         return None
-    return f"Cut into letters: {named(tokenizer, found)}. The model may hardly know such words."
+    return f"Cut into single characters: {named(tokenizer, found)}. The model may hardly know such words."
 
 
 def in_letters(tokenizer: Tokenizer, prompt: str) -> list[str]:

@@ -41,6 +41,10 @@ class RunGoneError(SheetGPTError):
     """The run is no longer kept: the page asks for it again."""
 
 
+class PortError(SheetGPTError):
+    """Nobody can listen there."""
+
+
 class Explorer:
     """What the page may ask of one model."""
 
@@ -187,11 +191,19 @@ def app(answers: Answers, token: str) -> Guard:
     return Guard(Starlette(routes=answers.routes()), token)
 
 
+def listen(port: int) -> socket.socket:
+    """A socket on this machine alone. Raises PortError."""
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise PortError(f"port {port}: {error.strerror}", remedy="leave --port out, or give another") from None
+
+
 def serve(answers: Answers, port: int, *, browser: bool, announce: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C. Raises PageMissingError; OSError where the port is in use."""
+    """Serve until Ctrl-C. Raises PageMissingError, PortError."""
     built_page.require_built()
     token = secrets.token_urlsafe(16)
-    listening = socket.create_server(("127.0.0.1", port))
+    listening = listen(port)
     address = f"http://127.0.0.1:{listening.getsockname()[1]}/{token}/"
     config = uvicorn.Config(
         app(answers, token), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1

@@ -82,7 +82,7 @@ def other(tmp_path_factory):
 @given(letters=st.text("qxzéя", min_size=2, max_size=9))
 def test_of_another_model_it_is_said_which_words_were_cut_into_letters(letters, other):
     said = strange_words.notice(other, f"Mike is {letters}. He is 77 !?")
-    assert said.startswith(f'Cut into letters: " {letters}" ({"|".join(pieces(other, f" {letters}"))}). The model')
+    assert said.startswith(f'Cut into single characters: " {letters}" ({"|".join(pieces(other, f" {letters}"))}).')
 
 
 def pieces(model, word):

@@ -7,20 +7,21 @@ import { listen } from "./keys";
 import { watch } from "./origin";
 import { pageData } from "./page_data";
 import { Served } from "./served";
-import { start } from "./state";
+import * as state from "./state";
 import "./style.css";
 
-async function begin(): Promise<void> {
+async function show(): Promise<void> {
   const data = await pageData();
-  await start(data ? new Computed(data) : await Served.open());
+  state.open(data ? new Computed(data) : await Served.open());
   watch();
   listen(() => (finding.value = true));
   render(<App />, document.body);
+  await state.begin();
 }
 
 /** For the browser's console: what the page shows, to look at and to change. */
-export * as state from "./state";
+export { state };
 
-begin().catch((error: unknown) => {
+show().catch((error: unknown) => {
   document.body.textContent = error instanceof Error ? error.message : String(error);
 });

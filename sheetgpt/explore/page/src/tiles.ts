@@ -10,13 +10,11 @@ const MOST = 1000; // tiles of at most 64 kB that are kept
 /** Counts what has arrived. */
 const arrived = signal(0);
 
-/** The run that holds a stage's numbers: the one without changes, where these didn't reach it. */
+/** The run that holds a stage's or weight's numbers: the one without changes, where these didn't reach it. */
 export function home(run: Run, stage: string): Run {
   const before = run.before;
-  if (!before) return run;
-  const here = run.stages.get(stage);
-  const isSame = here !== undefined && here === before.stages.get(stage) && here.change === null;
-  return isSame && !run.asked.sets.some((set) => set.startsWith(stage)) ? before : run;
+  const isSet = run.asked.sets.some((set) => set.startsWith(`${stage}[`) || set.startsWith(`${stage}=`));
+  return before && !isSet && run.stages.get(stage) === before.stages.get(stage) ? before : run;
 }
 
 export class Tiles {

@@ -93,7 +93,7 @@ function ClosedBlock({ group, run }: { readonly group: Group; readonly run: Run 
   const { info, stale } = state.infoOf(step.name);
   void run;
   return (
-    <div class="way-line closed" onClick={() => ((openBlock.value = group.block), state.chooseStage(step.name))}>
+    <div role="option" aria-selected="false" class="way-line closed" onClick={() => ((openBlock.value = group.block), state.chooseStage(step.name))}>
       <span class="rail stream" />
       <span class="title">▸ {group.title}</span>
       <Thumbnail info={info} step={step} stale={stale} />
