@@ -9,7 +9,7 @@ import { moveByKey } from "./moves";
 import * as numbers from "./numbers";
 import { DifferencePicture } from "./paint";
 import { px } from "./px";
-import { isNarrow, ROW } from "./sheet";
+import { described, isNarrow, ROW } from "./sheet";
 import type { Contents, Differences, StageDiff } from "./source";
 import * as state from "./state";
 
@@ -53,6 +53,7 @@ function Values({ left, right, differences }: Sheets) {
   const words = differences?.words.map((side) => side[`${at.row},${at.column}`]) ?? [];
   const said = (value: number | undefined, word: string | undefined): string => word ?? (value === undefined ? "" : numbers.long(value));
   const between = one === undefined || other === undefined ? undefined : difference(one, other);
+  const shownDifference = between === undefined ? "" : Number.isFinite(between) ? numbers.difference(between) : "≠";
   return (
     <div class="compare-values">
       <input
@@ -67,6 +68,9 @@ function Values({ left, right, differences }: Sheets) {
           if (event.key === "Escape" || (event.key === "Enter" && state.go(event.currentTarget.value))) event.currentTarget.blur();
         }}
       />
+      <div class="spoken" aria-live="polite">
+        left: {described(left, at.stage, at.row, at.column)}; right: {said(other, words[1])}; difference: {shownDifference}
+      </div>
       <span>
         <i>left</i> <b class="left">{said(one, words[0])}</b>
       </span>
@@ -74,7 +78,7 @@ function Values({ left, right, differences }: Sheets) {
         <i>right</i> <b class="right">{said(other, words[1])}</b>
       </span>
       <span>
-        <i>difference</i> <b class={classes("between", between !== 0 && "wrong")}>{between === undefined ? "" : Number.isFinite(between) ? numbers.difference(between) : "≠"}</b>
+        <i>difference</i> <b class={classes("between", between !== 0 && "wrong")}>{shownDifference}</b>
       </span>
     </div>
   );
