@@ -38,8 +38,10 @@ def opened(chromium, address, **options):
     thrown = []
     page.on("pageerror", lambda error: thrown.append(error))  # noqa: PLW0108 - Playwright marks what it is given
     page.goto(address)
-    page.wait_for_selector(".grid, .texts, .complaint, .generate")
-    yield Explorer(page)
+    page.wait_for_function("() => globalThis.sheetgpt?.state.run.value?.done")
+    found = Explorer(page)
+    found.settle()
+    yield found
     context.close()
     assert not thrown, thrown
 

@@ -219,6 +219,7 @@ export function open(from: Source): void {
   if (facts.compare) return showSides(facts.compare);
   asked.value = { prompt: facts.prompt.prompt, ids: facts.prompt.ids, tokens: 1 };
   run.value = NO_RUN;
+  busy.value = true;
   choose({ stage: firstStage(), row: 0, column: 0 }, "none");
 }
 
