@@ -19,7 +19,7 @@ CELL, BY = (3, 36), 0.25  # of CHANGED in RIGHT, and by how much it is another
 CHANGED, MISSING = "block_1_step_11", "block_0_step_9"
 
 SHEETS = ["left", "right", "difference"]
-SCROLLED = "document.getElementById('compare-' + one).scrollLeft"
+ALL_SCROLLED = "([all, to]) => all.every((one) => document.getElementById(`compare-${one}`).scrollLeft === to)"
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_the_three_sheets_scroll_together(page):
     for moved in SHEETS:
         there = 400 * len(moved)
         page.evaluate(f"document.getElementById('compare-{moved}').scrollLeft = {there}")
-        page.wait_for_function(f"{json.dumps(SHEETS)}.every((one) => {SCROLLED} === {there})")
+        page.wait_for_function(ALL_SCROLLED, arg=[SHEETS, there])
 
 
 def test_keys_go_to_what_differs_next_and_cell_by_cell(page, report):
