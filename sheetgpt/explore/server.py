@@ -13,7 +13,7 @@ import threading
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import orjson
@@ -53,8 +53,7 @@ class Explorer:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/", lambda _request: HTMLResponse(built_page.served(), headers=SAFETY)),
-            *(Route(f"/{name}", built_file) for name in TYPES),
+            *page_routes(),
             Route("/facts", answered(self.facts)),
             Route("/vocabulary", answered(self.vocabulary)),
             Route("/run", self.run, methods=["POST"]),
@@ -67,7 +66,7 @@ class Explorer:
 
     def facts(self, _request: Request) -> dict[str, Any]:
         asked = {"prompt": self.asked.prompt, "ids": self.asked.ids, "sets": self.asked.sets}
-        return facts.facts(self.model) | {"prompt": asked, "readOnly": None, "compare": False}
+        return facts.facts(self.model) | {"prompt": asked, "readOnly": None, "compare": None}
 
     def vocabulary(self, _request: Request) -> list[str]:
         return self.model.vocabulary()
@@ -93,15 +92,9 @@ class Explorer:
     def cells(self, request: Request) -> Response:
         """A box of a stage or weight, row by row."""
         try:
-            matrix = self.found(request).matrix(request.path_params["name"])
+            return box(request, self.found(request).matrix(request.path_params["name"]))
         except SheetGPTError as error:
             return refusal(error)
-        row, column, rows, columns = (
-            whole(request.query_params, name) for name in ("row", "column", "rows", "columns")
-        )
-        box = np.atleast_2d(matrix)[row : row + rows, column : column + columns]
-        shape = {"x-rows": str(box.shape[0]), "x-columns": str(box.shape[1])}
-        return Response(np.ascontiguousarray(box, DOUBLES).tobytes(), headers=SAFETY | shape)
 
     def origin(self, request: Request) -> dict[str, Any]:
         trace, name = self.found(request).whole(), request.path_params["name"]
@@ -166,6 +159,20 @@ def span(request: Request, axis: str) -> slice:
     return slice(first, first + whole(request.query_params, f"{axis}s"))
 
 
+def box(request: Request, matrix: np.ndarray) -> Response:
+    """The cells of a matrix that are asked for, row by row. Raises StageError."""
+    row, column, rows, columns = (whole(request.query_params, name) for name in ("row", "column", "rows", "columns"))
+    found = np.atleast_2d(matrix)[row : row + rows, column : column + columns]
+    shape = {"x-rows": str(found.shape[0]), "x-columns": str(found.shape[1])}
+    return Response(np.ascontiguousarray(found, DOUBLES).tobytes(), headers=SAFETY | shape)
+
+
+def page_routes() -> list[Route]:
+    """The page itself."""
+    page = Route("/", lambda _request: HTMLResponse(built_page.served(), headers=SAFETY))
+    return [page, *(Route(f"/{name}", built_file) for name in TYPES)]
+
+
 def built_file(request: Request) -> Response:
     name = request.url.path.rpartition("/")[2]
     return Response(built_page.text(name), media_type=TYPES[name], headers=SAFETY)
@@ -174,8 +181,14 @@ def built_file(request: Request) -> Response:
 # ------------------------------------------------------------------------------------------------ the server
 
 
-def app(explorer: Explorer, token: str) -> Guard:
-    return Guard(Starlette(routes=explorer.routes()), token)
+class Answers(Protocol):
+    """What answers the page: of one model, or of two sides."""
+
+    def routes(self) -> list[Route]: ...
+
+
+def app(answers: Answers, token: str) -> Guard:
+    return Guard(Starlette(routes=answers.routes()), token)
 
 
 def listen(port: int) -> socket.socket:
@@ -186,14 +199,14 @@ def listen(port: int) -> socket.socket:
         raise PortError(f"port {port}: {error.strerror}", remedy="leave --port out, or give another") from None
 
 
-def serve(explorer: Explorer, port: int, *, browser: bool, announce: Callable[[str], None]) -> None:
+def serve(answers: Answers, port: int, *, browser: bool, announce: Callable[[str], None]) -> None:
     """Serve until Ctrl-C. Raises PageMissingError, PortError."""
     built_page.require_built()
     token = secrets.token_urlsafe(16)
     listening = listen(port)
     address = f"http://127.0.0.1:{listening.getsockname()[1]}/{token}/"
     config = uvicorn.Config(
-        app(explorer, token), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
+        app(answers, token), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
     )
     announce(address)
     if browser:

@@ -10,6 +10,7 @@ import type { Run } from "./source";
 import { isSorted, placeOf, rowAt } from "./order";
 import * as state from "./state";
 import { copy, paste } from "./clipboard";
+import { moveByKey } from "./moves";
 import { shown } from "./tokens";
 import { px } from "./px";
 
@@ -200,36 +201,11 @@ function inputKey(event: KeyboardEvent): void {
 export const focusSheet = (): void => document.querySelector<HTMLElement>(".main-sheet .grid")?.focus({ preventScroll: true });
 
 function sheetKey(event: KeyboardEvent, page: number): void {
-  const at = state.cell.value;
-  const [rows, columns] = state.shapeOf(at.stage);
-  const far = event.ctrlKey || event.metaKey;
-  const from = event.shiftKey ? state.corner.value : at;
-  const end = { row: placeOf(from.row), column: from.column };
-  const go = (place: number, column: number): void => {
-    event.preventDefault();
-    const row = rowAt(Math.max(0, Math.min(rows - 1, place)));
-    pick({ stage: at.stage, row, column: Math.max(0, Math.min(columns - 1, column)) }, event.shiftKey);
-  };
+  if (moveByKey(event, page, { rowAt, placeOf, isSorted })) return;
   if (event.altKey) return;
+  const at = state.cell.value;
+  const far = event.ctrlKey || event.metaKey;
   switch (event.key) {
-    case "ArrowUp":
-      return go(far ? 0 : end.row - 1, end.column);
-    case "ArrowDown":
-      return go(far ? rows - 1 : end.row + 1, end.column);
-    case "ArrowLeft":
-      return go(end.row, far ? 0 : end.column - 1);
-    case "ArrowRight":
-      return go(end.row, far ? columns - 1 : end.column + 1);
-    case "Home":
-      return go(far ? 0 : end.row, 0);
-    case "End":
-      return go(far ? rows - 1 : end.row, columns - 1);
-    case "PageUp":
-      return go(end.row - page, end.column);
-    case "PageDown":
-      return go(end.row + page, end.column);
-    case "Enter":
-      return go(placeOf(at.row) + (event.shiftKey ? -1 : 1), at.column);
     case "F2":
       event.preventDefault();
       return begin();
