@@ -12,6 +12,7 @@ import tempfile
 import threading
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,12 +25,13 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from sheetgpt.errors import SheetGPTError, StageError
-from sheetgpt.explore import built_page, facts, origin
+from sheetgpt.explore import built_page, facts, head_maps, lenses, origin
 from sheetgpt.explore.formulas import LiveWorkbook
 from sheetgpt.explore.guard import SAFETY, Guard
 from sheetgpt.explore.runs import Asked, Run, Runs, messages
 from sheetgpt.lens.addresses import Region
 from sheetgpt.model import Model
+from sheetgpt.run.trace import Trace
 
 LONGEST_REQUEST = 1_000_000  # bytes
 DOUBLES = np.dtype("<f8")
@@ -59,6 +61,8 @@ class Explorer:
             Route("/run", self.run, methods=["POST"]),
             Route("/cells/{run}/{name}", self.cells),
             Route("/origin/{run}/{name}", answered(self.origin)),
+            Route("/heads/{run}/{name}", self.heads),
+            Route("/lens/{run}/{name}", answered(self.lens)),
             Route("/workbook/{run}", self.workbook),
         ]
 
@@ -95,6 +99,28 @@ class Explorer:
             return box(request, self.found(request).matrix(request.path_params["name"]))
         except SheetGPTError as error:
             return refusal(error)
+
+    def heads(self, request: Request) -> Response:
+        """The heads of a stage side by side, pooled where there are many tokens."""
+        try:
+            name = request.path_params["name"]
+            matrix = self.found(request).matrix(name)
+            step = self.model.steps.by_name.get(name)
+            if step is None or not step.by_head:
+                raise StageError(f"{name} has no heads")
+        except SheetGPTError as error:
+            return refusal(error)
+        return doubles(head_maps.pooled(matrix, step.op.groups))
+
+    def lens(self, request: Request) -> list[dict[str, Any]]:
+        """A lens on a run; of a second prompt, where there is one, with the weights that were set in the first."""
+        run, options = self.found(request), dict(request.query_params)
+
+        def second() -> Trace:
+            sets = lenses.of_weights(run.asked.sets, run.whole())
+            return self.runs.start(replace(Asked.of(lenses.prompt_in(options)), sets=sets)).whole()
+
+        return lenses.tables(run.whole(), request.path_params["name"], options, second)
 
     def origin(self, request: Request) -> dict[str, Any]:
         trace, name = self.found(request).whole(), request.path_params["name"]
@@ -153,6 +179,12 @@ def whole(query: Mapping[str, str], name: str) -> int:
     return int(text)
 
 
+def doubles(matrix: np.ndarray) -> Response:
+    """A matrix row by row, its shape in the headers."""
+    shape = {"x-rows": str(matrix.shape[0]), "x-columns": str(matrix.shape[1])}
+    return Response(np.ascontiguousarray(matrix, DOUBLES).tobytes(), headers=SAFETY | shape)
+
+
 def span(request: Request, axis: str) -> slice:
     """The rows or columns that are asked for, as `row` and `rows`."""
     first = whole(request.query_params, axis)
@@ -161,10 +193,7 @@ def span(request: Request, axis: str) -> slice:
 
 def box(request: Request, matrix: np.ndarray) -> Response:
     """The cells of a matrix that are asked for, row by row. Raises StageError."""
-    row, column, rows, columns = (whole(request.query_params, name) for name in ("row", "column", "rows", "columns"))
-    found = np.atleast_2d(matrix)[row : row + rows, column : column + columns]
-    shape = {"x-rows": str(found.shape[0]), "x-columns": str(found.shape[1])}
-    return Response(np.ascontiguousarray(found, DOUBLES).tobytes(), headers=SAFETY | shape)
+    return doubles(np.atleast_2d(matrix)[span(request, "row"), span(request, "column")])
 
 
 def page_routes() -> list[Route]:

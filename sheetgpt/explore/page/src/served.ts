@@ -37,6 +37,11 @@ function stageOf(data: Json): StageInfo {
   return { ...data, name: data.stage, picture: picture(data.picture), change };
 }
 
+async function doubles(response: Response): Promise<Matrix> {
+  const shape = (axis: string): number => Number(response.headers.get(`x-${axis}`));
+  return matrix(shape("rows"), shape("columns"), new Float64Array(await response.arrayBuffer()));
+}
+
 /** Lines of JSON, each as soon as it is there. */
 async function* lines(response: Response): AsyncGenerator<Json> {
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
@@ -97,9 +102,11 @@ export class Served implements Source {
 
   async cells(run: Run, { stage, row, column, rows, columns }: Region): Promise<Matrix> {
     const path = `cells/${run.id}/${stage}?row=${row}&column=${column}&rows=${rows}&columns=${columns}`;
-    const response = await this.again(run, () => answer(path));
-    const shape = (axis: string): number => Number(response.headers.get(`x-${axis}`));
-    return matrix(shape("rows"), shape("columns"), new Float64Array(await response.arrayBuffer()));
+    return doubles(await this.again(run, () => answer(path)));
+  }
+
+  async heads(run: Run, stage: string): Promise<Matrix> {
+    return doubles(await this.again(run, () => answer(`heads/${run.id}/${stage}`)));
   }
 
   origin(run: Run, stage: string, row: number, column: number): Promise<Origin> {

@@ -247,15 +247,22 @@ export interface Origin {
   readonly formula: string; // as the live workbook has it, with `=`; empty where it has none
 }
 
+export type TableLook = "values" | "shares" | "ranks" | "tokens" | "plain";
+
 /** A table of numbers with labels: what the lenses answer. */
 export interface Table {
   readonly title: string;
+  readonly facts: readonly (readonly [string, string])[]; // what it is of
   readonly notes: readonly string[];
-  readonly rows: readonly string[];
-  readonly columns: readonly string[];
+  readonly rowNames: readonly string[]; // what each level of the labels is; a level "token" holds tokens
+  readonly rows: readonly (readonly string[])[]; // each row's label, level by level
+  readonly columnNames: readonly string[];
+  readonly columns: readonly (readonly string[])[];
   readonly cells: readonly (readonly (number | string | null)[])[];
-  readonly looks: readonly ("values" | "shares" | "plain")[]; // of each column
-  readonly links: readonly (string | null)[]; // of each row: the stage it speaks of
+  readonly looks: readonly TableLook[]; // of each column
+  readonly ends: readonly number[]; // of each column's scale of values
+  readonly links: readonly (string | null)[]; // of each row: the stage or weight it speaks of
+  readonly places: readonly (readonly (readonly [stage: string, row: number, column: number] | null)[])[]; // of each cell
 }
 
 /** One sentence that says what is wrong and what to do. */
@@ -274,8 +281,13 @@ export interface Source {
   run(asked: Asked, onStage?: (run: Run) => void, signal?: AbortSignal): Promise<Run>;
   /** Cells of a stage or weight of a run; of text stages none. */
   cells(run: Run, region: Region): Promise<Matrix>;
+  /** The heads of a stage side by side, pooled by maximum where there are many tokens; without it the page pools. */
+  heads?(run: Run, stage: string): Promise<Matrix>;
   origin(run: Run, stage: string, row: number, column: number): Promise<Origin>;
-  /** A lens on the run: `lens`, `attribute`, `ablate`, `patch`; `options` as the command line's. */
+  /**
+   * A lens on the run: `lens`, `attribute`, `ablate`, `patch`. `options` as the command line's; of `patch` also
+   * `second` (a prompt) or `second_ids`, and `clean: "this"` where the pieces come from the run.
+   */
   lens(run: Run, name: string, options: Readonly<Record<string, string>>): Promise<readonly Table[]>;
   /** The run as a workbook to download; null where this page can't write one. */
   workbook(run: Run, live: boolean): Promise<Blob> | null;

@@ -34,6 +34,9 @@ export const vocabulary = signal<readonly string[]>([]);
 // ------------------------------------------------------------------------------------------------ what is chosen
 
 export const view = signal<View>("run");
+/** Views that show the chosen stage as a sheet. */
+export const hasSheet = (): boolean => view.value === "run" || view.value === "lenses";
+export const toSheet = (): void => void (hasSheet() || view.value === "compare" || (view.value = "run"));
 export const cell = signal<Cell>({ stage: "", row: 0, column: 0 });
 export const corner = signal<Cell>({ stage: "", row: 0, column: 0 }); // the other end of the selection
 export const show = signal<Show>("both");
@@ -317,7 +320,7 @@ function keepInside(found: Run): void {
 /** Go where an address leads: `STAGE[ROW,COLUMN]`, a stage's name, or a cell of the live workbook. False where nowhere. */
 export function go(text: string): boolean {
   const found = locate(text);
-  if (found) batch(() => ((view.value = view.value === "compare" ? "compare" : "run"), choose(found)));
+  if (found) batch(() => (toSheet(), choose(found)));
   return found !== null;
 }
 

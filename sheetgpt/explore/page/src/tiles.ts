@@ -33,6 +33,7 @@ export class Tiles {
 
   private tile(run: Run, stage: string, down: number, across: number): Matrix | null {
     const of = home(run, stage);
+    if (!of.id) return null; // no run yet
     const key = `${of.id}/${stage}/${down}/${across}`;
     const found = this.kept.get(key);
     if (found instanceof Error) return null;

@@ -2,9 +2,11 @@
 import type { ComponentType } from "preact";
 import * as state from "./state";
 import type { View } from "./state";
+import { Attention, hasAttention } from "./attention";
 import { Compare } from "./compare";
 import { Explore } from "./explore";
 import { Generate } from "./generate";
+import { Lenses } from "./lenses";
 
 export interface ViewEntry {
   readonly name: View;
@@ -17,6 +19,8 @@ const hasLogits = (): boolean => state.facts.steps.some((step) => step.role === 
 
 const VIEWS_OF_A_RUN: readonly ViewEntry[] = [
   { name: "run", title: "Run", isThere: () => true, component: Explore },
+  { name: "attention", title: "Attention", isThere: hasAttention, component: Attention },
+  { name: "lenses", title: "Lenses", isThere: () => true, component: Lenses },
   { name: "generate", title: "Generate", isThere: hasLogits, component: Generate },
 ];
 const COMPARE: ViewEntry = { name: "compare", title: "Compare", isThere: () => true, component: Compare };
