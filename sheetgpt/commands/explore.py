@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sheetgpt.commands import runs, show
+from sheetgpt.commands import explore_sides, runs, show
 from sheetgpt.errors import SheetGPTError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ FIRST_PROMPT = "Mike is quick. He moves"
     metavar="PAGE.html",
     help="Write the page as one file that works without a server, instead of serving it.",
 )
+@explore_sides.options
 def command(
     prompt: str | None,
     weights: str | None,
@@ -44,6 +45,8 @@ def command(
     port: int,
     no_browser: bool,
     page: Path | None,
+    compare: tuple[str, str] | None,
+    **how: Any,
 ) -> None:
     """Open a run in the browser: every number a cell, every cell editable. Ctrl-C ends it.
 
@@ -51,7 +54,15 @@ def command(
     Example:
       sheetgpt explore "Mike is quick. He moves"
       sheetgpt explore "Mike is quick. He moves" --export page.html
+      sheetgpt explore --compare "run:Mike is quick. He moves" port.npz
     """
+    of_run = {"PROMPT": prompt, "--token-ids": token_ids, "--set": assignments, "--special": special, "--export": page}
+    explore_sides.require_fitting(compare, {name: bool(value) for name, value in of_run.items()}, how)
+    if compare is not None:
+        from sheetgpt.explore.server import serve
+
+        serve(explore_sides.open_sides(compare, weights, dtype, how), port, browser=not no_browser, announce=announce)
+        return
     from sheetgpt.explore.runs import Asked
     from sheetgpt.model import load_model
 

@@ -180,7 +180,8 @@ def messages(run: Run) -> Iterator[dict[str, Any]]:
         if old is None or old is not matrix:
             yield stage(name, matrix, old)
     trace = run.whole()
-    yield words(run.model, trace) | answer(trace, before)
+    has_same_words = before is not None and before.token_ids == trace.token_ids
+    yield ({} if has_same_words else words(run.model, trace)) | answer(trace, before)
 
 
 def beginning(run: Run) -> dict[str, Any]:
@@ -228,7 +229,7 @@ def answer(trace: Trace, before: Trace | None) -> dict[str, Any]:
     best, old = trace.predictions(BEST), {}
     if before is not None:
         probabilities, _ = before.ranking()
-        old = {one.id: {"probability": probabilities[one.id], "rank": before.ranks[one.id]} for one in best}
+        old = {one.id: {"probability": float(probabilities[one.id]), "rank": int(before.ranks[one.id])} for one in best}
     return {
         "done": True,
         "best": [

@@ -14,7 +14,7 @@ import webbrowser
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import orjson
@@ -55,8 +55,7 @@ class Explorer:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/", lambda _request: HTMLResponse(built_page.served(), headers=SAFETY)),
-            *(Route(f"/{name}", built_file) for name in TYPES),
+            *page_routes(),
             Route("/facts", answered(self.facts)),
             Route("/vocabulary", answered(self.vocabulary)),
             Route("/run", self.run, methods=["POST"]),
@@ -71,7 +70,7 @@ class Explorer:
 
     def facts(self, _request: Request) -> dict[str, Any]:
         asked = {"prompt": self.asked.prompt, "ids": self.asked.ids, "sets": self.asked.sets}
-        return facts.facts(self.model) | {"prompt": asked, "readOnly": None, "compare": False}
+        return facts.facts(self.model) | {"prompt": asked, "readOnly": None, "compare": None}
 
     def vocabulary(self, _request: Request) -> list[str]:
         return self.model.vocabulary()
@@ -97,13 +96,9 @@ class Explorer:
     def cells(self, request: Request) -> Response:
         """A box of a stage or weight, row by row."""
         try:
-            matrix = self.found(request).matrix(request.path_params["name"])
+            return box(request, self.found(request).matrix(request.path_params["name"]))
         except SheetGPTError as error:
             return refusal(error)
-        row, column, rows, columns = (
-            whole(request.query_params, name) for name in ("row", "column", "rows", "columns")
-        )
-        return doubles(np.atleast_2d(matrix)[row : row + rows, column : column + columns])
 
     def heads(self, request: Request) -> Response:
         """The heads of a stage side by side, pooled where there are many tokens."""
@@ -196,6 +191,17 @@ def span(request: Request, axis: str) -> slice:
     return slice(first, first + whole(request.query_params, f"{axis}s"))
 
 
+def box(request: Request, matrix: np.ndarray) -> Response:
+    """The cells of a matrix that are asked for, row by row. Raises StageError."""
+    return doubles(np.atleast_2d(matrix)[span(request, "row"), span(request, "column")])
+
+
+def page_routes() -> list[Route]:
+    """The page itself."""
+    page = Route("/", lambda _request: HTMLResponse(built_page.served(), headers=SAFETY))
+    return [page, *(Route(f"/{name}", built_file) for name in TYPES)]
+
+
 def built_file(request: Request) -> Response:
     name = request.url.path.rpartition("/")[2]
     return Response(built_page.text(name), media_type=TYPES[name], headers=SAFETY)
@@ -204,8 +210,14 @@ def built_file(request: Request) -> Response:
 # ------------------------------------------------------------------------------------------------ the server
 
 
-def app(explorer: Explorer, token: str) -> Guard:
-    return Guard(Starlette(routes=explorer.routes()), token)
+class Answers(Protocol):
+    """What answers the page: of one model, or of two sides."""
+
+    def routes(self) -> list[Route]: ...
+
+
+def app(answers: Answers, token: str) -> Guard:
+    return Guard(Starlette(routes=answers.routes()), token)
 
 
 def listen(port: int) -> socket.socket:
@@ -216,14 +228,14 @@ def listen(port: int) -> socket.socket:
         raise PortError(f"port {port}: {error.strerror}", remedy="leave --port out, or give another") from None
 
 
-def serve(explorer: Explorer, port: int, *, browser: bool, announce: Callable[[str], None]) -> None:
+def serve(answers: Answers, port: int, *, browser: bool, announce: Callable[[str], None]) -> None:
     """Serve until Ctrl-C. Raises PageMissingError, PortError."""
     built_page.require_built()
     token = secrets.token_urlsafe(16)
     listening = listen(port)
     address = f"http://127.0.0.1:{listening.getsockname()[1]}/{token}/"
     config = uvicorn.Config(
-        app(explorer, token), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
+        app(answers, token), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
     )
     announce(address)
     if browser:

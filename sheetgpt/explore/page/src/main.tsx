@@ -4,6 +4,7 @@ import { App } from "./app";
 import { Computed } from "./computed";
 import { finding } from "./find";
 import { listen } from "./keys";
+import { watchOrder } from "./order";
 import { watch } from "./origin";
 import { pageData } from "./page_data";
 import { Served } from "./served";
@@ -14,6 +15,7 @@ async function show(): Promise<void> {
   const data = await pageData();
   state.open(data ? new Computed(data) : await Served.open());
   watch();
+  watchOrder();
   listen(() => (finding.value = true));
   render(<App />, document.body);
   await state.begin();

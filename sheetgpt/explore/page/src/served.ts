@@ -1,6 +1,6 @@
 /** A source that asks the server which the page comes from: `explore/server.py`. */
 import { matrix, type Matrix } from "./matrix";
-import { Refused, type Asked, type Change, type Facts, type Origin, type Picture, type Region, type Run, type Source, type StageInfo, type Table } from "./source";
+import { Refused, type Asked, type Change, type Differences, type Facts, type Origin, type Picture, type Region, type Run, type Source, type StageInfo, type Table } from "./source";
 
 type Json = any; // what the server sends; its form is the types of `source.ts`
 
@@ -29,6 +29,8 @@ function picture(data: Json): Picture {
   const bytes = Uint8Array.from(atob(data.pixels), (c) => c.charCodeAt(0));
   return { ...data, pixels: new Int8Array(bytes.buffer) };
 }
+
+const pictured = (data: Json): Json => ({ ...data, picture: data.picture && picture(data.picture) });
 
 function stageOf(data: Json): StageInfo {
   const change: Change | null = data.change && { ...data.change, picture: picture(data.change.picture) };
@@ -61,8 +63,11 @@ export class Served implements Source {
   private constructor(readonly facts: Facts) {}
 
   static async open(): Promise<Served> {
-    return new Served(await json("facts"));
+    const { compare, ...facts } = await json("facts");
+    return new Served({ ...facts, compare: compare && { ...compare, stages: compare.stages.map(pictured) } });
   }
+
+  differences = async (stage: string): Promise<Differences> => pictured(await json(`differences/${stage}`));
 
   vocabulary(): Promise<readonly string[]> {
     return (this.tokens ??= json("vocabulary"));

@@ -81,8 +81,52 @@ export interface Facts {
   readonly prompt: Asked; // what to begin with
   readonly version: string;
   readonly readOnly: string | null; // why cells can't be changed, where they can't
-  readonly compare: boolean; // a comparison is what this server shows
+  readonly compare: Comparison | null; // of two sides, where that is what the page shows
 }
+
+// ------------------------------------------------------------------------------------------------ comparisons
+
+/** One stage's line, as `sheetgpt diff --json` has it, and what is shown beside it. */
+export interface StageDiff {
+  readonly stage: string;
+  readonly title: string;
+  readonly verdict: "equal" | "different" | "missing";
+  readonly largest_difference: number | string | null; // a text where it is no number
+  readonly rms: number | string | null;
+  readonly cosine: number | string | null;
+  readonly shape: readonly [number, number] | null;
+  readonly cells: number;
+  readonly note: string;
+  readonly cause: string;
+  readonly own_error: boolean | null;
+  readonly end: number; // of the scale of values, of both
+  readonly picture: Picture | null; // right - left
+  readonly firstRow: number; // not 0 where one row stands for the last of several
+}
+
+export interface Comparison {
+  readonly left: string;
+  readonly right: string;
+  readonly tokens: readonly string[];
+  readonly tolerance: { readonly atol: number; readonly rtol: number };
+  readonly first: string | null; // the stage that diverges first
+  readonly diagnosis: { readonly stage: string; readonly sentence: string } | null;
+  readonly notes: readonly string[];
+  readonly stages: readonly StageDiff[];
+}
+
+/** A stage's differences, right - left. */
+export interface Differences {
+  readonly end: number; // the largest one in size
+  readonly picture: Picture | null;
+  readonly out: number; // how many cells differ by more than is allowed
+  readonly worst: readonly (readonly [row: number, column: number])[]; // of these, the worst first
+  readonly words: readonly [Contents, Contents]; // what stands where a side holds no number
+  readonly tables: readonly [TextTable, TextTable] | null; // of words, merges and tokens
+}
+
+export type Contents = Readonly<Record<string, string>>; // by `row,column`
+export type TextTable = readonly (readonly unknown[])[];
 
 // ------------------------------------------------------------------------------------------------ runs
 
@@ -226,6 +270,8 @@ export class Refused extends Error {}
 
 export interface Source {
   readonly facts: Facts;
+  /** A stage of `facts.compare`, whose sides' cells are asked for as those of runs called `left` and `right`. */
+  differences?(stage: string): Promise<Differences>;
   /** Every token by id. */
   vocabulary(): Promise<readonly string[]>;
   /**

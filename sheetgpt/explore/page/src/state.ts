@@ -3,7 +3,8 @@ import { batch, computed, effect, signal } from "@preact/signals";
 import { DARK, LIGHT } from "./colours";
 import { address, cellOf, edit, parseEdit, withEdits, without, type Cell, type Edit } from "./edits";
 import { stepOf, weightOf } from "./labels";
-import { Refused, type Asked, type Facts, type Place, type Run, type Source, type StageInfo, type Step, type Weight } from "./source";
+import { Refused, type Asked, type Comparison, type Facts, type Place, type Run, type Source, type StageInfo, type Step, type Weight } from "./source";
+import { sideOf } from "./sides";
 import { Tiles } from "./tiles";
 
 export type View = "run" | "attention" | "lenses" | "generate" | "compare" | "learn";
@@ -35,7 +36,7 @@ export const vocabulary = signal<readonly string[]>([]);
 export const view = signal<View>("run");
 /** Views that show the chosen stage as a sheet. */
 export const hasSheet = (): boolean => view.value === "run" || view.value === "lenses";
-export const toSheet = (): void => void (hasSheet() || (view.value = "run"));
+export const toSheet = (): void => void (hasSheet() || view.value === "compare" || (view.value = "run"));
 export const cell = signal<Cell>({ stage: "", row: 0, column: 0 });
 export const corner = signal<Cell>({ stage: "", row: 0, column: 0 }); // the other end of the selection
 export const show = signal<Show>("both");
@@ -218,6 +219,7 @@ export function open(from: Source): void {
   source = from;
   facts = from.facts;
   tiles = new Tiles(from);
+  if (facts.compare) return showSides(facts.compare);
   asked.value = { prompt: facts.prompt.prompt, ids: facts.prompt.ids, tokens: 1 };
   run.value = NO_RUN;
   busy.value = true;
@@ -227,14 +229,24 @@ export function open(from: Source): void {
 /** The run that was asked for on the command line, at the cell that the page's address names. */
 export async function begin(): Promise<void> {
   void source.vocabulary().then((found) => (vocabulary.value = found));
-  await ask();
-  if (!follow(location.hash)) choose(cell.peek(), "replace");
+  if (!facts.compare) await ask();
+  if (!follow(location.hash) && !facts.compare) choose(cell.peek(), "replace");
   addEventListener("popstate", () => follow(location.hash));
   addEventListener("hashchange", () => follow(location.hash));
   const { sets } = facts.prompt;
   if (!sets.length) return;
   edits.value = sets.map((text) => parseEdit(facts, text, asked.value.tokens));
   await ask();
+}
+
+/** A comparison begins where it diverges first; its right side stands for the run. */
+function showSides(compare: Comparison): void {
+  batch(() => {
+    view.value = "compare";
+    run.value = shownRun.value = sideOf(compare, "right");
+    const first = compare.first ?? compare.stages.find((one) => one.picture)?.stage ?? compare.stages[0]!.stage;
+    choose({ stage: first, row: 0, column: 0 }, "none");
+  });
 }
 
 /** The last stage of shares, whose rows say what tokens look at; else the logits; else the last of all. */

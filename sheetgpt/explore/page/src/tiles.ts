@@ -25,6 +25,7 @@ export class Tiles {
   /** A number; undefined until it is there. */
   at(run: Run, stage: string, row: number, column: number): number | undefined {
     void arrived.value; // who asks is drawn again when it comes
+    if (!run.id || run.tables[stage]) return undefined; // no run yet; a stage of texts
     const tile = this.tile(run, stage, Math.floor(row / ROWS), Math.floor(column / COLUMNS));
     if (!tile) return undefined;
     return tile.data[(row % ROWS) * tile.columns + (column % COLUMNS)];
