@@ -249,14 +249,15 @@ def sentence(ask):
     return str(found.value)
 
 
-def test_what_a_lens_refuses_is_said_in_the_commands_sentence(explorer):
-    hold(explorer, "Patch", second="Mike is")
-    assert explorer.complaint == sentence(lambda: lens.patch(MODEL.run("Mike is"), TRACE))
-    hold(explorer, "Attribution", token="quicklyish")
-    assert explorer.complaint == sentence(lambda: lens.attribute(TRACE, "quicklyish"))
-    give(explorer, "token", "")
-    settle(explorer)
-    assert explorer.page.locator(".lens .complaint").count() == 0
+def test_what_a_lens_refuses_is_said_in_the_commands_sentence(addresses, chromium):
+    with pages.opened(chromium, addresses["served"], refused="/lens/") as explorer:
+        hold(explorer, "Patch", second="Mike is")
+        assert explorer.complaint == sentence(lambda: lens.patch(MODEL.run("Mike is"), TRACE))
+        hold(explorer, "Attribution", token="quicklyish")
+        assert explorer.complaint == sentence(lambda: lens.attribute(TRACE, "quicklyish"))
+        give(explorer, "token", "")
+        settle(explorer)
+        assert explorer.page.locator(".lens .complaint").count() == 0
 
 
 def test_a_slow_lens_shows_that_it_is_waited_for(explorer):
@@ -271,7 +272,7 @@ def test_a_slow_lens_shows_that_it_is_waited_for(explorer):
 
 
 def test_a_model_without_a_residual_stream_says_so(addresses, chromium):
-    with pages.opened(chromium, addresses["streamless"]) as explorer:
+    with pages.opened(chromium, addresses["streamless"], refused="/lens/") as explorer:
         hold(explorer, "Ablation")
         assert "no blocks that write to a residual stream" in explorer.complaint
 
