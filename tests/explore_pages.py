@@ -16,6 +16,22 @@ TOKEN = "token-of-a-test"
 SIZE = {"width": 1280, "height": 800}
 
 
+COUNT_REQUESTS = """
+window.underWay = 0;
+const ask = window.fetch;
+window.fetch = async (...asked) => {
+  window.underWay++;
+  try {
+    const answer = await ask(...asked);
+    await answer.clone().arrayBuffer();
+    return answer;
+  } finally {
+    setTimeout(() => window.underWay--);
+  }
+};
+"""
+
+
 @contextmanager
 def serving(explorer):
     """The address of a server that answers for this explorer."""
@@ -41,6 +57,7 @@ def opened(chromium, address, *, refused=None, **options):
     thrown = []
     page.on("response", lambda answer: thrown.append(answer.url) if is_wrong(answer, refused) else None)
     page.on("pageerror", lambda error: thrown.append(error))  # noqa: PLW0108 - Playwright marks what it is given
+    page.add_init_script(COUNT_REQUESTS)
     page.goto(address)
     page.wait_for_function("() => globalThis.sheetgpt?.state.run.value?.done")
     found = Explorer(page)
@@ -83,7 +100,7 @@ class Explorer:
     def settle(self):
         """Until the run is whole, and what was asked for has come."""
         self.page.wait_for_function("() => !sheetgpt.state.busy.value")
-        self.page.wait_for_load_state("networkidle")
+        self.page.wait_for_function("() => !window.underWay")
         self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     @property
