@@ -51,6 +51,7 @@ def command(
     Example:
       sheetgpt explore "Mike is quick. He moves"
       sheetgpt explore "Mike is quick. He moves" --export page.html
+      sheetgpt explore ann --weights die
     """
     from sheetgpt.explore.runs import Asked
     from sheetgpt.model import load_model
@@ -82,12 +83,16 @@ def write(model: Model, asked: Asked, page: Path) -> None:
 
 
 def first_of(model: Model) -> dict[str, Any]:
-    """What to begin with where nothing is asked for: the reference's prompt, or the first token."""
-    try:
-        model.encode(FIRST_PROMPT, None)
-    except SheetGPTError:
-        return {"ids": (0,)}
-    return {"prompt": FIRST_PROMPT}
+    """What to begin with where nothing is asked for: the reference's prompt, the ladder's first name, or a token."""
+    from sheetgpt.training.words import NAMES
+
+    for prompt in (FIRST_PROMPT, NAMES[0]):
+        try:
+            model.encode(prompt, None)
+        except SheetGPTError:
+            continue
+        return {"prompt": prompt}
+    return {"ids": (0,)}
 
 
 def announce(address: str) -> None:

@@ -6,9 +6,10 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any
 
+from sheetgpt.explore import learning
 from sheetgpt.lens.stream import writes_of
 from sheetgpt.model import Model
-from sheetgpt.models.kinds import training_steps
+from sheetgpt.models.kinds import has_last_position, training_steps
 from sheetgpt.models.sizes import Sizes
 from sheetgpt.models.step import Step, Weight
 from sheetgpt.ops import Copy, Op
@@ -27,6 +28,7 @@ def facts(model: Model) -> dict[str, Any]:
         "steps": [step_data(step) for step in model.steps],
         "stream": stream(model),
         "trainingSteps": [step_data(step) for step in training],
+        "training": learning.training(model) if learns else None,
         "weights": [weight_data(name, weight) for name, weight in sizes.weights.items()],
     }
 
@@ -41,6 +43,7 @@ def constants(model: Model, *, learns: bool) -> dict[str, Any]:
         "n_head": config.n_head,
         "n_embd": config.n_embd,
         "n_ctx": config.n_ctx,
+        "room": config.n_ctx if has_last_position(config) else None,
         "n_vocab": config.n_vocab,
         "hasText": model.tokenizer is not None,
         "learns": learns,

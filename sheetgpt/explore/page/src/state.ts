@@ -203,7 +203,9 @@ export async function start(from: Source): Promise<void> {
   edits.value = facts.prompt.sets.map((text) => parseEdit(facts, text, first.tokens.length));
   batch(() => {
     run.value = shownRun.value = first;
-    if (!follow(location.hash)) choose({ stage: firstStage(), row: 0, column: 0 }, "replace");
+    if (follow(location.hash)) return;
+    if (facts.model.learns && !edits.value.length) view.value = "learn";
+    choose({ stage: firstStage(), row: 0, column: 0 }, "replace");
   });
   addEventListener("popstate", () => follow(location.hash));
   addEventListener("hashchange", () => follow(location.hash));
