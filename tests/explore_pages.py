@@ -38,7 +38,7 @@ def opened(chromium, address, **options):
     thrown = []
     page.on("pageerror", lambda error: thrown.append(error))  # noqa: PLW0108 - Playwright marks what it is given
     page.goto(address)
-    page.wait_for_selector(".grid, .texts, .complaint, .generate")
+    page.wait_for_selector(".grid, .texts, .complaint, .generate, .learn section")
     yield Explorer(page)
     context.close()
     assert not thrown, thrown

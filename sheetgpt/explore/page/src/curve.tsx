@@ -32,9 +32,10 @@ export function Curve() {
   const [point, setPoint] = useState<number | null>(null);
   const [now, { steps, losses }] = [theme.value, learning.curve.value];
   useEffect(() => {
-    const made = (plot.current = new uPlot(options(box.current!.clientWidth, setPoint), [[], []], box.current!));
-    const observer = new ResizeObserver(() => made.setSize({ width: box.current!.clientWidth, height: HEIGHT }));
-    observer.observe(box.current!);
+    const element = box.current!;
+    const made = (plot.current = new uPlot(options(element.clientWidth, setPoint), [[], []], element));
+    const observer = new ResizeObserver(() => element.isConnected && made.setSize({ width: element.clientWidth, height: HEIGHT }));
+    observer.observe(element);
     return () => {
       observer.disconnect();
       made.destroy();

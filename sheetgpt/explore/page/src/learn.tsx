@@ -2,10 +2,10 @@
 import { useEffect } from "preact/hooks";
 import { Curve, plural } from "./curve";
 import "./learn.css";
+import { NumberField } from "./learn_fields";
 import { LearnWeights } from "./learn_weights";
 import { LearnWord, Positions } from "./learn_word";
 import * as learning from "./learning";
-import * as numbers from "./numbers";
 import { Rolling, rollByKey } from "./rolling";
 import * as state from "./state";
 import type { Settings } from "./training_update";
@@ -124,33 +124,6 @@ function SettingsForm() {
       <NumberField name="weight decay" value={weightDecay} isRight={(x) => x >= 0} onValue={(x) => change({ weightDecay: x })} />
       <p class="note">{optimizer === "sgd" ? "new = old − learning rate × gradient" : "AdamW: the mean of gradients, divided by the root of the mean of their squares"}</p>
     </section>
-  );
-}
-
-interface NumberFieldProps {
-  readonly name: string;
-  readonly value: number;
-  readonly isRight: (value: number) => boolean;
-  readonly onValue: (value: number) => void;
-}
-
-/** A number that is taken as it is typed, where it can be. */
-export function NumberField({ name, value, isRight, onValue }: NumberFieldProps) {
-  return (
-    <label>
-      {name}
-      <input
-        inputMode="decimal"
-        spellcheck={false}
-        defaultValue={String(value)}
-        onInput={(event) => {
-          const typed = numbers.parse(event.currentTarget.value);
-          const isTaken = typed !== null && isRight(typed);
-          event.currentTarget.setAttribute("aria-invalid", String(!isTaken));
-          if (isTaken) onValue(typed);
-        }}
-      />
-    </label>
   );
 }
 

@@ -3,26 +3,20 @@ import { computed } from "@preact/signals";
 import { inkOn, css, share } from "./colours";
 import * as learning from "./learning";
 import * as numbers from "./numbers";
-import type { Word } from "./source";
 import * as state from "./state";
 import { shown } from "./tokens";
 import { lossTable, penaltyOfModel, runOf, type LossRow } from "./training";
+import type { Example } from "./training_examples";
 
 const inShort = (): string => penaltyOfModel({ steps: state.facts.trainingSteps, weights: new Map() }).inShort;
 
-/** The predictions of a word by the weights as they stand; none where it can't be learned. */
-function predictionsOf(word: Word): readonly LossRow[] {
-  const weights = learning.weights.value!;
-  const model = { steps: state.facts.trainingSteps, weights };
-  try {
-    const example = learning.exampleOfWord(word);
-    return lossTable(model, { example, values: runOf(model, example) });
-  } catch {
-    return []; // what is wrong is said beside the buttons
-  }
+/** An example's predictions by the weights as they stand. */
+function predictionsOf(example: Example): readonly LossRow[] {
+  const model = { steps: state.facts.trainingSteps, weights: learning.weights.value! };
+  return lossTable(model, { example, values: runOf(model, example) });
 }
 
-const rows = computed(() => (learning.word.value ? predictionsOf(learning.word.value) : []));
+const rows = computed(() => (learning.wordExample.value ? predictionsOf(learning.wordExample.value) : []));
 const mean = (found: readonly LossRow[]): number => found.reduce((sum, { penalty, share }) => sum + penalty * share, 0);
 
 // ------------------------------------------------------------------------------------------------ left
@@ -44,7 +38,7 @@ export function LearnWord() {
         </button>
       </div>
       <Words />
-      {word && !learning.isListed(word) && learning.together.value && (
+      {word && learning.together.value && learning.wordExample.value && !learning.isListed(word) && (
         <button class="link" onClick={() => learning.addWord(word)}>
           Add “{shown(word.text)}”
         </button>
@@ -80,13 +74,12 @@ function Words() {
   return (
     <ul class="word-list">
       {learning.words.value.map((word) => {
-        const found = predictionsOf(word);
         return (
           <li key={word.text}>
             <button class="link" title="look at it" onClick={() => (state.facts.model.hasText ? state.type(word.text, true) : state.give(null, word.ids))}>
               {shown(word.text)}
             </button>
-            <span>{found.length ? numbers.cell(mean(found), 3) : ""}</span>
+            <span>{numbers.cell(mean(predictionsOf(learning.exampleOfWord(word))), 3)}</span>
             <button class="remove" aria-label={`leave ${word.text} out`} onClick={() => learning.removeWord(word)}>
               ×
             </button>

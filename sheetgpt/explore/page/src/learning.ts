@@ -8,7 +8,7 @@ import type { Matrix } from "./matrix";
 import type { Run, Training, Word } from "./source";
 import * as state from "./state";
 import { NUDGE_SHOWN, nudgedLoss, trainStep, type TrainedStep } from "./training";
-import { batchOf, exampleOfIds, type Example, type Reading } from "./training_examples";
+import { batchOf, exampleOfIds, type Example } from "./training_examples";
 import { DEFAULTS, stateOf, type Settings, type State } from "./training_update";
 import { textOf, unspell } from "./words";
 
@@ -46,11 +46,14 @@ function tried<T>(make: () => T): Tried<T> {
   }
 }
 
+/** Throws where there is nothing to learn from. */
 export function exampleOfWord({ ids }: Word): Example {
   const { end, characters } = training();
-  const reading: Reading = { end, characters, room: state.facts.model.room, readable };
-  return exampleOfIds(ids, reading);
+  return exampleOfIds(ids, { end, characters, room: state.facts.model.room, readable });
 }
+
+/** The prompt as training sees it; null where it can't be learned. */
+export const wordExample = computed<Example | null>(() => word.value && tried(() => exampleOfWord(word.value!)).found);
 
 /** The examples of each step: the prompt's, or those of all words. */
 const examples = computed<Tried<readonly Example[]>>(() =>

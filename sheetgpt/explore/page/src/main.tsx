@@ -19,6 +19,7 @@ async function begin(): Promise<void> {
 }
 
 /** For the browser's console: what the page shows, to look at and to change. */
+export * as learning from "./learning";
 export * as state from "./state";
 
 begin().catch((error: unknown) => {

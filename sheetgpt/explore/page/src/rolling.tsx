@@ -137,7 +137,7 @@ function Buttons() {
         {isRolling.value ? "Stop" : "Roll a word"}
       </button>
       <button class="push" onClick={() => (state.facts.model.hasText ? state.type(text, true) : state.give(null, made))} disabled={!made.length || isRolling.value} title="it becomes the prompt">
-        Take it
+        Learn it
       </button>
     </div>
   );
