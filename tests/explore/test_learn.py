@@ -153,6 +153,9 @@ def test_a_training_of_each_weight_is_listed_as_train_step_lists_it(learn, model
     (step,) = training.steps
     name = next(iter(step.weights))
     learn.page.click("text=list")
+    learn.page.wait_for_function(
+        "() => [...document.querySelectorAll('.weight-list td')].every(cell => cell.innerText !== '')"
+    )
     expected = [row for row in train_step.update_rows(step, limit=10**9) if row["weight"] == name]
     if len(expected) > 30:
         expected = sorted(expected, key=lambda row: -abs(row["gradient"]))[:30]

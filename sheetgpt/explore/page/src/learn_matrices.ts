@@ -9,8 +9,6 @@ import type { Step } from "./source";
 import * as state from "./state";
 import type { TrainedStep } from "./training";
 
-const MOST_NUDGED = 400; // weights of a model whose nudges are computed while it runs
-
 // ------------------------------------------------------------------------------------------------ which matrix
 
 /** A matrix to look at: a weight, or a stage of the word's run. */
@@ -67,9 +65,9 @@ export interface Column {
   readonly name: string;
   readonly title: string;
   readonly digits: number;
-  readonly of: (step: TrainedStep, name: string, at: number) => number;
+  readonly of: (step: TrainedStep, name: string, at: number) => number | null; // null while it isn't there
   readonly end: (step: TrainedStep, name: string) => number; // of the scale of colours
-  readonly isNudge?: boolean;
+  readonly isNudge?: boolean; // a few digits that stay are what is compared
   readonly isLoss?: boolean; // coloured by how far it is from the loss as it stands
 }
 
@@ -97,7 +95,10 @@ function nudges(): readonly Column[] {
     isNudge: true,
     isLoss: true,
   });
-  const slope = (step: TrainedStep, name: string, at: number): number => (learning.lossIf(step, name, at, by) - step.loss) / by;
+  const slope = (step: TrainedStep, name: string, at: number): number | null => {
+    const found = learning.lossIf(step, name, at, by);
+    return found === null ? null : (found - step.loss) / by;
+  };
   return [loss("more", 1), loss("less", -1), { name: "slope", title: "slope", digits: 5, of: slope, end: gradientEnd, isNudge: true }];
 }
 
@@ -122,10 +123,8 @@ export function columnsOf({ step, name }: Shown): readonly Column[] {
   return [OLD, ...nudges(), GRADIENT, ...(learning.settings.value.optimizer === "adamw" ? MOMENTS : []), NEW, CHANGE];
 }
 
-/** Are nudges computed now? Those of a large model are, where it rests. */
-export const isNudged = computed(
-  () => !learning.isRunning.value || state.facts.weights.reduce((sum, { rows, columns }) => sum + rows * columns, 0) <= MOST_NUDGED,
-);
-
-export const textOf = (column: Column, step: TrainedStep, name: string, at: number): string =>
-  column.isNudge && !isNudged.value ? "" : column.isNudge ? numbers.cell(column.of(step, name, at), column.digits) : numbers.short(column.of(step, name, at), column.digits);
+/** As it is shown: nudges with as many digits as they have, others by powers of ten where they are small. */
+export function textOf({ of, digits, isNudge }: Column, step: TrainedStep, name: string, at: number): string {
+  const found = of(step, name, at);
+  return found === null ? "" : isNudge ? numbers.cell(found, digits) : numbers.short(found, digits);
+}

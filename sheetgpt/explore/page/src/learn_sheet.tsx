@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import { css, diverging, inkOn, share } from "./colours";
 import { classes, Grid, type CellLook } from "./grid";
-import { columnsOf, isNudged, labelsOf, shown, spot, textOf, type Column } from "./learn_matrices";
+import { columnsOf, labelsOf, shown, spot, textOf, type Column } from "./learn_matrices";
 import * as state from "./state";
 import type { TrainedStep } from "./training";
 
@@ -22,8 +22,8 @@ export function LearnSheet({ step }: Props) {
   const column = all.find((one) => one.name === wanted.value) ?? all[0]!;
   const end = column.end(step, name);
   const look = (row: number, place: number): CellLook => {
-    if (column.isNudge && !isNudged.value) return { text: "", classes: "unknown" };
     const value = column.of(step, name, row * wide + place);
+    if (value === null) return { text: "", classes: "unknown" };
     const fill = stage?.shares && column.name === "old" ? share(now, value) : diverging(now, column.isLoss ? value - step.loss : value, end);
     return { text: textOf(column, step, name, row * wide + place), style: { background: css(fill), color: inkOn(now, fill) }, classes: classes(value === 0 && "zero") };
   };

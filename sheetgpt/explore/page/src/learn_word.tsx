@@ -1,23 +1,21 @@
 /** The word that is learned: its letters with what should come after each, their penalties; the words beside it. */
 import { computed } from "@preact/signals";
 import { inkOn, css, share } from "./colours";
+import type { Model } from "./forward";
 import * as learning from "./learning";
 import * as numbers from "./numbers";
 import * as state from "./state";
 import { shown } from "./tokens";
 import { lossTable, penaltyOfModel, runOf, type LossRow } from "./training";
-import type { Example } from "./training_examples";
 
-const inShort = (): string => penaltyOfModel({ steps: state.facts.trainingSteps, weights: new Map() }).inShort;
+const trained = (): Model => ({ steps: state.facts.trainingSteps, weights: learning.weights.value! });
 
-/** An example's predictions by the weights as they stand. */
-function predictionsOf(example: Example): readonly LossRow[] {
-  const model = { steps: state.facts.trainingSteps, weights: learning.weights.value! };
-  return lossTable(model, { example, values: runOf(model, example) });
-}
-
-const rows = computed(() => (learning.wordExample.value ? predictionsOf(learning.wordExample.value) : []));
-const mean = (found: readonly LossRow[]): number => found.reduce((sum, { penalty, share }) => sum + penalty * share, 0);
+/** The word's predictions by the weights as they stand. */
+const rows = computed<readonly LossRow[]>(() => {
+  const [model, example] = [trained(), learning.wordExample.value];
+  return example ? lossTable(model, { example, values: runOf(model, example) }) : [];
+});
+const mean = (found: readonly LossRow[]): number => found.reduce((sum, { penalty }) => sum + penalty, 0) / found.length;
 
 // ------------------------------------------------------------------------------------------------ left
 
@@ -73,13 +71,14 @@ function Words() {
   if (!learning.together.value) return null;
   return (
     <ul class="word-list">
-      {learning.words.value.map((word) => {
+      {learning.words.value.map((word, i) => {
+        const run = learning.next.value?.runs[i];
         return (
           <li key={word.text}>
             <button class="link" title="look at it" onClick={() => (state.facts.model.hasText ? state.type(word.text, true) : state.give(null, word.ids))}>
               {shown(word.text)}
             </button>
-            <span>{numbers.cell(mean(predictionsOf(learning.exampleOfWord(word))), 3)}</span>
+            <span>{run && numbers.cell(mean(lossTable(trained(), run)), 3)}</span>
             <button class="remove" aria-label={`leave ${word.text} out`} onClick={() => learning.removeWord(word)}>
               ×
             </button>
@@ -105,7 +104,7 @@ export function Positions() {
             <th class="token">context</th>
             <th class="token">target</th>
             <th>probability p</th>
-            <th>penalty {inShort().replace("-", "−")}</th>
+            <th>penalty {penaltyOfModel(trained()).inShort.replace("-", "−")}</th>
             <th />
           </tr>
         </thead>

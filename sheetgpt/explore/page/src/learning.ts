@@ -13,6 +13,8 @@ import { DEFAULTS, stateOf, type Settings, type State } from "./training_update"
 import { textOf, unspell } from "./words";
 
 const FRAME = 12; // ms of each frame that are for steps
+const NUDGES = 25; // and for nudges
+const MOST_NUDGED = 400; // weights of a model whose nudges are computed while it runs
 
 // ------------------------------------------------------------------------------------------------ what is learned from
 
@@ -132,12 +134,12 @@ function wrongWith({ number, after }: TrainedStep): string | null {
 
 /** Steps until `count` are done, time is up, or one can't be; how many were done. */
 function advance(count: number, until: number): number {
-  const seen = examples.peek().found;
+  const [seen, coming] = [examples.peek().found, next.peek()];
   let at = now.peek();
   const [steps, losses]: [number[], (number | null)[]] = [[], []];
   let why = refusal.peek();
   while (at && seen && why === null && steps.length < count && (steps.length === 0 || performance.now() < until)) {
-    const made = tried(() => trainStep(at!, seen, settings.peek()));
+    const made = coming?.before === at ? { found: coming, error: null } : tried(() => trainStep(at!, seen, settings.peek()));
     why = made.error ?? wrongWith(made.found!);
     if (why !== null) break;
     steps.push(at.steps);
@@ -200,12 +202,35 @@ effect(() => void (state.view.value === "learn" || stop()));
 export const nudge = signal(NUDGE_SHOWN);
 const nudgedLosses = new WeakMap<TrainedStep, Map<string, number>>();
 
-/** The loss if one cell of a weight were `by` more; computed once for weights as they stand. */
-export function lossIf(step: TrainedStep, name: string, at: number, by: number): number {
+/** Nudges of a large model are computed where it rests. */
+const isNudged = computed(() => !isRunning.value || state.facts.weights.reduce((sum, { rows, columns }) => sum + rows * columns, 0) <= MOST_NUDGED);
+const late = signal(0); // frames that begin with nudges left out by the one before
+let [isOpen, isLate, until] = [false, false, 0];
+
+/** Is there time in this frame for another nudge? Where there is none, who asked is drawn again in the next. */
+function hasTime(): boolean {
+  void late.value;
+  if (!isOpen) {
+    [isOpen, until] = [true, performance.now() + NUDGES];
+    requestAnimationFrame(() => {
+      const wasLate = isLate;
+      [isOpen, isLate] = [false, false];
+      if (wasLate) late.value++;
+    });
+  }
+  isLate ||= performance.now() > until;
+  return !isLate;
+}
+
+/** The loss if one cell of a weight were `by` more, computed once for weights as they stand; null while it isn't there. */
+export function lossIf(step: TrainedStep, name: string, at: number, by: number): number | null {
   const kept = nudgedLosses.get(step) ?? new Map<string, number>();
   nudgedLosses.set(step, kept);
   const key = `${name} ${at} ${by}`;
-  const found = kept.get(key) ?? nudgedLoss(step.before.model, step.runs, name, at, by);
-  kept.set(key, found);
-  return found;
+  const found = kept.get(key);
+  if (found !== undefined) return found;
+  if (!isNudged.value || !hasTime()) return null;
+  const loss = nudgedLoss(step.before.model, step.runs, name, at, by);
+  kept.set(key, loss);
+  return loss;
 }

@@ -5,6 +5,7 @@
  */
 import { computed, signal } from "@preact/signals";
 import { nameOf, run as runOf } from "./forward";
+import { classes } from "./grid";
 import * as learning from "./learning";
 import * as numbers from "./numbers";
 import { pick, type Pick } from "./picking";
@@ -90,7 +91,7 @@ export function Rolling() {
   const target = targets.value[picks.length - 1] ?? 0;
   const slices = slicesOf(last, state.vocabulary.value).map((slice) => ({ ...slice, picked: slice.picked && !isTurning && picks.length > 0 }));
   return (
-    <section class="rolling" aria-label="roll a word">
+    <section class={classes("rolling", slices.every(({ key, text }) => key === "more" || text.length <= 2) && "letters")} aria-label="roll a word">
       <h2>
         Roll a word <i>{state.facts.model.kind} as its weights stand</i>
       </h2>

@@ -1,6 +1,6 @@
 /** How the chosen weight changes, worked with its numbers: the nudge, and the optimiser's update. */
 import { known } from "./forward";
-import { columnsOf, isNudged, shown, spot } from "./learn_matrices";
+import { columnsOf, shown, spot } from "./learn_matrices";
 import * as learning from "./learning";
 import * as numbers from "./numbers";
 import type { TrainedStep } from "./training";
@@ -12,13 +12,15 @@ const signed = (x: number): string => (x < 0 ? `(${four(x)})` : four(x));
 export function Worked({ step }: { readonly step: TrainedStep }) {
   const [{ name, rows, columns }, { row, column }] = [shown.value, spot.value];
   if (row >= rows || column >= columns) return null;
-  const value = (of: string): number => columnsOf(shown.value).find((one) => one.name === of)!.of(step, name, row * columns + column);
+  const found = (of: string): number | null => columnsOf(shown.value).find((one) => one.name === of)!.of(step, name, row * columns + column);
+  const value: Value = (of) => found(of)!;
+  const [more, slope] = [found("more"), found("slope")];
   return (
     <div class="worked" aria-label="how the chosen weight changes">
       <p>
         {name}[{row},{column}]
       </p>
-      {isNudged.value && <p>{nudge(step, value("more"), value("slope"))}</p>}
+      {more !== null && slope !== null && <p>{nudge(step, more, slope)}</p>}
       {learning.settings.value.optimizer === "sgd" ? <p>{sgd(step, name, value)}</p> : <Adamw step={step} name={name} value={value} />}
     </div>
   );
