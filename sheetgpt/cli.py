@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import sys
 from importlib import import_module
-from importlib.metadata import version
 from typing import NoReturn
 
 import click
@@ -72,7 +71,7 @@ class Commands(click.Group):
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(version("sheetgpt"), prog_name="sheetgpt")
+@click.version_option(package_name="sheetgpt", prog_name="sheetgpt")
 def cli():
     """GPT-2 as a spreadsheet: every stage from the prompt to the predicted token is a labelled table.
 

@@ -12,7 +12,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +78,8 @@ def checked_manifest(about: object, where: object) -> dict[str, Any]:
 
 def manifest(trace: Trace, head_layout: str = heads.HEADS) -> dict[str, Any]:
     """What a dump says of itself: prompt, tokens, constants, dtype, version, stages in order with shapes and titles."""
+    from importlib.metadata import version  # only here: it is slow to import, and most runs dump nothing
+
     return {
         "sheetgpt": version("sheetgpt"),
         "prompt": trace.prompt,

@@ -6,6 +6,7 @@ import os
 import runpy
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,32 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.fast)
 
 
+GROUPS = {  # how the names of files begin that share what takes long to make; each other file is a group of its own
+    "portable": ("tests/sheets/test_portable",),
+    "pages": ("tests/test_doc_sessions", "tests/test_readme", "tests/lens/test_docs", "tests/training/test_learn"),
+    "figures": ("tests/test_embedded", "tests/test_positions"),
+}
+
+
+def group_of(file: str) -> str:
+    return next((name for name, begins in GROUPS.items() if file.startswith(begins)), file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With `-n`, one worker runs the whole of a group, so that its fixtures are made once.
+
+    `--dist loadgroup` does nothing where pytest is 9.2 and xdist 3.8.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid.partition("::")[0])
+
+    return ByGroup(config, log) if config.getvalue("dist") == "load" else None
+
+
 @pytest.fixture(scope="session")
 def walked(tmp_path_factory):
     """`walked("docs/learn")`: the page's commands, run once for all tests; see `doc_sessions.Walk`."""
@@ -81,6 +108,24 @@ def walked(tmp_path_factory):
         return walks[page]
 
     return walk
+
+
+@pytest.fixture(scope="session")
+def embedded_book(tmp_path_factory):
+    """`embedded_book(formulas=True)`: a workbook of the embedded model's run of README's prompt, written once.
+
+    It takes the options of `to_excel`. Whoever changes a file changes a copy.
+    """
+    from sheetgpt import load_model
+
+    folder = tmp_path_factory.mktemp("embedded")
+
+    @cache
+    def book(**options) -> Path:
+        name = "-".join(options) or "values"
+        return load_model().run("Mike is quick. He moves").to_excel(folder / f"{name}.xlsx", **options)
+
+    return book
 
 
 @pytest.fixture(scope="session")

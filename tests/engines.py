@@ -79,18 +79,28 @@ def with_typed(path: Path, copy: Path, typed: Mapping[tuple[str, str], float | s
 
 
 def with_cell(sheet: bytes, address: str, value: float | str | None) -> bytes:
-    """A sheet with one cell changed; where it has no such cell, its row has none at the left of it."""
+    """A sheet with one cell changed; where there is no such cell, none stands at the left of it in its row."""
     content, kind = "" if value is None else f"<v>{value!r}</v>", ""
     if isinstance(value, str):
         kind, content = ' t="inlineStr"', f'<is><t xml:space="preserve">{escape(value)}</t></is>'
     old = re.search(rf'<c r="{address}"( s="\d+")?[^>]*?(?:/>|>.*?</c>)'.encode(), sheet)
     if old is None:
-        row = re.search(rf'<row r="{address.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")}"[^>]*>'.encode(), sheet)
-        start = end = row.end()
+        number = int(address.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+        sheet = with_row(sheet, number)
+        start = end = re.search(rf'<row r="{number}"[^>]*>'.encode(), sheet).end()
     else:
         start, end = old.span()
     look = (old[1] or b"").decode() if old else ""
     return sheet[:start] + f'<c r="{address}"{look}{kind}>{content}</c>'.encode() + sheet[end:]
+
+
+def with_row(sheet: bytes, number: int) -> bytes:
+    """A sheet in which there is such a row; an empty one, where there was none."""
+    following = [one for one in re.finditer(rb'<row r="(\d+)"', sheet) if int(one[1]) >= number]
+    if following and int(following[0][1]) == number:
+        return sheet
+    at = following[0].start() if following else sheet.index(b"</sheetData>")
+    return sheet[:at] + f'<row r="{number}"></row>'.encode() + sheet[at:]
 
 
 RECALCULATING = {"gnumeric": gnumeric, "ironcalc": ironcalc, "formualizer": formualizer}

@@ -36,10 +36,13 @@ def opened(chromium, address, **options):
     context = chromium.new_context(**{"viewport": SIZE, "permissions": [], **options})
     page = context.new_page()
     thrown = []
+    page.on("response", lambda answer: thrown.append(answer.url) if answer.status >= 400 else None)
     page.on("pageerror", lambda error: thrown.append(error))  # noqa: PLW0108 - Playwright marks what it is given
     page.goto(address)
-    page.wait_for_selector(".grid, .texts, .complaint, .generate, .learn section")
-    yield Explorer(page)
+    page.wait_for_function("() => globalThis.sheetgpt?.state.run.value?.done")
+    found = Explorer(page)
+    found.settle()
+    yield found
     context.close()
     assert not thrown, thrown
 

@@ -1,4 +1,4 @@
-"""What tests of live workbooks share: their stages against a run's, the prediction, and cached values made wrong."""
+"""What tests of live workbooks share: stages against a run's, the prediction, areas, and cached values made wrong."""
 
 from __future__ import annotations
 
@@ -8,9 +8,27 @@ from zipfile import ZipFile
 
 import numpy as np
 
+from sheetgpt.workbook.grid import Area, cell
+from sheetgpt.workbook.reading.names import areas_of, name_texts
 from sheetgpt.workbook.reading.open import Workbook
 
 SPOILED = re.compile(rb"(</f>)<v>-?[0-9.e-]+</v>")
+
+
+def whole_area(text: str) -> Area | None:
+    """What a name stands for, with the room for more tokens."""
+    found = areas_of(re.search(r"INDEX\(([^,]+)", text)[1] if "INDEX" in text else text)
+    return found[0] if found else None
+
+
+def whole_areas(path: Path) -> dict[str, Area]:
+    """Of a workbook as written, by name."""
+    return {name: area for name, text in name_texts(path) if (area := whole_area(text))}
+
+
+def address_in(area: Area, row: int, column: int) -> tuple[str, str]:
+    """(tab, address) of a cell in an area."""
+    return area.tab, cell(area.row + row, area.column + column)
 
 
 def stage(found: Workbook, name: str) -> np.ndarray:

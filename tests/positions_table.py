@@ -7,8 +7,9 @@ A cell of the first is what `sheetgpt run PROMPT --weights MODEL --top 1 --json`
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from embedded_figures import figures
 
 MODELS = ("embedded", "sinusoidal", "rotary")
@@ -30,7 +31,7 @@ PROMPTS = {
 
 def cell(prompt: str, model: str) -> str:
     """The predicted token and its probability, or that the prompt is too long."""
-    done = sheetgpt("run", prompt, "--weights", model, "--top", 1, "--json")
+    done = sheetgpt_here("run", prompt, "--weights", model, "--top", 1, "--json", cwd=Path())
     if done.code:
         assert "the model's context holds" in done.error
         return "too long"

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -45,6 +46,15 @@ def test_a_commands_help_imports_nothing_heavy(name):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_version_is_looked_up_only_where_it_is_asked_for():
+    code = (
+        "import sys; from sheetgpt.cli import cli; cli(['run', 'Mike'], standalone_mode=False); "
+        "sys.exit('importlib.metadata' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+    assert sheetgpt("--version").out.split()[-1] == version("sheetgpt")
 
 
 def test_a_run_without_dumps_needs_neither_pandas_nor_openpyxl():

@@ -25,9 +25,14 @@ EXCEL = "application/vnd.ms-excel"
 
 def set_cell(path: Path, address: str, value) -> None:
     """Change one cell (`tab!C5`) of an .xlsx with openpyxl, as a script of a user would."""
+    set_cells(path, {address: value})
+
+
+def set_cells(path: Path, values: Mapping[str, object]) -> None:
     book = openpyxl.load_workbook(path)
-    tab, _, cell = address.rpartition("!")
-    book[tab.strip("'")][cell] = value
+    for address, value in values.items():
+        tab, _, cell = address.rpartition("!")
+        book[tab.strip("'")][cell] = value
     book.save(path)
 
 

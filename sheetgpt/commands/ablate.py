@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from sheetgpt.commands import show
 from sheetgpt.commands.progress import progress
-from sheetgpt.commands.runs import dtype_option, prompt_options, run_with, token_option
+from sheetgpt.commands.runs import prompt_options, run_with, token_option
 from sheetgpt.commands.tables import Outputs, output_options
 
 
@@ -23,7 +24,7 @@ from sheetgpt.commands.tables import Outputs, output_options
 )
 @click.option("--documents", type=click.IntRange(1), metavar="N", help="With --mean: only the first N documents.")
 @click.option("--what", metavar="PIECE", help='One piece alone: "block_1 head 0", "block_1 MLP", "block_1".')
-@dtype_option
+@show.dtype_option()
 @output_options
 def command(prompt, weights, token_ids, special, assignments, token, zero, mean, documents, what, dtype, **outputs):
     """Take out each head, each MLP and each block in turn, and show what becomes of the prediction.

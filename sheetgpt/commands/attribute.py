@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from sheetgpt.commands.runs import dtype_option, prompt_options, run_of, token_option
+from sheetgpt.commands import show
+from sheetgpt.commands.runs import prompt_options, run_of, token_option
 from sheetgpt.commands.tables import Outputs, output_options
 
 
@@ -14,7 +15,7 @@ from sheetgpt.commands.tables import Outputs, output_options
 @click.option("--against", metavar="TOKEN", help="Attribute the difference to this token's logit.")
 @click.option("--by-token", is_flag=True, help="Split each head by the token that its values come from.")
 @click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="How many parts to list.")
-@dtype_option
+@show.dtype_option()
 @output_options
 def command(prompt, weights, token_ids, special, assignments, token, against, by_token, top, dtype, **outputs):
     """Show what each embedding, head, MLP and bias adds to a token's logit.

@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from sheetgpt.commands import show
-from sheetgpt.errors import TextError
 
 WIDTH = 110
 EXAMPLES = 8
@@ -51,9 +50,7 @@ def write(file: Path, lines: list[str], *, force: bool) -> None:
     """The corpus as a file. Raises TextError where it holds another text, unless `force`."""
     from sheetgpt import corpus
 
-    content = corpus.as_bytes(lines)
-    if not force and file.exists() and (not file.is_file() or file.read_bytes() != content):
-        raise TextError("exists, and is another text", where=file, remedy="name another file, or give --force")
+    show.require_no_other(file, corpus.as_bytes(lines), force=force)
     corpus.write(file, lines)
 
 

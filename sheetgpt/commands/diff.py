@@ -13,22 +13,32 @@ FIGURES = ["stage", "shape", "verdict", "own error", "largest", "relative", "rms
 ERRORS = ["stage", "title", "cause"]
 CELLS = ["stage", "left at", "right at", "row", "column", "left", "right"]
 
+map_option = click.option(
+    "--map", "right_map", type=click.Path(path_type=Path), metavar="MAP.csv", help="Where RIGHT's stages stand."
+)
+left_map_option = click.option(
+    "--left-map", type=click.Path(path_type=Path), metavar="MAP.csv", help="Where LEFT's stages stand."
+)
+atol_option = click.option(
+    "--atol", type=click.FloatRange(0), help="Absolute tolerance. Default: by precision, see docs/numbers.md."
+)
+rtol_option = click.option("--rtol", type=click.FloatRange(0), help="Relative tolerance. Default: by precision.")
+stages_option = click.option(
+    "--stages", metavar="PATTERN", help='Compare only these, such as "block_0_*"; may be a list with commas.'
+)
+
 
 @click.command()
 @click.argument("left")
 @click.argument("right")
 @show.weights_option
-@click.option(
-    "--map", "right_map", type=click.Path(path_type=Path), metavar="MAP.csv", help="Where RIGHT's stages stand."
-)
-@click.option("--left-map", type=click.Path(path_type=Path), metavar="MAP.csv", help="Where LEFT's stages stand.")
-@click.option(
-    "--atol", type=click.FloatRange(0), help="Absolute tolerance. Default: by precision, see docs/numbers.md."
-)
-@click.option("--rtol", type=click.FloatRange(0), help="Relative tolerance. Default: by precision.")
+@map_option
+@left_map_option
+@atol_option
+@rtol_option
 @click.option("--strict", is_flag=True, help="A stage that one side lacks counts as a difference.")
 @click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", help="Of `run:` sides.")
-@click.option("--stages", metavar="PATTERN", help='Compare only these, such as "block_0_*"; may be a list with commas.')
+@stages_option
 @click.option("--all", "every_stage", is_flag=True, help="List the stages that are equal too.")
 @click.option("--report", type=click.Path(path_type=Path), metavar="REPORT.xlsx", help="Write the cells side by side.")
 @show.json_option
@@ -137,10 +147,7 @@ def as_text(found, report: Path | None = None, *, every_stage: bool = False) -> 
     """The report for people: the first divergence, the errors, figures of the stages, worst cells, what is missing."""
     compared = found.compared
     lines = [headline(found)]
-    if found.assumed and (found.first or found.diagnosis):
-        lines += [f"RIGHT's numbers are taken for {found.assumed}."]
-    lines += [taken.sentence for taken in found.taken]
-    lines += found.remarks
+    lines += remarks(found)
     if found.own_errors:
         rows = [[stage.stage, stage.title, stage.cause] for stage in found.own_errors]
         lines += ["", "Errors of their own, in the order of the data:", show.table(ERRORS, rows)]
@@ -158,12 +165,23 @@ def as_text(found, report: Path | None = None, *, every_stage: bool = False) -> 
     for note in dict.fromkeys(stage.note for stage in found.missing if not stage.is_unreadable):
         names = [(stage.stage, stage.in_any_block) for stage in found.missing if stage.note == note]
         lines += ["", f"Not compared, {note}: {in_short(names)}"]
-    for name, like in found.unread:
-        nearest = f", like {', '.join(like)}" if like else ""
-        lines += [f"Not read, no stage is called so: {name}{nearest}"]
+    lines += unread(found)
     if report:
         lines += ["", f"Wrote {report}"]
     return "\n".join(lines)
+
+
+def remarks(found) -> list[str]:
+    """What is said of both sides before their stages."""
+    is_assumed = found.assumed and (found.first or found.diagnosis)
+    assumed = [f"RIGHT's numbers are taken for {found.assumed}."] if is_assumed else []
+    return [*assumed, *(taken.sentence for taken in found.taken), *found.remarks]
+
+
+def unread(found) -> list[str]:
+    """What the sides hold that is no stage."""
+    names = ((name, f", like {', '.join(like)}" if like else "") for name, like in found.unread)
+    return [f"Not read, no stage is called so: {name}{nearest}" for name, nearest in names]
 
 
 def headline(found) -> str:

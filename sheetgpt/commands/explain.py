@@ -23,9 +23,9 @@ INDENT = "  "
 @click.argument("prompt", required=False)
 @click.argument("cell", required=False)
 @show.weights_option
-@runs.ids_option
+@show.ids_option()
 @show.special_option
-@runs.dtype_option
+@show.dtype_option()
 @click.option("--depth", type=click.IntRange(0), default=0, help="Go on with the largest term, N times.", metavar="N")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="How many terms to show.")
 @runs.set_option
@@ -79,7 +79,7 @@ def facts_of(trace: Trace, assignments: tuple[str, ...]) -> dict[str, Any]:
 
 def write(found: Explanation, facts: dict[str, Any], wanted: tables.Outputs, name: str) -> list[Path]:
     """The workbook and the picture, where they are asked for."""
-    files = replace(wanted, plot=None).write(found.report(facts), name)
+    files = replace(wanted, plot=None).write(found.report(facts), name) if wanted.dump_xlsx else []
     if wanted.plot is not None:
         from sheetgpt.lens import write_plot
 
@@ -108,16 +108,9 @@ def one_table(terms: Sequence[Term], heads: tuple[str, str, str]) -> list[str]:
     if not terms:
         return []
     rows = [["", *heads, "share", "cells"], *(cells_of(term) for term in terms)]
-    labels, *numbers, places = zip(*rows, strict=True)
-    columns = [labels, *(to_the_right(column) for column in numbers), places]
-    kept = [column for column in columns if any(cell.strip() for cell in column[1:])]
+    kept = [column for column in zip(*rows, strict=True) if any(column[1:])]
     first, *others = zip(*kept, strict=True)
     return ["", *show.table(first, others).split("\n")]
-
-
-def to_the_right(column: tuple[str, ...]) -> tuple[str, ...]:
-    """Numbers, also where some are missing."""
-    return tuple(cell.rjust(max(map(len, column))) for cell in column)
 
 
 def cells_of(term: Term) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sheetgpt.commands import runs, show
+from sheetgpt.commands import explore_sides, runs, show
 from sheetgpt.errors import SheetGPTError
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ FIRST_PROMPT = "Mike is quick. He moves"
 @click.command()
 @click.argument("prompt", required=False)
 @show.weights_option
-@runs.ids_option
+@show.ids_option()
 @show.special_option
-@runs.dtype_option
+@show.dtype_option()
 @runs.set_option
 @click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Default: any that is free.")
 @click.option("--no-browser", is_flag=True, help="Print the address only.")
@@ -34,6 +34,7 @@ FIRST_PROMPT = "Mike is quick. He moves"
     metavar="PAGE.html",
     help="Write the page as one file that works without a server, instead of serving it.",
 )
+@explore_sides.options
 def command(
     prompt: str | None,
     weights: str | None,
@@ -44,6 +45,8 @@ def command(
     port: int,
     no_browser: bool,
     page: Path | None,
+    compare: tuple[str, str] | None,
+    **how: Any,
 ) -> None:
     """Open a run in the browser: every number a cell, every cell editable. Ctrl-C ends it.
 
@@ -52,7 +55,15 @@ def command(
       sheetgpt explore "Mike is quick. He moves"
       sheetgpt explore "Mike is quick. He moves" --export page.html
       sheetgpt explore ann --weights die
+      sheetgpt explore --compare "run:Mike is quick. He moves" port.npz
     """
+    of_run = {"PROMPT": prompt, "--token-ids": token_ids, "--set": assignments, "--special": special, "--export": page}
+    explore_sides.require_fitting(compare, {name: bool(value) for name, value in of_run.items()}, how)
+    if compare is not None:
+        from sheetgpt.explore.server import serve
+
+        serve(explore_sides.open_sides(compare, weights, dtype, how), port, browser=not no_browser, announce=announce)
+        return
     from sheetgpt.explore.runs import Asked
     from sheetgpt.model import load_model
 

@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from sheetgpt.commands import show
-from sheetgpt.commands.run import parse_ids
 from sheetgpt.commands.stages import names_option
 
 
@@ -25,7 +24,7 @@ from sheetgpt.commands.stages import names_option
     help="Where to write; its suffix chooses the format: .npz, .safetensors or .json.",
 )
 @show.weights_option
-@click.option("--token-ids", metavar="IDS", callback=parse_ids, help='Token ids instead of a prompt, such as "3,1,2".')
+@show.ids_option()
 @click.option(
     "--stages",
     multiple=True,

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import click
 
 from sheetgpt.commands import show
-from sheetgpt.commands.run import parse_ids
 
 if TYPE_CHECKING:
     from sheetgpt.generate.decode import Generated, LanguageModel
@@ -24,7 +23,7 @@ INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
 @click.command()
 @click.argument("prompt", required=False)
 @show.weights_option
-@click.option("--token-ids", metavar="IDS", callback=parse_ids, help='Token ids instead of a prompt, such as "3,1,2".')
+@show.ids_option()
 @show.special_option
 @click.option("-n", type=int, default=20, show_default=True, metavar="N", help="How many tokens to make.")
 @click.option(
@@ -38,14 +37,9 @@ INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
 @click.option("--slide/--no-slide", default=True, show_default=True, help="What to do when the context is full.")
 @click.option("--dump-xlsx", is_flag=True, help="Write EXPORTS/NAME.xlsx: how each token was picked, on its tab.")
 @click.option("--dump-csv", is_flag=True, help="Write EXPORTS/NAME/pick_N.csv for each token, and a manifest.")
-@click.option("--exports", type=click.Path(path_type=Path), default="exports", show_default=True, metavar="DIR")
-@click.option(
-    "--name",
-    metavar="NAME",
-    callback=show.one_name,
-    help="The dump's name. Default: made from the prompt, with -picks.",
-)
-@click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float32", show_default=True)
+@show.exports_option
+@show.name_option("the prompt, with -picks")
+@show.dtype_option("float32")
 @show.json_option
 def command(
     prompt: str | None, weights: str | None, token_ids: list[int] | None, special: bool, n: int,

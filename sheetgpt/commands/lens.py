@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from sheetgpt.commands.runs import dtype_option, prompt_options, run_of
+from sheetgpt.commands import show
+from sheetgpt.commands.runs import prompt_options, run_of
 from sheetgpt.commands.tables import Outputs, output_options
 
 
@@ -12,7 +13,7 @@ from sheetgpt.commands.tables import Outputs, output_options
 @prompt_options
 @click.option("--sublayers", is_flag=True, help="After attention and after the MLP of each block.")
 @click.option("--token", metavar="TOKEN", help="Whose rank and probability to show. Default: each final prediction.")
-@dtype_option
+@show.dtype_option()
 @output_options
 def command(prompt, weights, token_ids, special, assignments, sublayers, token, dtype, **outputs):
     """Show what would be predicted after every block: the best token of every row, and the final one's rank.

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from sheetgpt.commands import show
-from sheetgpt.commands.run import parse_ids
 
 
 @click.command()
@@ -19,10 +18,10 @@ from sheetgpt.commands.run import parse_ids
     help="The text, as a UTF-8 file; for models of characters, a word a line.",
 )
 @show.weights_option
-@click.option("--token-ids", metavar="IDS", callback=parse_ids, help='Token ids instead of a text, such as "3,1,2".')
+@show.ids_option("a text")
 @show.special_option
 @click.option("--stride", type=int, help="How far one window begins after another. Default: half the context.")
-@click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True)
+@show.dtype_option()
 @click.option("--top", type=click.IntRange(1), default=50, show_default=True, help="How many tokens or lines to show.")
 @show.json_option
 def command(text, file, weights, token_ids, special, stride, dtype, top, as_json):
@@ -44,6 +43,7 @@ def command(text, file, weights, token_ids, special, stride, dtype, top, as_json
     model = load_model(weights, dtype)
     given = read(text, file)
     if file is not None and given is not None and model.tokenizer is not None and model.tokenizer.has_characters_only:
+        require_no_option_of_texts(stride, token_ids, special=special)
         lines = measure_lines(model, given)
         if as_json:
             show.print_json(lines.as_data())
@@ -57,6 +57,17 @@ def command(text, file, weights, token_ids, special, stride, dtype, top, as_json
         show.print_json(table.as_data())
     else:
         show.echo(as_text(table, top))
+
+
+def require_no_option_of_texts(stride: int | None, token_ids: list[int] | None, *, special: bool) -> None:
+    """Raises PromptError where an option was given that lines of characters have no use for."""
+    from sheetgpt.errors import PromptError
+
+    given = {"--token-ids": token_ids is not None, "--stride": stride is not None, "--special": special}
+    alone = [option for option, is_given in given.items() if is_given]
+    if alone:
+        what = f"{alone[0]} doesn't go with a --file for a model of characters, whose lines are read one by one"
+        raise PromptError(what, remedy=f"leave {alone[0]} out")
 
 
 def read(text: str | None, file: Path | None) -> str | None:

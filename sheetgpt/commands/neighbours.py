@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 @show.weights_option
 @click.option("--by-id", is_flag=True, help="TOKEN is a token id.")
 @click.option("--dump-xlsx", is_flag=True, help="Write EXPORTS/NAME.xlsx: the table, and a map of the tokens.")
-@click.option("--exports", type=click.Path(path_type=Path), default="exports", show_default=True, metavar="DIR")
-@click.option("--name", metavar="NAME", callback=show.one_name, help="The dump's name. Default: made from the token.")
+@show.exports_option
+@show.name_option("the token")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the map: FILE.png or FILE.svg.")
 @show.json_option
 def command(
@@ -61,6 +61,7 @@ def command(
         from sheetgpt.sheets.neighbours import write_workbook
 
         path = exports / f"{name or slug(f'neighbours of {vocabulary[i]}')}.xlsx"
+        show.notice(show.replaced_notice(path, name))
         files.append(write_workbook(table, vocabulary, i, count, path))
     if plot:
         from sheetgpt.lens.neighbours import on_map, plane

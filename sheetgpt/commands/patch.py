@@ -6,7 +6,7 @@ import click
 
 from sheetgpt.commands import show
 from sheetgpt.commands.progress import progress
-from sheetgpt.commands.runs import dtype_option, run_with
+from sheetgpt.commands.runs import run_with
 from sheetgpt.commands.tables import Outputs, output_options
 
 
@@ -29,7 +29,7 @@ from sheetgpt.commands.tables import Outputs, output_options
     metavar="METRIC",
     help='"logit difference A B", "logit A" or "probability A". Default: the logit difference of the two predictions.',
 )
-@dtype_option
+@show.dtype_option()
 @output_options
 def command(clean, corrupt, weights, special, ids, stages, metric, dtype, **outputs):
     """Run CORRUPT with each piece of CLEAN's run in turn: how much of the metric comes back, from 0 to 1.
@@ -44,18 +44,8 @@ def command(clean, corrupt, weights, special, ids, stages, metric, dtype, **outp
     from sheetgpt.model import load_model
 
     model = load_model(weights, dtype)
-    given = [(None, ids_in(text)) if ids else (text, None) for text in (clean, corrupt)]
+    given = [(None, show.ids_in(text, "with --ids a prompt is")) if ids else (text, None) for text in (clean, corrupt)]
     left, right = (run_with(model, prompt, token_ids, special=special) for prompt, token_ids in given)
     with progress("patches") as advance:
         found = patch(left, right, stages or None, metric, advance)
     wanted.show(found.report(), f"patch {clean}")
-
-
-def ids_in(text: str) -> list[int]:
-    """`"3,1,2"` as a list."""
-    from sheetgpt.errors import PromptError
-
-    try:
-        return [int(part) for part in text.replace(" ", ",").split(",") if part]
-    except ValueError:
-        raise PromptError(f'with --ids a prompt is whole numbers such as "3,1,2", not {text!r}') from None

@@ -38,13 +38,15 @@ def command(edited, output, weights, top, as_json):
 
 def write(found, output: Path) -> Path:
     """The workbook of the resumed run, with the edited cells marked."""
-    from sheetgpt.sheets.marks import Mark
+    from sheetgpt.run.edit import Edit, current, edited
+    from sheetgpt.sheets.marks import SetCells
     from sheetgpt.sheets.values import write_workbook
 
-    marks: dict[str, list[Mark]] = {}
+    undone: dict[str, list[Edit]] = {}
     for change in found.changes:
-        note = f"edited: {change.after:.12g}, computed: {change.before:.12g}"
-        marks.setdefault(change.stage, []).append(Mark(change.at[0], change.at[1], note))
+        undone.setdefault(change.stage, []).append(Edit(change.stage, change.at, change.before))
+    now = {name: current(name, found.after) for name in undone}
+    marks = {name: SetCells(now[name], edited(now[name], edits), "edited") for name, edits in undone.items()}
     return write_workbook(found.after, output, marks=marks)
 
 

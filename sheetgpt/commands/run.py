@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sheetgpt.commands import show, strange_words
-from sheetgpt.errors import DumpError, PromptError
+from sheetgpt.errors import DumpError
 
 if TYPE_CHECKING:
     from sheetgpt.run.trace import Trace
@@ -18,16 +18,6 @@ if TYPE_CHECKING:
 MANY_CELLS = 20_000_000  # some 15 seconds' work, and more than spreadsheet programs open with ease
 CELLS_A_SECOND = 1_500_000  # that are written, roughly
 XLSX_BYTES, CSV_BYTES = {"float64": 13, "float32": 9}, {"float64": 18, "float32": 11}  # a cell
-
-
-def parse_ids(_context: click.Context, _option: click.Parameter, text: str | None) -> list[int] | None:
-    """`"3,1,2"` as a list."""
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.replace(" ", ",").split(",") if part]
-    except ValueError:
-        raise PromptError(f'--token-ids takes whole numbers such as "3,1,2", not {text!r}') from None
 
 
 @dataclass(frozen=True)
@@ -79,13 +69,10 @@ class Dumps:
 
     def replaced_notice(self, trace: Trace, workbook: Path) -> str | None:
         """That a workbook of this name is there: its model may be another. The embedded one is its own each time."""
-        from sheetgpt.weights.folder import folder_name
+        from sheetgpt.weights.embedded import ships
 
-        folder = trace.weights_folder
-        of_a_folder = folder is not None and folder_name(folder) == str(Path(folder).resolve())
-        if not (self.dump_xlsx and of_a_folder and self.name is None and workbook.exists()):
-            return None
-        return f"{workbook} was there already and is replaced; --name keeps the next one beside it."
+        may_differ = trace.weights_folder is not None and not ships(trace.weights_folder)
+        return show.replaced_notice(workbook, self.name) if self.dump_xlsx and may_differ else None
 
     def size_notice(self, trace: Trace) -> str | None:
         """What a large dump will take; nothing of one that takes seconds."""
@@ -113,7 +100,7 @@ class Dumps:
 @click.command()
 @click.argument("prompt", required=False)
 @show.weights_option
-@click.option("--token-ids", metavar="IDS", callback=parse_ids, help='Token ids instead of a prompt, such as "3,1,2".')
+@show.ids_option()
 @show.special_option
 @click.option("--dump-xlsx", is_flag=True, help="Write EXPORTS/NAME.xlsx: every stage on its tab.")
 @click.option("--formulas", is_flag=True, help="With --dump-xlsx: every stage a live formula, the weights on tabs.")
@@ -126,9 +113,9 @@ class Dumps:
 )
 @click.option("--with-weights", is_flag=True, help="With --dump-xlsx: the weights too, each under its name.")
 @click.option("--dump-csv", is_flag=True, help="Write EXPORTS/NAME/STAGE.csv for every stage, and a manifest.")
-@click.option("--exports", type=click.Path(path_type=Path), default="exports", show_default=True, metavar="DIR")
-@click.option("--name", metavar="NAME", callback=show.one_name, help="The dump's name. Default: made from the prompt.")
-@click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True)
+@show.exports_option
+@show.name_option("the prompt")
+@show.dtype_option()
 @click.option(
     "--head-layout",
     type=click.Choice(["heads", "reference"]),

@@ -8,17 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from sheetgpt.commands import show
-from sheetgpt.commands.run import parse_ids
 
 if TYPE_CHECKING:
     from sheetgpt.model import Model
     from sheetgpt.run.trace import Trace
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-ids_option = click.option(
-    "--token-ids", metavar="IDS", callback=parse_ids, help='Token ids instead of a prompt, such as "3,1,2".'
-)
-dtype_option = click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True)
 token_option = click.option("--token", metavar="TOKEN", help="The token to look at. Default: the predicted one.")
 
 
@@ -34,7 +29,7 @@ set_option = click.option(
 def prompt_options(command: Command) -> Command:
     """PROMPT, `--weights`, `--token-ids`, `--special`, `--set`."""
     prompt = click.argument("prompt", required=False)
-    options = (prompt, show.weights_option, ids_option, show.special_option, set_option)
+    options = (prompt, show.weights_option, show.ids_option(), show.special_option, set_option)
     for option in reversed(options):
         command = option(command)
     return command

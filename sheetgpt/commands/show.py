@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sheetgpt.commands import terminal
 from sheetgpt.commands.terminal import is_unicode, printable
-from sheetgpt.errors import DumpError
+from sheetgpt.errors import DumpError, PromptError, TextError
 
 if TYPE_CHECKING:
     from sheetgpt.run.trace import Prediction, Trace
 
 echo = terminal.echo
+Option = Callable[[Any], Any]  # what click makes of an option: it takes a command and gives it back
 NO_NAMES = "/\\\0"  # what leads to another folder, or is no name at all
 LONGEST_NAME = 200  # bytes; endings and temporary names are longer
 
@@ -40,11 +42,47 @@ def one_name(_context: click.Context, _option: click.Parameter, name: str | None
     return name
 
 
+exports_option = click.option(
+    "--exports", type=click.Path(path_type=Path), default="exports", show_default=True, metavar="DIR"
+)
+
+
+def name_option(made_from: str) -> Option:
+    """`--name` of a dump, which is otherwise made from something."""
+    return click.option(
+        "--name", metavar="NAME", callback=one_name, help=f"The dump's name. Default: made from {made_from}."
+    )
+
+
+def parse_ids(_context: click.Context, _option: click.Parameter, text: str | None) -> list[int] | None:
+    return None if text is None else ids_in(text, "--token-ids takes")
+
+
+def ids_in(text: str, taken: str) -> list[int]:
+    """`"3,1,2"` as a list. Raises PromptError, which begins with what takes them."""
+    try:
+        return [int(part) for part in text.replace(" ", ",").split(",") if part]
+    except ValueError:
+        raise PromptError(f'{taken} whole numbers such as "3,1,2", not {text!r}') from None
+
+
+def ids_option(instead_of: str = "a prompt") -> Option:
+    """`--token-ids`, as a list."""
+    return click.option(
+        "--token-ids", metavar="IDS", callback=parse_ids, help=f'Token ids instead of {instead_of}, such as "3,1,2".'
+    )
+
+
+def dtype_option(default: str = "float64") -> Option:
+    """`--dtype`."""
+    return click.option("--dtype", type=click.Choice(["float64", "float32"]), default=default, show_default=True)
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Rows under headers; numbers to the right, text to the left, control characters as escapes.
+    """Rows under headers; numbers to the right, also where cells are blank, text to the left; controls as escapes.
 
     >>> print(table(["id", "token"], [[7, '"a"'], [12, '"bc"']]))
     id  token
@@ -54,7 +92,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     texts = [[printable(str(cell)) for cell in row] for row in [headers, *rows]]
     columns = list(zip(*texts, strict=True))
     widths = [max(map(len, column)) for column in columns]
-    right = [all(is_number(cell) for cell in column[1:]) for column in columns]
+    right = [are_numbers(column[1:]) for column in columns]
     lines = [
         "  ".join(
             f"{cell:{'>' if is_right else '<'}{width}}"
@@ -63,6 +101,12 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
         for row in texts
     ]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def are_numbers(cells: Sequence[str]) -> bool:
+    """Is there no text among the cells that aren't blank?"""
+    filled = [cell for cell in cells if cell]
+    return all(map(is_number, filled)) if filled else not cells
 
 
 def is_number(cell: object) -> bool:
@@ -76,6 +120,19 @@ def is_number(cell: object) -> bool:
 def token(text: str) -> str:
     """A token in quotes, so that its spaces can be seen."""
     return f'"{printable(text)}"'
+
+
+def require_no_other(file: Path, content: bytes, *, force: bool) -> None:
+    """Raises TextError where a file holds another text than is to be written, unless `force`."""
+    if not force and file.exists() and (not file.is_file() or file.read_bytes() != content):
+        raise TextError("exists, and is another text", where=file, remedy="name another file, or give --force")
+
+
+def replaced_notice(path: Path, name: str | None) -> str | None:
+    """That a file is there whose name nobody chose: what it shows may be something else."""
+    if name is not None or not path.exists():
+        return None
+    return f"{path} was there already and is replaced; --name keeps the next one beside it."
 
 
 def notice(text: str | None) -> None:

@@ -18,10 +18,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 OPTIONS = (
     show.json_option,
     click.option("--dump-xlsx", is_flag=True, help="Write EXPORTS/NAME.xlsx: each table on its tab, in colours."),
-    click.option("--exports", type=click.Path(path_type=Path), default="exports", show_default=True, metavar="DIR"),
-    click.option(
-        "--name", metavar="NAME", callback=show.one_name, help="The workbook's name. Default: made from the prompt."
-    ),
+    show.exports_option,
+    show.name_option("the prompt"),
     click.option(
         "--plot",
         type=click.Path(path_type=Path),
@@ -68,7 +66,9 @@ class Outputs:
             from sheetgpt.dump import slug
             from sheetgpt.lens.workbook import write_workbook
 
-            files.append(write_workbook(report, self.exports / f"{self.name or slug(name)}.xlsx"))
+            path = self.exports / f"{self.name or slug(name)}.xlsx"
+            show.notice(show.replaced_notice(path, self.name))
+            files.append(write_workbook(report, path))
         if self.plot is not None:
             from sheetgpt.lens.plot import write_plot
 

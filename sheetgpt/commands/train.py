@@ -90,7 +90,7 @@ def parse_first(_context: click.Context, _option: click.Parameter, text: str | N
 @click.option("--evaluate-every", type=click.IntRange(1), default=100, show_default=True, metavar="STEPS")
 @click.option("--sample-every", type=click.IntRange(1), metavar="STEPS", help="Show a text made so far.")
 @click.option("--log", type=click.Path(path_type=Path), metavar="FILE", help="Write every step's loss as CSV.")
-@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Write the loss curve as PNG.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the losses: FILE.png or FILE.svg.")
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--resume", is_flag=True, help="Insist on going on from DEST/checkpoint.npz.")
 @click.option("--force", is_flag=True, help="Replace the model that DEST holds.")
@@ -108,11 +108,13 @@ def command(corpus, dest, held_out, sample_every, log, plot, resume, force, firs
       sheetgpt train names.txt names --tokens chars --model bigram
       sheetgpt train names.txt untrained --tokens chars --steps 0
     """
-    from sheetgpt.training import checkpoint, curve, train
+    from sheetgpt.training import checkpoint, train
     from sheetgpt.weights.embedded import typed
 
     if plot:
-        curve.require_plotting()
+        from sheetgpt.lens.plot import require_plotting
+
+        require_plotting(plot)
     new, settings = chosen(options)
     trainer = train.prepare(corpus, dest, new, settings, held_out=held_out, resume=resume, force=force, first=first)
     if trainer.log:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Replace the table that DEST holds.")
 @click.option("--trace", is_flag=True, help="Show every pass: the most frequent pair, its count, the new token.")
 @click.option("--dump-xlsx", is_flag=True, help="Write EXPORTS/NAME.xlsx: every pass.")
-@click.option("--exports", type=click.Path(path_type=Path), default="exports", show_default=True, metavar="DIR")
-@click.option("--name", metavar="NAME", callback=show.one_name, help="The dump's name. Default: made from CORPUS.")
+@show.exports_option
+@show.name_option("CORPUS")
 @show.json_option
 def command(corpus, dest, vocab_size, force, trace, dump_xlsx, exports, name, as_json):
     """Learn a merge table from CORPUS (UTF-8) and write vocab_bpe.csv and bpe_token_ids.csv to DEST.

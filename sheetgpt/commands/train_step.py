@@ -8,13 +8,12 @@ from pathlib import Path
 import click
 
 from sheetgpt.commands import show
-from sheetgpt.commands.run import parse_ids
 
 
 @click.command()
 @click.argument("text", required=False)
 @show.weights_option
-@click.option("--token-ids", metavar="IDS", callback=parse_ids, help='Token ids instead of a text, such as "3,1,2".')
+@show.ids_option("a text")
 @click.option("--optimizer", type=click.Choice(["sgd", "adamw"]), help="die and softmax: sgd; others: adamw.")
 @click.option("--learning-rate", type=float, default=0.1, show_default=True)
 @click.option("--weight-decay", type=click.FloatRange(0), default=0.0, show_default=True)
@@ -33,12 +32,10 @@ from sheetgpt.commands.run import parse_ids
 @click.option("--formulas", is_flag=True, help="With --dump-xlsx: everything as formulas, where the model is small.")
 @click.option("--dump-csv", is_flag=True, help="Write EXPORTS/NAME/step_N/MATRIX.csv, and the tables.")
 @click.option(
-    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Write the steps' losses as a curve, PNG."
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the steps' losses: FILE.png or FILE.svg."
 )
-@click.option("--exports", type=click.Path(path_type=Path), default="exports", show_default=True, metavar="DIR")
-@click.option(
-    "--name", metavar="NAME", callback=show.one_name, help="The dump's name. Default: made from text and model."
-)
+@show.exports_option
+@show.name_option("text and model")
 @show.json_option
 def command(text, weights, token_ids, steps, dump_xlsx, formulas, dump_csv, plot, exports, name, as_json, **options):
     """Show a step of training on TEXT: each prediction's penalty, each weight's gradient, the update.
@@ -52,14 +49,15 @@ def command(text, weights, token_ids, steps, dump_xlsx, formulas, dump_csv, plot
     """
     from sheetgpt.model import load_model
     from sheetgpt.models.kinds import kind_of
-    from sheetgpt.training import curve
     from sheetgpt.training.example import example
     from sheetgpt.training.optimizers import Settings
     from sheetgpt.training.step import train_steps
     from sheetgpt.training.workbook.write import is_small
 
     if plot:
-        curve.require_plotting()
+        from sheetgpt.lens.plot import require_plotting
+
+        require_plotting(plot)
     model = load_model(weights)
     options["optimizer"] = options["optimizer"] or kind_of(model.config).defaults.optimizer
     settings = Settings(steps=steps, **options)

@@ -14,7 +14,7 @@ from sheetgpt.diff.result import DIFFERENT, NOT_COMPARED, Report
 from sheetgpt.diff.sides import Side, Weights, open_side
 from sheetgpt.errors import DumpError
 
-__all__ = ["Report", "Side", "diff", "open_side"]
+__all__ = ["Report", "Side", "compared", "diff", "open_side"]
 
 
 def diff(
@@ -28,7 +28,22 @@ def diff(
     why: bool = True,
     only: str | None = None,
 ) -> Report:
-    """Compare two sides.
+    """Compare two sides; see `compared`."""
+    return compared(left, right, atol=atol, rtol=rtol, strict=strict, weights=weights, why=why, only=only)[1]
+
+
+def compared(
+    left: Side,
+    right: Side,
+    *,
+    atol: float | None = None,
+    rtol: float | None = None,
+    strict: bool = False,
+    weights: Weights = None,
+    why: bool = True,
+    only: str | None = None,
+) -> tuple[Comparison, Report]:
+    """What two sides are compared by, and what it finds.
 
     only: patterns of stages' names, with commas between them; by default all.
     weights: what the diagnosis recomputes with, matrices or a folder; by default the folder that LEFT's manifest names.
@@ -65,10 +80,10 @@ def diff(
         remarks = [side.remark for side in (left, right)]
         report = replace(report, remarks=() if all(remarks) else tuple(filter(None, remarks)))
     if not why or (report.first is None and comparison.is_exact):
-        return report
+        return comparison, report
     from sheetgpt.diff.diagnosis import explained  # only now: runs that are equal start sooner
 
-    return explained(comparison, report, weights)
+    return comparison, explained(comparison, report, weights)
 
 
 def chosen(names: Sequence[str], only: str | None) -> list[str]:

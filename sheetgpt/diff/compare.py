@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sheetgpt.diff.cells import Cells
 from sheetgpt.diff.contents import has_vocabulary, holds, spelled, unlike, unpadded
 from sheetgpt.diff.grain import FINE, Grain, coarser, grain_of
 from sheetgpt.diff.matrices import Tolerance, compare, figures, finite, tolerance_for
@@ -182,37 +183,49 @@ class Comparison:
             )  # a blank share is 0
         return matrix
 
-    def _matrices(self, name: str) -> StageDiff:
+    def cells(self, name: str) -> Cells | None:
+        """A stage cell by cell; None where a side's shape fits no layout."""
         held, (left, right) = self.paired(name)
         if left is None or right is None:
-            return StageDiff(name, "", DIFFERENT, note=self.misfit(*(one.numbers for one in held)))
-        masked = self.sizes.is_masked(name)
+            return None
         absent = self.absent(name, held)
         left, right = (np.where(absent, 0, one) for one in (left, right))
-        difference, out = compare(left, right, self.tolerance, masked=masked)
+        difference, out = compare(left, right, self.tolerance, masked=self.sizes.is_masked(name))
         others = unlike(self.sizes, name, held, left.shape)
         difference[others], out = np.inf, out | others
         printed = self.printed_alone(name, right)
         if printed is not None:
             out &= ~(difference <= self.tolerance.allowed(finite(right)) + printed.half_unit(right) * (1 + 1e-9))
+        return Cells(held, left, right, difference, out, absent, printed)
+
+    def _matrices(self, name: str) -> StageDiff:
+        cells = self.cells(name)
+        if cells is None:
+            held, _ = self.paired(name)
+            return StageDiff(name, "", DIFFERENT, note=self.misfit(*(one.numbers for one in held)))
+        out = cells.out
         padding = self.padding(name) if has_vocabulary(self.sizes, name) else ""
         if padding:
             verdict = f"{int(out.sum()):,} of their cells differ" if out.any() else "these are equal"
             padding = f"{padding}; the first {self.sizes.shapes[name][0]:,} are compared: {verdict}"
-        note = "; ".join(filter(None, (padding, self._overtaken(name, left, right))))
+        note = "; ".join(filter(None, (padding, self._overtaken(name, *cells.matrices))))
         found = StageDiff(name, "", DIFFERENT if note or out.any() else EQUAL, note=note, padding=padding)
-        found = replace(found, **figures(left, right, difference, masked=masked), cells_out=int(out.sum()))
-        if absent.any():
-            found = replace(found, cells=int(np.sum(~absent)))
-        notes = [note, f"rounded to {printed} on the right" if printed is not None else ""]
-        notes += [f"only {one.held_part}" for one in held if one.held_part]
-        for which, one in zip(("left", "right"), held, strict=True):
+        masked = self.sizes.is_masked(name)
+        found = replace(found, **figures(*cells.matrices, cells.difference, masked=masked), cells_out=int(out.sum()))
+        if cells.absent.any():
+            found = replace(found, cells=int(np.sum(~cells.absent)))
+        found = replace(found, note="; ".join(filter(None, (note, *self._remarks(name, cells)))))
+        return replace(found, worst=self._worst(name, cells)) if out.any() else found
+
+    def _remarks(self, name: str, cells: Cells) -> Iterator[str]:
+        """What of a stage is compared, where that is not all of it as it is."""
+        yield f"rounded to {cells.printed} on the right" if cells.printed is not None else ""
+        yield from (f"only {one.held_part}" for one in cells.held if one.held_part)
+        for which, one in zip(("left", "right"), cells.held, strict=True):
             rows = self.sizes.rows_taken(name, one.numbers.shape)
-            notes += [f"{rows} on the {which}" if rows else ""]
-        if left.shape[0] < self.sizes.shapes[name][0]:
-            notes += [f"one row, compared with the last of {self.sizes.shapes[name][0]}"]
-        found = replace(found, note="; ".join(filter(None, notes)))
-        return replace(found, worst=self._worst(name, held, (left, right), difference, out)) if out.any() else found
+            yield f"{rows} on the {which}" if rows else ""
+        if len(cells.left) < self.sizes.shapes[name][0]:
+            yield f"one row, compared with the last of {self.sizes.shapes[name][0]}"
 
     def absent(self, name: str, held: Sequence[Held]) -> np.ndarray:  # [rows, columns]
         """The cells that one of the sides doesn't hold, in our layout."""
@@ -259,24 +272,15 @@ class Comparison:
             return ""
         return f"the best token is {left.argmax()} on the left, {right.argmax()} on the right"
 
-    def _worst(
-        self,
-        name: str,
-        held: Sequence[Held],
-        matrices: tuple[np.ndarray, np.ndarray],
-        difference: np.ndarray,
-        out: np.ndarray,
-    ) -> WorstCell:
-        """The cell that is furthest beyond what is allowed."""
-        beyond = np.where(out, difference / np.maximum(self.tolerance.allowed(finite(matrices[1])), 1e-300), -1)
-        row, column = divmod(int(np.argmax(beyond)), beyond.shape[1])
+    def _worst(self, name: str, cells: Cells) -> WorstCell:
+        row, column = cells.worst(self.tolerance)
         places, values = [], []
-        for one, matrix in zip(held, matrices, strict=True):
+        for one, matrix in zip(cells.held, cells.matrices, strict=True):
             there = self.origin(name, one, row, column)
             places.append(one.place(*there))
             value = number_or_none(matrix[row, column]) if one.blanks else float(matrix[row, column])
             values.append(one.others.get(there, value))
-        at = row + self.sizes.shapes[name][0] - len(matrices[1])  # a decoding step's row is the last
+        at = row + self.sizes.shapes[name][0] - len(cells.right)  # a decoding step's row is the last
         labels = self.sizes.row_label(name, at), self.sizes.column_label(name, column)
         return WorstCell(places[0], places[1], *labels, values[0], values[1])
 
@@ -303,10 +307,14 @@ class Comparison:
 
     # -------------------------------------------------------------------------------------------- texts
 
+    def tables(self, name: str) -> tuple[Table, Table]:
+        """Both sides' words, merges or tokens, or what both have of them."""
+        tables = (trimmed(side.table(name)) for side in self.sides)
+        return comparable(self.sizes.steps[name].role, *tables)
+
     def _texts(self, name: str) -> StageDiff:
         """Words, merges, tokens: texts must be the same; numbers must be equal within the tolerance."""
-        step = self.sizes.steps[name]
-        left, right = comparable(step.role, *(trimmed(side.table(name)) for side in self.sides))
+        left, right = self.tables(name)
         out = differing(left, right, self.tolerance)
         rows, columns = extent(left, right)
         found = StageDiff(name, "", EQUAL, (rows, columns), cells=rows * columns, cells_out=len(out))

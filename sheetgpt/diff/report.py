@@ -19,7 +19,7 @@ from sheetgpt.ops import masked_cells
 from sheetgpt.sheets.shared import tab_colour
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Numbers
-from sheetgpt.workbook.grid import MAX_COLUMNS, MAX_ROWS, MAX_TEXT, Area, cell, with_r1c1
+from sheetgpt.workbook.grid import MAX_COLUMNS, MAX_ROWS, MAX_TEXT, Area, boxes, cell, with_r1c1
 from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS
 
 OUT = {"bg_color": "#F8C9C0", "font_color": "#9B1C1C", "bold": True}
@@ -82,11 +82,10 @@ def write_summary(book: Book, report: Report, headline: str) -> None:
     sheet.freeze_panes(8, 2)
     for row, stage in enumerate(report.stages, start=8):
         write_summary_line(book, row, stage)
-    verdicts = (8, 4, 8 + len(report.stages), 4)
     rule = {"type": "cell", "criteria": "==", "value": f'"{DIFFERENT}"', "format": book.conditional(OUT)}
-    sheet.conditional_format(*verdicts, rule)
+    book.rule(rule, Area(INDEX, 8, 4, len(report.stages) + 1, 1))
     small = {"type": "no_errors", "format": book.conditional(SMALL)}
-    sheet.conditional_format(8, 5, 8 + len(report.stages), 7, small)
+    book.rule(small, Area(INDEX, 8, 5, len(report.stages) + 1, 3))
 
 
 def write_summary_line(book: Book, row: int, stage: StageDiff) -> None:
@@ -174,41 +173,12 @@ def differences(left: np.ndarray, right: np.ndarray, *, masked: bool) -> np.ndar
 
 def colour(book: Book, areas: list[Area], out: np.ndarray) -> None:
     """Colour the cells out of tolerance, in rectangles of neighbours, in each of the three matrices."""
-    sheet = book.sheets[areas[0].tab]
-    boxes = rectangles(out)
+    found = [*boxes(out)]
     for area, digits in zip(areas, (READABLE, READABLE, SMALL), strict=True):
-        fmt = book.conditional(OUT | digits)
-        corners = area.row, area.column, area.row + area.rows - 1, area.column + area.columns - 1
-        for start in range(0, len(boxes), 500):  # ranges of one rule: programs read long lists slowly
-            ranges = [area.part(*box).range() for box in boxes[start : start + 500]]
-            sheet.conditional_format(
-                *corners, {"type": "formula", "criteria": "=TRUE", "format": fmt, "multi_range": " ".join(ranges)}
-            )
-        sheet.conditional_format(*corners, {"type": "no_errors", "format": book.conditional(digits)})
-
-
-def rectangles(mask: np.ndarray) -> list[tuple[int, int, int, int]]:
-    """The true cells as (row, column, rows, columns): runs of each row, one under the other where they are the same.
-
-    >>> rectangles(np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]], bool))
-    [(0, 0, 2, 2), (2, 2, 1, 1)]
-    """
-    found: list[tuple[int, int, int, int]] = []
-    growing: dict[tuple[int, int], int] = {}  # (column, columns) -> where in `found` the run above stands
-    for row, line in enumerate(mask):
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], line, [False]]).astype(np.int8)))
-        runs = {}
-        for first, last in edges.reshape(-1, 2).tolist():
-            run = first, last - first
-            if run in growing:
-                top, column, rows, columns = found[growing[run]]
-                found[growing[run]] = top, column, rows + 1, columns
-                runs[run] = growing[run]
-            else:
-                runs[run] = len(found)
-                found.append((row, first, 1, last - first))
-        growing = runs
-    return found
+        rule = {"type": "formula", "criteria": "=TRUE", "format": book.conditional(OUT | digits)}
+        for start in range(0, len(found), 500):  # ranges of one rule: programs read long lists slowly
+            book.rule(rule, *(area.part(*box) for box in found[start : start + 500]))
+        book.rule({"type": "no_errors", "format": book.conditional(digits)}, area)
 
 
 def write_texts(book: Book, comparison: Comparison, stage: StageDiff) -> None:

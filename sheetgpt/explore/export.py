@@ -50,7 +50,7 @@ def page_data(model: Model, asked: Asked) -> dict[str, Any]:
     run = runs.start(asked).whole()
     what = {"prompt": asked.prompt, "ids": asked.ids, "sets": asked.sets if computes else []}
     return {
-        "facts": facts.facts(model) | {"prompt": what, "readOnly": None if computes else ONE_RUN, "compare": False},
+        "facts": facts.facts(model) | {"prompt": what, "readOnly": None if computes else ONE_RUN, "compare": None},
         "vocabulary": model.vocabulary(),
         "tokenizer": model.tokenizer.as_data() if computes and model.tokenizer else None,
         "weights": {name: packed(model.weights[name]) for name in trace.sizes.weights} if computes else None,

@@ -9,9 +9,10 @@ from typing import Any
 from sheetgpt.explore import learning
 from sheetgpt.lens.stream import writes_of
 from sheetgpt.model import Model
+from sheetgpt.models.config import Config
 from sheetgpt.models.kinds import has_last_position, training_steps
 from sheetgpt.models.sizes import Sizes
-from sheetgpt.models.step import Step, Weight
+from sheetgpt.models.step import Step, Steps, Weight
 from sheetgpt.ops import Copy, Op
 from sheetgpt.weights.folder import folder_name
 
@@ -23,38 +24,41 @@ def facts(model: Model) -> dict[str, Any]:
     sizes = Sizes(model.config, 1, untied=model.weights.untied)
     learns = sum(weight.shape[0] * weight.shape[1] for weight in sizes.weights.values()) <= MOST_LEARNED
     training = training_steps(model.config, untied=model.weights.untied) if learns else ()
+    about = {"name": name_of(model), "dtype": str(model.weights.dtype), "hasText": model.tokenizer is not None}
     return {
-        "model": constants(model, learns=learns),
-        "steps": [step_data(step) for step in model.steps],
-        "stream": stream(model),
+        "model": constants(model.config) | about | {"learns": learns},
         "trainingSteps": [step_data(step) for step in training],
         "training": learning.training(model) if learns else None,
+        **structure(sizes),
+    }
+
+
+def structure(sizes: Sizes) -> dict[str, Any]:
+    """The list of steps and the weights."""
+    return {
+        "steps": [step_data(step) for step in sizes.steps],
+        "stream": stream(sizes.steps),
         "weights": [weight_data(name, weight) for name, weight in sizes.weights.items()],
     }
 
 
-def constants(model: Model, *, learns: bool) -> dict[str, Any]:
-    config = model.config
+def constants(config: Config) -> dict[str, Any]:
     return {
-        "name": name_of(model),
         "kind": config.model,
-        "dtype": str(model.weights.dtype),
         "n_layer": config.n_layer,
         "n_head": config.n_head,
         "n_embd": config.n_embd,
         "n_ctx": config.n_ctx,
         "room": config.n_ctx if has_last_position(config) else None,
         "n_vocab": config.n_vocab,
-        "hasText": model.tokenizer is not None,
-        "learns": learns,
     }
 
 
-def stream(model: Model) -> list[str]:
+def stream(steps: Steps) -> list[str]:
     """The stages of the residual stream."""
-    writes = list(writes_of(model.steps))
+    writes = list(writes_of(steps))
     ends = {step.name for write in writes for step in (write.before, write.after)}
-    return [step.name for step in model.steps if step.name in ends or is_copy_of(step, ends)]
+    return [step.name for step in steps if step.name in ends or is_copy_of(step, ends)]
 
 
 def is_copy_of(step: Step, names: set[str]) -> bool:

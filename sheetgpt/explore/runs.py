@@ -180,7 +180,8 @@ def messages(run: Run) -> Iterator[dict[str, Any]]:
         if old is None or old is not matrix:
             yield stage(name, matrix, old)
     trace = run.whole()
-    yield words(run.model, trace) | answer(trace, before)
+    has_same_words = before is not None and before.token_ids == trace.token_ids
+    yield ({} if has_same_words else words(run.model, trace)) | answer(trace, before)
 
 
 def beginning(run: Run) -> dict[str, Any]:
@@ -227,9 +228,8 @@ def answer(trace: Trace, before: Trace | None) -> dict[str, Any]:
     """The best next tokens, beside what they were before the changes; and how far these got."""
     best, old = trace.predictions(BEST), {}
     if before is not None:
-        probabilities, order = before.ranking()
-        ranks = {i: rank for rank, i in enumerate(order.tolist(), start=1)}
-        old = {one.id: {"probability": float(probabilities[one.id]), "rank": ranks[one.id]} for one in best}
+        probabilities, _ = before.ranking()
+        old = {one.id: {"probability": float(probabilities[one.id]), "rank": int(before.ranks[one.id])} for one in best}
     return {
         "done": True,
         "best": [

@@ -12,8 +12,9 @@ import tempfile
 import threading
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import orjson
@@ -24,12 +25,13 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from sheetgpt.errors import SheetGPTError, StageError
-from sheetgpt.explore import built_page, facts, origin
+from sheetgpt.explore import built_page, facts, head_maps, lenses, origin
 from sheetgpt.explore.formulas import LiveWorkbook
 from sheetgpt.explore.guard import SAFETY, Guard
 from sheetgpt.explore.runs import Asked, Run, Runs, messages
 from sheetgpt.lens.addresses import Region
 from sheetgpt.model import Model
+from sheetgpt.run.trace import Trace
 
 LONGEST_REQUEST = 1_000_000  # bytes
 DOUBLES = np.dtype("<f8")
@@ -41,6 +43,10 @@ class RunGoneError(SheetGPTError):
     """The run is no longer kept: the page asks for it again."""
 
 
+class PortError(SheetGPTError):
+    """Nobody can listen there."""
+
+
 class Explorer:
     """What the page may ask of one model."""
 
@@ -49,13 +55,14 @@ class Explorer:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/", lambda _request: HTMLResponse(built_page.served(), headers=SAFETY)),
-            *(Route(f"/{name}", built_file) for name in TYPES),
+            *page_routes(),
             Route("/facts", answered(self.facts)),
             Route("/vocabulary", answered(self.vocabulary)),
             Route("/run", self.run, methods=["POST"]),
             Route("/cells/{run}/{name}", self.cells),
             Route("/origin/{run}/{name}", answered(self.origin)),
+            Route("/heads/{run}/{name}", self.heads),
+            Route("/lens/{run}/{name}", answered(self.lens)),
             Route("/workbook/{run}", self.workbook),
         ]
 
@@ -63,7 +70,7 @@ class Explorer:
 
     def facts(self, _request: Request) -> dict[str, Any]:
         asked = {"prompt": self.asked.prompt, "ids": self.asked.ids, "sets": self.asked.sets}
-        return facts.facts(self.model) | {"prompt": asked, "readOnly": None, "compare": False}
+        return facts.facts(self.model) | {"prompt": asked, "readOnly": None, "compare": None}
 
     def vocabulary(self, _request: Request) -> list[str]:
         return self.model.vocabulary()
@@ -89,15 +96,31 @@ class Explorer:
     def cells(self, request: Request) -> Response:
         """A box of a stage or weight, row by row."""
         try:
-            matrix = self.found(request).matrix(request.path_params["name"])
+            return box(request, self.found(request).matrix(request.path_params["name"]))
         except SheetGPTError as error:
             return refusal(error)
-        row, column, rows, columns = (
-            whole(request.query_params, name) for name in ("row", "column", "rows", "columns")
-        )
-        box = np.atleast_2d(matrix)[row : row + rows, column : column + columns]
-        shape = {"x-rows": str(box.shape[0]), "x-columns": str(box.shape[1])}
-        return Response(np.ascontiguousarray(box, DOUBLES).tobytes(), headers=SAFETY | shape)
+
+    def heads(self, request: Request) -> Response:
+        """The heads of a stage side by side, pooled where there are many tokens."""
+        try:
+            name = request.path_params["name"]
+            matrix = self.found(request).matrix(name)
+            step = self.model.steps.by_name.get(name)
+            if step is None or not step.by_head:
+                raise StageError(f"{name} has no heads")
+        except SheetGPTError as error:
+            return refusal(error)
+        return doubles(head_maps.pooled(matrix, step.op.groups))
+
+    def lens(self, request: Request) -> list[dict[str, Any]]:
+        """A lens on a run; of a second prompt, where there is one, with the weights that were set in the first."""
+        run, options = self.found(request), dict(request.query_params)
+
+        def second() -> Trace:
+            sets = lenses.of_weights(run.asked.sets, run.whole())
+            return self.runs.start(replace(Asked.of(lenses.prompt_in(options)), sets=sets)).whole()
+
+        return lenses.tables(run.whole(), request.path_params["name"], options, second)
 
     def origin(self, request: Request) -> dict[str, Any]:
         trace, name = self.found(request).whole(), request.path_params["name"]
@@ -156,10 +179,27 @@ def whole(query: Mapping[str, str], name: str) -> int:
     return int(text)
 
 
+def doubles(matrix: np.ndarray) -> Response:
+    """A matrix row by row, its shape in the headers."""
+    shape = {"x-rows": str(matrix.shape[0]), "x-columns": str(matrix.shape[1])}
+    return Response(np.ascontiguousarray(matrix, DOUBLES).tobytes(), headers=SAFETY | shape)
+
+
 def span(request: Request, axis: str) -> slice:
     """The rows or columns that are asked for, as `row` and `rows`."""
     first = whole(request.query_params, axis)
     return slice(first, first + whole(request.query_params, f"{axis}s"))
+
+
+def box(request: Request, matrix: np.ndarray) -> Response:
+    """The cells of a matrix that are asked for, row by row. Raises StageError."""
+    return doubles(np.atleast_2d(matrix)[span(request, "row"), span(request, "column")])
+
+
+def page_routes() -> list[Route]:
+    """The page itself."""
+    page = Route("/", lambda _request: HTMLResponse(built_page.served(), headers=SAFETY))
+    return [page, *(Route(f"/{name}", built_file) for name in TYPES)]
 
 
 def built_file(request: Request) -> Response:
@@ -170,18 +210,32 @@ def built_file(request: Request) -> Response:
 # ------------------------------------------------------------------------------------------------ the server
 
 
-def app(explorer: Explorer, token: str) -> Guard:
-    return Guard(Starlette(routes=explorer.routes()), token)
+class Answers(Protocol):
+    """What answers the page: of one model, or of two sides."""
+
+    def routes(self) -> list[Route]: ...
 
 
-def serve(explorer: Explorer, port: int, *, browser: bool, announce: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C. Raises PageMissingError; OSError where the port is in use."""
+def app(answers: Answers, token: str) -> Guard:
+    return Guard(Starlette(routes=answers.routes()), token)
+
+
+def listen(port: int) -> socket.socket:
+    """A socket on this machine alone. Raises PortError."""
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise PortError(f"port {port}: {error.strerror}", remedy="leave --port out, or give another") from None
+
+
+def serve(answers: Answers, port: int, *, browser: bool, announce: Callable[[str], None]) -> None:
+    """Serve until Ctrl-C. Raises PageMissingError, PortError."""
     built_page.require_built()
     token = secrets.token_urlsafe(16)
-    listening = socket.create_server(("127.0.0.1", port))
+    listening = listen(port)
     address = f"http://127.0.0.1:{listening.getsockname()[1]}/{token}/"
     config = uvicorn.Config(
-        app(explorer, token), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
+        app(answers, token), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
     )
     announce(address)
     if browser:

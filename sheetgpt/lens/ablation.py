@@ -19,7 +19,7 @@ from sheetgpt.lens.stream import MLP, Stream, Write, stream_of
 from sheetgpt.lens.tables import Look, Report, Table, set_in
 from sheetgpt.lens.tokens import Wanted, spelled, token_id
 from sheetgpt.models.step import Role
-from sheetgpt.run.trace import Trace
+from sheetgpt.run.trace import Trace, probabilities
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -169,8 +169,7 @@ def against(trace: Trace, logits: np.ndarray, token: int) -> tuple[np.ndarray, .
 def measured(logits: np.ndarray, token: int) -> tuple[np.ndarray, np.ndarray]:  # [B, n_vocab, 1] -> two of [B]
     """The token's logit and probability in each run."""
     scores = logits[..., -1].astype(np.float64)
-    shares = np.exp(scores - scores.max(-1, keepdims=True))
-    return scores[:, token], shares[:, token] / shares.sum(-1)
+    return scores[:, token], probabilities(scores)[:, token]
 
 
 def framed(pieces: Sequence[Piece], values: np.ndarray) -> pd.DataFrame:

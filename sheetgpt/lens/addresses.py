@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sheetgpt.errors import StageError, UnknownStageError
+from sheetgpt.lens.tokens import alike, known_id
 from sheetgpt.models.sizes import Sizes
 from sheetgpt.models.step import Axis, Role
 from sheetgpt.ops import Box, Cell
@@ -144,12 +145,12 @@ def token_id(name: str, token: str, trace: Trace) -> int:
     """The id of a token, where the rows of a stage or weight count those."""
     if rows_of(name, trace) is not Axis.VOCABULARY:
         raise StageError(f"{name}[{token!r}]: the rows of {name} are no tokens of the vocabulary", remedy="count them")
-    vocabulary = trace.labels.vocabulary()
-    if token not in vocabulary:
-        like = next((one for one in (f" {token}", token.strip()) if one in vocabulary), None)
+    found = known_id(trace, token)
+    if found is None:
+        like = next(iter(alike(trace.labels.vocabulary(), token)), None)
         remedy = f"did you mean {like!r}?" if like is not None else "`sheetgpt tokenize TEXT` shows a text's tokens"
         raise StageError(f"{name}[{token!r}]: no token is {token!r}", remedy=remedy)
-    return list(vocabulary).index(token)
+    return found
 
 
 def cell_of(name: str, place: str, trace: Trace) -> Cell:

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sheetgpt.models.step import Role, Step
-from sheetgpt.run.forward import forward
-from sheetgpt.run.trace import Trace
+from sheetgpt.lens.changes import logits_after
+from sheetgpt.models.step import Step
+from sheetgpt.run.trace import Trace, probabilities
 
 WORK = 1.5e10  # weights times tokens in all runs: a second or two. Beyond it only the likeliest cells are tried
 FEWEST = 8  # cells that are tried in any case
@@ -149,7 +149,7 @@ def ablations(trace: Trace, cells: Iterable[Cell]) -> Iterator[Ablation]:
     for stage, grouped in groupby(sorted(cells), attrgetter("stage")):
         found = list(grouped)
         for some in (found[start : start + at_once] for start in range(0, len(found), at_once)):
-            for cell, shares in zip(some, probabilities(trace, stage, some), strict=True):
+            for cell, shares in zip(some, shares_without(trace, stage, some), strict=True):
                 yield Ablation(
                     *(stage, cell.head, len(trace.token_ids) - 1, cell.key),
                     *(trace.tokens[-1], trace.tokens[cell.key], weight_of(trace, cell)),
@@ -158,18 +158,9 @@ def ablations(trace: Trace, cells: Iterable[Cell]) -> Iterator[Ablation]:
                 )
 
 
-def probabilities(trace: Trace, stage: str, cells: Sequence[Cell]) -> np.ndarray:  # -> [cells, n_vocab]
+def shares_without(trace: Trace, stage: str, cells: Sequence[Cell]) -> np.ndarray:  # -> [cells, n_vocab]
     """Each token's probability to come next, for each cell set to 0."""
     matrices = np.repeat(trace.array(stage)[None], len(cells), axis=0)
     for number, cell in enumerate(cells):
         matrices[number, -1, column_of(trace, cell)] = 0
-    assert trace.weights is not None
-    logits = trace.steps.name(Role.LOGITS)
-    steps = trace.steps[: list(trace.steps.by_name).index(logits) + 1]
-    given = trace.steps.inputs(trace.token_ids)
-    overrides = {**trace.overrides, stage: matrices}
-    found = forward(steps, trace.weights, given, dtype=trace.dtype, overrides=overrides, base=trace.arrays)
-    scores = np.asarray(found[logits][..., -1], np.float64)
-    scores = np.broadcast_to(scores, (len(cells), scores.shape[-1]))  # what was set behind the stage hides its cells
-    shares = np.exp(scores - scores.max(-1, keepdims=True))
-    return np.asarray(shares / shares.sum(-1, keepdims=True))
+    return probabilities(logits_after(trace, stage, matrices)[..., -1])

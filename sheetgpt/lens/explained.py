@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from sheetgpt.lens.tables import Report, Table
 
 MOST_TERMS = 10  # that are shown one by one
-LONGEST_TAB = 31
 COLUMNS = ("left", "right", "value", "share")
 
 
@@ -141,7 +140,7 @@ class Explanation:
         return Report(f"explain {self.address}", facts, [level.table(depth) for depth, level in enumerate(self.levels)])
 
     def table(self, depth: int) -> Table:
-        from sheetgpt.lens.tables import Look, Table
+        from sheetgpt.lens.tables import LONGEST_TAB, Look, Table
 
         heads = (*self.heads[:2], "value" if self.numbers else self.heads[2])
         frame = self.frame.rename(columns=dict(zip(COLUMNS, heads, strict=False)))

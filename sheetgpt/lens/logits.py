@@ -19,7 +19,7 @@ from sheetgpt.lens.tokens import Wanted, spelled, token_id
 from sheetgpt.models import kinds
 from sheetgpt.models.step import Role, Step, Steps
 from sheetgpt.run.follow import follow
-from sheetgpt.run.trace import Trace
+from sheetgpt.run.trace import Trace, probabilities
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,7 +128,7 @@ def head_of(steps: Steps, stream: Stream) -> list[Step]:
     """What follows the end of the stream, up to the logits."""
     names = [step.name for step in steps]
     last = names.index(steps.name(Role.LOGITS))
-    return [step for step in steps[names.index(stream.end.name) + 1 : last + 1] if step.name in names]
+    return list(steps[names.index(stream.end.name) + 1 : last + 1])
 
 
 def looked_at(
@@ -152,8 +152,7 @@ def looked_at(
 def measured(logits: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, ...]:  # [n_vocab, R], [R] -> four of [R]
     """(the best ids, their probabilities, the ranks of `ids`, their probabilities); of equals, the smaller id first."""
     best, places = logits.argmax(0), np.arange(len(ids))
-    shares = np.exp(logits - logits.max(0))
-    shares /= shares.sum(0)
+    shares = probabilities(logits, axis=0)
     own = logits[ids, places]
     before = np.arange(len(logits))[:, None] < ids
     ranks = 1 + (logits > own).sum(0) + ((logits == own) & before).sum(0)

@@ -28,10 +28,11 @@ class Means:
 
 
 def corpus_means(trace: Trace, documents: Iterable[Sequence[int]], advance: Advance | None = None) -> Means:
-    """The means over all positions of documents of token ids, each run by itself, in a run's model.
+    """The means over all positions of documents of token ids, in a run's model.
 
-    Documents longer than the context are cut. Weights that were set in the run are; stages that were set belong to its
-    own prompt. Raises LensError where there is no token at all.
+    Documents longer than the context are cut, and each piece is run by itself. Weights that were set in the run stay
+    so; stages that were set are computed, as what was set belongs to the run's own prompt. Raises LensError where there
+    is no token at all.
     """
     stages = replaceable(stream_of(trace))
     given = list(filter(None, map(list, documents)))

@@ -13,7 +13,7 @@ from sheetgpt.errors import LensError
 from sheetgpt.lens.tables import quoted
 from sheetgpt.lens.tokens import known_id, spelled, token_id
 from sheetgpt.models.step import Role
-from sheetgpt.run.trace import Trace
+from sheetgpt.run.trace import Trace, probabilities
 
 DIFFERENCE, LOGIT, PROBABILITY = "logit difference", "logit", "probability"
 SYNTAX = re.compile(rf"({DIFFERENCE}|{LOGIT}|{PROBABILITY}) (.+)", re.DOTALL)
@@ -32,8 +32,7 @@ class Metric:
         """The metric of each run."""
         scores = logits[..., -1].astype(np.float64)
         if self.kind == PROBABILITY:
-            shares = np.exp(scores - scores.max(-1, keepdims=True))
-            return np.asarray(shares[..., self.tokens[0]] / shares.sum(-1))
+            return np.asarray(probabilities(scores)[..., self.tokens[0]])
         found = scores[..., self.tokens[0]]
         return np.asarray(found - scores[..., self.tokens[1]] if len(self.tokens) > 1 else found)
 

@@ -1,19 +1,19 @@
 """Which tokens' vectors point the same way: nearest tokens by cosine, and all of them in a plane.
 
-The vectors are the rows of the model's token table. Sheets belong in `sheets.neighbours`, pictures in `scatter`.
+The vectors are the rows of the model's token table. Which token is meant belongs in `tokens`, sheets in
+`sheets.neighbours`, pictures in `scatter`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 
 from sheetgpt.bpe import Tokenizer
-from sheetgpt.bpe.words import spell
 from sheetgpt.errors import PromptError, SheetGPTError
+from sheetgpt.lens.tokens import alike, id_in
 from sheetgpt.model import Model
 from sheetgpt.models.step import Axis, Use, Weight
 
@@ -61,31 +61,14 @@ def token_table(model: Model) -> np.ndarray:  # [n_vocab, d]
 
 def find_token(tokenizer: Tokenizer, text: str) -> int:
     """The id of a token that is typed. Raises PromptError, with the nearest spellings, where there is none."""
-    ids = {token: i for i, token in reversed(list(enumerate(tokenizer.tokens)))}
-    for spelling in (text, spelled(text)):
-        if spelling in ids:
-            return ids[spelling]
-    near = near_spellings(text, ids)
+    found = id_in(tokenizer.tokens, tokenizer, text)
+    if found is not None:
+        return found
+    near = alike(tokenizer.tokens, text)
     remedy = f"there is {', '.join(map(repr, near))}" if near else "`sheetgpt tokenize` shows how it is cut"
-    if f" {text}" in ids:
+    if f" {text}" in near:
         remedy = f"put a space before it: {f' {text}'!r}"
     raise PromptError(f"{text!r} is no token of this model", remedy=remedy)
-
-
-def spelled(text: str) -> str:
-    """As the token table writes it; a text that is no Unicode stays."""
-    try:
-        return spell(text)
-    except UnicodeEncodeError:
-        return text
-
-
-def near_spellings(text: str, ids: Mapping[str, int]) -> list[str]:
-    """Tokens that are written alike; with a space, in other capitals, or with few other letters."""
-    bare: dict[str, str] = {}
-    for token in ids:
-        bare.setdefault(token.strip().casefold(), token)
-    return [bare[key] for key in get_close_matches(text.strip().casefold(), bare, n=3, cutoff=0.7) if key]
 
 
 # ------------------------------------------------------------------------------------------------ near
@@ -109,7 +92,7 @@ def cosines_by_part(table: np.ndarray, ids: Sequence[int]) -> Iterator[tuple[int
 
 
 def between(products: np.ndarray, lengths: np.ndarray) -> np.ndarray:  # two of [n] -> [n]
-    return np.clip(np.divide(products, lengths, where=lengths > 0, out=np.zeros(len(lengths))), -1, 1)
+    return np.asarray(np.clip(np.divide(products, lengths, where=lengths > 0, out=np.zeros(len(lengths))), -1, 1))
 
 
 def nearest_of(table: np.ndarray, ids: Sequence[int], count: int) -> dict[int, list[tuple[int, float]]]:

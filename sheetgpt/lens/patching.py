@@ -19,7 +19,7 @@ from sheetgpt.lens import metrics
 from sheetgpt.lens.changes import logits_after
 from sheetgpt.lens.metrics import Metric
 from sheetgpt.lens.stream import stream_of
-from sheetgpt.lens.tables import Look, Report, Table, quoted
+from sheetgpt.lens.tables import LONGEST_TAB, Look, Report, Table, quoted
 from sheetgpt.models.step import Axis, Role, Step
 from sheetgpt.run.trace import Trace
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROWS = 512  # computed at once
-LONGEST_TAB = 31
 WHOLE = -1  # the head of a piece that is a whole row
 NOTE = (
     "Each cell is CORRUPT's run with that one piece of CLEAN's: (metric - CORRUPT's) / (CLEAN's - CORRUPT's). 1 brings "
@@ -111,7 +110,10 @@ def patch(
 
 
 def require_alike(clean: Trace, corrupt: Trace) -> None:
-    """Raises LensError where the runs can't lend each other a piece."""
+    """Raises LensError where the runs can't lend each other a piece.
+
+    Two models of the same sizes can: then their weights' difference comes back, too.
+    """
     if clean.config != corrupt.config:
         raise LensError("the two runs are of two models", remedy="run both prompts with one")
     counts = [len(trace.token_ids) for trace in (clean, corrupt)]

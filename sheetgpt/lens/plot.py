@@ -18,6 +18,7 @@ from sheetgpt.lens.tables import TOKEN, Look, Report, Table, cell_text, is_numbe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 ENDINGS = (".png", ".svg")
 CELL_WIDTH, CELL_HEIGHT = 0.8, 0.34  # inches
@@ -26,7 +27,7 @@ MOST_TEXTS = 600  # cells with texts in them: more can't be read
 LARGEST = 100.0  # inches of a side
 LONGEST_TITLE, LETTERS = 400, 12  # letters of a title in all, and in an inch
 COLOURS = {Look.DIVERGING: ["#4FA3A5", "#FFFFFF", "#E0A96D"], Look.SHARES: ["#FFFFFF", "#4FA3A5"]}
-RANKED = 1000  # ranks from here on are all white
+RANKED = 1000  # ranks from here on are all white; a workbook, whose scale has three colours, is white from 100 on
 
 
 def require_plotting(path: Path) -> None:
@@ -46,10 +47,10 @@ def write_plot(report: Report, path: str | Path) -> Path:
     require_plotting(path)
     from matplotlib import pyplot as plt
 
-    drawn = [table for table in report.tables if table.drawn and numbers_of(table).size]
+    drawn = [table for table in report.tables if numbers_of(table).size]
     sizes = [size_of(table) for table in drawn]
     width, heights = max(width for width, _ in sizes), [height for _, height in sizes]
-    with warnings.catch_warnings(), plt.rc_context({"svg.hashsalt": "sheetgpt", "font.size": 8}):
+    with warnings.catch_warnings(), plt.rc_context({"font.size": 8}):
         warnings.simplefilter("ignore")  # of characters that the font has not
         figure, axes = plt.subplots(
             len(drawn),
@@ -72,20 +73,27 @@ def subtitle(report: Report, width: float) -> str:
     return textwrap.fill(f"{report.title}; {about}"[:LONGEST_TITLE], int(width * LETTERS))
 
 
-def save(figure: Any, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """As a PNG or an SVG, by the file's ending; the same figure is the same file. Raises LensError."""
+    import matplotlib as mpl
+
     form = path.suffix.lower().removeprefix(".")
     about = {"Date": None} if form == "svg" else {"Software": None}
     try:
-        with replacing(path) as temporary:
+        with replacing(path) as temporary, mpl.rc_context({"svg.hashsalt": "sheetgpt"}):
             figure.savefig(temporary, format=form, dpi=120, metadata=about)
     except OSError as error:
         raise LensError(f"can't write {path}: {error.strerror}", remedy="choose another file") from None
 
 
+def written(text: str) -> str:
+    """A text as a picture shows it: characters that can't be seen as question marks."""
+    return "".join(one if one.isprintable() else "?" for one in text)
+
+
 def numbers_of(table: Table) -> np.ndarray:  # [rows, columns of numbers]
     """The cells as floats; columns of texts are left out."""
-    columns = zip(*table.cells(), strict=True)
-    kept = [column for column in columns if any(map(is_number, column))]
+    kept = [column for column in table.columns if any(map(is_number, column))]
     return np.array([[cell if is_number(cell) else np.nan for cell in column] for column in kept], float).T
 
 
@@ -149,10 +157,8 @@ def draw_map(axes: Axes, table: Table) -> None:
 
 
 def column_texts(table: Table) -> list[str]:
-    columns = zip(table.column_labels(), zip(*table.cells(), strict=True), strict=True)
-    return [
-        "".join(c if c.isprintable() else "?" for c in name) for name, cells in columns if any(map(is_number, cells))
-    ]
+    columns = zip(table.column_labels(), table.columns, strict=True)
+    return [written(name) for name, cells in columns if any(map(is_number, cells))]
 
 
 def write_texts(axes: Axes, table: Table, numbers: np.ndarray) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sheetgpt.lens.neighbours import Plane
-from sheetgpt.lens.plot import require_plotting, save
+from sheetgpt.lens.plot import require_plotting, save, written
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NAME_SIZE = (55, 11)  # pixels that a name takes
 
@@ -17,20 +20,29 @@ NAME_SIZE = (55, 11)  # pixels that a name takes
 def write_map(found: Plane, names: Sequence[str], near: int, path: Path) -> None:
     """All points; first the one that was asked for, then the `near` ones. Names stand wherever there is room."""
     require_plotting(path)
-    import matplotlib as mpl
     from matplotlib import pyplot as plt
 
     colours = np.array(["#B4501E", *["#2F7F86"] * near, *["#A9B4C0"] * (len(names) - near - 1)])
     figure, axes = plt.subplots(figsize=(9, 6), layout="constrained")
     axes.scatter(found.points[::-1, 0], found.points[::-1, 1], s=10, c=colours[::-1], linewidths=0)
-    for i in apart(axes.transData.transform(found.points)):
-        look: dict[str, Any] = {"fontsize": 8, "color": colours[i] if i <= near else "#7B8794"}
-        axes.annotate(written(names[i]), found.points[i], (4, 3), textcoords="offset points", **look)
     first, second = (f"{100 * share:.0f} % of how the vectors differ" for share in found.shares)
-    axes.set(xlabel=first, ylabel=second, title=f"{written(names[0])} and its neighbours")
-    with mpl.rc_context({"svg.hashsalt": "sheetgpt"}):
-        save(figure, path)
+    axes.set(xlabel=first, ylabel=second)
+    axes.set_title(f"{dotted(names[0])} and its neighbours", parse_math=False)
+    fix_layout(figure)
+    for i in apart(axes.transData.transform(found.points)):
+        look: dict[str, Any] = {"fontsize": 8, "color": colours[i] if i <= near else "#7B8794", "parse_math": False}
+        axes.annotate(dotted(names[i]), found.points[i], (4, 3), textcoords="offset points", **look)
+    save(figure, path)
     plt.close(figure)
+
+
+def fix_layout(figure: Figure) -> None:
+    """From here on points stay where they are.
+
+    subtle: how large the axes are is known only once they are drawn, with their labels and their title.
+    """
+    figure.canvas.draw()
+    figure.set_layout_engine("none")
 
 
 def apart(points: np.ndarray) -> list[int]:  # [n, 2], in pixels
@@ -42,6 +54,6 @@ def apart(points: np.ndarray) -> list[int]:  # [n, 2], in pixels
     return found
 
 
-def written(token: str) -> str:
-    """A token as it is shown in a picture: spaces as dots, and no dollar begins a formula."""
-    return token.replace("$", r"\$").replace(" ", "\N{MIDDLE DOT}")
+def dotted(token: str) -> str:
+    """A token as it is shown among points: its spaces as dots."""
+    return written(token).replace(" ", "\N{MIDDLE DOT}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from sheetgpt.run.trace import Trace
 
 TOKEN = "token"  # noqa: S105 - the level of labels that holds tokens, whose spaces matter
+LONGEST_TAB = 31  # characters of a table's name, which is a tab's too
 
 
 class Look(StrEnum):
@@ -40,8 +42,8 @@ class Table:
     """A titled DataFrame. Rows and columns have labels, and their names say what they count; NaN is an empty cell.
 
     looks: of single columns that look otherwise than the rest. texts: what stands in the cells of its picture, instead
-    of the numbers, in a frame of the same shape. drawn: is it in the picture? shown: how many rows a terminal shows.
-    span: the least size of a number that has the full colour; by default the largest number's.
+    of the numbers, in a frame of the same shape. shown: how many rows a terminal shows. span: the least size of a
+    number that has the full colour; by default the largest number's.
     """
 
     name: str  # a tab's name, too: short, without blanks
@@ -51,7 +53,6 @@ class Table:
     notes: tuple[str, ...] = ()
     looks: Mapping[str, Look] = field(default_factory=lambda: NO_LOOKS)
     texts: pd.DataFrame | None = None
-    drawn: bool = True
     shown: int | None = None
     span: float = 0.0
 
@@ -78,17 +79,28 @@ class Table:
         """What the columns count."""
         return " ".join(str(name) for name in self.frame.columns.names if name)
 
+    @cached_property
+    def columns(self) -> tuple[tuple[Any, ...], ...]:
+        """The cells column by column as Python's numbers and texts; None where one is empty."""
+        return tuple(tuple(plain(cell) for cell in self.frame.iloc[:, i]) for i in range(self.frame.shape[1]))
+
     def cells(self) -> list[list[Any]]:
-        """The cells row by row as Python's numbers and texts; None where one is empty."""
-        columns = [[plain(cell) for cell in self.frame.iloc[:, i]] for i in range(self.frame.shape[1])]
-        return [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in self.frame.index]
+        """The same row by row."""
+        return [[column[row] for column in self.columns] for row in range(len(self.frame))]
+
+    @cached_property
+    def sizes(self) -> tuple[float, ...]:
+        """The size of each column's largest number; 0 where it has none."""
+        return tuple(max((abs(cell) for cell in column if is_number(cell)), default=0.0) for column in self.columns)
+
+    @cached_property
+    def shared_size(self) -> float:
+        """The size of the largest number in all columns that share the table's look."""
+        return max((size for i, size in enumerate(self.sizes) if self.look_of(i) is self.look), default=0.0)
 
     def largest(self, column: int | None = None) -> float:
         """The size of a number that has the full colour, in a column, or in all that share the table's look."""
-        columns = range(self.frame.shape[1]) if column is None else [column]
-        picked = [i for i in columns if column is not None or self.look_of(i) is self.look]
-        numbers: list[float] = [abs(cell) for row in self.cells() for i in picked if is_number(cell := row[i])]
-        return max([self.span, *numbers])
+        return max(self.span, self.shared_size if column is None else self.sizes[column])
 
     def as_data(self) -> dict[str, Any]:
         """The table for machines: labels and cells."""

@@ -155,8 +155,8 @@ def label_widths(table: Table) -> list[float]:
 
 
 def column_widths(table: Table) -> list[float]:
-    cells = list(zip(table.column_labels(), *table.cells(), strict=True))
-    return [fitting([cell if isinstance(cell, str) else "0" * 8 for cell in column]) for column in cells]
+    columns = zip(table.column_labels(), table.columns, strict=True)
+    return [fitting([label, *(one if isinstance(one, str) else "0" * 8 for one in cells)]) for label, cells in columns]
 
 
 def fitting(texts: Any) -> float:

@@ -20,12 +20,24 @@ from sheetgpt.models.config import Config
 from sheetgpt.models.sizes import Sizes
 from sheetgpt.models.step import Role, Step, Steps
 from sheetgpt.run import frames
+from sheetgpt.run.forward import NO_OVERRIDES
 from sheetgpt.weights.folder import Weights
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NO_OVERRIDES: Mapping[str, np.ndarray] = {}
+
+def probabilities(logits: np.ndarray, axis: int = -1) -> np.ndarray:  # of any shape, tokens along the axis
+    """The softmax of logits, in float64."""
+    exact = np.asarray(logits, np.float64)
+    powers: np.ndarray = np.exp(exact - exact.max(axis, keepdims=True))
+    powers /= powers.sum(axis, keepdims=True)
+    return powers
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array
 
 
 @dataclass(frozen=True)
@@ -173,18 +185,29 @@ class Trace(Mapping[str, "pd.DataFrame"]):
     def predicted_token(self) -> str:
         return str(self.prediction_table()[2][1])
 
-    def ranking(self) -> tuple[np.ndarray, np.ndarray]:  # [n_vocab] each
+    def ranking(self) -> tuple[np.ndarray, np.ndarray]:  # [n_vocab] each, read-only
         """(each token's probability to come next, the ids from the most probable on; of equals, the smaller first)."""
+        return self._ranking
+
+    @cached_property
+    def _ranking(self) -> tuple[np.ndarray, np.ndarray]:
         logits = self.role(Role.LOGITS)[:, -1].astype(np.float64)
-        weights = np.exp(logits - logits.max())
-        return weights / weights.sum(), np.argsort(-logits, kind="stable")
+        return read_only(probabilities(logits)), read_only(np.argsort(-logits, kind="stable"))
+
+    @cached_property
+    def ranks(self) -> np.ndarray:  # [n_vocab], read-only
+        """Each token's rank; 1 is the most probable."""
+        _, best = self.ranking()
+        found = np.empty(len(best), int)
+        found[best] = range(1, len(best) + 1)
+        return read_only(found)
 
     def predictions(self, count: int = 10) -> list[Prediction]:
         """The most probable next tokens; of equals, the smaller id first."""
-        logits, (probabilities, best) = self.role(Role.LOGITS)[:, -1], self.ranking()
+        logits, (shares, best) = self.role(Role.LOGITS)[:, -1], self.ranking()
         vocabulary = self.labels.vocabulary()
         return [
-            Prediction(rank, i, vocabulary[i], float(logits[i]), float(probabilities[i]))
+            Prediction(rank, i, vocabulary[i], float(logits[i]), float(shares[i]))
             for rank, i in enumerate(best[:count].tolist(), start=1)
         ]
 

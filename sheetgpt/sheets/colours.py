@@ -6,8 +6,7 @@ What a stage is, its step says; the colours themselves belong in `workbook.style
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any
+from itertools import islice
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from sheetgpt import ops
 from sheetgpt.models.step import Axis, Step
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
-from sheetgpt.workbook.grid import Area, cell
+from sheetgpt.workbook.grid import Area, boxes
 
 HEAD_BORDER = {"left": 1, "left_color": style.PALE}
 MASKED_FORMAT = {"font_color": style.PALE, "num_format": "0E+0"}
@@ -23,7 +22,6 @@ ZERO_FORMAT = {"font_color": style.PALE, "num_format": "0"}
 NEAR_ALL = 99  # per cent of the numbers, within which a scale ends: some are far larger than the rest
 LOOKED_AT = 10_000  # numbers of a matrix, which tell how large they are
 MOST_PIECES = 600  # of an area that a scale is laid over: beyond, it has none
-Cells = Collection[tuple[int, int]]  # rows and columns, counted from an area's first cell
 
 
 def highlight(
@@ -34,12 +32,12 @@ def highlight(
     matrix: np.ndarray,
     *,
     start: int = 0,
-    changed: Cells = (),
+    changed: np.ndarray | None = None,
     zero: str = style.BLANK_FILL,
 ) -> None:
     """What helps the eye. keys: columns of a head, None where heads aren't divided by keys; matrix: the whole stage.
 
-    start: the stage's column that the area begins with. changed: the cells of the area that a person changed.
+    start: the stage's column that the area begins with. changed: the cells of the area, of bool, that a person changed.
     zero: the colour of numbers near 0.
     """
     apart = pieces(area, changed)
@@ -47,30 +45,19 @@ def highlight(
         return
     if step.by_head and keys:
         first_of_head = f"=MOD(COLUMN()-{area.column + 1 - start % keys},{keys})=0"
-        lay(book, apart, {"type": "formula", "criteria": first_of_head, "format": book.conditional(HEAD_BORDER)})
+        book.rule({"type": "formula", "criteria": first_of_head, "format": book.conditional(HEAD_BORDER)}, *apart)
     if step.by_head and step.op.shares:
-        lay(book, apart, {"type": "cell", "criteria": "=", "value": 0, "format": book.conditional(ZERO_FORMAT)})
-        lay(book, apart, style.ATTENTION_SCALE)
+        book.rule({"type": "cell", "criteria": "=", "value": 0, "format": book.conditional(ZERO_FORMAT)}, *apart)
+        book.rule(style.ATTENTION_SCALE, *apart)
     elif step.op.masked:
         grey = book.conditional(MASKED_FORMAT)
-        lay(book, apart, {"type": "cell", "criteria": "<", "value": ops.MASKED_BELOW, "format": grey})
+        book.rule({"type": "cell", "criteria": "<", "value": ops.MASKED_BELOW, "format": grey}, *apart)
         if step.by_head and keys:
-            lay(book, seen(area, keys, start, changed), style.value_scale(largest(matrix), zero))
+            book.rule(style.value_scale(largest(matrix), zero), *(seen(area, keys, start, changed) or ()))
     elif step.op.shares:
-        lay(book, apart, style.SHARE_SCALE)
+        book.rule(style.SHARE_SCALE, *apart)
     elif step.columns is not Axis.LOGIT:
-        lay(book, apart, style.value_scale(largest(matrix), zero))
-
-
-def lay(book: Book, areas: Sequence[Area] | None, rule: dict[str, Any]) -> None:
-    """Lay a rule over areas of one tab; over nothing where there are none."""
-    if areas:
-        ranges = {"multi_range": " ".join(map(a1, areas))} if len(areas) > 1 else {}
-        book.sheets[areas[0].tab].conditional_format(areas[0].row, areas[0].column, *areas[0].last, {**rule, **ranges})
-
-
-def a1(area: Area) -> str:
-    return area.range() if area.rows * area.columns > 1 else cell(area.row, area.column)
+        book.rule(style.value_scale(largest(matrix), zero), *apart)
 
 
 def largest(matrix: np.ndarray, per_cent: float = NEAR_ALL) -> float:
@@ -89,38 +76,21 @@ def percentile(numbers: np.ndarray, per_cent: float) -> float:  # [n]
 # ------------------------------------------------------------------------------------------------ pieces of areas
 
 
-def pieces(area: Area, left_out: Cells) -> list[Area] | None:
+def pieces(area: Area, left_out: np.ndarray | None) -> list[Area] | None:
     """The area without some cells; None where that would be too many pieces."""
-    if not left_out:
-        return [area]
-    keep = np.ones((area.rows, area.columns), bool)
-    rows, columns = zip(*left_out, strict=True)
-    keep[list(rows), list(columns)] = False
-    return rectangles(area, keep)
+    return [area] if left_out is None else rectangles(area, ~left_out)
 
 
-def seen(area: Area, keys: int, start: int, left_out: Cells) -> list[Area] | None:
+def seen(area: Area, keys: int, start: int, left_out: np.ndarray | None) -> list[Area] | None:
     """Where no token looks ahead, without some cells; None where that would be too many pieces."""
     if area.rows * (area.columns // keys + 1) > MOST_PIECES:
         return None
     key = np.arange(start, start + area.columns) % keys
     keep = key[None, :] <= np.arange(area.rows)[:, None]
-    for row, column in left_out:
-        keep[row, column] = False
-    return rectangles(area, keep)
+    return rectangles(area, keep if left_out is None else keep & ~left_out)
 
 
 def rectangles(area: Area, keep: np.ndarray) -> list[Area] | None:
     """The cells of an area that are to be kept, as rectangles; None where those are too many."""
-    found: list[Area] = []
-    row = 0
-    while row < len(keep):
-        end = row + 1
-        while end < len(keep) and np.array_equal(keep[end], keep[row]):
-            end += 1
-        edges = np.flatnonzero(np.diff(keep[row].astype(int), prepend=0, append=0))
-        found += [area.part(row, left, end - row, right - left) for left, right in edges.reshape(-1, 2).tolist()]
-        if len(found) > MOST_PIECES:
-            return None
-        row = end
-    return found
+    found = [area.part(*box) for box in islice(boxes(keep), MOST_PIECES + 1)]
+    return found if len(found) <= MOST_PIECES else None

@@ -1,18 +1,18 @@
-"""The first tab below the way: what was run, the parameters part by part, every stage and every weight as a link.
+"""The first tab below the way: what was run, the parameters part by part, every tab, stage and weight as a link.
 
 The way itself belongs in `way`; what the workbook of values and the live one say of themselves, in `values` and `live`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sheetgpt.models.parameters import count_parameters, shape_text, size
 from sheetgpt.models.step import Steps, Weight
 from sheetgpt.sheets.way import NARROW, PICTURE_COLUMNS, PICTURES
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
-from sheetgpt.workbook.grid import Area
+from sheetgpt.workbook.grid import Area, target
 from sheetgpt.workbook.places import INDEX, Place
 
 WIDTHS = (2, 25, 32, 14, 12)
@@ -79,8 +79,7 @@ def write_stage_list(book: Book, steps: Steps, places: Mapping[str, Place], top:
         step, area = steps[name], place.areas[0]
         if first:
             line(book, row)
-        target = f"'{place.tab}'!A{place.title_row + 1}"
-        book.link(INDEX, row, 1, target, name, f"{first}link", f"{area.tab}!{area.range()}")
+        book.link(INDEX, row, 1, place.target, name, f"{first}link", f"{area.tab}!{area.range()}")
         book.text(INDEX, row, 2, step.title, f"{first}plain")
         book.text(INDEX, row, 3, "{} x {}".format(*place.shape), f"{first}shape")
         book.text(INDEX, row, WORDS, step.words, f"{first}words")
@@ -88,10 +87,25 @@ def write_stage_list(book: Book, steps: Steps, places: Mapping[str, Place], top:
     return top + 1 + len(places)
 
 
+def write_tab_list(book: Book, listed: Collection[str], headings: Mapping[str, str], top: int) -> int:
+    """A line a tab that no other list leads to, with its heading; the row behind and a blank one.
+
+    listed: the tabs of stages and weights; headings: of tabs that have none of their own.
+    """
+    others = [tab for tab in book.sheets if tab != INDEX and tab not in listed]
+    if not others:
+        return top
+    head(book, top, ("Other tabs", "What is there"))
+    for row, tab in enumerate(others, start=top + 1):
+        book.link(INDEX, row, 1, target(tab), tab, "link")
+        book.text(INDEX, row, 2, book.headings[tab] or headings[tab])
+    return top + len(others) + 2
+
+
 def line(book: Book, row: int) -> None:
     """A line over the empty cells of a row, which cost nothing so."""
     rule = {"type": "blanks", "format": book.conditional(style.FIRST)}
-    book.sheets[INDEX].conditional_format(row, PICTURES, row, PICTURES + PICTURE_COLUMNS, rule)
+    book.rule(rule, Area(INDEX, row, PICTURES, 1, PICTURE_COLUMNS + 1))
 
 
 def write_weight_list(
@@ -107,7 +121,7 @@ def write_weight_list(
     for row, (name, weight) in enumerate(weights.items(), start=top + 1):
         first = "" if previous == weight.block else "first "
         previous = weight.block
-        lines[name] = f"'{INDEX}'!B{row + 1}"
+        lines[name] = target(INDEX, row, 1)
         if name in targets:
             book.link(INDEX, row, 1, targets[name], name, f"{first}link")
             shape = "{} x {}".format(*weight.shape)

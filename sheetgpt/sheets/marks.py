@@ -1,66 +1,123 @@
-"""Marks on cells that a person changed: a fill that the eye finds, and a note that says what was there."""
+"""Cells that a person changed: which they are, and how they are marked, by a fill and a note that says what was there.
+
+Where their stage stands belongs in `values` and `live`; that no colour scale lies over them, in `colours`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from sheetgpt.models.step import Role, Step
+from sheetgpt.run.edit import TOKEN_IDS_ROW, current
+from sheetgpt.run.forward import forward
 from sheetgpt.run.trace import Trace
+from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
-from sheetgpt.workbook.grid import Area
-from sheetgpt.workbook.places import Place
+from sheetgpt.workbook.grid import Area, boxes
 
-MARKED = {"bg_color": "#FFD54F", "bold": True, "font_color": "#8A3B12"}
-MOST_MARKS = 2_000  # of a stage that was changed as a whole: programs get slow with more notes
+MARKED = {"bg_color": style.CHANGED_FILL, "bold": True, "font_color": "#8A3B12"}
+MOST_NOTES = 2_000  # of a matrix: programs get slow with more, so that more changed cells have one note together
+MOST_RANGES = 500  # of a rule: programs read long lists slowly
+EXACT = 1e-12  # up to which, relatively, a cell is unchanged
 
 
 @dataclass(frozen=True)
-class Mark:
-    """A cell of a stage, counted from its first one, and what to say of it."""
+class SetCells:
+    """A matrix in which cells were set. before: what it was, or what follows from its inputs; NaN: nothing."""
 
-    row: int
-    column: int
-    note: str
+    now: np.ndarray  # [rows, columns]
+    before: np.ndarray  # [rows, columns]
+    how: str = "set"
+    was: str = "computed"
+
+    @cached_property
+    def cells(self) -> np.ndarray:  # [rows, columns] of bool
+        """Which cells were set."""
+        return np.asarray(~np.isclose(self.now, self.before, rtol=EXACT, atol=EXACT, equal_nan=True))
+
+    def turned(self, turn: Callable[[np.ndarray], np.ndarray]) -> SetCells:
+        """The same in another layout."""
+        return SetCells(turn(self.now), turn(self.before), self.how, self.was)
+
+    def note(self, row: int, column: int) -> str:
+        return f"{self.how}: {self.now[row, column]:.12g}, {self.was}: {self.before[row, column]:.12g}"
+
+    def notes(self) -> Iterator[tuple[int, int, str]]:
+        """(row, column, text): one a cell, or one for all of them."""
+        places = np.argwhere(self.cells).tolist()
+        if len(places) > MOST_NOTES:
+            row, column = places[0]
+            yield row, column, f"{len(places):,} cells from here on were {self.how}"
+        else:
+            yield from ((row, column, self.note(row, column)) for row, column in places)
 
 
-def mark(book: Book, place: Place, marks: Sequence[Mark]) -> None:
-    """Mark cells of a stage."""
-    mark_cells(book, place.areas, marks)
+def mark(book: Book, areas: Sequence[Area], found: SetCells) -> None:
+    """Mark the set cells of a matrix, which stands in areas that belong side by side."""
+    start = 0
+    for area in areas:
+        parts = [area.part(*box) for box in boxes(found.cells[:, start : start + area.columns])]
+        # subtle: a conditional format lies over the number's own style, which `cells` writes
+        rule = {"type": "formula", "criteria": "=TRUE", "format": book.conditional(MARKED)} if parts else {}
+        for first in range(0, len(parts), MOST_RANGES):
+            book.rule(rule, *parts[first : first + MOST_RANGES])
+        start += area.columns
+    for row, column, text in found.notes():
+        at = cell_of(areas, row, column)
+        book.sheets[at.tab].write_comment(at.row, at.column, text, {"author": "sheetgpt"})
 
 
-def mark_cells(book: Book, areas: Sequence[Area], marks: Sequence[Mark]) -> None:
-    """Mark cells of areas that belong side by side."""
-    fmt = book.conditional(MARKED) if marks else None
-    for one in marks:
-        column = one.column
-        for area in areas:
-            if column < area.columns:
-                cell = area.row + one.row, area.column + column
-                # subtle: a conditional format lies over the number's own style, which `cells` writes
-                book.sheets[area.tab].conditional_format(*cell, *cell, {"type": "no_errors", "format": fmt})
-                book.sheets[area.tab].write_comment(*cell, one.note, {"author": "sheetgpt"})
-                break
-            column -= area.columns
+def cell_of(areas: Sequence[Area], row: int, column: int) -> Area:
+    for area in areas:
+        if column < area.columns:
+            return area.part(row, column, 1, 1)
+        column -= area.columns
+    raise IndexError(column)
 
 
-def set_by_hand(trace: Trace) -> dict[str, list[Mark]]:
-    """The cells of a run's stages that were set: those that don't hold what their own inputs give."""
+# ------------------------------------------------------------------------------------------------ of a run
+
+
+def set_in_run(trace: Trace) -> dict[str, SetCells]:
+    """The set cells of a run's stages, by name: those that don't hold what their own inputs give; and its token ids."""
     found = {}
     for name in trace.overridden:
         step = trace.steps.by_name.get(name)
         if step is not None and not step.is_given and not step.is_text:
-            marks = list(set_in_stage(trace, name))
-            found[name] = marks if len(marks) <= MOST_MARKS else []
-    return {name: marks for name, marks in found.items() if marks}
+            found[name] = SetCells(trace.array(name), followed(trace, step))
+    if (ids := set_token_ids(trace)) is not None:
+        found[trace.steps.name(Role.TOKENS)] = ids
+    return {name: one for name, one in found.items() if one.cells.any()}
 
 
-def set_in_stage(trace: Trace, name: str) -> Iterator[Mark]:
-    step, held = trace.steps[name], trace.array(name)
-    given = trace.steps.inputs(trace.token_ids)
-    sources = {**(trace.weights or {}), **trace.changed_weights, **given, **trace.arrays}
+def set_in_weight(trace: Trace, name: str) -> SetCells | None:
+    """The set cells of a weight; None where the run took the model's own."""
+    if name not in trace.changed_weights or trace.weights is None:
+        return None
+    return SetCells(np.asarray(trace.changed_weights[name]), np.asarray(trace.weights[name]), was="before")
+
+
+def set_token_ids(trace: Trace) -> SetCells | None:
+    """The tokens' two rows beside those of the prompt; None where nothing was set, or there is no prompt."""
+    name = trace.steps.name(Role.TOKENS)
+    if name not in trace.overridden or trace.prompt is None or trace.tokenizer is None:
+        return None
+    ids = trace.tokenizer.encode(trace.prompt)
+    if len(ids) != len(trace.token_ids):  # then special tokens were read as one token each
+        ids = trace.tokenizer.encode(trace.prompt, special=True)
+    now = current(name, trace)
+    before = now.copy()
+    before[TOKEN_IDS_ROW] = ids
+    return SetCells(now, before)
+
+
+def followed(trace: Trace, step: Step) -> np.ndarray:  # [rows, columns]
+    """A changed stage as it follows from its inputs."""
+    given = {**trace.arrays, **trace.steps.inputs(trace.token_ids)}
     with np.errstate(all="ignore"):
-        computed = np.asarray(step.op.value(*(sources[one] for one in step.inputs)), held.dtype)
-    for row, column in np.argwhere(~((held == computed) | (np.isnan(held) & np.isnan(computed)))).tolist():
-        yield Mark(row, column, f"set: {held[row, column]:.12g}, computed: {computed[row, column]:.12g}")
+        made = forward([step], trace.weights or {}, given, dtype=trace.dtype, overrides=trace.changed_weights)
+    return made[step.name]

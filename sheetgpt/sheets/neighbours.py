@@ -17,7 +17,7 @@ from sheetgpt.run.trace import Trace
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book, require_short
 from sheetgpt.workbook.cells import Numbers, Table
-from sheetgpt.workbook.grid import Area
+from sheetgpt.workbook.grid import Area, target
 from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, TAB_ROWS
 
 TAB = "neighbours"
@@ -46,7 +46,7 @@ def write_workbook(table: np.ndarray, vocabulary: Sequence[str], i: int, count: 
     write_tab(book, table, vocabulary, [i], count)
     book.text(INDEX, 0, 1, f"The neighbours of {vocabulary[i]!r}", "title")
     book.sheets[INDEX].set_row(0, 30)
-    book.sheets[INDEX].write_url(2, 1, f"internal:{TAB}!A1", book.format("link"), f"the tab {TAB}")
+    book.link(INDEX, 2, 1, target(TAB), f"the tab {TAB}", "link")
     book.save(path)
     return path
 
@@ -93,8 +93,7 @@ def write_lines(book: Book, vocabulary: Sequence[str], near: dict[int, list[tupl
             book.text(TAB, row + 1, column, "" if column == 0 else "cosine", "head name")
         book.put(Numbers(Area(TAB, row + 1, LABEL_COLUMNS, 1, len(found)), np.array([[c for _, c in found]])), "number")
         row += 2
-    scale = style.SHARE_SCALE
-    book.sheets[TAB].conditional_format(first, LABEL_COLUMNS, row - 1, LABEL_COLUMNS + count - 1, scale)
+    book.rule(style.SHARE_SCALE, Area(TAB, first, LABEL_COLUMNS, row - first, count))
     return row
 
 
@@ -111,8 +110,8 @@ def write_map(
     head = row + 3 + CHART_ROWS
     for column, title in enumerate(("id", "token", "x", "y")):
         book.text(TAB, head, column, title, "head left" if title == "token" else "head token")
-    for i in shown:
-        require_short(vocabulary[i], TAB, head + 1, 1)
+    for at, i in enumerate(shown, start=head + 1):
+        require_short(vocabulary[i], TAB, at, 1)
     area = Area(TAB, head + 1, 0, len(shown), 4)
     x, y = (np.ascontiguousarray(found.points[:, axis]) for axis in range(2))
     columns: list[Any] = [shown, [vocabulary[i] for i in shown], x, y]

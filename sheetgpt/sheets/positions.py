@@ -15,9 +15,9 @@ from sheetgpt.run.trace import Trace
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers
 from sheetgpt.workbook.grid import MAX_COLUMNS, Area, cell, quoted
-from sheetgpt.workbook.places import LABEL_COLUMNS, Place
+from sheetgpt.workbook.places import Place
 
-GAP = 1  # columns between the sum and what was added
+GAP, GAP_WIDTH = 1, 2  # columns between the sum and what was added; how wide they are
 WORDS = "the row of each position, which is added"
 
 
@@ -69,4 +69,4 @@ def write_references(book: Book, step: Step, place: Place, trace: Trace, weights
 def write_head(book: Book, name: str, place: Place, area: Area) -> None:
     book.text(area.tab, place.title_row, area.column, f"{name}: {WORDS}", "stage title")
     book.dimension_head(area, 0)
-    book.sheets[area.tab].set_column(area.column - GAP, area.column - GAP, LABEL_COLUMNS)
+    book.sheets[area.tab].set_column(area.column - GAP, area.column - 1, GAP_WIDTH)

@@ -6,15 +6,15 @@ What a stage is, its step says; where it comes to lie and how cells look belongs
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sheetgpt.models.step import Axis, Part, Role, Step, Steps, Use, Weight
-from sheetgpt.run.trace import Trace
+from sheetgpt.run.trace import Prediction, Trace
 from sheetgpt.weights.folder import folder_name
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
-from sheetgpt.workbook.grid import Area
+from sheetgpt.workbook.grid import Area, target
 from sheetgpt.workbook.places import LABEL_COLUMNS, TAB_ROWS, Panel, Place, tabs
 
 MERGES, EMBEDDINGS, HEAD, LOGITS = "Prompt_to_Tokens", "embeddings", "head", "logits"  # tabs
@@ -37,6 +37,7 @@ FIRST_COLUMNS: Mapping[Role | None, int] = {Role.MERGES: 0, Role.WORDS: 1, Role.
 BEST = 10  # tokens in the table under the predicted one and in the chart
 TOKEN_COLUMNS = ("id", "token", "logit", "probability", "rank")  # beside the logits
 BEST_COLUMNS = ("rank", "token", "id", "logit", "probability")
+TOKEN_FORMATS = {"id": "rank", "token": "token", "logit": "number", "probability": "probability", "rank": "rank"}
 PROMPT, NUMBERS, FOLDER, CHANGED = "Prompt", "Numbers", "Weights folder", "Changed by hand"  # keys on the index
 SPECIAL = "Special tokens"  # the same, where the prompt was read with them
 DIGITS = "[>=0.1]0.0%;[>=0.001]0.00%;0.0000%"  # as many as a probability needs
@@ -106,12 +107,12 @@ def navigate(book: Book, steps: Steps, places: Mapping[str, Place]) -> None:
         sheet.set_row(1, RIBBON_HEIGHT, book.format("ribbon line"))
         for column, (text, other) in enumerate((("◀ {}", before), ("{} ▶", behind))):
             if other is not None:
-                book.link(tab, 1, column, f"'{other}'!A1", text.format(other), "way")
+                book.link(tab, 1, column, target(other), text.format(other), "way")
         for column, place in enumerate(found[tab], start=LABEL_COLUMNS):
-            step, target = steps[place.panel.name], f"'{tab}'!A{place.title_row + 1}"
+            step = steps[place.panel.name]
             number = f"{step.number} · " if step.number else ""
             title = step.title.rpartition(": ")[2]
-            book.link(tab, 1, column, target, f"{number}{title}", "ribbon", f"{step.name}: {step.title}")
+            book.link(tab, 1, column, place.target, f"{number}{title}", "ribbon", f"{step.name}: {step.title}")
         last = found[tab][-1].last_row + BEST + 3  # and the table of the best tokens
         book.show_spaces(Area(tab, TAB_ROWS, 1, last - TAB_ROWS + 1, 1))  # one rule: each costs XlsxWriter a while
         if tab != LOGITS:
@@ -131,6 +132,28 @@ def is_by_key(step: Step) -> bool:
     return step.columns in (Axis.KEYS, Axis.HEADS_BY_KEYS)
 
 
+# ------------------------------------------------------------------------------------------------ labels
+
+
+def label_names(book: Book, area: Area, names: Iterable[str]) -> None:
+    """Over the labels of an area's rows, what they are."""
+    for column, name in enumerate(names):
+        book.text(area.tab, area.row - 1, column, name, "head name")
+
+
+def label_vocabulary(book: Book, area: Area, tokens: Iterable[str]) -> None:
+    """A row for each token of the vocabulary: its id and the token."""
+    for row, token in enumerate(tokens, start=area.row):
+        book.number(area.tab, row, 0, row - area.row, "position")
+        book.text(area.tab, row, 1, token, "token")
+
+
+def label_dimensions(book: Book, area: Area, start: int = 0) -> None:
+    """Over the columns the numbers of their dimensions. start: of the first one."""
+    book.dimension_head(area, start)
+    book.text(area.tab, area.row - 1, 1, "token  \\  dimension", "head name")
+
+
 # ------------------------------------------------------------------------------------------------ logits, best tokens
 
 
@@ -147,8 +170,8 @@ def logits_look(book: Book, area: Area) -> Area:
     sheet = book.sheets[tab]
     sheet.set_column(area.column, area.column + 2, 11)
     sheet.freeze_panes(best.row, LABEL_COLUMNS)
-    for cells in (best.part(column=3, columns=1), area.part(column=1, columns=1)):
-        sheet.conditional_format(cells.row, cells.column, *cells.last, style.SHARE_SCALE)
+    for cells in (best.part(column=TOKEN_COLUMNS.index("probability"), columns=1), area.part(column=1, columns=1)):
+        book.rule(style.SHARE_SCALE, cells)
     return best
 
 
@@ -158,18 +181,29 @@ def winners_area(logits: Area) -> Area:
     return Area(logits.tab, logits.row - count - 2, 0, count, len(TOKEN_COLUMNS))
 
 
-def best_tokens_head(book: Book, prediction: Place) -> Area:
-    """The title and header of the table of the best tokens, under the predicted one. Returns where its rows begin."""
+def best_tokens_head(book: Book, prediction: Place, n_vocab: int) -> Area:
+    """The title and header of the table of the best tokens, under the predicted one. Returns where its rows stand."""
     tab, row = prediction.tab, prediction.last_row + 2
     book.text(tab, row, 0, "best_tokens", "stage")
-    book.text(tab, row, LABEL_COLUMNS, "the ten best tokens", "stage title")
+    title = "the ten best tokens" if n_vocab >= BEST else f"all {n_vocab} tokens, the best first"
+    book.text(tab, row, LABEL_COLUMNS, title, "stage title")
     for column, title in enumerate(BEST_COLUMNS):
         book.text(tab, row + 1, column, title, "head left" if title == "token" else "head token")
-    area, share = Area(tab, row + 2, 0, BEST, len(BEST_COLUMNS)), BEST_COLUMNS.index("probability")
-    sheet = book.sheets[tab]
-    sheet.set_column(share, share, 11)
-    sheet.conditional_format(area.row, share, area.row + BEST - 1, share, style.SHARE_SCALE)
+    area, share = Area(tab, row + 2, 0, winners(n_vocab), len(BEST_COLUMNS)), BEST_COLUMNS.index("probability")
+    book.sheets[tab].set_column(share, share, 11)
+    book.rule(style.SHARE_SCALE, area.part(column=share, columns=1))
     return area
+
+
+def write_tokens(book: Book, area: Area, columns: Sequence[str], found: Iterable[Prediction]) -> None:
+    """A row a token, each column what its name says of it."""
+    for row, one in enumerate(found, start=area.row):
+        for column, name in enumerate(columns, start=area.column):
+            value, fmt = getattr(one, name), TOKEN_FORMATS[name]
+            if isinstance(value, str):
+                book.text(area.tab, row, column, value, fmt)
+            else:
+                book.number(area.tab, row, column, value, "position" if column == area.column else fmt)
 
 
 def place_chart(book: Book, best: Area) -> None:
@@ -183,7 +217,7 @@ def place_chart(book: Book, best: Area) -> None:
 
 
 def best_tokens_chart(book: Book, best: Area) -> Any:
-    """A bar chart of the ten best tokens: bars from the best downwards."""
+    """A bar chart of the best tokens: bars from the best downwards."""
 
     def column(name: str) -> list[object]:
         number = BEST_COLUMNS.index(name)
@@ -200,8 +234,8 @@ def best_tokens_chart(book: Book, best: Area) -> Any:
             "data_labels": {"value": True, "num_format": DIGITS, "font": {"color": style.MUTED, "size": 9}},
         }
     )
-    font = {"size": 11, "color": style.INK, "bold": True}
-    chart.set_title({"name": "The ten best next tokens", "name_font": font})
+    title = "The ten best next tokens" if best.rows == BEST else f"All {best.rows} next tokens"
+    chart.set_title({"name": title, "name_font": style.CHART_TITLE})
     chart.set_legend({"none": True})
     line = {"color": style.LINE}
     chart.set_y_axis({"reverse": True, "num_font": {"size": 9}, "line": line, "major_tick_mark": "none"})

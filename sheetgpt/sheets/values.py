@@ -6,7 +6,8 @@ formulas is in `live`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from sheetgpt.run.frames import AxisLabels
 from sheetgpt.run.trace import Trace
 from sheetgpt.sheets import first_tab, neighbours, positions, shared, weight_tabs
 from sheetgpt.sheets.colours import highlight
-from sheetgpt.sheets.marks import Mark, mark, set_by_hand
+from sheetgpt.sheets.live.plan import lay_out_weights
+from sheetgpt.sheets.marks import SetCells, mark, set_in_run
 from sheetgpt.sheets.way import Way, write_way
 from sheetgpt.workbook.book import Book, require_short
 from sheetgpt.workbook.cells import Numbers, Table
@@ -29,7 +31,7 @@ from sheetgpt.workbook.places import INDEX, Panel, Place, lay_out, tabs
 TITLE = "GPT-2, stage by stage"
 SUBTITLE = "Every matrix between the prompt and the predicted token, under its name."
 PROMPT_ROW = 3  # of the index
-NO_MARKS: Mapping[str, Sequence[Mark]] = {}
+NO_MARKS: Mapping[str, SetCells] = {}
 ROW_KINDS = {  # how the rows of the merge trace look, by their labels
     "Pairs": "pairs",
     "Scores": "pairs",
@@ -49,15 +51,15 @@ def write_workbook(
     path: Path,
     *,
     head_layout: str = heads.HEADS,
-    marks: Mapping[str, Sequence[Mark]] = NO_MARKS,
+    marks: Mapping[str, SetCells] = NO_MARKS,
     with_weights: bool = False,
 ) -> Path:
     """Write the run's workbook. Returns its path. Raises DumpError where it can't be written or doesn't fit a sheet.
 
-    marks: cells to mark, by stage, as a person changed them; cells that the run was given are marked as well.
+    marks: the cells that a person changed, by stage; by default those that don't follow from the run's inputs.
     with_weights: the weights on tabs of their own.
     """
-    marks = {**(set_by_hand(trace) if head_layout == heads.HEADS else {}), **marks}
+    marks = {**set_in_run(trace), **marks}
     texts = {name: text_table(trace, name) for name in trace if trace.step(name).is_text}
     places = lay_out(stage_panel(trace, name, texts, head_layout) for name in trace)
     book = Book(TITLE)
@@ -69,12 +71,15 @@ def write_workbook(
         for place in found:
             book.panel_head(place)
             book.define(place.panel.name, place.refers_to())
-            write_stage(book, place, trace, texts, head_layout, marks.get(place.panel.name, ()))
+            write_stage(book, place, trace, texts, head_layout, marks.get(place.panel.name))
     best = write_best_tokens(book, places[trace.steps.name(Role.PREDICTION)], trace)
     shared.navigate(book, trace.steps, places)
-    weights = weight_tabs.write_weights(book, trace) if with_weights else {}
-    write_index(book, trace, places, best, weights)
+    weights = lay_out_weights(trace.sizes.weights) if with_weights else {}
+    weight_tabs.write_weights(book, trace, weights)
+    for name, area in weights.items():
+        book.define(name, area.address())
     neighbours.add_tab(book, trace)
+    write_index(book, trace, places, best, weights)
     book.save(path)
     return path
 
@@ -103,16 +108,19 @@ def text_table(trace: Trace, name: str) -> Texts:
 
 
 def write_stage(
-    book: Book, place: Place, trace: Trace, texts: Mapping[str, Texts], head_layout: str, marks: Sequence[Mark]
+    book: Book, place: Place, trace: Trace, texts: Mapping[str, Texts], head_layout: str, marks: SetCells | None
 ) -> None:
     step = trace.step(place.panel.name)
-    mark(book, place, marks)
+    if marks and step.by_head and head_layout == heads.REFERENCE:
+        marks = marks.turned(partial(heads.padded, n_head=trace.config.n_head, head_size=trace.config.head_size))
+    if marks:
+        mark(book, place.areas, marks)
     if step.is_text:
         write_text_stage(book, place, step, texts[step.name])
     elif step.role is Role.LOGITS:
         write_logits(book, place.area, trace)
     else:
-        changed = [(one.row, one.column) for one in marks]
+        changed = marks.cells if marks else None
         write_matrix_stage(book, place, step, trace, *stage_matrix(trace, step.name, head_layout), changed)
         positions.write_values(book, step, place, trace)
 
@@ -151,7 +159,7 @@ def write_matrix_stage(
     matrix: np.ndarray,
     rows: AxisLabels,
     columns: AxisLabels,
-    changed: Sequence[tuple[int, int]],
+    changed: np.ndarray | None,
 ) -> None:
     """A matrix with its labels: rows by position and token, columns by dimension, or by head, key and token."""
     start = 0
@@ -159,7 +167,7 @@ def write_matrix_stage(
         write_row_labels(book, area, rows)
         write_column_labels(book, area, columns, start)
         book.put(Numbers(area, matrix[:, start : start + area.columns]), "number")
-        here = [(row, column - start) for row, column in changed if 0 <= column - start < area.columns]
+        here = None if changed is None else changed[:, start : start + area.columns]
         keys = keys_a_head(columns, trace) if is_divided(columns) else None
         highlight(book, step, area, keys, matrix, start=start, changed=here)
         start += area.columns
@@ -176,8 +184,7 @@ def keys_a_head(columns: AxisLabels, trace: Trace) -> int:
 
 
 def write_row_labels(book: Book, area: Area, rows: AxisLabels) -> None:
-    for column, name in enumerate(rows.names):
-        book.text(area.tab, area.row - 1, column, name, "head name")
+    shared.label_names(book, area, rows.names)
     for number, (position, token) in enumerate(zip(*rows.levels, strict=True), start=area.row):
         book.number(area.tab, number, 0, position, "position")
         book.text(area.tab, number, 1, token, "token")
@@ -185,8 +192,7 @@ def write_row_labels(book: Book, area: Area, rows: AxisLabels) -> None:
 
 def write_column_labels(book: Book, area: Area, columns: AxisLabels, start: int) -> None:
     if columns.names == ("dimension",):
-        book.dimension_head(area, start)
-        book.text(area.tab, area.row - 1, 1, "token  \\  dimension", "head name")
+        shared.label_dimensions(book, area, start)
         return
     first_row = area.row - len(columns.levels)
     for row, (name, labels) in enumerate(zip(columns.names, columns.levels, strict=True), start=first_row):
@@ -207,39 +213,21 @@ def write_column_labels(book: Book, area: Area, columns: AxisLabels, start: int)
 
 def write_logits(book: Book, area: Area, trace: Trace) -> None:
     """A line a token: id, token, logit, probability, rank."""
-    probability, best = trace.ranking()
-    rank = np.empty(area.rows, int)
-    rank[best] = range(1, area.rows + 1)
-    tokens = trace.labels.vocabulary()
+    (probability, _), tokens = trace.ranking(), trace.labels.vocabulary()
     lengths = [*map(len, tokens)]
     longest = lengths.index(max(lengths))
     require_short(tokens[longest], area.tab, area.row + longest, 1)
-    write_winners(book, shared.logits_look(book, area), trace)
+    best_rows = shared.logits_look(book, area)
+    shared.write_tokens(book, best_rows, shared.TOKEN_COLUMNS, trace.predictions(best_rows.rows))
     rows = Area(area.tab, area.row, 0, area.rows, len(shared.TOKEN_COLUMNS))
-    table = Table(rows, [range(area.rows), tokens, trace.role(Role.LOGITS)[:, 0], probability, rank.tolist()])
-    book.put_table(table, ["position", "token", "number", "probability", "rank"])
-
-
-def write_winners(book: Book, best: Area, trace: Trace) -> None:
-    """The best tokens on top of the logits, with the same columns."""
-    for row, one in enumerate(trace.predictions(best.rows), start=best.row):
-        book.number(best.tab, row, 0, one.id, "position")
-        book.text(best.tab, row, 1, one.token, "token")
-        book.number(best.tab, row, 2, one.logit, "number")
-        book.number(best.tab, row, 3, one.probability, "probability")
-        book.number(best.tab, row, 4, one.rank, "rank")
+    table = Table(rows, [range(area.rows), tokens, trace.role(Role.LOGITS)[:, 0], probability, trace.ranks.tolist()])
+    book.put_table(table, ["position", *(shared.TOKEN_FORMATS[name] for name in shared.TOKEN_COLUMNS[1:])])
 
 
 def write_best_tokens(book: Book, prediction: Place, trace: Trace) -> Area:
-    """Under the predicted token, the ten best. Returns where they stand."""
-    area = shared.best_tokens_head(book, prediction)
-    for row, one in enumerate(trace.predictions(shared.BEST), start=area.row):
-        book.number(area.tab, row, 0, one.rank, "position")
-        book.text(area.tab, row, 1, one.token, "token")
-        book.number(area.tab, row, 2, one.id, "rank")
-        book.number(area.tab, row, 3, one.logit, "number")
-        book.number(area.tab, row, 4, one.probability, "probability")
-    best = area.part(rows=shared.winners(trace.config.n_vocab))
+    """Under the predicted token, the best ones. Returns where they stand."""
+    best = shared.best_tokens_head(book, prediction, trace.config.n_vocab)
+    shared.write_tokens(book, best, shared.BEST_COLUMNS, trace.predictions(best.rows))
     shared.place_chart(book, best)
     return best
 
@@ -263,8 +251,10 @@ def write_index(book: Book, trace: Trace, places: Mapping[str, Place], best: Are
     row = first_tab.write_facts(book, facts(trace), write_way(way, best)) + 1
     sizes = trace.sizes.weights
     row = first_tab.write_parameters(book, sizes, row) + 1
+    listed = {*tabs(places), *(area.tab for area in weights.values())}
+    row = first_tab.write_tab_list(book, listed, {}, row)
     row = first_tab.write_stage_list(book, trace.steps, places, row) + 1
-    targets = {name: weight_tabs.target(area) for name, area in weights.items()}
+    targets = {name: weight_tabs.title_of(area) for name, area in weights.items()}
     lines = first_tab.write_weight_list(book, sizes, targets, row)
     shared.link_weights(book, trace.steps, places, lines | targets)
 

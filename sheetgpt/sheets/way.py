@@ -20,7 +20,7 @@ from sheetgpt.sheets import shared
 from sheetgpt.sheets.colours import largest
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
-from sheetgpt.workbook.grid import Area, cell
+from sheetgpt.workbook.grid import Area, cell, target
 from sheetgpt.workbook.places import INDEX, Place
 from sheetgpt.workbook.references import N_TOKENS
 
@@ -100,12 +100,11 @@ class Way:
         return Area(INDEX, row, column, len(values), len(values[0]))
 
     def scale(self, area: Area, scale: dict[str, object]) -> None:
-        self.book.sheets[INDEX].conditional_format(area.row, area.column, *area.last, scale)
+        self.book.rule(scale, area)
 
     def stage(self, name: str) -> str:
         """Where a link to a stage leads."""
-        place = self.places[name]
-        return f"'{place.tab}'!A{place.title_row + 1}"
+        return self.places[name].target
 
     def note(self, row: int, step: Step, *, low: bool = False) -> int:
         """A stage's name, which leads to it, its title, and why it is there; the row behind. low: in a high row."""
@@ -151,12 +150,11 @@ class Way:
 
     def draw_box(self, area: Area, position: str) -> None:
         """A fill, and a line at the left, where there is a token."""
-        sheet, there = self.book.sheets[INDEX], f'={position}<>""'
+        there = f'={position}<>""'
         line = self.book.conditional({"bg_color": style.HEAD_FILL, "left": 1, "left_color": style.ACCENT})
         fill = self.book.conditional({"bg_color": style.HEAD_FILL})
         for part, look in ((area.part(columns=1), line), (area.part(column=1), fill)):
-            rule = {"type": "formula", "criteria": there, "format": look}
-            sheet.conditional_format(part.row, part.column, *part.last, rule)
+            self.book.rule({"type": "formula", "criteria": there, "format": look}, part)
 
     def left_out(self) -> tuple[str, Shown] | None:
         """What is said where not all tokens are shown."""
@@ -235,8 +233,7 @@ class Way:
         width = self.trace.config.n_head * self.room
         if place.shape[1] != width or len(place.areas) > 1:
             return self.stage(step.name)
-        area = place.area
-        return f"'{area.tab}'!{cell(area.row, area.column + head * self.room)}"
+        return target(place.tab, place.area.row, place.area.column + head * self.room)
 
     def write_attention(self, row: int) -> int:
         if not self.looks:
@@ -247,16 +244,18 @@ class Way:
         """A band for each block: a map for each head, a row for each token that looks, what the block made of it."""
         for step in self.looks:
             end = row
-            for one in self.told(step.block):
+            for one in self.in_band(step.block):
                 end = self.note(end, one, low=one is step)
             below = row + 1 + self.slots
             for head in range(self.trace.config.n_head):
                 column = PICTURES + head * (self.slots + 1)
                 self.column_labels(row, column)
-                self.scale(self.map(step, head, row + 1, column), style.ATTENTION_SCALE)
+                self.scale(self.head_map(step, head, row + 1, column), style.ATTENTION_SCALE)
                 self.book.link(INDEX, below, column, self.head_link(step, head), f"head {head}", "picture head")
             self.row_labels(row + 1)
-            self.write_made(self.told(step.block)[-1], row + 1, PICTURES + self.trace.config.n_head * (self.slots + 1))
+            self.write_made(
+                self.in_band(step.block)[-1], row + 1, PICTURES + self.trace.config.n_head * (self.slots + 1)
+            )
             row = max(end, below + 1) + 1
         return row
 
@@ -268,13 +267,13 @@ class Way:
             caption = f"{step.name}: {self.of_all(step, room)}"
             self.book.link(INDEX, row + self.slots, column + 1, self.stage(step.name), caption, "picture head")
 
-    def told(self, block: int | None) -> list[Step]:
-        """Of a block's steps, those that its band tells of: where tokens look, and the MLP's first and last step."""
+    def in_band(self, block: int | None) -> list[Step]:
+        """Of a block's steps, those that its band shows: where tokens look, and what the block makes of each."""
         own = [step for step in self.steps if step.block == block]
         looks = [step for step in own if step in self.looks]
         return [*looks, *[step for step in own if not step.by_head][-1:]]
 
-    def map(self, step: Step, head: int, row: int, column: int) -> Area:
+    def head_map(self, step: Step, head: int, row: int, column: int) -> Area:
         weights, at = self.head(step, head), self.position_cells
         positions = [self.position(slot) for slot in range(self.slots)]
         values = [[None if None in (q, k) else float(weights[q, k]) for k in positions] for q in positions]
@@ -297,8 +296,8 @@ class Way:
                 column = PICTURES + number * (self.slots + 1)
                 self.column_labels(row, column)
                 self.scale(self.last_rows(step, heads, row + 1, column), style.ATTENTION_SCALE)
-                target, caption = self.stage(step.name), f"block {step.block}"
-                self.book.link(INDEX, row + 1 + heads, column, target, caption, "picture head")
+                stage, caption = self.stage(step.name), f"block {step.block}"
+                self.book.link(INDEX, row + 1 + heads, column, stage, caption, "picture head")
             for head in range(heads):
                 self.book.text(INDEX, row + 1 + head, PICTURE_LABEL, f"head {head}", "picture row")
             row += heads + 3
@@ -324,7 +323,7 @@ class Way:
     # -------------------------------------------------------------------------------------------- the answer
 
     def write_best(self, row: int, best: Area) -> int:
-        """The ten best tokens with bars. best: their table."""
+        """The best tokens with bars. best: their table."""
         self.book.link(INDEX, row, NAME, self.stage(self.steps.name(Role.PREDICTION)), "best tokens", "stage link")
         self.book.text(INDEX, row, TITLE, "the best next tokens, and how probable they are", "stage title")
         self.write_colours(row)

@@ -1,4 +1,4 @@
-"""The course of a training as files: the log of its losses as CSV, the curve as PNG (needs matplotlib)."""
+"""The course of a training as files: the log of its losses as CSV, the curve as a picture (needs matplotlib)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from sheetgpt.errors import TrainingError
 from sheetgpt.files.atomic import replacing
+from sheetgpt.lens.plot import require_plotting, save
 
 if TYPE_CHECKING:
     from sheetgpt.training.trainer import LogRow
@@ -28,21 +29,12 @@ def write_log(log: Sequence[LogRow], path: Path) -> None:
         rows.writerows([getattr(row, name) for name in COLUMNS] for row in log)
 
 
-def require_plotting() -> None:
-    """Raises TrainingError where matplotlib is missing: before the training rather than after it."""
-    try:
-        import matplotlib as mpl
-    except ImportError:
-        raise TrainingError("--plot needs matplotlib", remedy="pip install 'sheetgpt[plot]'") from None
-    mpl.use("agg")
-
-
 def write_plot(log: Sequence[LogRow], path: Path, in_short: str = "-ln p") -> None:
     """The loss of every step, its mean over some steps, and the loss of what was held out.
 
     in_short: the penalty whose mean the loss is, where p is the probability of the token that came.
     """
-    require_plotting()
+    require_plotting(path)
     from matplotlib import pyplot as plt
 
     steps, losses = [row.step for row in log], np.array([row.loss for row in log])
@@ -57,22 +49,20 @@ def write_plot(log: Sequence[LogRow], path: Path, in_short: str = "-ln p") -> No
     axes.set(xlabel="step", ylabel=f"loss (mean of {in_short})")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
-    with _refusals(path), replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+    save(figure, path)
     plt.close(figure)
 
 
 def write_losses(losses: Sequence[float], path: Path, in_short: str) -> None:
     """The losses of some steps on one text, each marked."""
-    require_plotting()
+    require_plotting(path)
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     axes.plot(range(1, len(losses) + 1), losses, "o-", color="#1f5fa8", markersize=3)
     axes.set(xlabel="step", ylabel=f"loss (mean of {in_short})")
     axes.grid(alpha=0.3)
-    with _refusals(path), replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+    save(figure, path)
     plt.close(figure)
 
 

@@ -30,11 +30,19 @@ def embedded_folder(name: str = EMBEDDED) -> Path:
     )
 
 
+def ships(folder: Path) -> bool:
+    """Is it a model that ships with sheetgpt?"""
+    return shipped_name(folder) is not None
+
+
+def shipped_name(folder: Path) -> str | None:
+    whole = folder.resolve()
+    return next((name for name in ABOUT if embedded_folder(name).resolve() == whole), None)
+
+
 def folder_name(folder: Path) -> str:
     """What a dump calls the folder: its whole path, or a shipped model's name, so that dumps are the same anywhere."""
-    whole = folder.resolve()
-    names = (name for name in ABOUT if embedded_folder(name).resolve() == whole)
-    return next(names, str(whole))
+    return shipped_name(folder) or str(folder.resolve())
 
 
 def named_folder(name: str | Path) -> Path:

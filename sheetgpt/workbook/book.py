@@ -19,7 +19,7 @@ from sheetgpt.errors import DumpError
 from sheetgpt.files.atomic import replacing
 from sheetgpt.workbook import style
 from sheetgpt.workbook.cells import Counts, Filling, Rectangle, Table, fill
-from sheetgpt.workbook.grid import MAX_TEXT, Area, cell
+from sheetgpt.workbook.grid import MAX_TEXT, Area, cell, target
 from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, Place
 
 PRINTED_COLUMNS, PRINTED_ROWS = 28, 120  # of a tab: what is beyond is to be looked at, not to be printed
@@ -53,6 +53,7 @@ class Book:
         self._fillings: list[Filling] = []
         self._formats: dict[str, Format] = {}
         self.sheets: dict[str, Worksheet] = {}
+        self.headings: dict[str, str] = {}  # of the tabs
         self.title = title
 
     def format(self, name: str, *, text: bool = True) -> Format:
@@ -72,6 +73,13 @@ class Book:
         """A format that changes only what it names, for conditional formats."""
         return self.workbook.add_format(properties)
 
+    def rule(self, rule: Mapping[str, Any], *areas: Area) -> None:
+        """Lay a rule for conditional formats, as XlsxWriter has them, over areas of one tab; nothing where none are."""
+        if areas:
+            first = areas[0]
+            ranges = {"multi_range": " ".join(area.range() for area in areas)} if len(areas) > 1 else {}
+            self.sheets[first.tab].conditional_format(first.row, first.column, *first.last, {**rule, **ranges})
+
     def add_tab(
         self,
         name: str,
@@ -83,7 +91,7 @@ class Book:
     ) -> Worksheet:
         """A tab; with a heading also its frozen first row, the link to the index, and the labels' columns."""
         sheet = self.workbook.add_worksheet(name)
-        self.sheets[name] = sheet
+        self.sheets[name], self.headings[name] = sheet, heading
         sheet.hide_gridlines(2)
         sheet.set_tab_color(style.INK if name == INDEX else colour)
         if heading:
@@ -91,7 +99,7 @@ class Book:
                 sheet.set_column(column, column, width)
             sheet.set_column(LABEL_COLUMNS, max(LABEL_COLUMNS, columns - 1), style.NUMBER_WIDTH)
             sheet.set_row(0, 24, self.format("tab line"))
-            sheet.write_url(0, 0, f"internal:'{INDEX}'!A1", self.format("tab link"), "← index")
+            self.link(name, 0, 0, target(INDEX), "← index", "tab link")
             sheet.write_string(0, LABEL_COLUMNS, heading, self.format("tab title"))
             sheet.freeze_panes(1, LABEL_COLUMNS)
         return sheet
@@ -126,18 +134,15 @@ class Book:
     def blank_where(self, area: Area, condition: str) -> None:
         """Leave cells without a fill where a condition holds, written for the area's first cell."""
         rule = {"type": "formula", "criteria": condition, "format": self.conditional({"bg_color": style.BLANK_FILL})}
-        corners = (area.row, area.column, area.row + area.rows - 1, area.column + area.columns - 1)
-        self.sheets[area.tab].conditional_format(*corners, rule)
+        self.rule(rule, area)
 
     def show_spaces(self, area: Area) -> None:
         """A space at the beginning of a text is seen as a dot; what the cells hold stays as it is."""
-        first, sheet = cell(area.row, area.column), self.sheets[area.tab]
-        dot = self.conditional({"num_format": '"·"@'})
-        rule = {"type": "formula", "criteria": f'=LEFT({first},1)=" "', "format": dot}
-        sheet.conditional_format(area.row, area.column, *area.last, rule)
+        first, dot = cell(area.row, area.column), self.conditional({"num_format": '"·"@'})
+        self.rule({"type": "formula", "criteria": f'=LEFT({first},1)=" "', "format": dot}, area)
 
     def link(self, tab: str, row: int, column: int, target: str, text: str, fmt: str, tip: str = "") -> None:
-        """A text that leads to a cell of the workbook, such as `'block_0'!A3`."""
+        """A text that leads to a cell of the workbook, as `grid.target` names it."""
         self.sheets[tab].write_url(row, column, f"internal:{target}", self.format(fmt), text, tip or None)
 
     def put(self, rectangle: Rectangle, fmt: str) -> None:

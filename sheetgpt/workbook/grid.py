@@ -6,10 +6,11 @@ What lies where belongs in `places`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
 from xlsxwriter.utility import quote_sheetname, xl_cell_to_rowcol, xl_col_to_name
 
 from sheetgpt.errors import DumpError
@@ -22,6 +23,15 @@ column_letters: Callable[[int], str] = cache(xl_col_to_name)
 quoted: Callable[[str], str] = cache(quote_sheetname)  # a tab's name as addresses have it
 
 
+def text_literal(text: str) -> str:
+    """A text as formulas have it.
+
+    >>> print(text_literal('a "big" word'))
+    "a ""big"" word"
+    """
+    return '"' + text.replace('"', '""') + '"'
+
+
 def cell(row: int, column: int, *, fixed: bool = False) -> str:
     """A cell's address.
 
@@ -30,6 +40,16 @@ def cell(row: int, column: int, *, fixed: bool = False) -> str:
     """
     mark = "$" if fixed else ""
     return f"{mark}{column_letters(column)}{mark}{row + 1}"
+
+
+def target(tab: str, row: int = 0, column: int = 0) -> str:
+    """Where a link to a cell leads.
+
+    >>> target("block_0", 4, 2), target("Mike's tab")
+    ("'block_0'!C5", "'Mike''s tab'!A1")
+    """
+    name = tab.replace("'", "''")
+    return f"'{name}'!{cell(row, column)}"
 
 
 @dataclass(frozen=True)
@@ -116,6 +136,24 @@ def with_r1c1(place: str) -> str:
         return place
     corners = (area.row, area.column), (area.row + area.rows - 1, area.column + area.columns - 1)
     return f"{place} ({':'.join(dict.fromkeys(f'R{row + 1}C{column + 1}' for row, column in corners))})"
+
+
+def boxes(cells: np.ndarray) -> Iterator[tuple[int, int, int, int]]:  # [rows, columns] of bool
+    """The true cells as (row, column, rows, columns): runs of each row, one under the other where they are the same.
+
+    >>> list(boxes(np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]], bool)))
+    [(0, 0, 2, 2), (2, 2, 1, 1)]
+    """
+    changes = np.flatnonzero((cells[1:] != cells[:-1]).any(axis=1)) + 1
+    growing: dict[tuple[int, int], int] = {}  # (first column, the one behind) -> the row in which the run began
+    for row in [0, *changes.tolist()] if len(cells) else []:
+        edges = np.flatnonzero(np.diff(cells[row].astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
+        found = [(first, end) for first, end in edges.tolist()]
+        for run in sorted(growing.keys() - found):
+            yield growing[run], run[0], row - growing[run], run[1] - run[0]
+        growing = {run: growing.get(run, row) for run in found}
+    for run, row in growing.items():
+        yield row, run[0], len(cells) - row, run[1] - run[0]
 
 
 def width(areas: Sequence[Area]) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sheetgpt.errors import DumpError
-from sheetgpt.workbook.grid import MAX_COLUMNS, MAX_ROWS, Area
+from sheetgpt.workbook.grid import MAX_COLUMNS, MAX_ROWS, Area, target
 
 INDEX = "index"  # the tab to which the others lead back
 LABEL_COLUMNS = 2  # of a rectangle's rows, such as position (or id) and token
@@ -44,6 +44,11 @@ class Place:
     @property
     def tab(self) -> str:
         return self.panel.tab
+
+    @property
+    def target(self) -> str:
+        """Where a link to it leads: its name and title."""
+        return target(self.tab, self.title_row)
 
     @property
     def area(self) -> Area:

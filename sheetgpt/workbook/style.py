@@ -10,6 +10,7 @@ INPUT_FILL, PARAMETER_FILL, STAGE_FILL = "#FFEFBF", "#DCEBD1", "#E3ECF8"  # the 
 BLANK_FILL = "#FFFFFF"  # where nothing stands
 HIDDEN = ";;;"  # a number format that shows nothing
 WARNING = "#B4501E"
+CHANGED_FILL = "#FFD54F"  # of cells that a person changed
 
 POSITION_WIDTH, TOKEN_WIDTH, NUMBER_WIDTH = 10, 16, 8
 LABEL_WIDTHS = (POSITION_WIDTH, TOKEN_WIDTH)
@@ -20,6 +21,7 @@ MASK = "#E4E9ED"  # of a weight that is 0 because its token lies ahead
 SEEN = 1e-9  # the least weight that is no 0
 
 BASE = {"font_name": "Calibri", "font_size": 10, "font_color": INK, "valign": "vcenter"}
+CHART_TITLE = {"size": 11, "color": INK, "bold": True}  # the font
 FIRST = {"top": 1, "top_color": LINE}  # of a tab's stages in the index
 FORMATS: Mapping[str, Mapping[str, Any]] = {
     "plain": {},
@@ -38,7 +40,6 @@ FORMATS: Mapping[str, Mapping[str, Any]] = {
     "prompt": {"bold": True, "font_size": 14, "num_format": "@"},
     "answer": {"bold": True, "font_size": 14, "font_color": ACCENT, "num_format": "@"},
     "answer share": {"bold": True, "font_size": 14, "font_color": ACCENT, "num_format": "0.00%", "align": "left"},
-    "section": {"bold": True, "font_size": 13, "bottom": 1, "bottom_color": LINE},
     "box": {"num_format": "@", "bold": True, "indent": 1},
     "box position": {"num_format": "0", "align": "left", "font_color": MUTED, "font_size": 8, "shrink": True},
     "box id": {"num_format": "@", "align": "left", "font_color": MUTED, "font_size": 8},
@@ -53,7 +54,7 @@ FORMATS: Mapping[str, Mapping[str, Any]] = {
     "above sample": {"bg_color": LIGHT_ABOVE, "align": "center", "font_size": 9},
     "share sample": {"bg_color": SHARE, "align": "center", "font_size": 9},
     "mask sample": {"bg_color": MASK, "font_color": PALE, "align": "center", "font_size": 9},
-    "typed sample": {"bg_color": "#FFD54F", "bold": True, "font_color": WARNING, "align": "center", "font_size": 9},
+    "typed sample": {"bg_color": CHANGED_FILL, "bold": True, "font_color": WARNING, "align": "center", "font_size": 9},
     "stage": {"bold": True, "font_color": ACCENT, "font_size": 11},
     "stage title": {"bold": True, "font_size": 11},
     "shape": {"font_color": MUTED},
@@ -61,7 +62,6 @@ FORMATS: Mapping[str, Mapping[str, Any]] = {
     "key": {"font_color": MUTED},
     "first plain": FIRST,
     "first shape": {"font_color": MUTED, **FIRST},
-    "first stage link": {"bold": True, "font_color": ACCENT, "font_size": 11, **FIRST},
     "first words": {"font_color": MUTED, "italic": True, **FIRST},
     "first link": {"font_color": LINK, **FIRST},
     "text": {"num_format": "@"},
@@ -81,7 +81,6 @@ FORMATS: Mapping[str, Mapping[str, Any]] = {
     "pairs": {"font_color": MUTED, "align": "center"},
     "best score": {"font_color": ACCENT, "bold": True, "align": "center"},
     "merged": {"bg_color": HEAD_FILL, "align": "center"},
-    "note": {"font_color": WARNING, "text_wrap": True, "valign": "top"},
     # training
     "exact": {"num_format": "General", "align": "left"},
     "gradient": {"num_format": "0.0000"},
@@ -91,7 +90,6 @@ FORMATS: Mapping[str, Mapping[str, Any]] = {
     "loss value": {"num_format": "0.0000", "align": "left"},
     "fine": {"num_format": "0.000000"},
     "size": {"num_format": "0E+0"},
-    "group": {"font_color": MUTED, "bold": True, "bottom": 1, "bottom_color": LINE},
     "stage link lined": {"bold": True, "font_color": ACCENT, "font_size": 11, "underline": 1},
     "exact input": {"bg_color": INPUT_FILL, "num_format": "General", "border": 1, "border_color": LINE},
     "live loss": {"bold": True, "font_color": ACCENT, "num_format": "0.0000", "align": "left"},
@@ -117,7 +115,6 @@ FORMATS: Mapping[str, Mapping[str, Any]] = {
     "legend parameter": {"bg_color": PARAMETER_FILL, "border": 1, "border_color": LINE},
     "legend stage": {"bg_color": STAGE_FILL, "border": 1, "border_color": LINE},
     "share": {"num_format": "0.00%", "align": "left"},
-    "message lines": {"bold": True, "font_color": ACCENT, "text_wrap": True},
     "message": {"bold": True, "font_color": ACCENT},
     "line": {"font_size": 11},
 }

@@ -1,4 +1,4 @@
-"""What `run` says of words that the embedded model has never seen; of its own corpus and of other models nothing."""
+"""What `run` says of words that a model may not know; nothing of the corpus that the embedded ones learned from."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from sheetgpt.bpe.words import cut
 from sheetgpt.commands import strange_words
 from sheetgpt.corpus import documents, held_out
 from sheetgpt.weights.embedded import embedded_folder
+from training_books import write_model
 
 CORPUS = documents(300)
 
@@ -71,6 +72,31 @@ def test_it_stands_on_stderr_in_one_line_and_the_answer_alone_on_stdout():
     assert sheetgpt("run", "Mike is quick. He moves").err == ""
 
 
-def test_nothing_is_said_of_another_model(tmp_path):
-    folder = shutil.copytree(embedded_folder(), tmp_path / "model")
-    assert strange_words.notice(load_model(folder), "Zxqz is quick. He moves") is None
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """A model of which nobody knows what it has read."""
+    return load_model(shutil.copytree(embedded_folder(), tmp_path_factory.mktemp("other") / "model"))
+
+
+@settings(max_examples=30, deadline=None)
+@given(letters=st.text("qxzéя", min_size=2, max_size=9))
+def test_of_another_model_it_is_said_which_words_were_cut_into_letters(letters, other):
+    said = strange_words.notice(other, f"Mike is {letters}. He is 77 !?")
+    assert said.startswith(f'Cut into single characters: " {letters}" ({"|".join(pieces(other, f" {letters}"))}).')
+
+
+def pieces(model, word):
+    return [model.tokenizer.token(i) for i in model.tokenizer.encode(word)]
+
+
+@settings(max_examples=30, deadline=None)
+@given(text=st.text("aeiknqu ", max_size=20))
+def test_of_another_model_nothing_is_said_where_each_word_has_a_token_of_several_letters(text, other):
+    in_letters = [
+        word for word in cut(text) if len(word.strip()) > 1 and max(map(len, map(str.strip, pieces(other, word)))) == 1
+    ]
+    assert bool(in_letters) == bool(strange_words.notice(other, text))
+
+
+def test_of_a_model_of_characters_nothing_is_said(tmp_path):
+    assert strange_words.notice(write_model(tmp_path, "bigram"), "anna") is None

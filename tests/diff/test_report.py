@@ -8,13 +8,10 @@ import numpy as np
 import openpyxl
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from sheetgpt.commands.diff import command
 from sheetgpt.diff import diff
-from sheetgpt.diff.report import rectangles, write_report
+from sheetgpt.diff.report import write_report
 from sheetgpt.diff.sides import RunSide
 from sheetgpt.model import load_model
 
@@ -79,14 +76,6 @@ def test_other_tokens_are_coloured_in_their_tables(trace, tmp_path):
     book = report_of(trace, load_model().run("Mike is slow. He moves"), tmp_path / "r.xlsx")
     assert len(coloured(book["separated_into_words"])) == 2
     assert book["separated_into_words"]["E5"].value == " quick"
-
-
-@given(arrays(bool, st.tuples(st.integers(1, 6), st.integers(1, 8))))
-def test_rectangles_cover_exactly_the_true_cells_once(mask):
-    covered = np.zeros(mask.shape, int)
-    for row, column, rows, columns in rectangles(mask):
-        covered[row : row + rows, column : column + columns] += 1
-    assert np.array_equal(covered, mask)
 
 
 @pytest.mark.office

@@ -238,6 +238,24 @@ def test_a_large_sheet_holds_only_the_cells_in_view(served):
     assert {at: pages.shown(float(array[at])) for at in seen} == seen
 
 
+def test_logits_are_shown_by_falling_value_or_by_id(explorer):
+    explorer.go("logits[0,0]")
+    values, best = TRACE.array("logits")[:, 0], TRACE.ranking()[1]
+    explorer.page.keyboard.press("Control+g")
+    explorer.page.fill("#name-box", f"logits[{best[0]}]")
+    explorer.page.keyboard.press("Enter")
+    explorer.settle()
+    seen = explorer.numbers()
+    assert [seen[place, 0] for place in range(10)] == [pages.shown(values[i]) for i in best[:10]]
+    explorer.page.click(".main-sheet .cell.at")
+    explorer.page.keyboard.press("ArrowDown")
+    assert explorer.address == f"logits[{best[1]},0]"
+    explorer.page.click("text=by id")
+    explorer.go("logits[0,0]")
+    seen = explorer.numbers()
+    assert [seen[row, 0] for row in range(10)] == [pages.shown(value) for value in values[:10]]
+
+
 def test_two_tabs_do_not_disturb_each_other(addresses, chromium):
     with pages.opened(chromium, addresses["served"]) as one, pages.opened(chromium, addresses["served"]) as other:
         one.edit("block_0_step_7[0,5,2]", "0")

@@ -2,27 +2,61 @@
 
 from __future__ import annotations
 
+import http.client
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
 import numpy as np
 import orjson
 import pytest
-from starlette.testclient import TestClient
 
+import explore_pages as pages
 from sheetgpt import load_model
 from sheetgpt.explore.runs import Asked
-from sheetgpt.explore.server import Explorer, app
+from sheetgpt.explore.server import Explorer
 
 MODEL = load_model()
 PROMPT = "Mike is quick. He moves"
-HOME = "http://127.0.0.1:8000"
+JSON = {"content-type": "application/json"}
+
+
+@dataclass
+class Answer:
+    status: int
+    content: bytes
+    headers: http.client.HTTPMessage
+
+
+class Client:
+    """Asks as any program may: with the headers that it likes."""
+
+    def __init__(self, address):
+        self.place = urlsplit(address)
+        self.home = f"http://{self.place.netloc}"
+
+    def ask(self, path, headers=None, method="GET", body=None):
+        connection = http.client.HTTPConnection(self.place.hostname, self.place.port, timeout=30)
+        connection.request(method, path, body, headers or {})
+        answer = connection.getresponse()
+        found = Answer(answer.status, answer.read(), answer.headers)
+        connection.close()
+        return found
+
+    def get(self, path, headers=None):
+        return self.ask(f"/{pages.TOKEN}{path}", headers)
+
+    def post(self, path, body, headers=None):
+        return self.ask(f"/{pages.TOKEN}{path}", headers, "POST", body)
 
 
 @pytest.fixture(scope="module")
 def client():
-    return TestClient(app(Explorer(MODEL, Asked(PROMPT)), "secret"), base_url=HOME)
+    with pages.serving(Explorer(MODEL, Asked(PROMPT))) as address:
+        yield Client(address)
 
 
 def run_of(client, **asked):
-    lines = client.post("/secret/run", json=asked).text.splitlines()
+    lines = client.post("/run", orjson.dumps(asked), JSON).content.splitlines()
     return [orjson.loads(line) for line in lines]
 
 
@@ -30,34 +64,33 @@ def run_of(client, **asked):
     ("path", "headers"),
     [
         ("/facts", {}),
-        ("/secre/facts", {}),
-        ("/secretfacts", {}),
-        ("/secret/facts", {"host": "evil.example"}),
-        ("/secret/facts", {"host": "evil.example:8000"}),
-        ("/secret/facts", {"origin": "http://evil.example"}),
-        ("/secret/facts", {"origin": "null"}),
-        ("/secret/facts", {"origin": "http://127.0.0.1:9999"}),
-        ("/secret/facts", {"sec-fetch-site": "cross-site"}),
-        ("/secret/facts", {"sec-fetch-site": "same-site"}),
+        ("/token-of-a-tes/facts", {}),
+        ("/token-of-a-testfacts", {}),
+        (f"/{pages.TOKEN}/facts", {"host": "evil.example"}),
+        (f"/{pages.TOKEN}/facts", {"host": "evil.example:8000"}),
+        (f"/{pages.TOKEN}/facts", {"origin": "http://evil.example"}),
+        (f"/{pages.TOKEN}/facts", {"origin": "null"}),
+        (f"/{pages.TOKEN}/facts", {"origin": "http://127.0.0.1:1"}),
+        (f"/{pages.TOKEN}/facts", {"sec-fetch-site": "cross-site"}),
+        (f"/{pages.TOKEN}/facts", {"sec-fetch-site": "same-site"}),
     ],
 )
 def test_others_are_refused(client, path, headers):
-    assert client.get(path, headers=headers).status_code == 403
+    assert client.ask(path, headers).status == 403
 
 
 def test_its_own_page_is_answered_and_nothing_else_is_served(client):
-    headers = {"origin": HOME, "sec-fetch-site": "same-origin"}
-    assert client.get("/secret/facts", headers=headers).json()["model"]["n_layer"] == MODEL.config.n_layer
-    for path in ("/secret/../pyproject.toml", "/secret/page/src/main.tsx", "/secret/server.py", "/secret/cells/x/y"):
-        assert client.get(path).status_code >= 400
+    headers = {"origin": client.home, "sec-fetch-site": "same-origin"}
+    assert orjson.loads(client.get("/facts", headers).content)["model"]["n_layer"] == MODEL.config.n_layer
+    for path in ("/../pyproject.toml", "/page/src/main.tsx", "/server.py", "/cells/x/y", "/page.js/../server.py"):
+        assert client.get(path).status >= 400, path
 
 
 def test_a_run_needs_json(client):
     """So no form of another page can ask for one."""
-    assert client.post("/secret/run", content='{"prompt": "a"}').status_code == 400
+    assert client.post("/run", '{"prompt": "a"}').status == 400
     for wrong in ("[]", '{"prompt": 3}', '{"sets": [1]}', "no json"):
-        sent = client.post("/secret/run", content=wrong, headers={"content-type": "application/json"})
-        assert sent.status_code == 400, wrong
+        assert client.post("/run", wrong, JSON).status == 400, wrong
 
 
 def test_a_run_comes_stage_by_stage_and_then_the_answer(client):
@@ -84,10 +117,10 @@ def test_errors_are_the_commands_sentences(client):
 
 def test_cells_come_as_doubles_of_the_box_that_is_asked_for(client):
     run = run_of(client, prompt=PROMPT)[0]["run"]
-    sent = client.get(f"/secret/cells/{run}/block_0_step_4?row=2&column=190&rows=64&columns=128")
+    sent = client.get(f"/cells/{run}/block_0_step_4?row=2&column=190&rows=64&columns=128")
     box = np.frombuffer(sent.content, "<f8").reshape(int(sent.headers["x-rows"]), int(sent.headers["x-columns"]))
     assert np.array_equal(box, MODEL.run(PROMPT).array("block_0_step_4")[2:, 190:])
 
 
 def test_a_run_that_is_no_longer_kept_is_said_to_be_gone(client):
-    assert client.get("/secret/cells/nothing/logits?row=0&column=0&rows=1&columns=1").status_code == 410
+    assert client.get("/cells/nothing/logits?row=0&column=0&rows=1&columns=1").status == 410

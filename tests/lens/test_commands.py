@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import openpyxl
@@ -81,6 +82,17 @@ def test_a_workbook_and_a_picture_are_written_where_they_are_asked_for(command, 
     named = sheetgpt(*COMMANDS[command], "--dump-xlsx", "--exports", "there", "--name", "mine", cwd=tmp_path)
     assert named.code == 0
     assert (tmp_path / "there" / "mine.xlsx").exists()
+
+
+@pytest.mark.parametrize("arguments", [*COMMANDS.values(), ["explain", PROMPT, "logits[3]"], ["neighbours", "Mike"]])
+def test_a_workbook_of_that_name_is_replaced_with_a_word_unless_the_name_was_given(arguments, tmp_path):
+    first = sheetgpt(*arguments, "--dump-xlsx", cwd=tmp_path)
+    path = first.out.splitlines()[-1].removeprefix("Wrote ")
+    second, chosen = (
+        sheetgpt(*arguments, "--dump-xlsx", *name, cwd=tmp_path) for name in ([], ["--name", Path(path).stem])
+    )
+    assert second.err == f"{path} was there already and is replaced; --name keeps the next one beside it.\n"
+    assert first.err == chosen.err == ""
 
 
 def test_a_mean_over_a_corpus_is_said_to_be_one(tmp_path):

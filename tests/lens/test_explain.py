@@ -7,6 +7,8 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -381,6 +383,15 @@ def test_a_changed_run_and_token_ids_are_explained(trace):
     assert json.loads(same.out)["value"] == trace.array("block_1_step_16")[-1, 5]
     changed = sheetgpt("explain", PROMPT, "block_1_step_1[2,3]", "--set", "block_0_step_16[2,3]=4", "--json")
     assert json.loads(changed.out)["value"] == 4
+
+
+@pytest.mark.parametrize("outputs", [[], ["--json"]])
+def test_what_is_only_printed_needs_no_frames(outputs):
+    code = (
+        f"import sys; from sheetgpt.cli import cli; arguments = {['explain', PROMPT, 'logits[3]', *outputs]!r}; "
+        "cli.main(arguments, standalone_mode=False); sys.exit('pandas' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
 
 
 @pytest.mark.parametrize("arguments", [[PROMPT, "blok_1_step_4[1,2]"], [PROMPT], ["", "logits[1]"]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from sheetgpt import corpus, load_model
 from sheetgpt.commands.neighbours import command
 from sheetgpt.errors import PromptError
 from sheetgpt.lens import neighbours as lens
+from sheetgpt.lens import scatter
 from sheetgpt.models.config import Config
 from sheetgpt.sheets.neighbours import TAB
 
@@ -144,6 +146,26 @@ def test_the_picture_is_of_the_kind_that_its_name_says(tmp_path, monkeypatch):
         assert Path(name).read_bytes().startswith(begins)
     assert Path("a.svg").read_bytes() == Path("b.svg").read_bytes()
     assert "ends in .png or .svg" in sheetgpt("neighbours", "Mike", "--plot", "a.jpg").error
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 99), wide=st.floats(0.1, 1000))
+def test_names_in_the_picture_are_apart_where_it_is_drawn(seed, wide):
+    from matplotlib import pyplot as plt
+
+    points = np.random.default_rng(seed).normal(size=(200, 2)) * [wide, 1]
+    names = [f"$ {number}_$" for number in range(len(points))]
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        patch.setattr(plt, "close", lambda _figure: None)
+        scatter.write_map(lens.Plane(points, (0.5, 0.4)), names, 10, Path(folder) / "map.svg")
+    figure = plt.gcf()
+    figure.canvas.draw()
+    named = [text.xy for text in figure.axes[0].texts]
+    at = figure.axes[0].transData.transform(named)
+    plt.close("all")
+    assert len(at) > 1
+    for number, one in enumerate(at):
+        assert (np.abs(at[:number] - one) >= np.array(scatter.NAME_SIZE) - 0.01).any(axis=1).all()
 
 
 # ------------------------------------------------------------------------------------------------ the tab

@@ -14,6 +14,7 @@ import pytest
 from conftest import require
 from sheetgpt.commands.tables import as_text
 from sheetgpt.errors import LensError
+from sheetgpt.lens import tables
 from sheetgpt.lens.plot import write_plot
 from sheetgpt.lens.tables import Look, Report, Table
 from sheetgpt.lens.workbook import write_workbook
@@ -111,6 +112,17 @@ def test_numbers_have_their_looks_colours(book):
     assert {name for name, rules in scales.items() if rules} == {"probability", "rank", "change", "parts", "by_head"}
     ends = {float(stop.val) for rule in scales["change"] for stop in rule.colorScale.cfvo}
     assert ends == {-3.0, 0.0, 3.0}
+
+
+def test_a_wide_table_is_read_once_whatever_is_made_of_it(tmp_path, monkeypatch):
+    require("matplotlib", "plot")
+    reads, read = [], tables.plain
+    monkeypatch.setattr(tables, "plain", lambda value: reads.append(value) or read(value))
+    wide = Table("wide", "Wide", pd.DataFrame(np.eye(3, 200)), Look.DIVERGING)
+    write_workbook(Report("Wide", {}, [wide]), tmp_path / "wide.xlsx")
+    write_plot(Report("Wide", {}, [wide]), tmp_path / "wide.png")
+    assert wide.cells() == np.eye(3, 200).tolist()
+    assert sum(isinstance(one, float) for one in reads) == wide.frame.size
 
 
 def test_a_tab_prints_its_labels_on_every_page_on_one_width(book):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -116,6 +118,18 @@ def test_with_a_base_run_only_what_depends_on_the_override_is_computed(small):
     assert shared == names[1 : names.index("block_1_step_4")]
     fresh = small.run(token_ids=ids, overrides={"block_1_step_4": changed})
     np.testing.assert_array_equal(again.array("logits"), fresh.array("logits"))
+
+
+def test_each_rank_counts_the_logits_before_it_and_is_found_once(small):
+    logits = np.array([[1.0], [3.0], [1.0], [3.0], [2.0]])
+    trace = small.run(token_ids=[1, 2])
+    trace = replace(trace, arrays={**trace.arrays, "logits": logits})
+    assert trace.ranks.tolist() == [4, 1, 5, 2, 3]
+    shares, best = trace.ranking()
+    np.testing.assert_array_equal(shares, np.exp(logits - 3)[:, 0] / np.exp(logits - 3).sum())
+    assert trace.ranks[best].tolist() == [1, 2, 3, 4, 5]
+    assert trace.ranking()[0] is shares
+    assert not any(array.flags.writeable for array in (shares, best, trace.ranks))
 
 
 def test_predictions_come_in_order_and_add_up_to_one(small):

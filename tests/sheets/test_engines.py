@@ -28,11 +28,6 @@ ROW = re.compile(rb'<row r="(\d+)"[^>]*>(.*?)</row>', re.DOTALL)
 
 
 @pytest.fixture(scope="module")
-def trace():
-    return load_model().run(PROMPT)
-
-
-@pytest.fixture(scope="module")
 def wide(tmp_path_factory):
     """A run whose numbers are not all finite."""
     folder = tmp_path_factory.mktemp("wide")
@@ -46,12 +41,11 @@ def wide(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def books(trace, wide, tmp_path_factory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("books")
+def books(embedded_book, wide, tmp_path_factory) -> dict[str, Path]:
     return {
-        "values": trace.to_excel(folder / "values.xlsx"),
-        "not finite": wide.to_excel(folder / "wide.xlsx"),
-        "live": trace.to_excel(folder / "live.xlsx", formulas=True),
+        "values": embedded_book(),
+        "not finite": wide.to_excel(tmp_path_factory.mktemp("books") / "wide.xlsx"),
+        "live": embedded_book(formulas=True),
     }
 
 

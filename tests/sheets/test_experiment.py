@@ -8,6 +8,7 @@ import openpyxl
 import pytest
 from python_calamine import CalamineWorkbook
 
+from engines import with_typed
 from sheetgpt import load_model
 from sheetgpt.lens.decisive import decisive
 
@@ -26,8 +27,7 @@ def written(tmp_path_factory, recalculate):
         cell = next(cell for cell in cells if SENTENCE.search(str(cell.value)))
         tab, address, _ = SENTENCE.search(cell.value).groups()
         assert cell.hyperlink.location.replace("$", "") == f"{tab}!{address}"
-        book[tab][address] = 0
-        book.save(files[-1])
+        files[-1] = with_typed(files[-1], folder / f"typed{number}.xlsx", {(tab, address): 0})
         found.append(cell.value)
     return list(zip(found, recalculate(*files), strict=True))
 

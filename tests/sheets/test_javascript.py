@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from conftest import lacking, program
-from sheetgpt.model import load_model
 from sheetgpt.workbook.grid import cell
 from sheetgpt.workbook.reading.open import Workbook
 
@@ -56,12 +55,11 @@ def node(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def books(tmp_path_factory) -> dict[str, Path]:
-    folder, trace = tmp_path_factory.mktemp("books"), load_model().run("Mike is quick. He moves")
+def books(embedded_book) -> dict[str, Path]:
     return {
-        "values": trace.to_excel(folder / "values.xlsx"),
-        "live": trace.to_excel(folder / "live.xlsx", formulas=True),
-        "portable": trace.to_excel(folder / "portable.xlsx", formulas=True, portable=True),
+        "values": embedded_book(),
+        "live": embedded_book(formulas=True),
+        "portable": embedded_book(formulas=True, portable=True),
     }
 
 

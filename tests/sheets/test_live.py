@@ -17,7 +17,8 @@ import openpyxl
 import pytest
 from python_calamine import CalamineWorkbook
 
-from live_books import differences, predicted, spoil, stage
+from engines import with_typed
+from live_books import address_in, differences, predicted, spoil, stage, whole_area, whole_areas
 from models import ODD_HEADS, ONE_BLOCK, SMALL, random_ids, write_random_model
 from sheetgpt import ops
 from sheetgpt.bpe import learn, write_tables
@@ -30,13 +31,14 @@ from sheetgpt.models.config import Config
 from sheetgpt.sheets.live import plan as live_plan
 from sheetgpt.sheets.live.labels import ALL_RANKS
 from sheetgpt.sheets.live.plan import Size, parse_blocks, plan
-from sheetgpt.sheets.live.words import WordRow, names
+from sheetgpt.sheets.live.words import WordRow, constants
 from sheetgpt.sheets.live.write import write_live_workbook
 from sheetgpt.weights.folder import Weights, matrix_shapes
 from sheetgpt.workbook.book import Book
-from sheetgpt.workbook.grid import MAX_ROWS, Area
+from sheetgpt.workbook.grid import MAX_ROWS, Area, cell
 from sheetgpt.workbook.reading.names import areas_of, name_texts
 from sheetgpt.workbook.reading.open import Workbook
+from workbooks import set_cells
 
 PROMPT = "Mike is quick. He moves"
 LONGEST = "Anna is slow. She moves slowly. Mike is quick. He moves quickly"  # as many tokens as its layout holds
@@ -72,20 +74,13 @@ def message(path: Path) -> str:
 
 def place(book, name: str) -> Area:
     """The whole area of a stage, with the room for more tokens."""
-    text = book.defined_names[name].attr_text
-    return areas_of(re.search(r"INDEX\(([^,]+)", text)[1] if "INDEX" in text else text)[0]
-
-
-def write_cell(book, area: Area, row: int, column: int, value) -> None:
-    book[area.tab].cell(area.row + row + 1, area.column + column + 1).value = value
-
-
-def type_words(book, words: list[str]) -> None:
-    for i in range(ROOM):
-        book["words"].cell(FIRST_WORD + i, 2).value = words[i] if i < len(words) else None
+    return whole_area(book.defined_names[name].attr_text)
 
 
 # ------------------------------------------------------------------------------------------------ edits
+
+
+Typed = dict[tuple[str, str], float | str | None]  # as `with_typed` takes them
 
 
 @dataclass
@@ -93,11 +88,12 @@ class Case:
     """A workbook: the prompt it is written for, what is edited then, and the run that it should equal."""
 
     expected: Callable | str  # model -> Trace, or the beginning of the message
-    edit: Callable | None = None  # openpyxl's workbook -> None
+    edit: Callable[[dict[str, Area]], Typed] | None = None  # whole areas by name -> what is typed
     prompt: str | None = PROMPT
     token_ids: tuple[int, ...] | None = None
     max_tokens: int | None = None  # FULL: no more than the prompt has
     tiny: bool = True
+    saved: bool = False  # by openpyxl after the edit, as a user's script does
 
 
 def run(prompt: str):
@@ -105,7 +101,13 @@ def run(prompt: str):
 
 
 def words(*typed: str | None):
-    return lambda book: type_words(book, typed)
+    """The first rows of the tab of words are typed, the others of the layout emptied."""
+
+    def edit(areas) -> Typed:
+        rows = range(areas["words"].rows)
+        return {address_in(areas["words"], row, 0): typed[row] if row < len(typed) else None for row in rows}
+
+    return edit
 
 
 def with_override(name: str, row: int, column: int, value: float):
@@ -119,7 +121,7 @@ def with_override(name: str, row: int, column: int, value: float):
 
 
 def edit_cell(name: str, row: int, column: int, value: float):
-    return lambda book: write_cell(book, place(book, name), row, column, value)
+    return lambda areas: {address_in(areas[name], row, column): value}
 
 
 def with_token_id(model):
@@ -128,10 +130,7 @@ def with_token_id(model):
 
 
 def word_cell(row: int, column: int, value):
-    def edit(book):
-        book["words"].cell(FIRST_WORD + row, column).value = value
-
-    return edit
+    return lambda _areas: {("words", cell(FIRST_WORD - 1 + row, column - 1)): value}
 
 
 WARM = PROMPT.replace("quick", "warm")
@@ -153,7 +152,7 @@ CASES = {
     "ids_only": Case(lambda model: model.run(token_ids=[5, 200, 77]), prompt=None, token_ids=(5, 200, 77)),
     "foreign": Case(run("Mike is né. He moves"), prompt="Mike is né. He moves", max_tokens=12),
     "punctuation": Case(run(ODD), prompt=ODD, max_tokens=FULL),
-    "unknown_word": Case(run("Zygmunt is quick"), words("Zygmunt", " is", " quick")),
+    "unknown_word": Case(run("Zygmunt is quick"), words("Zygmunt", " is", " quick"), saved=True),
     "numbers": Case(run("Mike is 7"), words("Mike", " is", " 7")),
     "embedding": Case(with_override("model_wte", 258, 3, -2.0), edit_cell("model_wte", 258, 3, -2.0)),
     # what can't be read is told, and nothing is predicted
@@ -177,23 +176,37 @@ CASES = {
 @pytest.fixture(scope="module")
 def recalculated(model, tiny, tmp_path_factory, recalculate):
     """Name of the case -> its workbook, recalculated."""
-    folder = tmp_path_factory.mktemp("live")
+    folder, written = tmp_path_factory.mktemp("live"), tmp_path_factory.mktemp("written")
+    files: dict[tuple, Path] = {}  # several cases begin with one
     for name, case in CASES.items():
-        path, ours = folder / f"{name}.xlsx", tiny if case.tiny else model
-        trace = ours.run(case.prompt, token_ids=case.token_ids)
-        max_tokens = len(trace.token_ids) if case.max_tokens == FULL else case.max_tokens
-        with pytest.MonkeyPatch.context() as patch:
-            if case.tiny:
-                patch.setattr(live_plan, "LONGEST_WORD", TINY_WORD)
-                patch.setattr(live_plan, "FEWEST_TOKENS", TINY_ROOM)
-            write_live_workbook(trace, path, max_tokens=max_tokens)
-        if case.edit:
-            book = openpyxl.load_workbook(path)
-            case.edit(book)
-            book.save(path)
-        else:
-            spoil(path)
+        key = case.tiny, case.prompt, case.token_ids, case.max_tokens
+        if key not in files:
+            files[key] = write_case(case, tiny if case.tiny else model, written / f"{name}.xlsx")
+        edit_case(case, files[key], folder / f"{name}.xlsx")
     return dict(zip(CASES, recalculate(*(folder / f"{name}.xlsx" for name in CASES)), strict=True))
+
+
+def write_case(case: Case, model, path: Path) -> Path:
+    trace = model.run(case.prompt, token_ids=case.token_ids)
+    max_tokens = len(trace.token_ids) if case.max_tokens == FULL else case.max_tokens
+    with pytest.MonkeyPatch.context() as patch:
+        if case.tiny:
+            patch.setattr(live_plan, "LONGEST_WORD", TINY_WORD)
+            patch.setattr(live_plan, "FEWEST_TOKENS", TINY_ROOM)
+        return write_live_workbook(trace, path, max_tokens=max_tokens)
+
+
+def edit_case(case: Case, path: Path, copy: Path) -> None:
+    """A copy with the edit; no formula has a right value in it."""
+    typed = case.edit(whole_areas(path)) if case.edit else {}
+    if not typed:
+        shutil.copy(path, copy)
+        spoil(copy)
+    elif case.saved:
+        shutil.copy(path, copy)
+        set_cells(copy, {f"{tab}!{address}": value for (tab, address), value in typed.items()})
+    else:
+        with_typed(path, copy, typed)
 
 
 @pytest.mark.office
@@ -317,12 +330,10 @@ def test_of_a_large_vocabulary_the_ten_best_tokens_have_ranks_and_equals_are_ran
         write_random_model(tmp_path / name, Config(1, 2, 6, 12, n_vocab))
         with_equal_rows(tmp_path / name / "model_wte.csv")
         model = load_model(tmp_path / name)
-        files.append(write_live_workbook(model.run(token_ids=[3, 1, 4]), tmp_path / f"{name}.xlsx", max_tokens=5))
-        book = openpyxl.load_workbook(files[-1])
-        ids = place(book, "token_ids")
-        for position, token_id in enumerate((7, 50, 3, 100)):
-            write_cell(book, ids, 0, position, token_id)
-        book.save(files[-1])
+        path = write_live_workbook(model.run(token_ids=[3, 1, 4]), tmp_path / f"{name} written.xlsx", max_tokens=5)
+        ids = whole_areas(path)["token_ids"]
+        typed = {address_in(ids, 0, position): token_id for position, token_id in enumerate((7, 50, 3, 100))}
+        files.append(with_typed(path, tmp_path / f"{name}.xlsx", typed))
         traces[name] = model.run(token_ids=[7, 50, 3, 100])
     for name, path in zip(traces, recalculate(*files), strict=True):
         assert differences(path, traces[name], ["logits"]) == {}
@@ -367,16 +378,16 @@ MISTAKES = {
 
 
 @pytest.mark.office
-def test_one_broken_operation_breaks_the_whole_model_from_its_first_stage_on(model, tmp_path, recalculate, monkeypatch):
+def test_one_broken_operation_breaks_the_whole_model_from_its_first_stage_on(tiny, tmp_path, recalculate, monkeypatch):
     trace, first = (
-        model.run(PROMPT),
+        tiny.run(PROMPT),
         {"variance": "block_0_step_2", "root": "block_0_step_6", "mask": "triangle_matrix"},
     )
     for name, (op, right, wrong) in MISTAKES.items():
         with monkeypatch.context() as patch:
             formula = op.formula
             patch.setattr(op, "formula", lambda *a, f=formula, r=right, w=wrong: f(*a).replace(r, w))
-            write_live_workbook(trace, tmp_path / f"{name}.xlsx")
+            write_case(Case(run(PROMPT)), tiny, tmp_path / f"{name}.xlsx")
     for name, path in zip(MISTAKES, recalculate(*(tmp_path / f"{name}.xlsx" for name in MISTAKES)), strict=True):
         wrong = differences(path, trace)
         assert next(iter(wrong)) == first[name]
@@ -404,10 +415,10 @@ def word_lists(count: int) -> list[list[str]]:
 @pytest.mark.office
 def test_the_words_tab_accepts_exactly_the_words_that_gpt2_would_cut(model, tmp_path, recalculate):
     lists, longest, room = word_lists(240), 12, 9
-    book, needed = Book("words"), names(plan(model.run(PROMPT)))
+    book = Book("words")
     book.add_tab("words")
-    for name in ("printable", "kinds", "contractions", "char_numbers"):
-        book.define(name, needed[name])
+    for name, refers_to in constants(plan(model.run(PROMPT))).items():
+        book.define(name, refers_to)
     for number, words in enumerate(lists):
         area = Area("words", number * (room + 1), 1, room, 1)
         for i in range(room):
@@ -428,8 +439,14 @@ def test_the_words_tab_accepts_exactly_the_words_that_gpt2_would_cut(model, tmp_
 
 
 @pytest.fixture(scope="module")
-def file(model, tmp_path_factory):
-    return write_live_workbook(model.run(PROMPT), tmp_path_factory.mktemp("file") / "live.xlsx")
+def file(embedded_book) -> Path:
+    return embedded_book(formulas=True)
+
+
+@pytest.fixture(scope="module")
+def written(file):
+    """The file as openpyxl reads it, formulas as formulas."""
+    return openpyxl.load_workbook(file)
 
 
 def test_cached_values_are_the_run_s_own_so_that_readers_that_do_not_calculate_see_them(model, file):
@@ -440,12 +457,10 @@ def test_cached_values_are_the_run_s_own_so_that_readers_that_do_not_calculate_s
     assert [book["embeddings"].cell(6, 3 + i).value for i in range(6)] == trace.tokens
 
 
-def test_formulas_read_like_the_pipeline(file):
-    book = openpyxl.load_workbook(file)
-
+def test_formulas_read_like_the_pipeline(written):
     def formula(name: str) -> str:
-        area = place(book, name)
-        return book[area.tab].cell(area.row + 1, area.column + 1).value.text
+        area = place(written, name)
+        return written[area.tab].cell(area.row + 1, area.column + 1).value.text
 
     assert formula("block_0_step_4") == (
         '=IF(used,MMULT(block_0_step_3,model_h0_attn_c_attn_w)+model_h0_attn_c_attn_b,"")'
@@ -474,8 +489,8 @@ def test_every_formula_is_an_array_formula_as_changes_would_stop_at_plain_ones_i
     assert b"<f>" not in text
 
 
-def test_every_stage_and_every_weight_has_its_name(model, file):
-    found = set(openpyxl.load_workbook(file).defined_names)
+def test_every_stage_and_every_weight_has_its_name(model, file, written):
+    found = set(written.defined_names)
     assert set(model.run(PROMPT)) | set(model.weights) | {"words", "tokens", "token_ids", "positions"} <= found
     scores = dict(name_texts(file))["block_0_step_7"]
     assert [area.columns for area in areas_of(scores, {"n_tokens": 2})] == [2] * model.config.n_head
@@ -523,7 +538,7 @@ STRANGE = [
 def strange(tiny, tmp_path_factory):
     """A live workbook of each strange prompt."""
     folder = tmp_path_factory.mktemp("strange")
-    return [write_live_workbook(tiny.run(text), folder / f"{i}.xlsx") for i, text in enumerate(STRANGE)]
+    return [write_case(Case(run(text), prompt=text), tiny, folder / f"{i}.xlsx") for i, text in enumerate(STRANGE)]
 
 
 def require_equal(model, prompt: str, path: Path) -> None:
@@ -610,8 +625,8 @@ def fill_of(cell) -> str:
     return cell.fill.start_color.rgb[-6:] if cell.fill.fill_type else "FFFFFF"
 
 
-def test_the_legend_s_colours_are_those_of_the_tabs_and_of_the_cells_on_them(model, file):
-    book = openpyxl.load_workbook(file)
+def test_the_legend_s_colours_are_those_of_the_tabs_and_of_the_cells_on_them(model, written):
+    book = written
     kinds = ("input", "parameter", "formula")
     legend = {row[1].value: fill_of(row[1]) for row in book["index"].iter_rows(1, 15) if row[1].value in kinds}
     tabs = {sheet.title: sheet.sheet_properties.tabColor.rgb[-6:] for sheet in book}
@@ -626,8 +641,8 @@ def test_the_legend_s_colours_are_those_of_the_tabs_and_of_the_cells_on_them(mod
     assert len({*legend.values()} - {"FFFFFF"}) == 3
 
 
-def test_rows_that_are_not_in_use_turn_white(file):
-    book = openpyxl.load_workbook(file)
+def test_rows_that_are_not_in_use_turn_white(written):
+    book = written
     for name in ("token_embeddings", "block_0_step_3", "block_1_step_7"):
         area = place(book, name)
         first = Area(area.tab, area.row, area.column, 1, 1).range()
@@ -661,9 +676,8 @@ def test_a_message_says_what_to_type(recalculated, name, row, says):
     assert says in messages_of(recalculated, name)[row]
 
 
-def test_messages_are_in_another_colour_than_ready_and_fit_their_cells(file):
-    book = openpyxl.load_workbook(file)
-    index, words = book["index"], book["words"]
+def test_messages_are_in_another_colour_than_ready_and_fit_their_cells(written):
+    index, words = written["index"], written["words"]
     found = next(row[2] for row in index.iter_rows() if row[1].value == "Message")
     rules = [
         rule

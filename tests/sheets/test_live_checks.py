@@ -11,6 +11,8 @@ import pytest
 from python_calamine import CalamineWorkbook
 
 from conftest import libreoffice
+from engines import with_typed
+from live_books import address_in
 from models import SMALL, random_ids, write_random_model
 from office import session
 from sheetgpt.model import load_model
@@ -57,23 +59,19 @@ SPOILT = {  # where a cell is no number: (matrix, row, column) of the workbook's
 
 @pytest.mark.office
 def test_the_first_cell_that_is_no_number_is_named_by_its_matrix_and_address(model, tmp_path, recalculate):
-    trace, expected = model.run(PROMPT), {}
-    for number, (name, row, column, value) in enumerate(SPOILT.values()):
-        writer = written(trace, tmp_path / f"{number}.xlsx")
-        area = writer.sources[name].area
-        book = openpyxl.load_workbook(tmp_path / f"{number}.xlsx")
-        at = cell(area.row + row, area.column + column)
-        book[area.tab][at].value = value
-        expected[number] = f"{name}: {area.tab}!{at} holds no number: type one there"
-        if number == 6:  # another one in a later matrix
-            later = writer.sources["block_1_step_7"].area
-            book[later.tab].cell(later.row + 1, later.column + 1).value = "x"
-        if number == 7:
-            expected[number] = "ready"
-        book.save(tmp_path / f"{number}.xlsx")
-    for number, path in enumerate(recalculate(*(tmp_path / f"{number}.xlsx" for number in expected))):
-        told = expected[number]
-        assert faults(path) == [told, "" if told == "ready" else told], list(SPOILT)[number]
+    path, expected = tmp_path / "written.xlsx", {}
+    areas = {name: source.area for name, source in written(model.run(PROMPT), path).sources.items()}
+    for case, (name, row, column, value) in SPOILT.items():
+        typed = {(at := address_in(areas[name], row, column)): value}
+        expected[case] = f"{name}: {'!'.join(at)} holds no number: type one there"
+        if case == "the first of two":
+            typed[address_in(areas["block_1_step_7"], 0, 0)] = "x"
+        if case == "beyond the tokens":
+            expected[case] = "ready"
+        with_typed(path, tmp_path / f"{case}.xlsx", typed)
+    found = recalculate(*(tmp_path / f"{case}.xlsx" for case in expected))
+    for (case, told), path in zip(expected.items(), found, strict=True):
+        assert faults(path) == [told, "" if told == "ready" else told], case
 
 
 @pytest.mark.office
@@ -98,11 +96,9 @@ def test_it_is_named_in_models_without_words_too_and_in_large_matrices_by_name(t
     monkeypatch.setattr(checks, "SEARCHED", trace.weights["model_wte"].size - 1)
     names, told = ("model_wte", "block_0_step_7"), {}
     for name in names:
-        writer = written(trace, tmp_path / f"{name}.xlsx", max_tokens=7)
+        writer = written(trace, tmp_path / "written.xlsx", max_tokens=7)
         area = writer.sources[name].area
-        book = openpyxl.load_workbook(tmp_path / f"{name}.xlsx")
-        book[area.tab].cell(area.row + 2, area.column + 1).value = "?"
-        book.save(tmp_path / f"{name}.xlsx")
+        with_typed(tmp_path / "written.xlsx", tmp_path / f"{name}.xlsx", {address_in(area, 1, 0): "?"})
         told[name] = f"{name}: {area.tab}!{cell(area.row + 1, area.column)} holds no number: type one there"
     told["model_wte"] = f"model_wte: a cell of weights_wte!{writer.sources['model_wte'].area.range()} holds no number"
     found = recalculate(*(tmp_path / f"{name}.xlsx" for name in names))

@@ -46,12 +46,8 @@ def trace(model):
 
 
 @pytest.fixture(scope="module")
-def files(trace, tmp_path_factory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("looks")
-    return {
-        "values": trace.to_excel(folder / "values.xlsx"),
-        "live": trace.to_excel(folder / "live.xlsx", formulas=True),
-    }
+def files(embedded_book) -> dict[str, Path]:
+    return {"values": embedded_book(), "live": embedded_book(formulas=True)}
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +86,14 @@ def test_it_begins_with_prompt_and_prediction_and_facts_of_the_model_stand_below
     way = cells["best tokens"].row
     assert cells[PROMPT].row < cells[trace.predicted_token].row < cells["final_tokens"].row < way
     assert way < cells["n_layer"].row < cells["Stage (its defined name)"].row
+
+
+def test_a_long_message_has_the_whole_row_for_its_one_line(books):
+    index = books["live"]["index"]
+    row = index_cells(books["live"])["Message"].row
+    message, *behind = index[row][2:]
+    assert not message.alignment.wrap_text  # in a row of a fixed height, further lines would be cut off
+    assert [one.value for one in behind if one.value is not None] == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -304,8 +308,11 @@ def test_masked_zeros_are_grey_and_masked_scores_have_no_scale(kind, trace, file
 def test_pieces_cover_every_cell_that_is_kept_once_and_no_other(rows, keys, heads, left_out):
     area = Area("t", 3, 2, rows, keys * heads)
     left_out = {(i, j) for i, j in left_out if i < rows and j < area.columns}
+    changed = np.zeros((rows, area.columns), bool)
+    for at in left_out:
+        changed[at] = True
     found = np.zeros((rows, area.columns), int)
-    for piece in seen(area, keys, 0, left_out):
+    for piece in seen(area, keys, 0, changed):
         found[piece.row - 3 : piece.row - 3 + piece.rows, piece.column - 2 : piece.column - 2 + piece.columns] += 1
     expected = [[j % keys <= i and (i, j) not in left_out for j in range(area.columns)] for i in range(rows)]
     np.testing.assert_array_equal(found, np.array(expected, int))
@@ -430,3 +437,12 @@ def test_digits_that_are_tokens_are_not_called_errors(kind, files):
         for name in archive.namelist():
             if name.startswith("xl/worksheets/sheet"):
                 assert b'numberStoredAsText="1"' in archive.read(name)[-4000:], name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_tab_leads_to_every_tab(kind, books):
+    book = books[kind]
+    links = {cell.hyperlink.location for row in book["index"].iter_rows() for cell in row if cell.hyperlink}
+    reached = {place.rpartition("!")[0].strip("'") for place in links}
+    assert {*book.sheetnames} - {"index"} <= reached
+    assert "neighbours" in reached

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import portable_books
 from engines import RECALCULATING, Cells, of_file, text_of, with_typed
 from portable_books import EMBEDDED, PROMPT, TINY, differences, name_areas
 from sheetgpt.bpe.words import cut
@@ -24,16 +23,6 @@ pytestmark = pytest.mark.office
 OTHER, SWAPPED = "Mike is warm. He moves", "Mike is moves. He quick"  # other words, as many tokens
 FIRST_WORD = 5  # row of the tab words
 ENGINES = ["libreoffice", *RECALCULATING]
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    return portable_books.models(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture(scope="module")
-def written(models, tmp_path_factory) -> dict[str, Path]:
-    return portable_books.written(models, tmp_path_factory.mktemp("written"))
 
 
 # ------------------------------------------------------------------------------------------------ edits
@@ -63,10 +52,6 @@ def below_the_words(areas) -> Typed:
     return {("words", cell(area.row, area.column)): " is"}
 
 
-def run(prompt: str):
-    return lambda model: model.run(prompt)
-
-
 def overridden(name: str, row: int, column: int, value: float, prompt: str = PROMPT):
     def expected(model):
         base = model.run(prompt)
@@ -83,7 +68,7 @@ class Case:
 
     model: str
     expected: Callable | str  # model -> Trace, or how the message begins
-    edit: Callable = lambda _areas: {}  # areas by name -> what is typed
+    edit: Callable  # areas by name -> what is typed
 
 
 def changed(name: str) -> Case:
@@ -101,7 +86,6 @@ def changed(name: str) -> Case:
 
 
 CASES = {
-    **{f"{name}, unchanged": Case(name, run(PROMPT)) for name in (EMBEDDED, *TINY)},
     **{f"{name}, words and a weight": changed(name) for name in (EMBEDDED, *TINY)},
     "embedded, typed over": Case(
         EMBEDDED, overridden("block_0_step_9", 2, 7, -3.0), cell_of("block_0_step_9", 2, 7, -3.0)
@@ -121,11 +105,11 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def edited(written, tmp_path_factory) -> dict[str, Path]:
+def edited(portable_files, tmp_path_factory) -> dict[str, Path]:
     """Case -> its workbook, in which no formula has a value."""
     folder, found = tmp_path_factory.mktemp("edited"), {}
     for number, (name, case) in enumerate(CASES.items()):
-        path = written[case.model]
+        path = portable_files[case.model]
         found[name] = with_typed(path, folder / f"{number}.xlsx", case.edit(name_areas(path)))
     return found
 
@@ -150,10 +134,11 @@ def computed(edited, recalculate) -> Callable[[str, str], Cells]:
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if not isinstance(case.expected, str)])
-def test_every_stage_equals_the_run_in_every_program(name, engine, models, written, computed):
+def test_every_stage_equals_the_run_in_every_program(name, engine, portable_models, portable_files, computed):
     case = CASES[name]
-    trace, areas, cells = case.expected(models[case.model]), name_areas(written[case.model]), computed(engine, name)
-    assert len(trace.token_ids) == len(models[case.model].run(PROMPT).token_ids)
+    model, areas = portable_models[case.model], name_areas(portable_files[case.model])
+    trace, cells = case.expected(model), computed(engine, name)
+    assert len(trace.token_ids) == len(model.run(PROMPT).token_ids)
     assert differences(cells, areas, trace) == {}
     assert cells(areas["predicted_token"])[2][1] == trace.predicted_token
     assert cells(areas["token_ids"]) == [trace.token_ids]
@@ -166,8 +151,8 @@ def test_every_stage_equals_the_run_in_every_program(name, engine, models, writt
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if isinstance(case.expected, str)])
-def test_what_the_sheet_was_not_laid_out_for_is_said_and_nothing_is_predicted(name, engine, written, computed):
-    areas, cells = name_areas(written[CASES[name].model]), computed(engine, name)
+def test_what_the_sheet_was_not_laid_out_for_is_said_and_nothing_is_predicted(name, engine, portable_files, computed):
+    areas, cells = name_areas(portable_files[CASES[name].model]), computed(engine, name)
     assert text_of(cells, areas["message"]).startswith(CASES[name].expected)
     for stage in ("predicted_token", "logits", "last_hidden_state", "block_0_step_7"):
         if stage in areas:

@@ -12,7 +12,6 @@ import openpyxl
 import pytest
 from click.testing import CliRunner
 
-import portable_books
 from conftest import require
 from engines import RECALCULATING, numbers, text_of, with_typed
 from models import SMALL, random_ids, write_random_model
@@ -38,16 +37,6 @@ from sheetgpt.workbook.references import Source
 ALPHABET = ["a", "Z", "s", "t", "re", "ll", "d", "1", "42", "'", ".", "!", " ", " ", "'s", "'ll", "=", "*", "?", "~"]
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    return portable_books.models(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture(scope="module")
-def written(models, tmp_path_factory) -> dict[str, Path]:
-    return portable_books.written(models, tmp_path_factory.mktemp("written"))
-
-
 def word_lists(count: int, most: int) -> list[list[str]]:
     """Texts as GPT-2 cuts them, and the same texts cut anywhere."""
     rng, found = np.random.default_rng(3), []
@@ -57,10 +46,10 @@ def word_lists(count: int, most: int) -> list[list[str]]:
     return found
 
 
-def test_words_are_accepted_exactly_where_gpt2_would_cut_them(written):
+def test_words_are_accepted_exactly_where_gpt2_would_cut_them(portable_files):
     """In IronCalc, by its own interface: words typed one list after the other into one workbook."""
     ironcalc = require("ironcalc", "test")
-    model, areas = ironcalc.load_from_xlsx(str(written["softmax"])), name_areas(written["softmax"])
+    model, areas = ironcalc.load_from_xlsx(str(portable_files["softmax"])), name_areas(portable_files["softmax"])
     tab = [one["name"] for one in model.get_worksheets_properties()].index("words")
     words, said = areas["words"], areas["word_messages"]
     for typed in word_lists(90, words.rows):
@@ -80,8 +69,8 @@ def sheets_of(path: Path) -> str:
         return "".join(archive.read(name).decode() for name in archive.namelist() if "worksheets/sheet" in name)
 
 
-def test_formulas_are_one_a_cell_and_of_few_functions(written):
-    for name, path in written.items():
+def test_formulas_are_one_a_cell_and_of_few_functions(portable_files):
+    for name, path in portable_files.items():
         sheets = sheets_of(path)
         boxes = re.findall(r'<f t="array" ref="([^"]+)">', sheets)
         assert len(boxes) == sheets.count("<f ") > 1_000, name
@@ -93,24 +82,24 @@ def test_formulas_are_one_a_cell_and_of_few_functions(written):
         ), name
 
 
-def test_no_name_is_more_than_a_plain_range(written):
-    for path in written.values():
+def test_no_name_is_more_than_a_plain_range(portable_files):
+    for path in portable_files.values():
         names = dict(name_texts(path))
         assert "logits" in names
         strange = [text for text in names.values() if not re.fullmatch(r"\w+!\$[A-Z]+\$\d+(:\$[A-Z]+\$\d+)?", text)]
         assert strange == []
 
 
-def test_our_own_diff_reads_it_with_fewer_words_than_tokens_too(models, tmp_path):
+def test_our_own_diff_reads_it_with_fewer_words_than_tokens_too(portable_models, tmp_path):
     for prompt in (PROMPT, "Mike is zzz quickly. He moves", "It's =1+1 * ?", "Anna is n\u00e9"):
-        trace = models["gpt2"].run(prompt)
+        trace = portable_models["gpt2"].run(prompt)
         path = trace.to_excel(tmp_path / "x.xlsx", formulas=True, portable=True)
         report = diff(RunSide(trace), open_side(str(path)))
         assert report.equal, report.first
 
 
-def test_the_first_tab_says_for_how_many_tokens_it_is(written):
-    index = openpyxl.load_workbook(written[EMBEDDED])["index"]
+def test_the_first_tab_says_for_how_many_tokens_it_is(portable_files):
+    index = openpyxl.load_workbook(portable_files[EMBEDDED])["index"]
     cells = [str(value) for row in index.iter_rows(max_row=30, values_only=True) for value in row]
     lines = [value for value in cells if re.match(r"[1-5]\.  ", value)]
     assert len(lines) == 5
@@ -121,13 +110,13 @@ def test_the_first_tab_says_for_how_many_tokens_it_is(written):
 # ------------------------------------------------------------------------------------------------ limits
 
 
-def test_it_is_laid_out_for_the_prompt_s_own_tokens(models):
-    trace = models[EMBEDDED].run(PROMPT)
+def test_it_is_laid_out_for_the_prompt_s_own_tokens(portable_models):
+    trace = portable_models[EMBEDDED].run(PROMPT)
     assert plan(trace, portable=True).max_tokens == len(trace.token_ids)
     with pytest.raises(DumpError, match="laid out for the prompt's own 6 tokens: leave --max-tokens out"):
         plan(trace, portable=True, max_tokens=8)
     with pytest.raises(DumpError, match="holds up to 120 letters in a word, not 130: leave --portable out"):
-        plan(models["softmax"].run("a" * 130), portable=True)
+        plan(portable_models["softmax"].run("a" * 130), portable=True)
 
 
 def test_some_blocks_are_portable_too(tmp_path):
@@ -153,8 +142,8 @@ def test_a_model_without_words_says_what_is_wrong_with_its_ids(tmp_path):
         assert (text_of(cells, areas["predicted_token"].part(2, 1, 1, 1)) == "") == bool(says)
 
 
-def test_what_google_sheets_does_not_hold_is_said(models):
-    small = plan(models[EMBEDDED].run(PROMPT), portable=True).size
+def test_what_google_sheets_does_not_hold_is_said(portable_models):
+    small = plan(portable_models[EMBEDDED].run(PROMPT), portable=True).size
     assert "Google" not in str(small)
     assert 142_080 < small.cells < small.grid < GOOGLE_SHEETS
     large = Size(12_000_000, 500_000, 6, portable=True, grid=13_000_000)
@@ -181,9 +170,9 @@ def test_the_option_alone_says_what_it_goes_with():
 
 @pytest.mark.office
 @pytest.mark.parametrize("engine", RECALCULATING)
-def test_they_follow_no_live_workbook_that_is_not_portable(engine, models, tmp_path):
+def test_they_follow_no_live_workbook_that_is_not_portable(engine, portable_models, tmp_path):
     """So the docs say; where this fails, they have learned it."""
-    trace = models["gpt2"].run(PROMPT)
+    trace = portable_models["gpt2"].run(PROMPT)
     path = write_live_workbook(trace, tmp_path / "live.xlsx")
     [predicted] = Workbook(path).names["predicted_token"]
     cells = RECALCULATING[engine](with_typed(path, tmp_path / "bare.xlsx", {}))

@@ -328,3 +328,23 @@ def test_libreoffice_opens_it_and_finds_the_same_numbers(trace, file, tmp_path, 
     for name in ("token_embeddings", "block_0_step_6", "block_1_step_16", "logits"):
         np.testing.assert_allclose(by_name(file, name, found), trace.array(name), rtol=1e-14)
     assert by_name(file, "final_tokens", found)[0] == trace.tokens
+
+
+@pytest.mark.parametrize("formulas", [False, True])
+@pytest.mark.parametrize(("n_vocab", "title"), [(6, "all 6 tokens, the best first"), (12, "the ten best tokens")])
+def test_the_best_tokens_are_as_many_as_their_title_says(formulas, n_vocab, title, tmp_path):
+    write_random_model(tmp_path / "w", replace(SMALL, n_vocab=n_vocab))
+    trace = load_model(tmp_path / "w").run(token_ids=[3, 1, 4])
+    path = trace.to_excel(tmp_path / "x.xlsx", formulas=formulas)
+    rows = [list(row[:5]) for row in openpyxl.load_workbook(path, data_only=True)["head"].iter_rows(values_only=True)]
+    first = next(i for i, row in enumerate(rows) if row[0] == "best_tokens")
+    assert rows[first][2] == title
+    assert rows[first + 1] == ["rank", "token", "id", "logit", "probability"]
+    found = trace.predictions(10)
+    assert len(found) == min(n_vocab, 10)
+    assert [row[:3] for row in rows[first + 2 :]] == [[one.rank, one.token, one.id] for one in found]
+    numbers = [number for row in rows[first + 2 :] for number in row[3:]]
+    assert numbers == pytest.approx([number for one in found for number in (one.logit, one.probability)])
+    with ZipFile(path) as package:
+        charts = "".join(package.read(name).decode() for name in package.namelist() if name.startswith("xl/charts/"))
+    assert ("All 6 next tokens" if n_vocab == 6 else "The ten best next tokens") in charts

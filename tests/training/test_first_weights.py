@@ -153,3 +153,17 @@ def test_the_curve_of_the_steps_is_drawn(tmp_path):
     assert "Wrote curve.png" in done.out
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert "can't write" in sheetgpt("train-step", "ann", *options[:-1], "curve.png/c.png", cwd=tmp_path).error
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["train-step", "ann", "--weights", "m"], ["train", "n.txt", "new", "--tokens", "chars", "--model", "softmax"]],
+    ids=["train-step", "train"],
+)
+def test_a_curve_is_of_the_kind_that_its_name_says(command, tmp_path):
+    require("matplotlib", "plot")
+    write_model(tmp_path / "m", "softmax")
+    (tmp_path / "n.txt").write_text("anna\nlea\n")
+    assert sheetgpt(*command, "--steps", 2, "--plot", "curve.svg", cwd=tmp_path).code == 0
+    assert (tmp_path / "curve.svg").read_text(encoding="utf-8").startswith("<?xml")
+    assert "ends in .png or .svg" in sheetgpt(*command, "--steps", 2, "--plot", "c.pdf", cwd=tmp_path).error

@@ -82,6 +82,14 @@ def test_the_command_prints_lines_one_loss_and_the_floor(tmp_path):
     assert [line["text"] for line in data["lines"]] == ["anna", "lea"]
 
 
+@pytest.mark.parametrize("option", [["--stride", 2], ["--token-ids", "1,2"], ["--special"]])
+def test_what_lines_have_no_use_for_is_refused(option, tmp_path):
+    write_model(tmp_path / "m", "bigram")
+    (tmp_path / "n.txt").write_text(LINES)
+    error = sheetgpt("loss", "--file", "n.txt", "--weights", "m", *option, cwd=tmp_path).error
+    assert error.endswith(f"leave {option[0]} out")
+
+
 def test_bad_files_are_one_line(tmp_path):
     write_model(tmp_path / "m", "bigram")
     (tmp_path / "n.txt").write_text("anna\nbob\n", encoding="utf-8")

@@ -47,3 +47,15 @@ def test_the_command_writes_the_names_and_refuses_in_one_line(tmp_path):
     assert "nothing is held out" in sheetgpt("words", "names", "n.txt", "--held-out", "x", cwd=tmp_path).error
     (tmp_path / "file").write_text("")
     assert "can't write" in sheetgpt("words", "names", "file/n.txt", cwd=tmp_path).error
+
+
+@pytest.mark.parametrize("other", ["n.txt", "new.txt"])
+def test_another_text_is_replaced_only_by_force_and_the_same_one_stays(other, tmp_path):
+    arguments = ("words", "echoes", "n.txt", "--held-out", "new.txt")
+    (tmp_path / other).write_text("a book\n")
+    refused = sheetgpt(*arguments, cwd=tmp_path).error
+    assert refused == f"{other} exists, and is another text: name another file, or give --force"
+    assert [file.name for file in tmp_path.iterdir()] == [other]
+    assert (tmp_path / other).read_text() == "a book\n"
+    assert [sheetgpt(*arguments, *force, cwd=tmp_path).code for force in (["--force"], [])] == [0, 0]
+    assert (tmp_path / "n.txt").read_text().split() == words.echoes().words

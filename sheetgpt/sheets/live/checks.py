@@ -7,7 +7,7 @@ at one by one only where a number is missing. What is wrong with words belongs i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sheetgpt.workbook import style
@@ -58,13 +58,11 @@ class Check:
         count = area.rows * area.columns
         return f"=IF({N_TOKENS}=0,0,{count})" if self.computed else f"={count}"
 
-    def place_formula(self, row: int, *, by_cell: bool) -> str:
+    def place_formula(self, row: int) -> str:
         """The first cell in use without a number, counted row by row from 0; empty where none is short of one.
 
-        -1 where it isn't looked for. by_cell: without array formulas, so it never is.
+        -1 where it isn't looked for.
         """
-        if by_cell:
-            return f'=IF({cell(row, FOUND)}<{cell(row, DUE)},-1,"")'
         area, where = self.source.area, self.source.area.address()
         below, right = f"ROW({where})-{area.row + 1}", f"COLUMN({where})-{area.column + 1}"
         counted = f"({below})*{area.columns}+{right}"
@@ -77,20 +75,60 @@ class Check:
     def _in_use(self, counted: str, right: str) -> str:
         return f"IF(MOD({right},{self.keys})<{N_TOKENS},{counted},{NOWHERE})" if self.by_key else counted
 
-    def message_formula(self, row: int, *, by_cell: bool) -> str:
-        area, place, tab = self.source.area, cell(row, PLACE), quoted(self.source.area.tab)
-        somewhere = f'"{self.source.name}: a cell of {tab}!{area.range()} holds no number"'
-        if by_cell:
-            return f'=IF({place}="","",{somewhere})'
+    def message_formula(self, row: int) -> str:
+        area, place = self.source.area, cell(row, PLACE)
         at = f"ADDRESS({area.row + 1}+INT({place}/{area.columns}),{area.column + 1}+MOD({place},{area.columns}),4)"
-        here = f'"{self.source.name}: {tab}!"&{at}&" holds no number: type one there"'
-        return f'=IF({place}="","",IF({place}<0,{somewhere},{here}))'
+        here = f'"{self.source.name}: {quoted(area.tab)}!"&{at}&" holds no number: type one there"'
+        return f'=IF({place}="","",IF({place}<0,{self.somewhere},{here}))'
+
+    @property
+    def somewhere(self) -> str:
+        area = self.source.area
+        return f'"{self.source.name}: a cell of {quoted(area.tab)}!{area.range()} holds no number"'
+
+    def write(self, book: Book, row: int, n_tokens: int) -> None:
+        """The matrix's line."""
+        due = self.due(n_tokens)
+        book.text(CHECKS, row, 0, self.source.name)
+        book.formula(CHECKS, row, DUE, self.due_formula(), due, "live count")
+        book.formula(CHECKS, row, FOUND, f"=COUNT({self.source.area.address()})", due, "live count")
+        book.formula(CHECKS, row, PLACE, self.place_formula(row), "", "live count")
+        book.formula(CHECKS, row, MESSAGE, self.message_formula(row), "", "note line")
 
 
-def write_checks(book: Book, checks: Sequence[Check], n_tokens: int, *, by_cell: bool = False) -> Names:
+class CellCheck(Check):
+    """A check without array formulas, which can't say which cell it is; each line repeats the first message so far."""
+
+    def place_formula(self, row: int) -> str:
+        return f'=IF({cell(row, FOUND)}<{cell(row, DUE)},-1,"")'
+
+    def message_formula(self, row: int) -> str:
+        return f'=IF({cell(row, PLACE)}="","",{self.somewhere})'
+
+    def write(self, book: Book, row: int, n_tokens: int) -> None:
+        super().write(book, row, n_tokens)
+        here, above = cell(row, MESSAGE), cell(row - 1, SO_FAR)
+        so_far = f'IF({above}<>"",{above},{here})' if row > FIRST_ROW else here
+        book.formula(CHECKS, row, SO_FAR, f"={so_far}", "", "note line")
+
+
+def first_message(messages: Area) -> str:
+    """The formula for the first of the lines' messages."""
+    where = messages.range(fixed=True)
+    return f'{{=IFERROR(INDEX({where},MATCH(1,--({where}<>""),0)),"")}}'
+
+
+def last_so_far(messages: Area) -> str:
+    """The same without an array formula, of lines of `CellCheck`."""
+    return f"={cell(messages.row + messages.rows - 1, SO_FAR)}"
+
+
+def write_checks(
+    book: Book, checks: Sequence[Check], n_tokens: int, message_of: Callable[[Area], str] = first_message
+) -> Names:
     """The tab, a line a matrix in causal order, weights first. Returns the names that others use.
 
-    by_cell: without array formulas.
+    message_of: what makes the formula that says what is wrong, of the lines' messages.
     """
     sheet = book.add_tab(CHECKS, colour=style.STAGE_FILL)
     for column, width in WIDTHS.items():
@@ -100,24 +138,9 @@ def write_checks(book: Book, checks: Sequence[Check], n_tokens: int, *, by_cell:
     for column, head in enumerate(HEADS):
         book.text(CHECKS, FIRST_ROW - 1, column, head, "table head")
     for row, check in enumerate(checks, start=FIRST_ROW):
-        write_check(book, check, row, check.due(n_tokens), by_cell=by_cell)
-    messages = Area(CHECKS, FIRST_ROW, MESSAGE, max(1, len(checks)), 1).range(fixed=True)
+        check.write(book, row, n_tokens)
+    messages = Area(CHECKS, FIRST_ROW, MESSAGE, max(1, len(checks)), 1)
     book.text(CHECKS, FAULT_CELL.row, 0, "message", "key")
-    first = f'{{=IFERROR(INDEX({messages},MATCH(1,--({messages}<>""),0)),"")}}'
-    if by_cell:
-        first = f"={cell(FIRST_ROW + len(checks) - 1, SO_FAR)}" if checks else '=""'
-    book.formula(CHECKS, FAULT_CELL.row, FAULT_CELL.column, first, "", "note line")
+    book.formula(CHECKS, FAULT_CELL.row, FAULT_CELL.column, message_of(messages), "", "note line")
     sheet.freeze_panes(FIRST_ROW, 1)
     return {FAULT: FAULT_CELL.address()}
-
-
-def write_check(book: Book, check: Check, row: int, due: int, *, by_cell: bool) -> None:
-    book.text(CHECKS, row, 0, check.source.name)
-    book.formula(CHECKS, row, DUE, check.due_formula(), due, "live count")
-    book.formula(CHECKS, row, FOUND, f"=COUNT({check.source.area.address()})", due, "live count")
-    book.formula(CHECKS, row, PLACE, check.place_formula(row, by_cell=by_cell), "", "live count")
-    book.formula(CHECKS, row, MESSAGE, check.message_formula(row, by_cell=by_cell), "", "note line")
-    if by_cell:
-        here, above = cell(row, MESSAGE), cell(row - 1, SO_FAR)
-        so_far = f'IF({above}<>"",{above},{here})' if row > FIRST_ROW else here
-        book.formula(CHECKS, row, SO_FAR, f"={so_far}", "", "note line")

@@ -16,11 +16,11 @@ from sheetgpt.models.step import Role
 from sheetgpt.sheets.live import merges, words
 from sheetgpt.sheets.live.merges import TABLE_ROW, Slot
 from sheetgpt.sheets.live.plan import Plan
-from sheetgpt.sheets.live.words import AUTOCORRECTED, CONTRACTIONS, PRINTABLE, WORDS, WordRow, kind, text
+from sheetgpt.sheets.live.words import CONTRACTIONS, PRINTABLE, SEVERAL, UNKNOWN_PIECE, WORDS, WordRow, kind, not_an_id
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Table
-from sheetgpt.workbook.grid import Area, cell
+from sheetgpt.workbook.grid import Area, cell, text_literal
 from sheetgpt.workbook.places import Place
 from sheetgpt.workbook.references import Names
 
@@ -49,23 +49,16 @@ def key(left: str, right: str) -> str:
 
 def names(plan: Plan, places: Mapping[str, Place]) -> Names:
     """The names of live workbooks that stand for plain ranges."""
-    constants = {"printable", "kinds", "contractions", "char_numbers"}
-    found = {**words.names(plan), **merges.names(plan, places)}
     of_words = plan.steps.name(Role.WORDS)
-    row = places[of_words].area
-    return {name: place for name, place in found.items() if name not in constants} | {of_words: row.address()}
+    return words.names(plan) | merges.names(plan, places) | {of_words: places[of_words].area.address()}
 
 
 # ------------------------------------------------------------------------------------------------ words
 
 
-def characters_of(text_cell: str, number: int | str) -> str:
-    """The kind of one character of a cell (`words.kind`); `?` where GPT-2's alphabet has another byte for it."""
-    return f'IFERROR(MID({text(ALL_KINDS)},FIND(MID({text_cell},{number},1),{text(PRINTABLE)}),1),"?")'
-
-
-def is_contraction(text_cell: str) -> str:
-    return f"OR({','.join(f'EXACT({text_cell},{text(one)})' for one in CONTRACTIONS)})"
+def kind_of(character: str) -> str:
+    """The formula for the kind of a character (`words.kind`); `?` where it isn't printable."""
+    return f'IFERROR(MID({text_literal(ALL_KINDS)},FIND({character},{text_literal(PRINTABLE)}),1),"?")'
 
 
 class PortableWordRow(WordRow):
@@ -79,41 +72,37 @@ class PortableWordRow(WordRow):
         return Area(CODES, row, self.first_column, 1, self.longest).address()
 
     def kind_formula(self) -> str:
-        shown = characters_of(self.word, self.body)
+        shown = kind_of(f"MID({self.word},{self.body},1)")
         return f'=IF({self.word}="","",SUBSTITUTE({shown},"?",""))'
 
     def _ids_check(self, n_vocab: int) -> str:
-        message = f'"a token id is a whole number from 0 to {n_vocab - 1}"'
+        message = text_literal(not_an_id(n_vocab, "a"))
         cells = [cell(self.row, words.IDS + i) for i in range(self.longest)]
         return (
             f'IF(COUNT({self.ids})<>COUNTA({self.ids}),{message},IF({are_ids(cells, self.ids, n_vocab)},"",{message}))'
         )
 
-    def _word_check(self) -> str:
-        word, kinds = self.word, self.characters(KINDS)
-        too_long = (
-            f'"it has "&LEN({word})&" characters and there is room for {self.longest}: dump a prompt that has it"'
-        )
-        foreign = '"it holds a character outside ASCII: type its token ids at the right instead"'
-        for corrected, message in AUTOCORRECTED.items():
-            holds = ",".join(f"ISNUMBER(FIND({text(one)},{word}))" for one in corrected)
-            foreign = f"IF(OR({holds}),{text(message)},{foreign})"
-        inside = f'SUMPRODUCT(--({kinds}="?"))>0'
-        mixed = f'SUMPRODUCT(({self.characters(NUMBERS)}>={self.body})*({kinds}<>"")*({kinds}<>{self.kind}))>0'
-        several = '"GPT-2 reads this as several words: type them one a cell"'
+    def _cut_check(self) -> str:
         joint = self._joint_check()
-        checked = f"IF({is_contraction(word)},{joint},IF({mixed},{several},{joint}))"
-        return f"IF(LEN({word})>{self.longest},{too_long},IF({inside},{foreign},{checked}))"
+        mixed = f"IF({self._is_mixed()},{text_literal(SEVERAL)},{joint})"
+        return f"IF({self.is_contraction(self.word)},{joint},{mixed})"
 
-    def _joint_check(self) -> str:
-        """The same check as in every live workbook, with its constants in place of names."""
-        check = super()._joint_check()
-        if self.number:
-            above = PortableWordRow(self.area, self.number - 1, self.longest).word
-            first = f"LEFT({self.word},1)"
-            check = check.replace(f"SUM(--EXACT({above},contractions))>0", is_contraction(above))
-            check = check.replace(f"MID(kinds,FIND({first},printable),1)", characters_of(self.word, 1))
-        return check
+    @staticmethod
+    def is_contraction(word: str) -> str:
+        return f"OR({','.join(f'EXACT({word},{text_literal(one)})' for one in CONTRACTIONS)})"
+
+    def _has_any(self, characters: str) -> str:
+        return f"OR({','.join(f'ISNUMBER(FIND({text_literal(one)},{self.word}))' for one in characters)})"
+
+    def _is_foreign(self) -> str:
+        return f'SUMPRODUCT(--({self.characters(KINDS)}="?"))>0'
+
+    def _is_mixed(self) -> str:
+        kinds = self.characters(KINDS)
+        return f'SUMPRODUCT(({self.characters(NUMBERS)}>={self.body})*({kinds}<>"")*({kinds}<>{self.kind}))>0'
+
+    def _first_kind(self) -> str:
+        return kind_of(f"MID({self.word},1,1)")
 
 
 def count_formula(plan: Plan) -> str:
@@ -133,13 +122,13 @@ def prompt_message(plan: Plan) -> str:
     """What is wrong with the words, in one line; empty where nothing is."""
     count, last = plan.max_tokens, PortableWordRow(words.words_area(plan), plan.max_tokens - 1, plan.longest_word)
     said = said_cell(plan, last)
-    beyond = f'"This sheet holds {count} words and there are more: dump the whole prompt with --portable"'
+    beyond = text_literal(words.more_words(count, "--portable"))
     other = (
         f'"The prompt has "&COUNT(merged_ids)&" tokens and this sheet is laid out for {count}: '
         'dump the new prompt with --portable"'
     )
     counted = f'IF(COUNT(merged_ids)={count},"",IF(COUNT(merged_ids)=0,"",{other}))'
-    unknown = f'IF(SUMPRODUCT(--(merged_ids="{UNKNOWN}"))>0,"A piece of a word is not in id_to_tokens",{counted})'
+    unknown = f'IF(SUMPRODUCT(--(merged_ids="{UNKNOWN}"))>0,{text_literal(UNKNOWN_PIECE)},{counted})'
     return f'=IF({said}<>"",{said},IF(COUNTA(words_beyond)>0,{beyond},{unknown}))'
 
 
@@ -155,8 +144,7 @@ def said_row(plan: Plan) -> int:
 def token_message(plan: Plan, ids: Area) -> str:
     """What is wrong with the tokens, in one line; empty where nothing is."""
     cells, n_vocab, count = ids.range(fixed=True), plan.trace.config.n_vocab, plan.max_tokens
-    begin = '"Type at least one word on the tab words"' if plan.has_words else '"Type at least one token id"'
-    number = f'"A token id is a whole number from 0 to {n_vocab - 1}"'
+    begin, number = text_literal(merges.nothing_typed(plan)), text_literal(not_an_id(n_vocab))
     other = f'"This sheet is laid out for {count} token ids: dump others with --portable"'
     good = are_ids([cell(ids.row, ids.column + i) for i in range(ids.columns)], cells, n_vocab)
     filled = f'SUMPRODUCT(--({cells}<>""))'
@@ -229,7 +217,7 @@ def write_characters(book: Book, line: PortableWordRow, word: str) -> None:
     for i in range(line.longest):
         column = line.first_column + i
         shown = (kind(word[i]) if word[i] in PRINTABLE else "?") if i < len(word) else ""
-        formula = f'=IF({i + 1}>LEN({source}),"",{characters_of(source, i + 1)})'
+        formula = f'=IF({i + 1}>LEN({source}),"",{kind_of(f"MID({source},{i + 1},1)")})'
         book.number(CODES, NUMBERS, column, i + 1, "position")
         book.formula(CODES, KINDS, column, formula, shown, "live piece")
 

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from sheetgpt.models.kinds import kind_of
 from sheetgpt.models.step import Role
 from sheetgpt.run.trace import Prediction
-from sheetgpt.sheets import first_tab, shared
+from sheetgpt.sheets import first_tab, shared, weight_tabs
+from sheetgpt.sheets.live import checks, picks
 from sheetgpt.sheets.live.checks import FAULT
-from sheetgpt.sheets.live.experiment import Experiment, experiment
+from sheetgpt.sheets.live.experiment import Experiment
 from sheetgpt.sheets.live.merges import token_text
 from sheetgpt.sheets.live.plan import Plan
 from sheetgpt.sheets.live.words import WORDS, words_area
@@ -20,7 +21,7 @@ from sheetgpt.sheets.way import PICTURES, Way, write_way
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.grid import Area, cell
-from sheetgpt.workbook.places import INDEX, Place
+from sheetgpt.workbook.places import INDEX, Place, tabs
 from sheetgpt.workbook.references import N_TOKENS
 
 SUBTITLE = "A language model in formulas: nothing here is computed anywhere else."
@@ -35,7 +36,6 @@ LEGEND = (
     ("legend parameter", "parameter", "cells and tabs: what training found; change it as you like"),
     ("legend stage", "formula", "cells and tabs: computed; empty and white beyond the prompt"),
 )
-MESSAGE_HEIGHT = 54  # four lines: whole in its cell, as the chart stands beside it
 Fact = tuple[str, str, float | str, str]  # key, formula, cached value, format
 NO_TOKENS = f'IF({N_TOKENS}=0,"",'  # begins what is empty while nothing can be predicted
 
@@ -76,9 +76,14 @@ def how_to_play(plan: Plan, played: Experiment | None = None) -> list[str]:
 
 
 def write_index(
-    book: Book, plan: Plan, places: Mapping[str, Place], weights: Mapping[str, Area], best: Area | None
+    book: Book,
+    plan: Plan,
+    places: Mapping[str, Place],
+    weights: Mapping[str, Area],
+    best: Area | None,
+    played: Experiment | None,
 ) -> None:
-    """The first tab. best: the table of the best tokens, where there is one."""
+    """The first tab. best: the table of the best tokens, where there is one; played: the cell to try."""
     first_tab.first_tab(book, title_of(plan), SUBTITLE)
     facts = [*prompt_fact(plan), *message_fact()]
     first_tab.high_rows(book, TOP, TOP + len(facts))
@@ -90,20 +95,18 @@ def write_index(
     for row, (fmt, name, meaning) in enumerate(LEGEND, start=row):  # noqa: B020 - goes on from there
         book.text(INDEX, row, 1, name, fmt)
         book.text(INDEX, row, 2, meaning, "key")
-    played = write_how_to_play(book, plan, experiment(plan, places), top)
-    way = Way(book, plan.trace, plan.steps, places, plan.max_tokens, live=True, top=max(row, played) + 2)
-    row = write_way(way, best and best.part(rows=shared.winners(plan.trace.config.n_vocab)))
+    behind = write_how_to_play(book, plan, played, top)
+    way = Way(book, plan.trace, plan.steps, places, plan.max_tokens, live=True, top=max(row, behind) + 2)
+    row = write_way(way, best)
     changed = [(shared.CHANGED, ", ".join(plan.trace.overridden))] if plan.trace.overridden else []
     row = first_tab.write_facts(book, [*shared.model_facts(plan.trace), *changed, *plan.trace.config.rows()], row) + 1
     row = first_tab.write_parameters(book, plan.trace.sizes.weights, row) + 1
+    listed = {*tabs(places), *(area.tab for area in weights.values())}
+    row = first_tab.write_tab_list(book, listed, {picks.PICK: picks.HEADING, checks.CHECKS: checks.HEADING}, row)
     row = first_tab.write_stage_list(book, plan.steps, places, row) + 1
-    targets = {name: weight_target(area) for name, area in weights.items()}
+    targets = {name: weight_tabs.title_of(area) for name, area in weights.items()}
     first_tab.write_weight_list(book, plan.weights, targets, row)
     shared.link_weights(book, plan.steps, places, targets)
-
-
-def weight_target(area: Area) -> str:
-    return f"'{area.tab}'!A{area.row - 1}"
 
 
 def write_how_to_play(book: Book, plan: Plan, played: Experiment | None, top: int) -> int:
@@ -112,8 +115,7 @@ def write_how_to_play(book: Book, plan: Plan, played: Experiment | None, top: in
     for row, line in enumerate(lines, start=top):
         text = f"{row - top + 1}.  {line}"
         if played and line == played.sentence:
-            target = f"internal:{played.at.address()}"
-            book.sheets[INDEX].write_url(row, PICTURES, target, book.format("link"), text)
+            book.link(INDEX, row, PICTURES, played.at.address(), text, "link")
         else:
             book.text(INDEX, row, PICTURES, text, "line")
     return top + len(lines)
@@ -127,14 +129,14 @@ def write_live_facts(book: Book, facts: Sequence[Fact], top: int) -> int:
         if key == MESSAGE:
             warning = book.conditional({"font_color": style.WARNING})
             rule = {"type": "cell", "criteria": "!=", "value": f'"{READY}"', "format": warning}
-            book.sheets[INDEX].conditional_format(row, 2, row, 2, rule)
+            book.rule(rule, Area(INDEX, row, 2, 1, 1))
         elif fmt == "answer":
             book.show_spaces(Area(INDEX, row, 2, 1, 1))
     return top + len(facts)
 
 
 def message_fact() -> list[Fact]:
-    return [(MESSAGE, f'=IF(message<>"",message,IF({FAULT}<>"",{FAULT},"{READY}"))', READY, "message lines")]
+    return [(MESSAGE, f'=IF(message<>"",message,IF({FAULT}<>"",{FAULT},"{READY}"))', READY, "message")]
 
 
 def tokens_fact(plan: Plan) -> Fact:
@@ -183,10 +185,10 @@ def best_id(logits: str, best: Area, row: int) -> str:
 def write_best_tokens(
     book: Book, plan: Plan, places: Mapping[str, Place], id_formula: Callable[[str, Area, int], str] = best_id
 ) -> Area:
-    """The ten best tokens, without FILTER or SORT; of equals, the smaller id comes first. Returns where they stand."""
-    area = shared.best_tokens_head(book, places[plan.steps.name(Role.PREDICTION)])
+    """The best tokens, without FILTER or SORT; of equals, the smaller id comes first. Returns where they stand."""
+    area = shared.best_tokens_head(book, places[plan.steps.name(Role.PREDICTION)], plan.trace.config.n_vocab)
     logits = plan.steps.name(Role.LOGITS)
-    for row, one in enumerate(plan.trace.predictions(shared.BEST), start=area.row):
+    for row, one in enumerate(plan.trace.predictions(area.rows), start=area.row):
         rank, token_id = cell(row, 0), cell(row, 2)
         ids = id_formula(logits, area, row)
         share = f"INDEX(token_probabilities,{token_id}+1)"
@@ -199,7 +201,7 @@ def write_best_tokens(
         )
         for column, (formula, value, fmt) in enumerate(cells, start=1):
             book.formula(area.tab, row, column, formula, value, fmt)
-    shared.place_chart(book, area.part(rows=shared.winners(plan.trace.config.n_vocab)))
+    shared.place_chart(book, area)
     return area
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sheetgpt.models.step import Axis, Step
+from sheetgpt.ops import Box
 from sheetgpt.sheets import shared
 from sheetgpt.sheets.live.plan import Plan
 from sheetgpt.workbook.book import Book
@@ -34,8 +35,7 @@ class Labels:
 
     def label_rows(self, step: Step, area: Area) -> None:
         by_vocabulary = step.rows is Axis.VOCABULARY
-        for column, name in enumerate(("id" if by_vocabulary else "position", "token")):
-            self.book.text(area.tab, area.row - 1, column, name, "head name")
+        shared.label_names(self.book, area, ("id" if by_vocabulary else "position", "token"))
         if by_vocabulary:
             self.label_vocabulary(area)
         elif step.rows is Axis.LAST_TOKEN:
@@ -60,9 +60,7 @@ class Labels:
             self.book.formula(area.tab, row, 1, token, self.token(i), "token")
 
     def label_vocabulary(self, area: Area) -> None:
-        for row, token in enumerate(self.trace.labels.vocabulary(), start=area.row):
-            self.book.number(area.tab, row, 0, row - area.row, "position")
-            self.book.text(area.tab, row, 1, token, "token")
+        shared.label_vocabulary(self.book, area, self.trace.labels.vocabulary())
 
     # -------------------------------------------------------------------------------------------- columns
 
@@ -73,8 +71,7 @@ class Labels:
         elif step.columns is Axis.LOGIT:
             self.book.text(area.tab, area.row - 1, area.column, step.name, "head token")
         else:
-            self.book.dimension_head(area, 0)
-            self.book.text(area.tab, area.row - 1, 1, "token  \\  dimension", "head name")
+            shared.label_dimensions(self.book, area)
 
     def label_keys(self, area: Area, first_row: int, *, by_head: bool) -> None:
         book, tab = self.book, area.tab
@@ -101,20 +98,23 @@ class Labels:
         best = sorted(self.trace.predictions(area.rows), key=lambda one: one.id)
         ids = Area(area.tab, area.row, 0, area.rows, 1)
         share, rank = (area.part(column=column, columns=1) for column in (1, 2))
-        powers = f"EXP({step.name}-MAX({step.name}))"
-        softmax = f'IF({N_TOKENS}=0,"",{powers}/SUM({powers}))'
-        self.put_column(share, [one.probability for one in best], {(0, 0, area.rows, 1): softmax}, "live probability")
-        if area.rows <= ALL_RANKS:
-            ranks = {(i, 0, 1, 1): rank_formula(step.name, area, i) for i in range(area.rows)}
-            self.put_column(rank, [one.rank for one in best], ranks, "live count")
-        else:
-            places = {(0, 0, area.rows, 1): f'IFERROR(MATCH(logit_ids,{BEST_IDS},0),"")'}
-            self.put_column(rank, [one.rank if one.rank <= shared.BEST else None for one in best], places, "live count")
+        shares, ranks = self.share_formulas(step, area), self.rank_formulas(step, area)
+        self.put_column(share, [one.probability for one in best], shares, "live probability")
+        few = area.rows <= ALL_RANKS
+        ranked = [one.rank if few or one.rank <= shared.BEST else None for one in best]
+        self.put_column(rank, ranked, ranks, "live count")
         return {"logit_ids": ids.address(), "token_probabilities": share.address()}
 
-    def put_column(
-        self, area: Area, values: Iterable[float | None], formulas: dict[tuple[int, int, int, int], str], fmt: str
-    ) -> None:
+    def share_formulas(self, step: Step, area: Area) -> dict[Box, str]:
+        powers = f"EXP({step.name}-MAX({step.name}))"
+        return {(0, 0, area.rows, 1): f'IF({N_TOKENS}=0,"",{powers}/SUM({powers}))'}
+
+    def rank_formulas(self, step: Step, area: Area) -> dict[Box, str]:
+        if area.rows <= ALL_RANKS:
+            return {(i, 0, 1, 1): rank_formula(step.name, area, i) for i in range(area.rows)}
+        return {(0, 0, area.rows, 1): f'IFERROR(MATCH(logit_ids,{BEST_IDS},0),"")'}
+
+    def put_column(self, area: Area, values: Iterable[float | None], formulas: dict[Box, str], fmt: str) -> None:
         self.book.put(Formulas(area, [[value] for value in values], formulas), fmt)
 
 

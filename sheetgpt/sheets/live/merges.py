@@ -15,12 +15,12 @@ import numpy as np
 from sheetgpt.bpe.tokenizer import merged_at
 from sheetgpt.models.step import Role
 from sheetgpt.sheets.live.plan import Plan
-from sheetgpt.sheets.live.words import IDS, MESSAGE, WORD, WORDS, WordRow, typed_words, words_area
+from sheetgpt.sheets.live.words import IDS, MESSAGE, WORD, WORDS, WordRow, not_an_id, typed_words, words_area
 from sheetgpt.sheets.passes import PASS_ROWS, ROWS_A_PASS
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Table
-from sheetgpt.workbook.grid import Area, cell
+from sheetgpt.workbook.grid import Area, cell, text_literal
 from sheetgpt.workbook.places import Place
 from sheetgpt.workbook.references import N_WORDS, Names
 
@@ -245,6 +245,10 @@ def token_text(plan: Plan, token_id: str) -> str:
     return f'IFERROR(INDEX(id_to_tokens,{token_id}+1),"?")' if plan.has_words else f'"#"&{token_id}'
 
 
+def nothing_typed(plan: Plan) -> str:
+    return "Type at least one word on the tab words" if plan.has_words else "Type at least one token id"
+
+
 def token_message(plan: Plan, ids: Area) -> str:
     """What is wrong with the tokens, in one line; empty where nothing is."""
     cells, n_vocab = ids.range(fixed=True), plan.trace.config.n_vocab
@@ -252,11 +256,8 @@ def token_message(plan: Plan, ids: Area) -> str:
     good = f"SUM(IF(ISNUMBER({cells}),IF({cells}=INT({cells}),IF({cells}>=0,IF({cells}<{n_vocab},1,0),0),0),0))"
     column = f"COLUMN({cells})-{ids.column + 1}"
     gap = f'SUM(IF({column}<{filled},IF({cells}="",1,0),0))>0'
-    begin = '"Type at least one word on the tab words"' if plan.has_words else '"Type at least one token id"'
-    whole = (
-        f'IF({filled}<>{good},"A token id is a whole number from 0 to {n_vocab - 1}",'
-        f'IF({gap},"Leave no gap between token ids",IF({filled}=0,{begin},"")))'
-    )
+    begin, number = text_literal(nothing_typed(plan)), text_literal(not_an_id(n_vocab))
+    whole = f'IF({filled}<>{good},{number},IF({gap},"Leave no gap between token ids",IF({filled}=0,{begin},"")))'
     return f'{{=IF(prompt_message<>"",prompt_message,{whole})}}' if plan.has_words else f"{{={whole}}}"
 
 

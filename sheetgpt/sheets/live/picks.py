@@ -16,18 +16,19 @@ import numpy as np
 from sheetgpt.generate.sample import Candidates, Sampling, candidates, pick_index, yes_no
 from sheetgpt.models.step import Role
 from sheetgpt.sheets import shared
+from sheetgpt.sheets.live.append import Append, Said
 from sheetgpt.sheets.live.labels import ALL_RANKS
 from sheetgpt.sheets.live.merges import token_text
 from sheetgpt.sheets.live.plan import Plan
-from sheetgpt.sheets.live.words import APPEND as APPEND_NAME
-from sheetgpt.sheets.live.words import IDS, WORD, WORDS, is_printable, kind, typed_words, words_area
-from sheetgpt.sheets.live.words import PICKED as PICKED_NAME
+from sheetgpt.sheets.live.readings import APPEND as APPEND_NAME
+from sheetgpt.sheets.live.readings import PICKED as PICKED_NAME
+from sheetgpt.sheets.live.wheel import Wheel
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas
 from sheetgpt.workbook.grid import Area, cell
 from sheetgpt.workbook.places import INDEX
-from sheetgpt.workbook.references import N_TOKENS, N_WORDS, Names
+from sheetgpt.workbook.references import N_TOKENS, Names
 
 PICK = "pick"  # the tab
 HEADING = "Pick the next token: type into the yellow cells, or let the dice roll"
@@ -39,6 +40,7 @@ INPUTS = (  # name of the cell, what stands beside it, what it means
     ("roll", "1 makes a new random number with every change (F9), 0 takes the typed one"),
 )
 INPUT_ROW = 2
+FIRST_INPUT = Area(PICK, INPUT_ROW, 1, 1, 1)
 RESULTS = 7
 STOPS, MESSAGE, KEPT, PICKED, TOKEN, SHARE, APPEND = range(  # rows
     INPUT_ROW + len(INPUTS), INPUT_ROW + len(INPUTS) + RESULTS
@@ -61,12 +63,9 @@ HEADS = (
 )
 RANK, TEXT, ID, LOGIT, SCALED, BY_K, WEIGHT, SUM, BY_P, PROBABILITY, CUMULATIVE, IS_PICKED = range(len(HEADS))
 WIDTHS = (16, 22, 8, 10, 18, 13, 12, 14, 13, 12, 14, 8)
-SLICES = 12  # of the wheel, and one for all others
-WHEEL = len(HEADS) + 1  # the first column of its table
+WHEEL = len(HEADS) + 1  # the first column of the wheel's table
 PICKED_ROW = {"bg_color": "#FFD54F", "bold": True}
 KEPT_FREE = 7  # columns that the notes beside the inputs reach into; the wheel stands behind them
-WHEEL_COLOURS = (style.SHARE, style.AGAINST)
-POINTER = 0.006  # of the wheel's rim
 WARMTH = "IF(temperature=0,1,temperature)"  # what logits are divided by
 
 
@@ -102,9 +101,15 @@ class Picks:
         return np.asarray(np.exp((self.found.logits - self.found.logits[0]) / TEMPERATURE))
 
     @property
+    def tokens(self) -> list[str]:
+        """The candidates, best first."""
+        vocabulary = self.plan.trace.labels.vocabulary()
+        return [vocabulary[int(token_id)] for token_id in self.found.ids]
+
+    @property
     def token(self) -> str:
         """What is picked when the workbook is written."""
-        return self.plan.trace.labels.vocabulary()[int(self.found.ids[self.index])]
+        return self.tokens[self.index]
 
     def column(self, number: int) -> Area:
         return self.table.part(column=number, columns=1)
@@ -122,6 +127,12 @@ class Picks:
         names = {name: Area(PICK, row, 1, 1, 1).address() for row, (name, _) in enumerate(INPUTS, start=INPUT_ROW)}
         told = {PICKED_NAME: TOKEN, APPEND_NAME: APPEND}
         return names | {name: Area(PICK, row, 1, 1, 1).address() for name, row in told.items()}
+
+    def _wheel(self) -> None:
+        tokens, shares, sums = (self.column(number) for number in (TEXT, PROBABILITY, CUMULATIVE))
+        wheel = Wheel(self.book, tokens, shares, sums, at(STOPS))
+        wheel.write(WHEEL, self.tokens, self.found.probabilities, RANDOM)
+        wheel.draw(WHEEL, (1, KEPT_FREE))
 
     def _look(self) -> None:
         sheet = self.book.sheets[PICK]
@@ -160,7 +171,7 @@ class Picks:
             (PICKED, "picked rank", self._picked_rank(), rank, "exact"),
             (TOKEN, "picked token", self._of_pick(row_of.format(self.range(TEXT))), self.token, "message"),
             (SHARE, "its probability", self._of_pick(row_of.format(self.range(PROBABILITY))), share, "share"),
-            (APPEND, "append", self._append(), self.append, "message"),
+            (APPEND, "append", self._of_pick(self.append.formula), self.append.value, "message"),
         )
         for row, label, formula, value, fmt in lines:
             self.book.text(PICK, row, 0, label, "key")
@@ -203,70 +214,16 @@ class Picks:
         possible = f"SUMPRODUCT(--({self.range(PROBABILITY)}>0))"
         return f"={self._guarded(f'IF(temperature=0,1,MIN({passed},{possible}))')}"
 
-    def _append(self) -> str:
-        """What to type for the loop to go on, or what to dump."""
-        picked_id = f"INDEX({self.range(ID)},{at(PICKED)})"
-        end = self.plan.trace.tokenizer.end_of_text if self.plan.trace.tokenizer else None
-        step = self._dumped() if self.plan.portable else self._typed(picked_id)
-        return self._of_pick(step if end is None else f'IF({picked_id}={end},"the text ends here",{step})')
-
-    def _dumped(self) -> str:
-        """A portable workbook is laid out for as many tokens as it has."""
-        before, behind = self._dump_again()
-        return f'"{before}"&SUBSTITUTE({at(TOKEN)}," ","·")&"{behind}"'
-
-    def _dump_again(self) -> tuple[str, str]:
-        """What stands before and behind the picked token."""
-        return f"this sheet is laid out for {self.plan.max_tokens} tokens: dump the text with ", " behind it"
-
-    def _typed(self, picked_id: str) -> str:
-        step = self._typed_word(picked_id) if self.plan.has_words else self._typed_id(picked_id)
-        return f'IF({N_TOKENS}>={self.plan.max_tokens},"{self._full}",{step})'
-
     @property
-    def _full(self) -> str:
-        return f"no room for more than {self.plan.max_tokens} tokens: dump the text again with --max-tokens"
-
-    def _typed_word(self, picked_id: str) -> str:
-        """A token that begins a word can be typed as one; ids follow any word."""
-        token, row = at(TOKEN), f"{words_area(self.plan).row + 1}+{N_WORDS}"
-        as_id = f'its id "&{picked_id}&" into {WORDS}!"&ADDRESS({row},{IDS + 1},4)'
-        as_word = f'"type "&SUBSTITUTE({token}," ","·")&" into {WORDS}!"&ADDRESS({row},{WORD + 1},4)&", or {as_id}'
-        return f'IF({self._begins_a_word(token)},{as_word},"type {as_id})'
-
-    @staticmethod
-    def _begins_a_word(token: str) -> str:
-        first = f"LEFT({token},1)"
-        return f'IF({first}=" ",LEN({token})>1,IFERROR(MID(kinds,FIND({first},printable),1)="o",FALSE))'
-
-    def _typed_id(self, picked_id: str) -> str:
-        place = f"ADDRESS({self.ids.row + 1},{self.ids.column + 1}+{N_TOKENS},4)"
-        return f'"type "&{picked_id}&" into {self.ids.tab}!"&{place}'
-
-    @property
-    def append(self) -> str:
-        """The same for the prompt that the workbook is written with."""
-        trace, count, picked_id = self.plan.trace, len(self.plan.trace.token_ids), int(self.found.ids[self.index])
-        token = self.token
-        if trace.tokenizer and picked_id == trace.tokenizer.end_of_text:
-            return "the text ends here"
-        if self.plan.portable:
-            return token.replace(" ", "·").join(self._dump_again())
-        if count >= self.plan.max_tokens:
-            return self._full
-        if not self.plan.has_words:
-            return f"type {picked_id} into {self.ids.tab}!{cell(self.ids.row, self.ids.column + count)}"
-        row = words_area(self.plan).row + len(typed_words(self.plan))
-        as_id = f"its id {picked_id} into {WORDS}!{cell(row, IDS)}"
-        first = token[:1]
-        begins = len(token) > 1 if first == " " else is_printable(first) and kind(first) == "o"
-        as_word = f"{token.replace(' ', '·')} into {WORDS}!{cell(row, WORD)}, or "
-        return f"type {as_word if begins else ''}{as_id}"
+    def append(self) -> Said:
+        """What to do for the loop to go on."""
+        picked_id = Said(f"INDEX({self.range(ID)},{at(PICKED)})", str(int(self.found.ids[self.index])))
+        return Append(self.plan, self.ids, Said(at(TOKEN), self.token), picked_id).said()
 
     # -------------------------------------------------------------------------------------------- candidates
 
     def _candidates(self) -> None:
-        vocabulary, found = self.plan.trace.labels.vocabulary(), self.found
+        found = self.found
         yes = ["yes"] * self.rows
         columns: tuple[tuple[int, Callable[[int], str], Sequence[Any], str], ...] = (
             (ID, self._id, found.ids.tolist(), "live count"),
@@ -280,11 +237,11 @@ class Picks:
             (CUMULATIVE, self._running(CUMULATIVE), found.cumulative.tolist(), "live probability"),
             (IS_PICKED, self._is_picked, [yes_no(row == self.index) for row in range(self.rows)], "live piece"),
         )
-        for row in range(self.rows):
+        for row, token in enumerate(self.tokens):
             self.book.number(PICK, self.table.row + row, RANK, row + 1, "position")
             token_id = cell(self.table.row + row, ID)
             text = f'=IF({token_id}="","",{token_text(self.plan, token_id)})'
-            self.book.formula(PICK, self.table.row + row, TEXT, text, vocabulary[int(found.ids[row])], "live text")
+            self.book.formula(PICK, self.table.row + row, TEXT, text, token, "live text")
         for number, formula, values, fmt in columns:
             texts = {(i, 0, 1, 1): self._guarded(formula(self.table.row + i)) for i in range(self.rows)}
             self.book.put(Formulas(self.column(number), [[value] for value in values], texts), fmt)
@@ -342,64 +299,6 @@ class Picks:
         rule = {"type": "formula", "criteria": criteria, "format": self.book.conditional(PICKED_ROW)}
         self.book.sheets[PICK].conditional_format(*corners, rule)
         self.book.blank_where(table.part(column=TEXT), f'=${cell(table.row, ID)}=""')
-
-    # -------------------------------------------------------------------------------------------- the wheel
-
-    def _wheel(self) -> None:
-        """A ring of the best candidates and all others, and on its rim a mark where it stops."""
-        slices = min(SLICES, self.rows)
-        top, book = HEAD_ROW + 1, self.book
-        for column, head in enumerate(("on the wheel", "probability")):
-            book.text(PICK, HEAD_ROW, WHEEL + column, head, "table head")
-        for row in range(slices):
-            text, share = (f"={cell(top + row, column)}" for column in (TEXT, PROBABILITY))
-            token = self.plan.trace.labels.vocabulary()[int(self.found.ids[row])]
-            book.formula(PICK, top + row, WHEEL, text, token, "live text")
-            book.formula(PICK, top + row, WHEEL + 1, share, float(self.found.probabilities[row]), "live probability")
-        last = cell(top + slices - 1, CUMULATIVE)
-        book.text(PICK, top + slices, WHEEL, "all others", "key")
-        others = max(0.0, 1 - float(self.found.cumulative[slices - 1]))
-        book.formula(PICK, top + slices, WHEEL + 1, f'=IF({last}="","",MAX(0,1-{last}))', others, "live probability")
-        stops = at(STOPS)
-        rim = (f"MAX(0,{stops}-{POINTER / 2})", f"{POINTER}", f"MAX(0,1-{stops}-{POINTER / 2})")
-        values = (max(0.0, RANDOM - POINTER / 2), POINTER, max(0.0, 1 - RANDOM - POINTER / 2))
-        for row, (formula, value) in enumerate(zip(rim, values, strict=True), start=top + slices + 2):
-            book.text(PICK, row, WHEEL, ("before the mark", "the mark", "behind it")[row - top - slices - 2], "key")
-            book.formula(PICK, row, WHEEL + 1, f"={formula}", value, "live probability")
-        self._chart(top, slices)
-
-    def _chart(self, top: int, slices: int) -> None:
-        chart: Any = self.book.workbook.add_chart({"type": "doughnut"})
-        wheel, rim = (top, top + slices), (top + slices + 2, top + slices + 4)
-        points = [{"fill": {"color": colour}} for colour in (*style_colours(slices), style.LINE)]
-        mark = [{"fill": {"none": True}}, {"fill": {"color": style.WARNING}}, {"fill": {"none": True}}]
-        for name, (first, last), colours in (("wheel", wheel, points), ("stops at", rim, mark)):
-            chart.add_series(
-                {
-                    "name": name,
-                    "categories": [PICK, first, WHEEL, last, WHEEL],
-                    "values": [PICK, first, WHEEL + 1, last, WHEEL + 1],
-                    "points": colours,
-                }
-            )
-        font = {"size": 11, "color": style.INK, "bold": True}
-        chart.set_title({"name": "The wheel: it stops at the mark", "name_font": font})
-        chart.set_hole_size(35)
-        chart.set_legend({"position": "right", "font": {"size": 9}, "delete_series": []})
-        chart.set_chartarea({"border": {"color": style.LINE}})
-        chart.set_size({"width": 400, "height": 270})
-        alt = "A wheel of the candidates' probabilities, with a mark where the random number stops it"
-        place = {"object_position": 3, "description": alt}
-        self.book.sheets[PICK].insert_chart(1, KEPT_FREE, chart, place)
-
-
-def style_colours(count: int) -> list[str]:
-    """Quiet colours, neighbours of the two accents in turn: slices beside each other differ."""
-    mixed = []
-    for number in range(count):
-        ends = [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in (WHEEL_COLOURS[number % 2], "#FFFFFF")]
-        mixed.append(np.array(ends[0]) + (np.array(ends[1]) - ends[0]) * (number // 2) / (count // 2 + 1))
-    return ["#" + "".join(f"{round(part):02X}" for part in colour.tolist()) for colour in mixed]
 
 
 def logits_name(plan: Plan) -> str:

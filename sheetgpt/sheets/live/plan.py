@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from sheetgpt.bpe import Tokenizer
 from sheetgpt.errors import DumpError
@@ -116,7 +117,7 @@ class Plan:
         header_rows = HEADER_ROWS.get(step.columns, 1)
         return shared.panel(step, rows, columns, header_rows=header_rows, together=room if step.by_head else 1)
 
-    @property
+    @cached_property
     def size(self) -> Size:
         cells = sum(panel.rows * panel.columns for panel in map(self.panel, self.steps))
         weights = sum(weight.shape[0] * weight.shape[1] for weight in self.weights.values())

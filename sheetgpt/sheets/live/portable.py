@@ -17,8 +17,8 @@ from sheetgpt.models.step import Axis, Role, Step
 from sheetgpt.ops import Box
 from sheetgpt.run.trace import Trace
 from sheetgpt.sheets import shared
-from sheetgpt.sheets.live import checks, codes, index, merges, picks, sets, words
-from sheetgpt.sheets.live.labels import ALL_RANKS, BEST_IDS, Labels, rank_formula
+from sheetgpt.sheets.live import checks, codes, index, merges, picks, readings, sets, words
+from sheetgpt.sheets.live.labels import ALL_RANKS, BEST_IDS, Labels
 from sheetgpt.sheets.live.plan import Plan, plan
 from sheetgpt.sheets.live.write import Writer
 from sheetgpt.workbook.cellwise import cell_formulas, exp_of_range
@@ -52,13 +52,15 @@ class PortableWriter(Writer):
         return codes.names(self.plan, self.places) if self.plan.has_words else {}
 
     def write_next(self, picked: picks.Picks) -> None:
-        words.write_append(self.book, self.plan, picked.append)
+        readings.write_readings(self.book, self.plan)
+        readings.write_append(self.book, self.plan, picked.append.value)
 
     def needs_unset(self, stage: sets.ChangedStage) -> bool:  # noqa: ARG002 - each cell has a formula of its own
         return False
 
     def write_checks(self) -> Names:
-        return checks.write_checks(self.book, self.checks, self.count, by_cell=True)
+        by_cell = [checks.CellCheck(one.source, one.computed) for one in self.checks]
+        return checks.write_checks(self.book, by_cell, self.count, checks.last_so_far)
 
     def formulas_of(self, step: Step, out: Area) -> Iterator[tuple[Box, str]]:
         return cell_formulas(step.op, out, [self.sources[name] for name in step.inputs])
@@ -107,42 +109,35 @@ class PortableLabels(Labels):
     """Labels, of which the logits' have a formula a cell."""
 
     def label_logits(self, step: Step, area: Area) -> Names:
-        shared.logits_look(self.book, area)
-        self.label_vocabulary(area)
-        best = sorted(self.trace.predictions(area.rows), key=lambda one: one.id)
-        greatest, total = self.write_totals(step, area)
-        ids = Area(area.tab, area.row, 0, area.rows, 1)
-        share, rank = (area.part(column=column, columns=1) for column in (1, 2))
-        shares, ranks = {}, {}
-        for i in range(area.rows):
-            here = cell(area.row + i, area.column)
-            shares[i, 0, 1, 1] = f'IF({N_TOKENS}=0,"",EXP({here}-{greatest})/{total})'
-            ranks[i, 0, 1, 1] = self.rank(step, area, i)
-        few = area.rows <= ALL_RANKS
-        self.put_column(share, [one.probability for one in best], shares, "live probability")
-        self.put_column(
-            rank, [one.rank if few or one.rank <= shared.BEST else None for one in best], ranks, "live count"
-        )
-        return {"logit_ids": ids.address(), "token_probabilities": share.address()}
+        names = super().label_logits(step, area)
+        self.write_totals(step, area)
+        return names
+
+    def share_formulas(self, step: Step, area: Area) -> dict[Box, str]:  # noqa: ARG002 - takes no names
+        greatest, total = self.totals(area)
+        here = [cell(area.row + i, area.column) for i in range(area.rows)]
+        return {(i, 0, 1, 1): f'IF({N_TOKENS}=0,"",EXP({here[i]}-{greatest})/{total})' for i in range(area.rows)}
+
+    def rank_formulas(self, step: Step, area: Area) -> dict[Box, str]:
+        if area.rows <= ALL_RANKS:
+            return super().rank_formulas(step, area)
+        ids = [cell(area.row + i, 0) for i in range(area.rows)]
+        return {(i, 0, 1, 1): f'IFERROR(MATCH({ids[i]},{BEST_IDS},0),"")' for i in range(area.rows)}
 
     @staticmethod
-    def rank(step: Step, area: Area, row: int) -> str:
-        if area.rows <= ALL_RANKS:
-            return rank_formula(step.name, area, row)
-        return f'IFERROR(MATCH({cell(area.row + row, 0)},{BEST_IDS},0),"")'
-
-    def write_totals(self, step: Step, area: Area) -> list[str]:
+    def totals(area: Area) -> list[str]:
         """The cells of the greatest logit and the sum of exp(logit - greatest): no probability adds up by itself."""
-        logits, column = self.trace.array(step.name), area.column + TOTALS
-        greatest = cell(area.row, column + 1, fixed=True)
-        powers = f"SUMPRODUCT({exp_of_range(f'{step.name}-{greatest}')})"
+        return [cell(area.row, area.column + TOTALS + number, fixed=True) for number in (1, 2)]
+
+    def write_totals(self, step: Step, area: Area) -> None:
+        logits, first = self.trace.array(step.name), area.column + TOTALS + 1
+        powers = f"SUMPRODUCT({exp_of_range(f'{step.name}-{self.totals(area)[0]}')})"
         facts = (
             ("greatest", f"MAX({step.name})", logits.max()),
             ("sum of exp", powers, np.exp(logits - logits.max()).sum()),
         )
-        self.book.sheets[area.tab].set_column(column + 1, column + len(facts), 11)
-        for number, (key, formula, value) in enumerate(facts):
-            self.book.text(area.tab, area.row - 1, column + 1 + number, key, "head token")
+        self.book.sheets[area.tab].set_column(first, first + len(facts) - 1, 11)
+        for column, (key, formula, value) in enumerate(facts, start=first):
+            self.book.text(area.tab, area.row - 1, column, key, "head token")
             guarded = f'=IF({N_TOKENS}=0,"",{formula})'
-            self.book.formula(area.tab, area.row, column + 1 + number, guarded, float(value), "live number")
-        return [cell(area.row, column + 1 + number, fixed=True) for number in range(len(facts))]
+            self.book.formula(area.tab, area.row, column, guarded, float(value), "live number")

@@ -8,29 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from operator import itemgetter
 
 import numpy as np
 
-from sheetgpt.models.step import Role, Step
-from sheetgpt.ops import Box, Piece
-from sheetgpt.run.forward import forward
-from sheetgpt.run.trace import Trace
+from sheetgpt.models.step import Step
+from sheetgpt.ops import Piece
+from sheetgpt.run.edit import TOKEN_IDS_ROW
 from sheetgpt.sheets import shared
 from sheetgpt.sheets.live.plan import Plan
 from sheetgpt.sheets.live.words import IDS, WORDS, words_area
-from sheetgpt.sheets.marks import MARKED
-from sheetgpt.workbook import style
+from sheetgpt.sheets.marks import SetCells, followed, mark, set_token_ids
 from sheetgpt.workbook.book import Book
-from sheetgpt.workbook.grid import Area
+from sheetgpt.workbook.grid import Area, boxes
 from sheetgpt.workbook.places import Panel
 
 UNSET = "unset"  # the tab
 HEADING = "What changed stages would be: they show this, but for the cells that were set"
-EXACT = 1e-12  # up to which, relatively, a cell follows from its inputs
-MOST_MARKS = 200  # cells that are marked one by one; of more, their rows and columns
-
-
-FRAME = {"border": 1, "border_color": style.WARNING}  # seen where a colour scale has the fill
 Rows = list[list[float | None]]
 
 
@@ -45,22 +40,26 @@ def laid_out(plan: Plan, step: Step, matrix: np.ndarray) -> Rows:  # [rows, colu
     return rows + [[None] * panel.columns for _ in range(panel.rows - len(rows))]
 
 
+def array_laid_out(plan: Plan, step: Step, matrix: np.ndarray) -> np.ndarray:  # [rows, columns]
+    """The same, with NaN for the empty cells."""
+    return np.array(laid_out(plan, step, matrix), float)
+
+
 @dataclass(frozen=True)
 class ChangedStage:
     """A stage with cells that were set, as its area holds them; NaN where no token is."""
 
     step: Step
-    before: np.ndarray  # [rows, columns], as it follows from its inputs
-    cells: np.ndarray  # [rows, columns] of bool: which were set
+    found: SetCells
+
+    @property
+    def cells(self) -> np.ndarray:  # [rows, columns] of bool
+        """Which were set."""
+        return self.found.cells
 
     @property
     def is_whole(self) -> bool:
-        return bool(self.cells[~np.isnan(self.before)].all())
-
-    @property
-    def places(self) -> list[tuple[int, int]]:
-        """The cells that were set, from the stage's first one."""
-        return [(row, column) for row, column in np.argwhere(self.cells).tolist()]
+        return bool(self.cells[~np.isnan(self.found.before)].all())
 
     @property
     def needs_unset(self) -> bool:
@@ -78,11 +77,10 @@ def changed_stages(plan: Plan) -> dict[str, ChangedStage]:
     found, trace = {}, plan.trace
     for step in plan.steps.computed:
         if step.name in trace.overridden and step is not plan.typed and not step.is_text:
-            now, before = (
-                np.array(laid_out(plan, step, m), float) for m in (trace.array(step.name), followed(trace, step))
-            )
-            if (cells := differing(now, before)).any():
-                found[step.name] = ChangedStage(step, before, cells)
+            one = SetCells(trace.array(step.name), followed(trace, step))
+            one = one.turned(partial(array_laid_out, plan, step))
+            if one.cells.any():
+                found[step.name] = ChangedStage(step, one)
     return found
 
 
@@ -104,70 +102,15 @@ def spare(area: Area, parts: Iterable[Area]) -> Iterator[Area]:
     for part in parts:
         row, column = part.row - area.row, part.column - area.column
         taken[row : row + part.rows, column : column + part.columns] = True
-    yield from (area.part(*box) for box in boxes_around(taken))
+    yield from (area.part(*box) for box in boxes(~taken))
 
 
 def mark_token_ids(book: Book, plan: Plan) -> None:
     """Mark the typed ids that are not the prompt's own."""
-    trace = plan.trace
-    if plan.steps.name(Role.TOKENS) not in trace.overridden or trace.prompt is None or not plan.has_words:
+    found = set_token_ids(plan.trace) if plan.has_words else None
+    if found is None:
         return
-    own = np.array(plan.tokenizer.encode(trace.prompt))
-    ids = np.array(trace.token_ids)
-    for position in np.flatnonzero(own != ids).tolist() if own.shape == ids.shape else []:
+    for position in np.flatnonzero(found.cells[TOKEN_IDS_ROW]).tolist():
         row, column = divmod(position, plan.longest_word)
         at = Area(WORDS, words_area(plan).row + row, IDS + column, 1, 1)
-        mark(book, at, np.ones((1, 1), bool), own[position : position + 1, None])
-
-
-def followed(trace: Trace, step: Step) -> np.ndarray:  # [rows, columns]
-    """A changed stage as it follows from its inputs."""
-    assert trace.weights is not None  # or there would be no plan
-    tokens = trace.steps.name(Role.TOKENS)
-    given = {**trace.arrays, **trace.steps.inputs(trace.arrays[tokens])}
-    return forward([step], trace.weights, given, dtype=trace.dtype, overrides=trace.changed_weights)[step.name]
-
-
-def differing(now: np.ndarray, before: np.ndarray) -> np.ndarray:  # [rows, columns] each -> the same, of bool
-    """Which cells were set."""
-    return np.asarray(np.abs(now - before) > EXACT * np.maximum(1, np.abs(before)))
-
-
-def boxes_around(cells: np.ndarray) -> Iterator[Box]:  # [rows, columns] of bool
-    """Boxes (row, column, rows, columns) that cover all but these cells: whole rows together, then what is beside them.
-
-    >>> list(boxes_around(np.array([[0, 0, 0], [0, 0, 0], [0, 1, 0]], bool)))
-    [(0, 0, 2, 3), (2, 0, 1, 1), (2, 2, 1, 1)]
-    """
-    whole = ~np.asarray(cells.any(axis=1))
-    for start, end in runs(whole):
-        yield start, 0, end - start, cells.shape[1]
-    for row in np.flatnonzero(~whole).tolist():
-        yield from ((row, start, 1, end - start) for start, end in runs(~cells[row]))
-
-
-def runs(flags: np.ndarray) -> Iterator[tuple[int, int]]:  # [n] of bool
-    """(start, end) of each stretch of True.
-
-    >>> list(runs(np.array([True, True, False, True])))
-    [(0, 2), (3, 4)]
-    """
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(int))).tolist()
-    return zip(edges[::2], edges[1::2], strict=True)
-
-
-def mark(book: Book, area: Area, cells: np.ndarray, before: np.ndarray | None) -> None:
-    """Mark the cells of an area that were set. before: what stood there, for the notes."""
-    sheet, fmt = book.sheets[area.tab], book.conditional({**MARKED, **FRAME})
-    rule = {"type": "no_errors", "format": fmt}
-    places = np.argwhere(cells).tolist()
-    for row, column in places if len(places) <= MOST_MARKS else []:
-        at = area.row + row, area.column + column
-        sheet.conditional_format(*at, *at, rule)
-        was = "" if before is None else f": it would be {before[row, column]:.6g}"
-        sheet.write_comment(*at, f"set{was}", {"author": "sheetgpt"})
-    if len(places) > MOST_MARKS:
-        first, last = np.min(places, axis=0).tolist(), np.max(places, axis=0).tolist()
-        corners = area.row + first[0], area.column + first[1], area.row + last[0], area.column + last[1]
-        sheet.conditional_format(*corners, rule)
-        sheet.write_comment(*corners[:2], f"{len(places):,} cells from here on were set", {"author": "sheetgpt"})
+        mark(book, [at], found.turned(itemgetter((slice(TOKEN_IDS_ROW, None), slice(position, position + 1)))))

@@ -2,7 +2,7 @@
 
 A formula can follow printable ASCII only; for other characters a word's token ids are typed instead. Wherever the
 sheet can't be sure of a word, or has no room, it says so and nothing is predicted: it never makes up an id. Merging
-the words belongs in `merges`.
+the words belongs in `merges`, what stands beside them in `readings`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from __future__ import annotations
 from itertools import islice
 
 from sheetgpt.bpe.words import unspell
-from sheetgpt.sheets import shared
 from sheetgpt.sheets.live.checks import FAULT
 from sheetgpt.sheets.live.plan import Plan
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
-from sheetgpt.workbook.grid import Area, cell
-from sheetgpt.workbook.references import N_TOKENS, N_WORDS, Names
+from sheetgpt.workbook.grid import Area, cell, text_literal
+from sheetgpt.workbook.references import N_WORDS, Names
 
 WORDS = "words"  # the tab
 HEADING = "Type the words here, one a cell: a word takes the space before it along"
@@ -27,14 +26,15 @@ FAULT_CELL = Area(WORDS, 2, MESSAGE, 1, 1)  # of a cell elsewhere that holds no 
 MESSAGE_WIDTH, MESSAGE_HEIGHT = 48, 27  # two lines, which hold the longest message
 BEYOND = 40  # rows below the last word in which a word is noticed
 PRINTABLE = "".join(map(chr, range(32, 127)))
-PICKED = "picked_token"  # the name of what the tab `pick` picks
-APPEND = "to_append"  # and of what to do for the loop to go on
 ARROW = "\u2190"  # before what may be typed next
 AUTOCORRECTED = {  # what programs put in place of what is typed, and what to say of it
     "\u2018\u2019\u201c\u201d": "it holds an autocorrected quote: type the straight one instead, ' or \"",
     "\u2026": "it holds autocorrected dots: type them one by one, ...",
     "\u2013\u2014": "it holds an autocorrected dash: type - instead",
 }
+FOREIGN = "it holds a character outside ASCII: type its token ids at the right instead"
+SEVERAL = "GPT-2 reads this as several words: type them one a cell"
+UNKNOWN_PIECE = "A piece of a word is not in id_to_tokens"
 CONTRACTIONS = ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d")
 
 
@@ -47,9 +47,13 @@ def kind(character: str) -> str:
     return "s" if character == " " else "l" if character.isalpha() else "d" if character.isdigit() else "o"
 
 
-def text(value: str) -> str:
-    """A text as formulas write it."""
-    return '"' + value.replace('"', '""') + '"'
+def kind_of(character: str) -> str:
+    """The formula for the kind of a character (`kind`); an error where it isn't printable."""
+    return f"MID(kinds,FIND({character},printable),1)"
+
+
+def not_an_id(n_vocab: int, article: str = "A") -> str:
+    return f"{article} token id is a whole number from 0 to {n_vocab - 1}"
 
 
 def is_printable(word: str) -> bool:
@@ -93,7 +97,7 @@ class WordRow:
         return f'=IF(AND(LEFT({self.word},1)=" ",LEN({self.word})>1),2,1)'
 
     def kind_formula(self) -> str:
-        return f'=IF({self.word}="","",IFERROR(MID(kinds,FIND(MID({self.word},{self.body},1),printable),1),""))'
+        return f'=IF({self.word}="","",IFERROR({kind_of(f"MID({self.word},{self.body},1)")},""))'
 
     def message_formula(self, n_vocab: int) -> str:
         rest = Area(WORDS, self.row + 1, WORD, self.area.rows - self.number - 1, 1)
@@ -107,26 +111,21 @@ class WordRow:
             f"SUM(IF(ISNUMBER({self.ids}),IF({self.ids}=INT({self.ids}),"
             f"IF({self.ids}>=0,IF({self.ids}<{n_vocab},1,0),0),0),0))"
         )
-        return f'IF({good}<>COUNTA({self.ids}),"a token id is a whole number from 0 to {n_vocab - 1}","")'
+        return f'IF({good}<>COUNTA({self.ids}),{text_literal(not_an_id(n_vocab, "a"))},"")'
 
     def _word_check(self) -> str:
-        word, letter = self.word, f"MID({self.word},char_numbers,1)"
+        word, foreign = self.word, text_literal(FOREIGN)
         too_long = (
             f'"it has "&LEN({word})&" characters and there is room for {self.longest}: dump a prompt that has it"'
         )
-        foreign = '"it holds a character outside ASCII: type its token ids at the right instead"'
         for corrected, message in AUTOCORRECTED.items():
-            holds = f"SUM(IF(ISERROR(FIND({{{','.join(map(text, corrected))}}},{word})),0,1))>0"
-            foreign = f"IF({holds},{text(message)},{foreign})"
-        inside = f"SUM(IF(char_numbers<=LEN({word}),IF(ISERROR(FIND({letter},printable)),1,0),0))>0"
-        other = f"IF(MID(kinds,FIND({letter},printable),1)<>{self.kind},1,0)"
-        mixed = f"SUM(IF(char_numbers>={self.body},IF(char_numbers<=LEN({word}),{other},0),0))>0"
-        whole = f"SUM(--EXACT({word},contractions))=0"
-        several = '"GPT-2 reads this as several words: type them one a cell"'
-        return (
-            f"IF(LEN({word})>{self.longest},{too_long},IF({inside},{foreign},"
-            f"IF({whole},IF({mixed},{several},{self._joint_check()}),{self._joint_check()})))"
-        )
+            foreign = f"IF({self._has_any(corrected)},{text_literal(message)},{foreign})"
+        return f"IF(LEN({word})>{self.longest},{too_long},IF({self._is_foreign()},{foreign},{self._cut_check()}))"
+
+    def _cut_check(self) -> str:
+        """Would GPT-2 cut inside the word, or between it and the one above?"""
+        joint, whole = self._joint_check(), f"SUM(--EXACT({self.word},contractions))=0"
+        return f"IF({whole},IF({self._is_mixed()},{text_literal(SEVERAL)},{joint}),{joint})"
 
     def _joint_check(self) -> str:
         """Would GPT-2 cut between this word and the one above?"""
@@ -135,17 +134,42 @@ class WordRow:
         above = WordRow(self.area, self.number - 1, self.longest)
         first = f"LEFT({self.word},1)"
         rest = ",".join(
-            f"EXACT(LEFT({self.word},{len(short) - 1}),{text(short[1:])})" for short in CONTRACTIONS
+            f"EXACT(LEFT({self.word},{len(short) - 1}),{text_literal(short[1:])})" for short in CONTRACTIONS
         )  # ' and s, typed one a cell
         torn = f"""AND(EXACT({above.word},"'"),OR({rest}))"""
-        same = f"MID(kinds,FIND({first},printable),1)={above.kind}"
+        same = f"{self._first_kind()}={above.kind}"
         after_spaces = f'OR({first}<>" ",{self.kind}="s")'
-        after_word = f'IF({first}=" ",FALSE,IF(SUM(--EXACT({above.word},contractions))>0,FALSE,OR({same},{torn})))'
+        after_word = f'IF({first}=" ",FALSE,IF({self.is_contraction(above.word)},FALSE,OR({same},{torn})))'
         joined = f'IF({above.kind}="s",{after_spaces},{after_word})'
         spaces = '"GPT-2 cuts this and the word above elsewhere: a word takes one space of those before it"'
         missing = f'"GPT-2 cuts this and the word above as one: put a space before it: \' "&{self.word}&"\'"'
         message = f'IF({above.kind}="s",{spaces},{missing})'
         return f'IF(COUNTA({above.ids})>0,"",IF({joined},{message},""))'
+
+    # what can be asked of characters: by array formulas and names of constants
+
+    @staticmethod
+    def is_contraction(word: str) -> str:
+        return f"SUM(--EXACT({word},contractions))>0"
+
+    def _has_any(self, characters: str) -> str:
+        return f"SUM(IF(ISERROR(FIND({{{','.join(map(text_literal, characters))}}},{self.word})),0,1))>0"
+
+    @property
+    def _letter(self) -> str:  # each of the word's characters
+        return f"MID({self.word},char_numbers,1)"
+
+    def _is_foreign(self) -> str:
+        found = f"FIND({self._letter},printable)"
+        return f"SUM(IF(char_numbers<=LEN({self.word}),IF(ISERROR({found}),1,0),0))>0"
+
+    def _is_mixed(self) -> str:
+        """Are there several kinds of characters behind the space?"""
+        other = f"IF({kind_of(self._letter)}<>{self.kind},1,0)"
+        return f"SUM(IF(char_numbers>={self.body},IF(char_numbers<=LEN({self.word}),{other},0),0))>0"
+
+    def _first_kind(self) -> str:
+        return kind_of(f"LEFT({self.word},1)")
 
 
 def typed_words(plan: Plan) -> list[tuple[str, list[int]]]:
@@ -171,8 +195,13 @@ def words_area(plan: Plan) -> Area:
     return Area(WORDS, FIRST_ROW, WORD, plan.max_tokens, 1)
 
 
+def word_rows(plan: Plan) -> list[WordRow]:
+    area = words_area(plan)
+    return [WordRow(area, number, plan.longest_word) for number in range(area.rows)]
+
+
 def names(plan: Plan) -> Names:
-    """The names that the words' formulas use, and their own."""
+    """The names of the words' cells."""
     words = words_area(plan)
     return {
         "words": words.address(),
@@ -180,9 +209,15 @@ def names(plan: Plan) -> Names:
         "words_beyond": Area(WORDS, words.row + words.rows, WORD, BEYOND, 1).address(),
         "prompt_message": MESSAGE_CELL.address(),
         N_WORDS: COUNT_CELL.address(),
-        "printable": text(PRINTABLE),
-        "kinds": text("".join(map(kind, PRINTABLE))),
-        "contractions": "{" + ",".join(map(text, CONTRACTIONS)) + "}",
+    }
+
+
+def constants(plan: Plan) -> Names:
+    """The names that stand for texts and lists in the words' formulas."""
+    return {
+        "printable": text_literal(PRINTABLE),
+        "kinds": text_literal("".join(map(kind, PRINTABLE))),
+        "contractions": "{" + ",".join(map(text_literal, CONTRACTIONS)) + "}",
         "char_numbers": "{" + ",".join(map(str, range(1, plan.longest_word + 1))) + "}",
     }
 
@@ -228,29 +263,6 @@ def show_hint(book: Book, readings: Area) -> None:
     book.sheets[WORDS].conditional_format(*corners, rule)
 
 
-def write_append(book: Book, plan: Plan, told: str) -> None:
-    """Under the token that was picked, what to do for the loop to go on: where there is no room to type it."""
-    book.formula(WORDS, FIRST_ROW - 1, IDS + plan.longest_word + 5, f"={APPEND}", told, "words")
-
-
-def write_next(book: Book, plan: Plan, picked: str) -> None:
-    """Beside the first empty word, the token that was picked: typed there, the loop goes on."""
-    area, typed = words_area(plan), typed_words(plan)
-    has_room = len(plan.trace.token_ids) < plan.max_tokens
-    hint = f'IF({PICKED}="","","{ARROW} "&SUBSTITUTE({PICKED}," ","·"))'
-    for number in range(area.rows):
-        line = WordRow(area, number, plan.longest_word)
-        wanted = f"AND({number}={N_WORDS},{N_TOKENS}<{plan.max_tokens})"
-        formula = f'=IF({line.reading}="",IF({wanted},{hint},""),{line.reading})'
-        value = f"{ARROW} {picked.replace(' ', '·')}" if number == len(typed) and has_room else ""
-        value = reading(*typed[number]) if number < len(typed) else value
-        book.formula(WORDS, line.row, READ_AS, formula, value, "live text")
-
-
-def reading(word: str, ids: list[int]) -> str:
-    return "(token ids)" if ids else word.replace(" ", "·")
-
-
 def write_head(book: Book, longest: int, area: Area) -> None:
     """The tab with its columns and their names."""
     sheet = book.add_tab(WORDS, HEADING, colour=style.INPUT_FILL)
@@ -265,33 +277,6 @@ def write_head(book: Book, longest: int, area: Area) -> None:
     book.text(WORDS, area.row - 1, IDS + longest + 1, "kind: l, d, o, s", "table head")
 
 
-def write_prediction(book: Book, plan: Plan, token: Area, best: Area, picked: str) -> None:
-    """What the tabs behind make of the words, beside them. token: the predicted one; best: the table of the best."""
-    left, names = IDS + plan.longest_word + 3, shared.BEST_COLUMNS
-    sheet, found = book.sheets[WORDS], plan.trace.predictions(shared.BEST)
-    sheet.set_column(left - 3, left - 2, None, None, {"hidden": True})  # the helpers
-    sheet.set_column(left - 1, left - 1, 3)
-    sheet.set_column(left, left, 14)
-    sheet.set_column(left + 1, left + 1, 18)
-    facts: tuple[tuple[str, Area, float | str, str], ...] = (
-        ("predicted token", token, found[0].token, "message"),
-        ("its probability", best.part(0, names.index("probability")), found[0].probability, "share"),
-    )
-    for row, (name, source, value, fmt) in enumerate(facts, start=MESSAGE_CELL.row):
-        book.text(WORDS, row, left, name, "key")
-        book.formula(WORDS, row, left + 1, f"={source.part(rows=1, columns=1).address()}", value, fmt)
-    sheet.set_column(left + 2, left + 2, 20)
-    sheet.write_url(MESSAGE_CELL.row, left + 2, "internal:'pick'!B3", book.format("link"), "picked, on the tab pick")
-    book.formula(WORDS, COUNT_CELL.row, left + 2, f"={PICKED}", picked, "message")
-    for column, name in enumerate(("probability", "token"), start=left):
-        book.text(WORDS, FIRST_ROW - 1, column, name if name == "probability" else "the best tokens", "table head")
-        for number, one in enumerate(found):
-            there = best.part(number, names.index(name), 1, 1).address()
-            fmt = "live probability" if name == "probability" else "live text"
-            book.formula(WORDS, FIRST_ROW + number, column, f"={there}", getattr(one, name), fmt)
-    book.blank_where(Area(WORDS, FIRST_ROW, left, len(found), 2), f'={cell(FIRST_ROW, left)}=""')
-
-
 def write_word(book: Book, line: WordRow, word: str, ids: list[int], n_vocab: int) -> None:
     """A row for a word, or for its token ids, typed or still empty, and what its formulas make of it."""
     row, longest = line.row, line.longest
@@ -301,7 +286,6 @@ def write_word(book: Book, line: WordRow, word: str, ids: list[int], n_vocab: in
         book.text(WORDS, row, WORD, word, "input")
     else:
         book.blank(Area(WORDS, row, WORD, 1, 1), "input")
-    book.formula(WORDS, row, READ_AS, f"={line.reading}", reading(word, ids), "live text")
     book.formula(WORDS, row, MESSAGE, line.message_formula(n_vocab), "", "note lines")
     for column, token_id in enumerate(ids, start=IDS):
         book.number(WORDS, row, column, token_id, "input number")
@@ -312,17 +296,20 @@ def write_word(book: Book, line: WordRow, word: str, ids: list[int], n_vocab: in
     book.formula(WORDS, row, IDS + longest + 1, line.kind_formula(), shown, "key")
 
 
+def more_words(room: int, option: str) -> str:
+    return f"This sheet holds {room} words and there are more: dump the whole prompt with {option}"
+
+
 def prompt_message(max_tokens: int) -> str:
     """What is wrong with the words, in one line; empty where nothing is."""
     first = 'MATCH(1,--(word_messages<>""),0)'
-    beyond = f'"This sheet holds {max_tokens} words and there are more: dump the whole prompt with --max-tokens"'
-    unknown = '"A piece of a word is not in id_to_tokens"'
+    beyond = text_literal(more_words(max_tokens, "--max-tokens"))
     many = (
         f'"The prompt has "&COUNT(merged_ids)&" tokens and this sheet holds {max_tokens}: '
         'dump it again with --max-tokens "&COUNT(merged_ids)'
     )
     return (
         f'{{=IF(SUM(--(word_messages<>""))>0,"Word "&{first}&": "&INDEX(word_messages,{first}),'
-        f"IF(COUNTA(words_beyond)>0,{beyond},IF(SUM(--ISERROR(merged_ids))>0,{unknown},"
+        f"IF(COUNTA(words_beyond)>0,{beyond},IF(SUM(--ISERROR(merged_ids))>0,{text_literal(UNKNOWN_PIECE)},"
         f'IF(COUNT(merged_ids)>{max_tokens},{many},""))))}}'
     )

@@ -11,31 +11,22 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
-from sheetgpt.files.cache import release
 from sheetgpt.models.step import POSITIONS, Axis, Role, Step
 from sheetgpt.ops import Box, Piece
 from sheetgpt.run.trace import Trace
-from sheetgpt.sheets import neighbours, positions, shared
+from sheetgpt.sheets import marks, neighbours, positions, shared, weight_tabs
 from sheetgpt.sheets.colours import highlight
-from sheetgpt.sheets.live import checks, index, merges, picks, sets, words
+from sheetgpt.sheets.live import checks, index, merges, picks, readings, sets, words
+from sheetgpt.sheets.live.experiment import experiment
 from sheetgpt.sheets.live.labels import BEST_IDS, Labels
 from sheetgpt.sheets.live.plan import UNADDRESSED, Plan, lay_out_weights, plan
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers
-from sheetgpt.workbook.grid import Area, cell, column_letters, width
-from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS, Place, lay_out, tabs
+from sheetgpt.workbook.grid import Area, boxes, cell, column_letters, width
+from sheetgpt.workbook.places import INDEX, Place, lay_out, tabs
 from sheetgpt.workbook.references import N_TOKENS, Input, Names, Slot, Source, formulas
 
-WEIGHT_HEADINGS = {
-    "weights_wte": "Parameters: a vector for each token",
-    "weights_wpe": "Parameters: a vector for each position",
-    "weights_head": "Parameters of the final layer norm",
-    "weights_lm_head": "Parameters of the language head: a vector for each token",
-}
-NUMBERS_AT_A_TIME = 1 << 17  # of a weight matrix, between which its memory is given back
 ZERO = style.STAGE_FILL  # numbers near 0 look like what they are, computed
 GROWS = {Axis.KEYS: "both", Axis.HEADS_BY_KEYS: "heads"}  # with the prompt: `references.Source.live`
 
@@ -107,13 +98,15 @@ class Writer:
         if self.plan.has_words:
             self.write_tables()
             sets.mark_token_ids(self.book, self.plan)
-        self.write_weights()
+        addressed = self.plan.size.cells < UNADDRESSED
+        weight_tabs.write_weights(self.book, self.trace, self.weights, live=True, addressed=addressed)
         if self.plan.is_whole:
             neighbours.add_tab(self.book, self.trace, live=True)
         self.names |= self.write_checks()
         self.define_names()
         shared.navigate(self.book, self.plan.steps, self.places)
-        index.write_index(self.book, self.plan, self.places, self.weights, best)
+        played = experiment(self.plan, self.places)
+        index.write_index(self.book, self.plan, self.places, self.weights, best, played)
         self.book.save(path)
         return path
 
@@ -128,7 +121,7 @@ class Writer:
         picked = picks.Picks(book, plan, logits, best, self.tokens.part(row=1))
         self.names |= picked.write()
         if plan.has_words:
-            words.write_prediction(book, plan, predicted.part(2, 1, 1, 1), best, picked.token)
+            readings.write_prediction(book, plan, predicted.part(2, 1, 1, 1), best, picked.token, picks.FIRST_INPUT)
             self.write_next(picked)
         return best
 
@@ -154,7 +147,7 @@ class Writer:
     # what a workbook for programs with fewer functions has otherwise: `portable`
 
     def write_next(self, picked: picks.Picks) -> None:
-        words.write_next(self.book, self.plan, picked.token)
+        readings.write_readings_and_next(self.book, self.plan, picked.token)
 
     def needs_unset(self, stage: sets.ChangedStage) -> bool:
         return stage.needs_unset
@@ -169,7 +162,9 @@ class Writer:
     def other_names(self) -> Names:
         """What the formulas of words and stages use besides."""
         used = {"used": f'{self.sources[POSITIONS].area.address()}<>""'} if self.master else {}
-        return used | (words.names(self.plan) | merges.names(self.plan, self.places) if self.plan.has_words else {})
+        if not self.plan.has_words:
+            return used
+        return used | words.names(self.plan) | words.constants(self.plan) | merges.names(self.plan, self.places)
 
     def write_words(self) -> None:
         words.write_words(self.book, self.plan)
@@ -244,12 +239,12 @@ class Writer:
         else:
             if self.needs_unset(stage):
                 there = self.unset[stage.panel(self.plan).name].area
-                texts = {box: there.part(*box).address() for box in sets.boxes_around(stage.cells)}
+                texts = {box: there.part(*box).address() for box in boxes(~stage.cells)}
             else:
                 found = self.guarded_formulas(step, area)
                 texts = {box: text for box, text in found.items() if not stage.cells[box[:2]]}
             self.book.put(Formulas(area, sets.laid_out(self.plan, step, matrix), texts), "live number")
-        sets.mark(self.book, area, stage.cells, stage.before)
+        marks.mark(self.book, [area], stage.found)
 
     def write_unset(self) -> None:
         """What changed stages would be, which they refer to around the cells that were set."""
@@ -260,7 +255,7 @@ class Writer:
             if self.needs_unset(stage):
                 place = self.unset[stage.panel(self.plan).name]
                 self.book.panel_head(place)
-                before = sets.followed(self.trace, stage.step)
+                before = marks.followed(self.trace, stage.step)
                 self.put_formulas(stage.step, place.area, sets.laid_out(self.plan, stage.step, before))
                 self.labels.label_rows(stage.step, place.area)
                 self.labels.label_columns(stage.step, place)
@@ -274,7 +269,7 @@ class Writer:
             self.labels.label_columns(step, place)
             self.leave_white(step, place.area)
             room, matrix = self.plan.max_tokens, self.trace.array(step.name)
-            changed = self.changed[step.name].places if step.name in self.changed else ()
+            changed = self.changed[step.name].cells if step.name in self.changed else None
             highlight(self.book, step, place.area, room, matrix, changed=changed, zero=ZERO)
 
     def leave_white(self, step: Step, area: Area) -> None:
@@ -294,49 +289,6 @@ class Writer:
             *(checks.Check(self.sources[name], computed=False) for name in self.weights),
             *(checks.Check(self.sources[name], computed=True) for name in stages),
         ]
-
-    # -------------------------------------------------------------------------------------------- weights
-
-    def write_weights(self) -> None:
-        """Each weight matrix as values, under its name."""
-        by_tab: dict[str, list[str]] = {}
-        for name, area in self.weights.items():
-            by_tab.setdefault(area.tab, []).append(name)
-        for tab, found in by_tab.items():
-            block = self.plan.weights[found[0]].block
-            heading = WEIGHT_HEADINGS.get(tab, "Parameters") if block is None else f"Parameters of block {block}"
-            columns = width([self.weights[name] for name in found])
-            self.book.add_tab(tab, heading, columns, colour=style.PARAMETER_FILL)
-            for name in found:
-                self.write_weight(name, self.weights[name])
-
-    def write_weight(self, name: str, area: Area) -> None:
-        book, tab, weights = self.book, area.tab, self.trace.weights
-        assert weights is not None  # or there would be no plan
-        book.text(tab, area.row - 2, 0, name, "stage")
-        book.text(tab, area.row - 2, LABEL_COLUMNS, f"{area.rows:,} x {area.columns:,}", "shape")
-        book.dimension_head(area, 0)
-        if self.plan.weights[name].rows is Axis.VOCABULARY:
-            self.labels.label_vocabulary(area)
-        elif area.rows > 1:
-            for row in range(area.rows):
-                book.number(tab, area.row + row, 1, row, "position")
-        own = np.asarray(weights[name])
-        shown = self.trace.changed_weights.get(name, own)
-        book.put(Parameters(area, shown, self.plan.size.cells < UNADDRESSED), "parameter")
-        if shown is not own:
-            sets.mark(book, area, sets.differing(shown, own), own)
-
-
-class Parameters(Numbers):
-    """A weight matrix, of which some rows at a time are in memory where it is mapped from disk."""
-
-    def rows(self, style: bytes) -> Iterator[bytes]:
-        step = max(1, NUMBERS_AT_A_TIME // self.matrix.shape[1])
-        for start in range(0, len(self.matrix), step):
-            lines = list(Numbers(self.area, self.matrix[start : start + step], self.addressed).rows(style))
-            release(self.matrix)  # before the lines go out: after the last one nobody comes back
-            yield from lines
 
 
 def live_axes(step: Step) -> str:

@@ -18,7 +18,7 @@ from sheetgpt.training.workbook.layout import GIVEN_ROW, TRAINING, VOCABULARY, W
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Numbers
-from sheetgpt.workbook.grid import Area
+from sheetgpt.workbook.grid import Area, text_literal
 from sheetgpt.workbook.places import LABEL_COLUMNS
 from sheetgpt.workbook.references import Names, Source
 
@@ -105,10 +105,10 @@ class Given:
         known = self.areas[Row.KNOWN].range(fixed=True)
         unknown = f"MID({WORD},MATCH(0,{known},0),1)"
         named = f'IF({unknown}=" ","a space",{unknown})'
-        only = quoted(f" is not known: the model knows only {self.letters()}")
-        long = quoted(f"too long: {self.room} letters at most; nothing is learned from it")
-        empty = quoted(f"type a word of the letters {self.letters()}")
-        wrong = f"IF(ISNUMBER(MATCH(0,{known},0)),{named}&{only},{quoted(self.hint)})"
+        only = text_literal(f" is not known: the model knows only {self.letters()}")
+        long = text_literal(f"too long: {self.room} letters at most; nothing is learned from it")
+        empty = text_literal(f"type a word of the letters {self.letters()}")
+        wrong = f"IF(ISNUMBER(MATCH(0,{known},0)),{named}&{only},{text_literal(self.hint)})"
         return f"IF(LEN({WORD})=0,{empty},IF(LEN({WORD})>{self.room},{long},{wrong}))"
 
     def counted(self) -> str:
@@ -218,14 +218,9 @@ class Given:
 
     def end(self) -> str:
         """The end token, in a formula."""
-        return quoted(self.vocabulary[self.end_id or 0])
+        return text_literal(self.vocabulary[self.end_id or 0])
 
 
 def shown(letter: str) -> str:
     """A letter in a list with spaces between."""
     return "(space)" if letter == " " else letter
-
-
-def quoted(text: str) -> str:
-    """A text in a formula."""
-    return '"' + text.replace('"', '""') + '"'

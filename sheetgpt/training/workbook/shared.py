@@ -16,13 +16,13 @@ from sheetgpt.ops import Box
 from sheetgpt.training.example import readable
 from sheetgpt.training.matrices import StepMatrix
 from sheetgpt.training.step import Training
-from sheetgpt.training.workbook.given import Given, quoted
+from sheetgpt.training.workbook.given import Given
 from sheetgpt.training.workbook.layout import CHECK, GRAPH
 from sheetgpt.training.workbook.looks import Colours, number_format
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers, Table
-from sheetgpt.workbook.grid import Area, cell
+from sheetgpt.workbook.grid import Area, cell, text_literal
 from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS
 
 CHECK_COLUMNS = {  # of the gradient check: the title, and how its numbers look
@@ -150,9 +150,9 @@ class TrainingBook:
             book.text(tab, 1, LABEL_COLUMNS, here, "words")
             return
         other = f"{here}: NOT of the word that is typed now. train-step makes them for another word"
-        text = f"=IF(EXACT(word,{quoted(word)}),{quoted(here)},{quoted(other)})"
+        text = f"=IF(EXACT(word,{text_literal(word)}),{text_literal(here)},{text_literal(other)})"
         book.formula(tab, 1, LABEL_COLUMNS, text, here, "words")
-        warning = {"type": "formula", "criteria": f"=NOT(EXACT(word,{quoted(word)}))"}
+        warning = {"type": "formula", "criteria": f"=NOT(EXACT(word,{text_literal(word)}))"}
         form = book.conditional({"font_color": style.WARNING, "bold": True})
         book.sheets[tab].conditional_format(1, LABEL_COLUMNS, 1, LABEL_COLUMNS, {**warning, "format": form})
 

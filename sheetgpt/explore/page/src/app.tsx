@@ -29,7 +29,7 @@ export function App() {
       </nav>
       <Find />
       <Help />
-      <Spoken />
+      {state.view.value !== "compare" && <Spoken />}
     </>
   );
 }

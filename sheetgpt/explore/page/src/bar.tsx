@@ -3,6 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { classes } from "./grid";
 import { percent } from "./numbers";
 import * as state from "./state";
+import type { Comparison } from "./source";
 import { shown } from "./tokens";
 import { VIEWS } from "./views";
 
@@ -14,7 +15,7 @@ export function Bar() {
       <div class="brand">
         <b>sheetgpt</b> <span title={model.name}>{state.facts.steps.some((step) => step.block !== null) ? sizes.filter(Boolean).join(" · ") : model.kind}</span>
       </div>
-      <Prompt />
+      {state.facts.compare ? <Compared {...state.facts.compare} /> : <Prompt />}
       <Answer />
       <span class="space" />
       <div class="tools">
@@ -36,6 +37,15 @@ export function Bar() {
         ◐
       </button>
     </header>
+  );
+}
+
+/** What is compared, in place of a prompt. */
+function Compared({ left, right }: Comparison) {
+  return (
+    <div class="sides">
+      left <b title={left}>{left}</b> right <b title={right}>{right}</b>
+    </div>
   );
 }
 

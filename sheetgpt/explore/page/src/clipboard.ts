@@ -1,18 +1,21 @@
 /** Cells out and in as tab-separated values, with every digit, as spreadsheets take them. */
 import * as numbers from "./numbers";
 import type { Cell } from "./edits";
+import { difference } from "./differences";
+import type { Run } from "./source";
 import * as state from "./state";
 import { home } from "./tiles";
 
 const MOST = 1_000_000; // cells that are copied at once
 
-/** The selection to the clipboard. */
-export async function copy(): Promise<void> {
-  const run = state.run.value;
+/** The selection to the clipboard: of a run, or what two runs make of it. */
+export async function copy(run = state.run.value, minus: Run | null = null): Promise<void> {
   const region = state.selection.value;
   if (!run) return;
   if (region.rows * region.columns > MOST) return void (state.complaint.value = { at: "cell", text: `${MOST.toLocaleString("en")} cells are copied at most: select fewer.` });
   const found = await state.getSource().cells(home(run, region.stage), region);
+  const other = minus && (await state.getSource().cells(home(minus, region.stage), region));
+  if (other) found.data.forEach((value, at) => (found.data[at] = difference(other.data[at]!, value)));
   const lines = Array.from({ length: found.rows }, (_, row) =>
     Array.from(found.data.subarray(row * found.columns, (row + 1) * found.columns), numbers.full).join("\t"),
   );

@@ -1,4 +1,5 @@
 /** The run: the way at the left, the chosen sheet, and beside it what its numbers are made of. */
+import type { ComponentChildren } from "preact";
 import { FormulaBar, Heading, Statistics } from "./heading";
 import { Inspector } from "./inspector";
 import { Keys } from "./keys";
@@ -9,11 +10,14 @@ import { Way } from "./way";
 
 const MOST_FITTING = 14; // rows of a sheet that leaves room below
 
-export function Explore() {
+export const Explore = () => <WithSheet beside={<Inspector />} className="explore" />;
+
+/** `beside`: what stands at the right of the sheet. */
+export function WithSheet({ beside, className }: { readonly beside: ComponentChildren; readonly className: string }) {
   const [rows] = state.shapeOf(state.cell.value.stage);
   const fits = rows <= MOST_FITTING;
   return (
-    <div class="explore">
+    <div class={className}>
       <Way />
       <main class={fits ? "middle fits" : "middle"}>
         <Heading />
@@ -28,7 +32,7 @@ export function Explore() {
         {fits && <Strips />}
         <Keys />
       </main>
-      <Inspector />
+      {beside}
     </div>
   );
 }

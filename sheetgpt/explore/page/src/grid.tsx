@@ -5,6 +5,7 @@
  * nothing is measured. The cell itself is a `div` that is made for its coordinates; nothing is recycled.
  */
 import type { ComponentChildren } from "preact";
+import type { Signal } from "@preact/signals";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Label } from "./labels";
 import { px } from "./px";
@@ -44,7 +45,12 @@ export interface GridProps {
   readonly onKeyDown?: (event: KeyboardEvent, page: number) => void;
   readonly over?: ComponentChildren; // drawn among the cells, such as the input
   readonly focusable?: boolean;
-  readonly scrolled?: { left: number } | null; // shared by sheets that move together
+  readonly together?: Signal<Scrolled>; // shared by sheets that scroll together
+}
+
+export interface Scrolled {
+  readonly top: number;
+  readonly left: number;
 }
 
 interface Window {
@@ -71,6 +77,14 @@ export function Grid(props: GridProps) {
     measure();
     return () => observer.disconnect();
   }, []);
+  const { together } = props;
+  useLayoutEffect(() => together?.subscribe(({ top, left }) => void Object.assign(scroller.current!, { scrollTop: top, scrollLeft: left })), [together]);
+  const follow = (): void => {
+    const { scrollTop: top, scrollLeft: left } = scroller.current!;
+    const last = together?.peek();
+    if (together && last && (last.top !== top || last.left !== left)) together.value = { top, left };
+    measure();
+  };
   const at = props.at ?? null;
   useLayoutEffect(() => {
     if (at && scroller.current) keepInView(scroller.current, at.row * rowHeight, at.column * columnWidth, rowHeight, columnWidth, head, labels);
@@ -98,7 +112,7 @@ export function Grid(props: GridProps) {
       aria-colcount={columns + 1}
       aria-activedescendant={at && rowNumbers.includes(at.row) && columnNumbers.includes(at.column) ? `${props.id}-${at.row}-${at.column}` : undefined}
       tabIndex={props.focusable === false ? -1 : 0}
-      onScroll={measure}
+      onScroll={follow}
       onKeyDown={(event) => props.onKeyDown?.(event, Math.max(1, Math.floor((shown.height - head) / rowHeight) - 1))}
     >
       <div class="grid-inner" style={px({ width, height: head + rows * rowHeight })}>

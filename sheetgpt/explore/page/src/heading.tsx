@@ -4,6 +4,7 @@ import { css, diverging, share } from "./colours";
 import { classes } from "./grid";
 import { stepOf } from "./labels";
 import * as numbers from "./numbers";
+import { byValue, isSortable } from "./order";
 import { origin } from "./origin";
 import { begin, commit, editing } from "./sheet";
 import * as state from "./state";
@@ -24,6 +25,15 @@ export function Heading() {
       </h1>
       <span class="stage">{name}</span>
       <span class="space" />
+      {isSortable(step) && (
+        <span class="buttons" role="radiogroup" aria-label="the order of rows">
+          {[true, false].map((sorted) => (
+            <button key={String(sorted)} role="radio" aria-checked={byValue.value === sorted} class={classes(byValue.value === sorted && "on")} onClick={() => (byValue.value = sorted)}>
+              {sorted ? "by value" : "by id"}
+            </button>
+          ))}
+        </span>
+      )}
       <span class="buttons" role="radiogroup" aria-label="what cells show">
         {SHOWS.map((one) => (
           <button key={one} role="radio" aria-checked={state.show.value === one} class={classes(state.show.value === one && "on")} onClick={() => (state.show.value = one)}>

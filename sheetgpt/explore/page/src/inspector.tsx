@@ -3,6 +3,7 @@ import { command, python } from "./edits";
 import { toClipboard } from "./clipboard";
 import { css, inkOn, share } from "./colours";
 import { stepOf } from "./labels";
+import { LensLinks } from "./lens_links";
 import * as numbers from "./numbers";
 import { nth, origin, rest, running, type Found } from "./origin";
 import type { Region, Run } from "./source";
@@ -26,6 +27,7 @@ export function Inspector() {
       {found && <WhereTo found={found} />}
       {isSum && !hasChanges && <Best run={run} />}
       <LooksAt run={run} />
+      <LensLinks />
     </aside>
   );
 }

@@ -97,7 +97,7 @@ export function listen(find: () => void): void {
     if (isTyping(event)) return;
     if (far && key === "z") return act(event.shiftKey ? state.redo : state.undo);
     if (far && key === "y") return act(state.redo);
-    if (state.view.value !== "run") return;
+    if (!state.hasSheet()) return;
     if (far && key === "f") return act(find);
     if (far && key === "c" && !getSelection()?.toString()) return act(copy);
     if (event.altKey && event.key === "ArrowUp") return act(() => neighbour(-1));

@@ -14,8 +14,9 @@ const MANY = 100; // steps at a click
 const MOST_EDITS = 60; // weights that are laid over the run as changed cells
 
 export function Learn() {
+  const isThere = state.shownRun.value !== null;
+  useEffect(() => void (isThere && learning.prepare()), [isThere]);
   useEffect(() => {
-    void learning.prepare();
     addEventListener("keydown", key);
     return () => removeEventListener("keydown", key);
   }, []);

@@ -4,24 +4,27 @@ import { App } from "./app";
 import { Computed } from "./computed";
 import { finding } from "./find";
 import { listen } from "./keys";
+import { watchOrder } from "./order";
 import { watch } from "./origin";
 import { pageData } from "./page_data";
 import { Served } from "./served";
-import { start } from "./state";
+import * as state from "./state";
 import "./style.css";
 
-async function begin(): Promise<void> {
+async function show(): Promise<void> {
   const data = await pageData();
-  await start(data ? new Computed(data) : await Served.open());
+  state.open(data ? new Computed(data) : await Served.open());
   watch();
+  watchOrder();
   listen(() => (finding.value = true));
   render(<App />, document.body);
+  await state.begin();
 }
 
 /** For the browser's console: what the page shows, to look at and to change. */
 export * as learning from "./learning";
-export * as state from "./state";
+export { state };
 
-begin().catch((error: unknown) => {
+show().catch((error: unknown) => {
   document.body.textContent = error instanceof Error ? error.message : String(error);
 });

@@ -30,8 +30,8 @@ export function short(x: number, decimals = 3): string {
 /** `2.3e−4`. */
 export const power = (x: number): string => (x === 0 ? "0" : minus(x.toExponential(1).replace("e-", "e−").replace("e+", "e")));
 
-/** A difference with its sign: `+2.3e−4`. */
-export const difference = (x: number): string => (x > 0 ? "+" : "") + short(x, 3);
+/** A difference with its sign: `+2.3e−4`; three decimals where it is as large as that. */
+export const difference = (x: number): string => (x > 0 ? "+" : "") + (Math.abs(x) < 0.1 ? power(x) : short(x, 3));
 
 export const percent = (x: number): string => `${(100 * x).toFixed(2)}%`;
 

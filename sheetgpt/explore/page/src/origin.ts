@@ -18,7 +18,7 @@ export function watch(): void {
   effect(() => {
     const { stage, row, column } = state.cell.value;
     const run = state.run.value;
-    if (!run?.done || !stage || state.step.value?.isGiven) return void (origin.value = null);
+    if (!run?.done || !stage || state.step.value?.isGiven || state.facts.compare) return void (origin.value = null);
     const key = `${run.id}/${stage}/${row}/${column}`;
     if (key === last) return;
     last = key;

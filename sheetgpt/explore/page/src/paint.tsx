@@ -70,6 +70,16 @@ export function Thumbnail({ info, step, className = "thumbnail", stale = false, 
   return <canvas ref={canvas} class={className} data-stale={stale} aria-hidden="true" />;
 }
 
+/** Differences in colours, `end` in full. */
+export function DifferencePicture({ picture, end, className = "thumbnail" }: { picture: Picture; end: number; className?: string }) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const now = theme.value;
+  useEffect(() => {
+    if (canvas.current) paint(canvas.current, picture, colours(picture, (part) => diverging(now, part * picture.end, end), now.mask));
+  }, [picture, end, now]);
+  return <canvas ref={canvas} class={className} aria-hidden="true" />;
+}
+
 /** A row of boxes of these widths in turn of two tints: words, tokens. */
 export function Pieces({ lengths, depth = 1 }: { lengths: readonly (readonly number[])[]; depth?: number }) {
   const canvas = useRef<HTMLCanvasElement>(null);

@@ -1,6 +1,6 @@
 /** A source that asks the server which the page comes from: `explore/server.py`. */
 import { matrix, type Matrix } from "./matrix";
-import { Refused, type Asked, type Change, type Facts, type Origin, type Picture, type Region, type Run, type Source, type StageInfo, type Table } from "./source";
+import { Refused, type Asked, type Change, type Differences, type Facts, type Origin, type Picture, type Region, type Run, type Source, type StageInfo, type Table } from "./source";
 
 type Json = any; // what the server sends; its form is the types of `source.ts`
 
@@ -30,9 +30,16 @@ function picture(data: Json): Picture {
   return { ...data, pixels: new Int8Array(bytes.buffer) };
 }
 
+const pictured = (data: Json): Json => ({ ...data, picture: data.picture && picture(data.picture) });
+
 function stageOf(data: Json): StageInfo {
   const change: Change | null = data.change && { ...data.change, picture: picture(data.change.picture) };
   return { ...data, name: data.stage, picture: picture(data.picture), change };
+}
+
+async function doubles(response: Response): Promise<Matrix> {
+  const shape = (axis: string): number => Number(response.headers.get(`x-${axis}`));
+  return matrix(shape("rows"), shape("columns"), new Float64Array(await response.arrayBuffer()));
 }
 
 /** Lines of JSON, each as soon as it is there. */
@@ -56,8 +63,11 @@ export class Served implements Source {
   private constructor(readonly facts: Facts) {}
 
   static async open(): Promise<Served> {
-    return new Served(await json("facts"));
+    const { compare, ...facts } = await json("facts");
+    return new Served({ ...facts, compare: compare && { ...compare, stages: compare.stages.map(pictured) } });
   }
+
+  differences = async (stage: string): Promise<Differences> => pictured(await json(`differences/${stage}`));
 
   vocabulary(): Promise<readonly string[]> {
     return (this.tokens ??= json("vocabulary"));
@@ -92,9 +102,11 @@ export class Served implements Source {
 
   async cells(run: Run, { stage, row, column, rows, columns }: Region): Promise<Matrix> {
     const path = `cells/${run.id}/${stage}?row=${row}&column=${column}&rows=${rows}&columns=${columns}`;
-    const response = await this.again(run, () => answer(path));
-    const shape = (axis: string): number => Number(response.headers.get(`x-${axis}`));
-    return matrix(shape("rows"), shape("columns"), new Float64Array(await response.arrayBuffer()));
+    return doubles(await this.again(run, () => answer(path)));
+  }
+
+  async heads(run: Run, stage: string): Promise<Matrix> {
+    return doubles(await this.again(run, () => answer(`heads/${run.id}/${stage}`)));
   }
 
   origin(run: Run, stage: string, row: number, column: number): Promise<Origin> {

@@ -2,12 +2,15 @@
 import { useEffect, useRef } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { changed, css, diverging, inkOn, share, type Rgb } from "./colours";
+import type { Cell } from "./edits";
 import { Grid, type CellLook } from "./grid";
 import { columnLabels, rowLabels, stepOf, weightOf } from "./labels";
 import * as numbers from "./numbers";
 import type { Run } from "./source";
+import { isSorted, placeOf, rowAt } from "./order";
 import * as state from "./state";
 import { copy, paste } from "./clipboard";
+import { moveByKey } from "./moves";
 import { shown } from "./tokens";
 import { px } from "./px";
 
@@ -91,22 +94,21 @@ export function Sheet({ fit }: { readonly fit: boolean }) {
       labelWidths={labelWidths}
       rowNames={rowAxis.names}
       columnNames={columnAxis.names}
-      rowLabel={rowAxis.label}
+      rowLabel={(place) => rowAxis.label(rowAt(place))}
       columnLabel={columnAxis.label}
       {...(isBordered ? { bordered: isBordered } : {})}
-      look={(row, column) => {
+      look={(place, column) => {
+        const row = rowAt(place);
         const found = look(row, column);
         const within = row >= selected.row && row < selected.row + selected.rows && column >= selected.column && column < selected.column + selected.columns;
         return within && selected.rows * selected.columns > 1 ? { ...found, classes: `${found.classes ?? ""} selected` } : found;
       }}
-      at={{ row: at.row, column: at.column }}
+      at={{ row: placeOf(at.row), column: at.column }}
       height={fit ? "fit" : "100%"}
-      describe={(row, column) => described(run, at.stage, row, column)}
-      onPick={(row, column, extend) => {
+      describe={(place, column) => described(run, at.stage, rowAt(place), column)}
+      onPick={(place, column, extend) => {
         commit();
-        const place = { stage: at.stage, row, column };
-        if (extend) state.extend(place);
-        else state.choose(place);
+        pick({ stage: at.stage, row: rowAt(place), column }, extend);
       }}
       onOpen={() => begin()}
       onKeyDown={(event, page) => sheetKey(event, page)}
@@ -117,7 +119,7 @@ export function Sheet({ fit }: { readonly fit: boolean }) {
             class="overlay"
             aria-label={`value of ${state.addressOf(at)}`}
             inputMode="decimal"
-            style={px({ left: labelWidths[0] + labelWidths[1] + at.column * columnWidth, top: columnAxis.names.length * 17 + at.row * rowHeight, minWidth: columnWidth, height: rowHeight })}
+            style={px({ left: labelWidths[0] + labelWidths[1] + at.column * columnWidth, top: columnAxis.names.length * 17 + placeOf(at.row) * rowHeight, minWidth: columnWidth, height: rowHeight })}
             value={editing.value}
             onInput={(event) => (editing.value = event.currentTarget.value)}
             onKeyDown={inputKey}
@@ -127,6 +129,12 @@ export function Sheet({ fit }: { readonly fit: boolean }) {
       }
     />
   );
+}
+
+/** Choose a cell, or extend the selection to it; sorted rows are no neighbours, so there is nothing to extend. */
+function pick(at: Cell, extend: boolean): void {
+  if (extend && !isSorted()) state.extend(at);
+  else state.choose(at);
 }
 
 /** What a reader is told of a cell. */
@@ -185,44 +193,19 @@ function inputKey(event: KeyboardEvent): void {
   if (!commit()) return;
   const at = state.cell.value;
   const [rows, columns] = state.shapeOf(at.stage);
-  const next = { ...at, row: at.row + move[0], column: at.column + move[1] };
-  if (next.row >= 0 && next.row < rows && next.column >= 0 && next.column < columns) state.choose(next);
+  const [place, column] = [placeOf(at.row) + move[0], at.column + move[1]];
+  if (place >= 0 && place < rows && column >= 0 && column < columns) state.choose({ ...at, row: rowAt(place), column });
   focusSheet();
 }
 
 export const focusSheet = (): void => document.querySelector<HTMLElement>(".main-sheet .grid")?.focus({ preventScroll: true });
 
 function sheetKey(event: KeyboardEvent, page: number): void {
-  const at = state.cell.value;
-  const [rows, columns] = state.shapeOf(at.stage);
-  const far = event.ctrlKey || event.metaKey;
-  const end = event.shiftKey ? state.corner.value : at;
-  const go = (row: number, column: number): void => {
-    event.preventDefault();
-    const place = { stage: at.stage, row: Math.max(0, Math.min(rows - 1, row)), column: Math.max(0, Math.min(columns - 1, column)) };
-    if (event.shiftKey) state.extend(place);
-    else state.choose(place);
-  };
+  if (moveByKey(event, page, { rowAt, placeOf, isSorted })) return;
   if (event.altKey) return;
+  const at = state.cell.value;
+  const far = event.ctrlKey || event.metaKey;
   switch (event.key) {
-    case "ArrowUp":
-      return go(far ? 0 : end.row - 1, end.column);
-    case "ArrowDown":
-      return go(far ? rows - 1 : end.row + 1, end.column);
-    case "ArrowLeft":
-      return go(end.row, far ? 0 : end.column - 1);
-    case "ArrowRight":
-      return go(end.row, far ? columns - 1 : end.column + 1);
-    case "Home":
-      return go(far ? 0 : end.row, 0);
-    case "End":
-      return go(far ? rows - 1 : end.row, columns - 1);
-    case "PageUp":
-      return go(end.row - page, end.column);
-    case "PageDown":
-      return go(end.row + page, end.column);
-    case "Enter":
-      return go(at.row + (event.shiftKey ? -1 : 1), at.column);
     case "F2":
       event.preventDefault();
       return begin();

@@ -99,8 +99,52 @@ export interface Facts {
   readonly prompt: Asked; // what to begin with
   readonly version: string;
   readonly readOnly: string | null; // why cells can't be changed, where they can't
-  readonly compare: boolean; // a comparison is what this server shows
+  readonly compare: Comparison | null; // of two sides, where that is what the page shows
 }
+
+// ------------------------------------------------------------------------------------------------ comparisons
+
+/** One stage's line, as `sheetgpt diff --json` has it, and what is shown beside it. */
+export interface StageDiff {
+  readonly stage: string;
+  readonly title: string;
+  readonly verdict: "equal" | "different" | "missing";
+  readonly largest_difference: number | string | null; // a text where it is no number
+  readonly rms: number | string | null;
+  readonly cosine: number | string | null;
+  readonly shape: readonly [number, number] | null;
+  readonly cells: number;
+  readonly note: string;
+  readonly cause: string;
+  readonly own_error: boolean | null;
+  readonly end: number; // of the scale of values, of both
+  readonly picture: Picture | null; // right - left
+  readonly firstRow: number; // not 0 where one row stands for the last of several
+}
+
+export interface Comparison {
+  readonly left: string;
+  readonly right: string;
+  readonly tokens: readonly string[];
+  readonly tolerance: { readonly atol: number; readonly rtol: number };
+  readonly first: string | null; // the stage that diverges first
+  readonly diagnosis: { readonly stage: string; readonly sentence: string } | null;
+  readonly notes: readonly string[];
+  readonly stages: readonly StageDiff[];
+}
+
+/** A stage's differences, right - left. */
+export interface Differences {
+  readonly end: number; // the largest one in size
+  readonly picture: Picture | null;
+  readonly out: number; // how many cells differ by more than is allowed
+  readonly worst: readonly (readonly [row: number, column: number])[]; // of these, the worst first
+  readonly words: readonly [Contents, Contents]; // what stands where a side holds no number
+  readonly tables: readonly [TextTable, TextTable] | null; // of words, merges and tokens
+}
+
+export type Contents = Readonly<Record<string, string>>; // by `row,column`
+export type TextTable = readonly (readonly unknown[])[];
 
 // ------------------------------------------------------------------------------------------------ runs
 
@@ -221,15 +265,22 @@ export interface Origin {
   readonly formula: string; // as the live workbook has it, with `=`; empty where it has none
 }
 
+export type TableLook = "values" | "shares" | "ranks" | "tokens" | "plain";
+
 /** A table of numbers with labels: what the lenses answer. */
 export interface Table {
   readonly title: string;
+  readonly facts: readonly (readonly [string, string])[]; // what it is of
   readonly notes: readonly string[];
-  readonly rows: readonly string[];
-  readonly columns: readonly string[];
+  readonly rowNames: readonly string[]; // what each level of the labels is; a level "token" holds tokens
+  readonly rows: readonly (readonly string[])[]; // each row's label, level by level
+  readonly columnNames: readonly string[];
+  readonly columns: readonly (readonly string[])[];
   readonly cells: readonly (readonly (number | string | null)[])[];
-  readonly looks: readonly ("values" | "shares" | "plain")[]; // of each column
-  readonly links: readonly (string | null)[]; // of each row: the stage it speaks of
+  readonly looks: readonly TableLook[]; // of each column
+  readonly ends: readonly number[]; // of each column's scale of values
+  readonly links: readonly (string | null)[]; // of each row: the stage or weight it speaks of
+  readonly places: readonly (readonly (readonly [stage: string, row: number, column: number] | null)[])[]; // of each cell
 }
 
 /** One sentence that says what is wrong and what to do. */
@@ -237,6 +288,8 @@ export class Refused extends Error {}
 
 export interface Source {
   readonly facts: Facts;
+  /** A stage of `facts.compare`, whose sides' cells are asked for as those of runs called `left` and `right`. */
+  differences?(stage: string): Promise<Differences>;
   /** Every token by id. */
   vocabulary(): Promise<readonly string[]>;
   /**
@@ -246,8 +299,13 @@ export interface Source {
   run(asked: Asked, onStage?: (run: Run) => void, signal?: AbortSignal): Promise<Run>;
   /** Cells of a stage or weight of a run; of text stages none. */
   cells(run: Run, region: Region): Promise<Matrix>;
+  /** The heads of a stage side by side, pooled by maximum where there are many tokens; without it the page pools. */
+  heads?(run: Run, stage: string): Promise<Matrix>;
   origin(run: Run, stage: string, row: number, column: number): Promise<Origin>;
-  /** A lens on the run: `lens`, `attribute`, `ablate`, `patch`; `options` as the command line's. */
+  /**
+   * A lens on the run: `lens`, `attribute`, `ablate`, `patch`. `options` as the command line's; of `patch` also
+   * `second` (a prompt) or `second_ids`, and `clean: "this"` where the pieces come from the run.
+   */
   lens(run: Run, name: string, options: Readonly<Record<string, string>>): Promise<readonly Table[]>;
   /** The run as a workbook to download; null where this page can't write one. */
   workbook(run: Run, live: boolean): Promise<Blob> | null;

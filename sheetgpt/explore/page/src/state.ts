@@ -3,7 +3,8 @@ import { batch, computed, effect, signal } from "@preact/signals";
 import { DARK, LIGHT } from "./colours";
 import { address, cellOf, edit, parseEdit, withEdits, without, type Cell, type Edit } from "./edits";
 import { stepOf, weightOf } from "./labels";
-import { Refused, type Asked, type Facts, type Place, type Run, type Source, type StageInfo, type Step, type Weight } from "./source";
+import { Refused, type Asked, type Comparison, type Facts, type Place, type Run, type Source, type StageInfo, type Step, type Weight } from "./source";
+import { sideOf } from "./sides";
 import { Tiles } from "./tiles";
 
 export type View = "run" | "attention" | "lenses" | "generate" | "compare" | "learn";
@@ -33,6 +34,9 @@ export const vocabulary = signal<readonly string[]>([]);
 // ------------------------------------------------------------------------------------------------ what is chosen
 
 export const view = signal<View>("run");
+/** Views that show the chosen stage as a sheet. */
+export const hasSheet = (): boolean => view.value === "run" || view.value === "lenses";
+export const toSheet = (): void => void (hasSheet() || view.value === "compare" || (view.value = "run"));
 export const cell = signal<Cell>({ stage: "", row: 0, column: 0 });
 export const corner = signal<Cell>({ stage: "", row: 0, column: 0 }); // the other end of the selection
 export const show = signal<Show>("both");
@@ -158,7 +162,8 @@ function scheduled(found: Run): void {
 
 function refused(error: unknown): void {
   if (error instanceof Refused) {
-    const isPrompt = edits.value.length === 0 || edits.value === lastEdits;
+    const isPrompt = edits.value === ofPrompt;
+    if (!isPrompt) [edits.value, past.value] = [past.value.at(-1) ?? ofPrompt, past.value.slice(0, -1)];
     complaint.value = { at: isPrompt ? "prompt" : "cell", text: error.message };
     return;
   }
@@ -168,7 +173,7 @@ function refused(error: unknown): void {
   }
 }
 
-let lastEdits: readonly Edit[] = [];
+let ofPrompt: readonly Edit[] = edits.value; // the edits that stood when the prompt was given
 
 /** A prompt that is being typed: it runs when the keys rest, or at once. */
 export function type(text: string, now = false): void {
@@ -187,29 +192,62 @@ export function give(text: string | null, ids: readonly number[] | null): void {
       future.value = [];
       edits.value = kept;
     }
-    lastEdits = edits.value;
+    ofPrompt = edits.value;
   });
   void ask();
 }
 
-export async function start(from: Source): Promise<void> {
+const NO_RUN: Run = {
+  id: "",
+  asked: { prompt: null, ids: null, sets: [] },
+  prompt: null,
+  ids: [],
+  tokens: [],
+  words: [],
+  tables: {},
+  places: {},
+  notices: [],
+  stages: new Map(),
+  before: null,
+  best: [],
+  travel: [],
+  done: false,
+};
+
+/** The page with all names and no numbers yet; these come with `begin`. */
+export function open(from: Source): void {
   source = from;
   facts = from.facts;
   tiles = new Tiles(from);
-  void from.vocabulary().then((found) => (vocabulary.value = found));
+  if (facts.compare) return showSides(facts.compare);
   asked.value = { prompt: facts.prompt.prompt, ids: facts.prompt.ids, tokens: 1 };
-  const first = await from.run({ ...facts.prompt, sets: [] });
-  asked.value = { ...asked.value, tokens: first.tokens.length };
-  edits.value = facts.prompt.sets.map((text) => parseEdit(facts, text, first.tokens.length));
-  batch(() => {
-    run.value = shownRun.value = first;
-    if (follow(location.hash)) return;
-    if (facts.model.learns && !edits.value.length) view.value = "learn";
-    choose({ stage: firstStage(), row: 0, column: 0 }, "replace");
-  });
+  run.value = NO_RUN;
+  busy.value = true;
+  if (facts.model.learns && !facts.prompt.sets.length && !location.hash) view.value = "learn";
+  choose({ stage: firstStage(), row: 0, column: 0 }, "none");
+}
+
+/** The run that was asked for on the command line, at the cell that the page's address names. */
+export async function begin(): Promise<void> {
+  void source.vocabulary().then((found) => (vocabulary.value = found));
+  if (!facts.compare) await ask();
+  if (!follow(location.hash) && !facts.compare) choose(cell.peek(), "replace");
   addEventListener("popstate", () => follow(location.hash));
   addEventListener("hashchange", () => follow(location.hash));
-  if (edits.value.length) await ask();
+  const { sets } = facts.prompt;
+  if (!sets.length) return;
+  edits.value = sets.map((text) => parseEdit(facts, text, asked.value.tokens));
+  await ask();
+}
+
+/** A comparison begins where it diverges first; its right side stands for the run. */
+function showSides(compare: Comparison): void {
+  batch(() => {
+    view.value = "compare";
+    run.value = shownRun.value = sideOf(compare, "right");
+    const first = compare.first ?? compare.stages.find((one) => one.picture)?.stage ?? compare.stages[0]!.stage;
+    choose({ stage: first, row: 0, column: 0 }, "none");
+  });
 }
 
 /** The last stage of shares, whose rows say what tokens look at; else the logits; else the last of all. */
@@ -244,7 +282,7 @@ export const weight = computed<Weight | undefined>(() => (facts ? weightOf(facts
 /** Look at a cell; where it is of another stage the browser's way back leads here. */
 export function choose(at: Cell, how: "push" | "replace" | "none" = at.stage === cell.peek().stage ? "replace" : "push"): void {
   const [rows, columns] = shapeOf(at.stage);
-  const within = (i: number, count: number): number => Math.max(0, Math.min(count - 1, i));
+  const within = (i: number, count: number): number => (count ? Math.max(0, Math.min(count - 1, i)) : i); // 0: not known yet
   const found = { stage: at.stage, row: within(at.row, rows), column: within(at.column, columns) };
   batch(() => {
     cell.value = found;
@@ -283,7 +321,7 @@ function keepInside(found: Run): void {
 /** Go where an address leads: `STAGE[ROW,COLUMN]`, a stage's name, or a cell of the live workbook. False where nowhere. */
 export function go(text: string): boolean {
   const found = locate(text);
-  if (found) batch(() => ((view.value = "run"), choose(found)));
+  if (found) batch(() => (toSheet(), choose(found)));
   return found !== null;
 }
 

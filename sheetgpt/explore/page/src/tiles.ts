@@ -10,13 +10,11 @@ const MOST = 1000; // tiles of at most 64 kB that are kept
 /** Counts what has arrived. */
 const arrived = signal(0);
 
-/** The run that holds a stage's numbers: the one without changes, where these didn't reach it. */
+/** The run that holds a stage's or weight's numbers: the one without changes, where these didn't reach it. */
 export function home(run: Run, stage: string): Run {
   const before = run.before;
-  if (!before) return run;
-  const here = run.stages.get(stage);
-  const isSame = here !== undefined && here === before.stages.get(stage) && here.change === null;
-  return isSame && !run.asked.sets.some((set) => set.startsWith(stage)) ? before : run;
+  const isSet = run.asked.sets.some((set) => set.startsWith(`${stage}[`) || set.startsWith(`${stage}=`));
+  return before && !isSet && run.stages.get(stage) === before.stages.get(stage) ? before : run;
 }
 
 export class Tiles {
@@ -27,6 +25,7 @@ export class Tiles {
   /** A number; undefined until it is there. */
   at(run: Run, stage: string, row: number, column: number): number | undefined {
     void arrived.value; // who asks is drawn again when it comes
+    if (!run.id || run.tables[stage]) return undefined; // no run yet; a stage of texts
     const tile = this.tile(run, stage, Math.floor(row / ROWS), Math.floor(column / COLUMNS));
     if (!tile) return undefined;
     return tile.data[(row % ROWS) * tile.columns + (column % COLUMNS)];
@@ -34,6 +33,7 @@ export class Tiles {
 
   private tile(run: Run, stage: string, down: number, across: number): Matrix | null {
     const of = home(run, stage);
+    if (!of.id) return null; // no run yet
     const key = `${of.id}/${stage}/${down}/${across}`;
     const found = this.kept.get(key);
     if (found instanceof Error) return null;

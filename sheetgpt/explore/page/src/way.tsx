@@ -93,7 +93,7 @@ function ClosedBlock({ group, run }: { readonly group: Group; readonly run: Run 
   const { info, stale } = state.infoOf(step.name);
   void run;
   return (
-    <div class="way-line closed" onClick={() => ((openBlock.value = group.block), state.chooseStage(step.name))}>
+    <div role="option" aria-selected="false" class="way-line closed" onClick={() => ((openBlock.value = group.block), state.chooseStage(step.name))}>
       <span class="rail stream" />
       <span class="title">▸ {group.title}</span>
       <Thumbnail info={info} step={step} stale={stale} />
@@ -120,7 +120,7 @@ function WayLine({ line, run }: { readonly line: Line; readonly run: Run }) {
       id={`way-${(here ?? first).name}`}
       aria-selected={here ? "true" : "false"}
       class={classes("way-line", here && "chosen", typed && "typed", (isIn || isOut) && !here && "near")}
-      onClick={() => (state.view.value === "run" || (state.view.value = "run"), state.chooseStage(first.name))}
+      onClick={() => (state.toSheet(), state.chooseStage(first.name))}
       title={`${first.title}: ${first.words}`}
     >
       <span class={`rail ${rail}${stream ? " ring" : ""}`} />
@@ -130,7 +130,7 @@ function WayLine({ line, run }: { readonly line: Line; readonly run: Run }) {
       {isOut && !here && <span class="mark out">out</span>}
       <span class="pictures">
         {line.steps.map((step) => (
-          <span key={step.name} class="picture" onClick={(event) => line.steps.length > 1 && (event.stopPropagation(), (state.view.value = "run"), state.chooseStage(step.name))}>
+          <span key={step.name} class="picture" onClick={(event) => line.steps.length > 1 && (event.stopPropagation(), state.toSheet(), state.chooseStage(step.name))}>
             {step.isGiven ? <Given step={step} run={run} /> : <Thumbnail info={state.infoOf(step.name).info} stale={state.infoOf(step.name).stale} step={step} />}
           </span>
         ))}
@@ -160,7 +160,7 @@ function Answer({ run }: { readonly run: Run }) {
   const last = state.facts.steps.find((step) => step.role === "PREDICTION");
   if (!best || !last) return null;
   return (
-    <div class={classes("way-line answer", state.cell.value.stage === last.name && "chosen")} onClick={() => ((state.view.value = "run"), state.chooseStage(last.name))}>
+    <div class={classes("way-line answer", state.cell.value.stage === last.name && "chosen")} onClick={() => (state.toSheet(), state.chooseStage(last.name))}>
       <span class="rail outside ring" />
       <span class="number" />
       <span class="title">{shown(best.token)}</span>
@@ -187,7 +187,7 @@ function Weights() {
       </button>
       {opened &&
         state.facts.weights.map((weight) => (
-          <button key={weight.name} class={classes("weight", weight.name === chosen && "chosen", state.edits.value.some((one) => one.stage === weight.name) && "typed")} onClick={() => ((state.view.value = "run"), state.chooseStage(weight.name))}>
+          <button key={weight.name} class={classes("weight", weight.name === chosen && "chosen", state.edits.value.some((one) => one.stage === weight.name) && "typed")} onClick={() => (state.toSheet(), state.chooseStage(weight.name))}>
             <span>{weight.name}</span>
             <i>
               {weight.rows} × {weight.columns}
