@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from sheetgpt.explore import built_page, facts
+from sheetgpt.errors import SheetGPTError
+from sheetgpt.explore import built_page, facts, lenses
 from sheetgpt.explore.formulas import LiveWorkbook
 from sheetgpt.explore.runs import Asked, Runs, words
 from sheetgpt.files import atomic
@@ -55,6 +56,7 @@ def page_data(model: Model, asked: Asked) -> dict[str, Any]:
         "tokenizer": model.tokenizer.as_data() if computes and model.tokenizer else None,
         "weights": {name: packed(model.weights[name]) for name in trace.sizes.weights} if computes else None,
         "workbook": workbook(trace),
+        "lenses": {name: tables for name in lenses.OF_ONE_RUN if (tables := lens(trace, name)) is not None},
         "run": None if computes else recorded(model, run),
     }
 
@@ -79,6 +81,14 @@ def workbook(trace: Trace) -> dict[str, Any]:
     ]
     formulas = {step.name: [(*box, text) for box, text in book.pieces(step)] for step in steps} if book.places else {}
     return {"tokens": len(trace.token_ids), "places": book.places, "formulas": formulas}
+
+
+def lens(trace: Trace, name: str) -> list[dict[str, Any]] | None:
+    """A lens on the run as it was asked for; None where the model has nothing to look at so."""
+    try:
+        return lenses.tables(trace, name, {}, lambda: trace)
+    except SheetGPTError:
+        return None
 
 
 def recorded(model: Model, trace: Trace) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from sheetgpt.run.trace import Trace
 if TYPE_CHECKING:
     import pandas as pd
 
+OF_ONE_RUN = ("lens", "attribute", "ablate")  # those that need no second prompt
 LOOKS = {
     Look.PLAIN: "plain",
     Look.DIVERGING: "values",

@@ -311,3 +311,42 @@ def test_a_fixed_target_picks_what_generate_does(explorer):
     explorer.page.keyboard.press("Backspace")
     explorer.settle()
     assert explorer.page.input_value("#prompt") == "Mike is quick. He"
+
+
+# ------------------------------------------------------------------------------------------------ pages and people
+
+
+def test_a_page_of_a_model_too_large_for_it_shows_the_run_and_says_that_it_can_not_be_changed(
+    page_built, chromium, tmp_path, monkeypatch
+):
+    from sheetgpt.explore import export as exports
+
+    monkeypatch.setattr(exports, "MOST_COMPUTED", 1000)
+    page = export(MODEL, Asked(PROMPT), tmp_path / "page.html")
+    with pages.opened(chromium, page.as_uri()) as found:
+        found.go("block_1_step_4[5,52]")
+        assert found.value == pytest.approx(TRACE.array("block_1_step_4")[5, 52], rel=1e-11)
+        found.page.click(".main-sheet .cell.at")
+        found.page.keyboard.press("F2")
+        assert found.complaint == exports.ONE_RUN
+        assert found.answer == TRACE.predicted_token
+
+
+def test_a_reader_is_told_the_sheet_the_cell_and_the_answer(served):
+    served.go("block_1_step_7[0,5,2]")
+    grid = served.page.locator(".main-sheet [role=grid]")
+    assert (grid.get_attribute("aria-rowcount"), grid.get_attribute("aria-colcount")) == ("9", "25")
+    chosen = served.page.locator(f"[id='{grid.get_attribute('aria-activedescendant')}']")
+    assert chosen.get_attribute("aria-selected") == "true"
+    value = TRACE.array("block_1_step_7")[5, 2]
+    assert served.page.inner_text(".spoken") == f"head 0, ·moves looks at ·quick, {value:.12g}"
+    assert served.page.get_attribute(".top .answer", "aria-live") == "polite"
+
+
+def test_the_phone_has_one_column_and_the_dark_page_dark_cells(addresses, chromium):
+    phone = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"}
+    with pages.opened(chromium, addresses["served"], **phone) as found:
+        assert found.page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert found.page.locator(".tabs button").count() >= 4
+        ground = found.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert ground == "rgb(18, 24, 29)"

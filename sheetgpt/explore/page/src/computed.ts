@@ -88,11 +88,14 @@ export class Computed implements Source {
     return found;
   }
 
+  /** Is it the run that the page was written with? */
+  private isFirst = ({ prompt, ids, sets }: Asked): boolean =>
+    !sets.length && prompt === this.facts.prompt.prompt && JSON.stringify(ids) === JSON.stringify(this.facts.prompt.ids);
+
   /** The run that the page holds; another is refused in a sentence. */
   private recorded(asked: Asked, id: string): Run {
     const { run, workbook } = this.data;
-    const first = this.facts.prompt;
-    if (asked.sets.length || asked.prompt !== first.prompt || JSON.stringify(asked.ids) !== JSON.stringify(first.ids)) throw new Refused(this.facts.readOnly!);
+    if (!this.isFirst(asked)) throw new Refused(this.facts.readOnly!);
     const { stages, ...facts } = run!;
     const values = { values: unpackedAll(stages), overrides: new Map() };
     values.values.set(this.facts.steps.find((step) => step.role === "TOKENS")!.name, matrix(1, run!.ids.length, Float64Array.from(run!.ids)));
@@ -161,8 +164,11 @@ export class Computed implements Source {
     return piece?.[4] ?? "";
   }
 
-  lens(): Promise<readonly Table[]> {
-    return Promise.reject(new Refused("This page is a file without lenses: `sheetgpt explore` has them."));
+  /** The lenses that the page holds: on the run that it was written with. */
+  async lens(run: Run, name: string, options: Readonly<Record<string, string>>): Promise<readonly Table[]> {
+    const found = this.data.lenses[name];
+    if (found && this.isFirst(run.asked) && !Object.values(options).some(Boolean)) return found;
+    throw new Refused("This page is a file: it holds the logit lens, attribution and ablation of the run it was written with. `sheetgpt explore` has all.");
   }
 
   workbook = (): null => null;

@@ -39,7 +39,7 @@ interface Layout {
 const placeIn = ({ cell, left, top }: Layout, row: number, key: number) => ({ left: left + key * cell, top: top + row * cell });
 
 /** The part in view, and how much of it there may be. */
-function useFrame(around: RefObject<HTMLElement | null>, scroller: RefObject<HTMLElement>): readonly [Frame, () => void] {
+function useFrame(around: RefObject<HTMLElement | null>, scroller: RefObject<HTMLElement | null>): readonly [Frame, () => void] {
   const [view, setView] = useState<Frame>({ left: 0, top: 0, width: 620, height: 580 });
   const measure = (): void => {
     const [box, room] = [scroller.current!, around.current!];

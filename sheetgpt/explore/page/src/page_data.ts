@@ -1,7 +1,7 @@
 /** What a page that is a file holds: the model as data, packed. `explore/export.py` writes it. */
 import type { Tables } from "./bpe";
 import { matrix, type Matrix } from "./matrix";
-import type { Facts, Place } from "./source";
+import type { Facts, Place, Table } from "./source";
 
 export interface Packed {
   readonly rows: number;
@@ -33,6 +33,7 @@ export interface PageData {
     readonly places: Readonly<Record<string, Place>>;
     readonly formulas: Readonly<Record<string, readonly Piece[]>>;
   };
+  readonly lenses: Readonly<Record<string, readonly Table[]>>; // on the first run, by name
   readonly run: Recorded | null;
 }
 
