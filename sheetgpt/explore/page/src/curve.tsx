@@ -18,11 +18,14 @@ function options(width: number, onPoint: (at: number | null) => void): uPlot.Opt
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
     scales: { x: { time: false } },
-    axes: [{ ...axis, size: 34, label: "steps done", labelSize: 18, labelFont: "11px system-ui, sans-serif", incrs: WHOLE }, { ...axis, size: 54 }],
+    axes: [{ ...axis, size: 34, label: "steps done", labelSize: 18, labelFont: "11px system-ui, sans-serif", incrs: WHOLE }, { ...axis, size: 60, values: (_, places, _axis, _space, step) => places.map((one) => numbers.cell(one, decimalsOf(step))) }],
     series: [{}, { stroke: colour("accent"), width: 2, spanGaps: false }],
     hooks: { setCursor: [(plot) => onPoint(plot.cursor.idx ?? null)] },
   };
 }
+
+/** How many decimals tell places apart that are so far from each other. */
+const decimalsOf = (step: number): number => (String(Number(step.toPrecision(3))).split(".")[1] ?? "").length || Math.max(0, -Math.floor(Math.log10(step)));
 
 const WHOLE = [1, 2, 5].flatMap((first) => [1, 10, 100, 1e3, 1e4, 1e5, 1e6].map((power) => first * power)).sort((one, other) => one - other);
 
