@@ -273,6 +273,17 @@ def test_a_word_is_rolled_until_its_end(learn, model):
 
 
 @twice
+def test_it_begins_with_train_step_s_own_settings(learn, model):
+    settings = learn.page.evaluate("() => sheetgpt.learning.settings.value")
+    defaults = {option.name: option.default for option in train_step.command.params}
+    names = {"learning_rate": "learningRate", "weight_decay": "weightDecay"}
+    for name in ("learning_rate", "weight_decay", "beta1", "beta2", "gradient"):
+        assert settings[names.get(name, name)] == defaults[name], name
+    assert settings["epsilon"] == Settings().epsilon
+    assert settings["optimizer"] == kind_of(model.config).defaults.optimizer
+
+
+@twice
 def test_settings_are_those_of_train_step(learn, model):
     learn.page.select_option(".settings select", "adamw")
     learn.page.fill(".settings input >> nth=0", "0.03")

@@ -84,6 +84,7 @@ function List({ step }: { readonly step: TrainedStep }) {
   const columns = columnsOf(shown.value).filter((column) => column.name !== "change");
   const labels = labelsOf(shown.value);
   const places = listed(known(step.gradients, name));
+  const pick = (place: number): void => void (spot.value = { row: Math.floor(place / wide), column: place % wide });
   const isChosen = (place: number): boolean => place === spot.value.row * wide + spot.value.column;
   return (
     <div class="weight-list">
@@ -98,7 +99,7 @@ function List({ step }: { readonly step: TrainedStep }) {
         </thead>
         <tbody>
           {places.map((place) => (
-            <tr key={place} class={classes(isChosen(place) && "chosen")} aria-selected={isChosen(place)} onClick={() => (spot.value = { row: Math.floor(place / wide), column: place % wide })}>
+            <tr key={place} class={classes(isChosen(place) && "chosen")} aria-current={isChosen(place)} tabIndex={0} onClick={() => pick(place)} onFocus={() => pick(place)}>
               <td class="token">
                 {Math.floor(place / wide)},{place % wide} <b>{labels.rows.label(Math.floor(place / wide)).token}</b>
               </td>
