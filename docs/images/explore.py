@@ -25,7 +25,6 @@ def edited(page: Page) -> None:
     page.click(".main-sheet .cell.at")
     page.keyboard.type("0")
     page.keyboard.press("Enter")
-    page.keyboard.press("ArrowUp")
 
 
 def shown(view: str) -> Callable[[Page], None]:

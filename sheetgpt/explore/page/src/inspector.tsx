@@ -39,7 +39,7 @@ function Best({ run }: { readonly run: Run }) {
   return (
     <section>
       <h2>
-        The {count === 10 ? "ten" : count} best next tokens{hasBefore && ", before and after"} <i>of {state.facts.model.n_vocab.toLocaleString("en")}</i>
+        The {count === 10 ? "ten" : count} best {hasBefore ? "before and after" : "next tokens"} <i>of {state.facts.model.n_vocab.toLocaleString("en")}</i>
       </h2>
       <table class="best">
         <thead>

@@ -63,8 +63,9 @@ function Strip({ run, how, name, regions, note }: { readonly run: Run; readonly 
   if (!info || !step) return null;
   const label = rowLabels(step.rows, run, state.vocabulary.value).label;
   const heads = step.columns === "heads x keys" ? step.groups : 0;
-  const ticks = heads ? Array.from({ length: heads }, (_, i) => [i / heads, `head ${i}`] as const) : [0, 0.25, 0.5, 0.75, 1].map((part) => [part, String(Math.min(info.columns - 1, Math.round(part * info.columns)))] as const);
   const isLying = info.picture.height !== info.rows && info.rows > info.columns;
+  const length = isLying ? info.rows : info.columns;
+  const ticks = heads ? Array.from({ length: heads }, (_, i) => [i / heads, `head ${i}`] as const) : [0, 0.25, 0.5, 0.75, 1].map((part) => [part, String(Math.min(length - 1, Math.round(part * length)))] as const);
   return (
     <section class="strip">
       <StripHead how={how} name={name} {...(note ? { note } : {})} />
@@ -158,7 +159,7 @@ function Changes({ run }: { readonly run: Run }) {
   const later = state.facts.steps.filter((step) => run.stages.get(step.name)?.change && order.indexOf(step.name) > order.indexOf(chosen));
   const heads = later.filter((step) => step.shares && step.columns === "heads x keys").at(-1);
   const ends = later.filter((step, i) => state.facts.stream.includes(step.name) && later[i + 1]?.block !== step.block);
-  const rest = later.filter((step) => step.block === null).slice(-2);
+  const rest = later.filter((step) => step.block === null && step.role !== "PREDICTION").slice(-2);
   const strips = [...new Set([...(heads ? [heads] : []), ...ends.slice(-2), ...rest])].filter((step) => (run.stages.get(step.name)?.rows ?? 99) <= MOST_ROWS || step.role === "LOGITS");
   return (
     <div class="strips">
