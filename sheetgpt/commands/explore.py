@@ -54,6 +54,7 @@ def command(
     Example:
       sheetgpt explore "Mike is quick. He moves"
       sheetgpt explore "Mike is quick. He moves" --export page.html
+      sheetgpt explore ann --weights die
       sheetgpt explore --compare "run:Mike is quick. He moves" port.npz
     """
     of_run = {"PROMPT": prompt, "--token-ids": token_ids, "--set": assignments, "--special": special, "--export": page}
@@ -93,12 +94,16 @@ def write(model: Model, asked: Asked, page: Path) -> None:
 
 
 def first_of(model: Model) -> dict[str, Any]:
-    """What to begin with where nothing is asked for: the reference's prompt, or the first token."""
-    try:
-        model.encode(FIRST_PROMPT, None)
-    except SheetGPTError:
-        return {"ids": (0,)}
-    return {"prompt": FIRST_PROMPT}
+    """What to begin with where nothing is asked for: the reference's prompt, the ladder's first name, or a token."""
+    from sheetgpt.training.words import NAMES
+
+    for prompt in (FIRST_PROMPT, NAMES[0]):
+        try:
+            model.encode(prompt, None)
+        except SheetGPTError:
+            continue
+        return {"prompt": prompt}
+    return {"ids": (0,)}
 
 
 def announce(address: str) -> None:

@@ -6,16 +6,17 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any
 
+from sheetgpt.explore import learning
 from sheetgpt.lens.stream import writes_of
 from sheetgpt.model import Model
 from sheetgpt.models.config import Config
-from sheetgpt.models.kinds import training_steps
+from sheetgpt.models.kinds import has_last_position, training_steps
 from sheetgpt.models.sizes import Sizes
 from sheetgpt.models.step import Step, Steps, Weight
 from sheetgpt.ops import Copy, Op
 from sheetgpt.weights.folder import folder_name
 
-MOST_LEARNED = 20_000  # weights of a model that the page trains
+MOST_LEARNED = 120_000  # weights of a model that the page trains: the ladder up to its GPT-2
 
 
 def facts(model: Model) -> dict[str, Any]:
@@ -27,6 +28,7 @@ def facts(model: Model) -> dict[str, Any]:
     return {
         "model": constants(model.config) | about | {"learns": learns},
         "trainingSteps": [step_data(step) for step in training],
+        "training": learning.training(model) if learns else None,
         **structure(sizes),
     }
 
@@ -47,6 +49,7 @@ def constants(config: Config) -> dict[str, Any]:
         "n_head": config.n_head,
         "n_embd": config.n_embd,
         "n_ctx": config.n_ctx,
+        "room": config.n_ctx if has_last_position(config) else None,
         "n_vocab": config.n_vocab,
     }
 

@@ -13,7 +13,7 @@ export function Bar() {
   return (
     <header class="top">
       <div class="brand">
-        <b>sheetgpt</b> <span title={model.name}>{model.n_layer ? sizes.filter(Boolean).join(" · ") : model.kind}</span>
+        <b>sheetgpt</b> <span title={model.name}>{state.facts.steps.some((step) => step.block !== null) ? sizes.filter(Boolean).join(" · ") : model.kind}</span>
       </div>
       {state.facts.compare ? <Compared {...state.facts.compare} /> : <Prompt />}
       <Answer />

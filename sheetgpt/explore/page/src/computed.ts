@@ -111,11 +111,11 @@ export class Computed implements Source {
   private mergesOf = (asked: Asked): MergeTrace | null => (asked.ids || !this.tokenizer ? null : this.tokenizer.trace(asked.prompt ?? ""));
 
   private encode(asked: Asked): { ids: number[]; merges: MergeTrace | null } {
-    const { n_ctx, n_vocab } = this.facts.model;
+    const { room, n_vocab } = this.facts.model;
     const merges = sentence(() => this.mergesOf(asked));
     const ids = merges ? merges.ids : [...(asked.ids ?? [])];
     if (!ids.length) throw new Refused("the prompt is empty: give at least one token");
-    if (ids.length > n_ctx) throw new Refused(`the prompt has ${ids.length} tokens and the model's context holds ${n_ctx}: shorten it`);
+    if (room !== null && ids.length > room) throw new Refused(`the prompt has ${ids.length} tokens and the model's context holds ${room}: shorten it`);
     const wrong = ids.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < n_vocab));
     if (wrong >= 0) throw new Refused(`token id ${ids[wrong]} (position ${wrong}) is not in the model: ids are 0 to ${n_vocab - 1}`);
     return { ids, merges };

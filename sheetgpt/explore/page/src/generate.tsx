@@ -7,6 +7,7 @@ import * as numbers from "./numbers";
 import { pick, type Candidates, type Pick, type Sampling } from "./picking";
 import { px } from "./px";
 import type { Asked, Run } from "./source";
+import { turn, turning } from "./spin";
 import * as state from "./state";
 import { shown } from "./tokens";
 import { slicesOf, Wheel, type Slice } from "./wheel";
@@ -23,7 +24,7 @@ const topP = signal<number | null>(null);
 const target = signal(0.5118);
 const logits = signal<{ readonly run: string; readonly values: Float64Array } | null>(null);
 const accepted = signal<readonly Asked[]>([]); // what was asked for before each token that was taken
-const turning = signal<number | null>(null); // where the pointer is while it turns
+const pointer = turning();
 
 const sampling = computed<Sampling>(() => ({ temperature: temperature.value, topK: topK.value, topP: topP.value }));
 const picked = computed<Pick | null>(() => (logits.value ? pick(logits.value.values, sampling.value, target.value) : null));
@@ -43,16 +44,9 @@ effect(() => {
 
 /** Draw a target, and turn the pointer to it. */
 export function spin(): void {
-  const drawn = Math.random();
-  if (matchMedia("(prefers-reduced-motion: reduce)").matches) return void (target.value = drawn);
-  const [from, begun] = [target.value, performance.now()];
+  const [from, drawn] = [target.value, Math.random()];
   target.value = drawn;
-  const turn = (now: number): void => {
-    const part = Math.min(1, (now - begun) / SPIN);
-    turning.value = part < 1 ? (from + (drawn + 1 - from) * (1 - (1 - part) ** 3)) % 1 : null;
-    if (part < 1) requestAnimationFrame(turn);
-  };
-  requestAnimationFrame(turn);
+  void turn(pointer, from, drawn, SPIN);
 }
 
 /** The picked token joins the prompt: as text where the text is read as the same tokens, else by ids. */
@@ -92,10 +86,10 @@ export function Generate() {
       <section class="generate-wheel">
         <Text run={run} found={found} />
         <div class="wheel-and-facts">
-          <Wheel slices={slicesOf(found, state.vocabulary.value)} target={turning.value ?? found.target ?? 0} label={found.target === null ? "greedy" : numbers.cell(turning.value ?? found.target, 4)} onTarget={(at) => (target.value = at)} />
+          <Wheel slices={slicesOf(found, state.vocabulary.value)} target={pointer.value ?? found.target ?? 0} label={found.target === null ? "greedy" : numbers.cell(pointer.value ?? found.target, 4)} onTarget={(at) => (target.value = at)} />
           <Facts found={found} />
         </div>
-        <Sums slices={slicesOf(found, state.vocabulary.value)} at={turning.value ?? found.target} />
+        <Sums slices={slicesOf(found, state.vocabulary.value)} at={pointer.value ?? found.target} />
         <Sliders />
       </section>
       <Table found={found} />

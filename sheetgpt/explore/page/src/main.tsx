@@ -22,6 +22,7 @@ async function show(): Promise<void> {
 }
 
 /** For the browser's console: what the page shows, to look at and to change. */
+export * as learning from "./learning";
 export { state };
 
 show().catch((error: unknown) => {

@@ -67,9 +67,26 @@ export interface Model {
   readonly n_head: number;
   readonly n_embd: number;
   readonly n_ctx: number;
+  readonly room: number | null; // tokens that a run holds; null where positions don't end with a table
   readonly n_vocab: number;
   readonly hasText: boolean; // it has a token table; without one, prompts are ids
   readonly learns: boolean; // small enough, and of a kind, to be trained on the page
+}
+
+/** What a model is trained by; `training_update.ts` has the settings that stay. */
+export interface Training {
+  readonly optimizer: "sgd" | "adamw";
+  readonly decayed: readonly string[]; // the weights on which decay pulls
+  readonly plainShares: boolean; // weights are parts of a sum: they stay above 0
+  readonly end: number | null; // the token that ends a document
+  readonly characters: boolean; // documents of characters begin after an end token, too
+  readonly words: readonly Word[]; // offered to learn from
+}
+
+/** A text to learn from. */
+export interface Word {
+  readonly text: string;
+  readonly ids: readonly number[];
 }
 
 export interface Facts {
@@ -77,6 +94,7 @@ export interface Facts {
   readonly steps: readonly Step[];
   readonly stream: readonly string[]; // the stages of the residual stream
   readonly trainingSteps: readonly Step[]; // up to each prediction's penalty, of a model that the page trains
+  readonly training: Training | null; // null where the page doesn't train it
   readonly weights: readonly Weight[];
   readonly prompt: Asked; // what to begin with
   readonly version: string;

@@ -223,6 +223,7 @@ export function open(from: Source): void {
   asked.value = { prompt: facts.prompt.prompt, ids: facts.prompt.ids, tokens: 1 };
   run.value = NO_RUN;
   busy.value = true;
+  if (facts.model.learns && !facts.prompt.sets.length && !location.hash) view.value = "learn";
   choose({ stage: firstStage(), row: 0, column: 0 }, "none");
 }
 

@@ -13,7 +13,7 @@ import type { Example } from "./training_examples";
 import { type Settings, type State, updated } from "./training_update";
 
 const NUDGE = 1e-6; // of one weight, where the gradient is numeric
-const NUDGE_SHOWN = 0.01; // where the effect of a nudge is shown
+export const NUDGE_SHOWN = 0.01; // where the effect of a nudge is shown
 
 /** One example in a step: every stage before it, and the gradient of each. */
 export interface ExampleRun {
@@ -37,7 +37,8 @@ export function penaltyOfModel({ steps }: Model): Penalty {
   return penaltyOf(steps.find((step) => step.role === "PENALTIES")!.op);
 }
 
-const runOf = (model: Model, { ids, targets }: Example): Map<string, Matrix> => forward(model, inputsOf(model.steps, ids, targets));
+/** Every stage of one example. */
+export const runOf = (model: Model, { ids, targets }: Example): Map<string, Matrix> => forward(model, inputsOf(model.steps, ids, targets));
 
 /** The loss of one example: its penalties, each times its share. */
 function lossIn(model: Model, { share }: Example, values: Matrices): number {
@@ -86,15 +87,20 @@ export interface Nudged {
   readonly slopes: Matrix;
 }
 
+/** An example and its stages before a nudge. */
+type Seen = Pick<ExampleRun, "example" | "values">;
+
 export function nudged(model: Model, examples: readonly Example[], name: string, by = NUDGE_SHOWN): Nudged {
-  const weight = known(model.weights, name);
   const runs = examples.map((example) => ({ example, values: runOf(model, example) }));
   const before = runs.reduce((sum, { example, values }) => sum + lossIn(model, example, values), 0);
-  const losses = mapped(weight, (value, at) => {
-    const changed = mapped(weight, (other, i) => (i === at ? value + by : other));
-    return runs.reduce((sum, { example, values }) => sum + lossWith(model, example, values, name, changed), 0);
-  });
+  const losses = mapped(known(model.weights, name), (_, at) => nudgedLoss(model, runs, name, at, by));
   return { losses, slopes: mapped(losses, (loss) => (loss - before) / by) };
+}
+
+/** The loss after nudging one cell of a weight; `at` counts the cells row by row. */
+export function nudgedLoss(model: Model, runs: readonly Seen[], name: string, at: number, by = NUDGE_SHOWN): number {
+  const weight = mapped(known(model.weights, name), (value, i) => (i === at ? value + by : value));
+  return runs.reduce((sum, { example, values }) => sum + lossWith(model, example, values, name, weight), 0);
 }
 
 /** The loss of an example with another matrix in place of a weight; what that doesn't reach is taken. */

@@ -6,6 +6,7 @@ import { Attention, hasAttention } from "./attention";
 import { Compare } from "./compare";
 import { Explore } from "./explore";
 import { Generate } from "./generate";
+import { Learn } from "./learn";
 import { Lenses } from "./lenses";
 
 export interface ViewEntry {
@@ -22,6 +23,7 @@ const VIEWS_OF_A_RUN: readonly ViewEntry[] = [
   { name: "attention", title: "Attention", isThere: hasAttention, component: Attention },
   { name: "lenses", title: "Lenses", isThere: () => true, component: Lenses },
   { name: "generate", title: "Generate", isThere: hasLogits, component: Generate },
+  { name: "learn", title: "Learn", isThere: () => state.facts.model.learns, component: Learn },
 ];
 const COMPARE: ViewEntry = { name: "compare", title: "Compare", isThere: () => true, component: Compare };
 

@@ -5,6 +5,7 @@ import { shown } from "./tokens";
 const SMALL = 0.01; // slices below it join at the end
 const RADIUS = 180;
 const HOLE = 66;
+const UPRIGHT = 2; // letters of a token that stands upright
 const NAMED = 0.025; // slices from which the token fits
 
 export interface Slice {
@@ -70,7 +71,7 @@ export function Wheel({ slices, target, label, onTarget }: WheelProps) {
       {slices.map((slice) => {
         const middle = (slice.from + slice.to) / 2;
         const turn = 360 * middle - 90;
-        const flip = middle > 0.5 ? 180 : 0;
+        const flip = slice.text.length <= UPRIGHT ? -turn : middle > 0.5 ? 180 : 0;
         return slice.to - slice.from >= NAMED ? (
           <text key={slice.key} class={slice.picked ? "picked" : ""} transform={`rotate(${turn}) translate(${(RADIUS + HOLE) / 2} 0) rotate(${flip})`} text-anchor="middle" dominant-baseline="central">
             {slice.text}
