@@ -53,6 +53,7 @@ export function spin(): void {
 export async function accept(): Promise<void> {
   const [run, found] = [state.shownRun.value, picked.value];
   if (!run || !found || logits.value?.run !== run.id) return;
+  state.busy.value = true;
   const ids = [...run.ids, found.id];
   const text = run.prompt === null ? null : run.prompt + state.vocabulary.value[found.id];
   accepted.value = [...accepted.value, { prompt: run.prompt, ids: run.prompt === null ? run.ids : null, sets: [] }];
