@@ -350,3 +350,26 @@ def test_the_phone_has_one_column_and_the_dark_page_dark_cells(addresses, chromi
         assert found.page.locator(".tabs button").count() >= 4
         ground = found.page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert ground == "rgb(18, 24, 29)"
+
+
+def test_a_page_of_another_origin_is_refused_though_it_knows_the_address(addresses, chromium, tmp_path):
+    import functools
+    import http.server
+    import threading
+
+    (tmp_path / "index.html").write_text("<!doctype html><title>hostile</title>")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        page = chromium.new_page()
+        page.goto(f"http://127.0.0.1:{other.server_port}/")
+        statuses = []
+        page.on("response", lambda answer: statuses.append(answer.status) if "facts" in answer.url else None)
+        read = """async ([address, mode]) => {
+            try { return (await (await fetch(address + "facts", { mode })).text()).length } catch { return "refused" }
+        }"""
+        assert page.evaluate(read, [addresses["served"], "cors"]) == "refused"
+        assert page.evaluate(read, [addresses["served"], "no-cors"]) in (0, "refused")
+        assert set(statuses) <= {403}
+        page.close()
+        other.shutdown()
