@@ -17,6 +17,7 @@ from sheetgpt.diff.result import NOT_COMPARED, StageDiff, plain
 from sheetgpt.diff.texts import Table, differing
 from sheetgpt.explore import pictures
 from sheetgpt.explore.facts import constants, structure
+from sheetgpt.explore.runs import Asked
 from sheetgpt.ops import masked_cells
 
 MOST_WORST = 1000  # cells of a stage that the page goes through
@@ -45,7 +46,7 @@ class Compared:
             **structure(sizes),
             "model": constants(sizes.config) | about,
             "trainingSteps": [],
-            "prompt": {"prompt": None, "ids": None, "sets": []},
+            "prompt": Asked().as_data(),
             "readOnly": "A comparison can't be changed.",
             "compare": self.data(),
         }

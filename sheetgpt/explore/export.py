@@ -49,7 +49,7 @@ def page_data(model: Model, asked: Asked) -> dict[str, Any]:
     runs, computes = Runs(model), computes_by_itself(model)
     trace = runs.start(asked.unchanged).whole()
     run = runs.start(asked).whole()
-    what = {"prompt": asked.prompt, "ids": asked.ids, "sets": asked.sets if computes else []}
+    what = (asked if computes else asked.unchanged).as_data()
     return {
         "facts": facts.facts(model) | {"prompt": what, "readOnly": None if computes else ONE_RUN, "compare": None},
         "vocabulary": model.vocabulary(),

@@ -53,6 +53,10 @@ class Asked:
         text = json.dumps([self.prompt, self.ids, self.sets, self.special])
         return hashlib.blake2b(text.encode(), digest_size=9).hexdigest()
 
+    def as_data(self) -> dict[str, Any]:
+        """`Asked` of page/src/source.ts."""
+        return {"prompt": self.prompt, "ids": self.ids, "sets": self.sets, "special": self.special}
+
     @property
     def unchanged(self) -> Asked:
         return Asked(self.prompt, self.ids, special=self.special)

@@ -69,7 +69,7 @@ class Explorer:
     # -------------------------------------------------------------------------------------------- answers
 
     def facts(self, _request: Request) -> dict[str, Any]:
-        asked = {"prompt": self.asked.prompt, "ids": self.asked.ids, "sets": self.asked.sets}
+        asked = self.asked.as_data()
         return facts.facts(self.model) | {"prompt": asked, "readOnly": None, "compare": None}
 
     def vocabulary(self, _request: Request) -> list[str]:

@@ -60,8 +60,11 @@ function Prompt() {
   }, [text]);
   const give = (now: boolean): void => {
     const typed = box.current!.value;
-    if (byIds) state.give(null, typed.split(/[\s,]+/).filter(Boolean).map(Number));
-    else state.type(typed, now);
+    const isIds = byIds || (prompt === null && /^[\d\s,]+$/.test(typed));
+    if (!isIds) return state.type(typed, now);
+    const ids = typed.split(/[\s,]+/).filter(Boolean).map(Number);
+    if (ids.every(Number.isInteger)) state.give(null, ids);
+    else state.complaint.value = { at: "prompt", text: "Token ids are whole numbers such as 3, 1, 2." };
   };
   const complaint = state.complaint.value;
   return (

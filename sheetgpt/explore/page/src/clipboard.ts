@@ -3,6 +3,7 @@ import * as numbers from "./numbers";
 import type { Cell } from "./edits";
 import { difference } from "./differences";
 import type { Run } from "./source";
+import { placeOf, rowAt } from "./order";
 import * as state from "./state";
 import { home } from "./tiles";
 
@@ -51,8 +52,9 @@ export function paste(text: string): boolean {
     for (const [across, typed] of line.split("\t").entries()) {
       const value = numbers.parse(typed);
       if (value === null) return refuse(`what was to be pasted holds ${JSON.stringify(typed)}, no number.`);
-      if (row + down >= rows || column + across >= columns) return refuse(`what was to be pasted is ${lines.length} x ${line.split("\t").length} cells and reaches beyond ${stage}.`);
-      found.push({ cell: { stage, row: row + down, column: column + across }, value });
+      const place = placeOf(row) + down;
+      if (place >= rows || column + across >= columns) return refuse(`what was to be pasted is ${lines.length} x ${line.split("\t").length} cells and reaches beyond ${stage}.`);
+      found.push({ cell: { stage, row: rowAt(place), column: column + across }, value });
     }
   }
   state.set(found);

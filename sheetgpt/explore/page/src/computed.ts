@@ -16,6 +16,7 @@ export class Computed implements Source {
   private readonly tokenizer: Tokenizer | null;
   private readonly values = new Map<string, Values>(); // by a run's id
   private readonly runs = new Map<string, Run>();
+  readonly isServed = false;
 
   constructor(private readonly data: PageData) {
     this.facts = data.facts;
@@ -28,15 +29,18 @@ export class Computed implements Source {
   async run(asked: Asked, onStage: (run: Run) => void = () => {}): Promise<Run> {
     const id = JSON.stringify(asked);
     const kept = this.runs.get(id);
+    if (kept) this.keep(id, kept);
     if (kept) return kept;
     const before = asked.sets.length ? await this.run({ ...asked, sets: [] }) : null;
-    const made = this.data.run ? this.recorded(asked, id) : this.compute(asked, id, before);
+    const made = this.data.run ? this.recorded(asked, id) : sentence(() => this.compute(asked, id, before));
     onStage(made);
     this.keep(id, made);
     return made;
   }
 
+  /** The latest asked for stand last, and the first go. */
   private keep(id: string, made: Run): void {
+    this.runs.delete(id);
     this.runs.set(id, made);
     for (const old of [...this.runs.keys()].slice(0, -32)) {
       this.runs.delete(old);
@@ -108,7 +112,7 @@ export class Computed implements Source {
 
   private token = (id: number): string => this.data.vocabulary[id] ?? `#${id}`;
 
-  private mergesOf = (asked: Asked): MergeTrace | null => (asked.ids || !this.tokenizer ? null : this.tokenizer.trace(asked.prompt ?? ""));
+  private mergesOf = (asked: Asked): MergeTrace | null => (asked.ids || !this.tokenizer ? null : this.tokenizer.trace(asked.prompt ?? "", asked.special));
 
   private encode(asked: Asked): { ids: number[]; merges: MergeTrace | null } {
     const { room, n_vocab } = this.facts.model;
@@ -179,6 +183,6 @@ function sentence<T>(make: () => T): T {
   try {
     return make();
   } catch (error) {
-    throw new Refused((error as Error).message);
+    throw error instanceof Refused ? error : new Refused((error as Error).message);
   }
 }

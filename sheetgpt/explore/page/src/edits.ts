@@ -73,23 +73,36 @@ export const without = (list: readonly Edit[], gone: readonly Edit[]): Edit[] =>
 
 const quoted = (text: string): string => `"${text.replace(/(["\\$`])/g, "\\$1")}"`;
 
+/** How the run was asked for, as a command and Python have it. */
+export interface Origin {
+  readonly prompt: string | null;
+  readonly ids: readonly number[];
+  readonly facts: Facts;
+}
+
 /** The command line that makes the same run. */
-export const command = (prompt: string | null, ids: readonly number[], weights: string, list: readonly Edit[]): string =>
-  [
+export function command({ prompt, ids, facts: { model, prompt: asked } }: Origin, list: readonly Edit[]): string {
+  return [
     "sheetgpt run",
     prompt === null ? `--token-ids ${quoted(ids.join(","))}` : quoted(prompt),
-    ...(weights === "embedded" ? [] : [`--weights ${quoted(weights)}`]),
+    ...(model.weights === "embedded" ? [] : [`--weights ${quoted(model.weights)}`]),
+    ...(model.dtype === "float64" ? [] : [`--dtype ${model.dtype}`]),
+    ...(asked.special ? ["--special"] : []),
     ...list.map((one) => `--set ${quoted(one.text)}`),
   ].join(" ");
+}
 
 /** The same in Python. */
-export const python = (prompt: string | null, ids: readonly number[], weights: string, list: readonly Edit[]): string =>
-  [
+export function python({ prompt, ids, facts: { model, prompt: asked } }: Origin, list: readonly Edit[]): string {
+  const given = [...(model.weights === "embedded" ? [] : [JSON.stringify(model.weights)]), ...(model.dtype === "float64" ? [] : [`dtype="${model.dtype}"`])];
+  const what = prompt === null ? `token_ids=[${ids.join(", ")}]` : JSON.stringify(prompt);
+  return [
     "from sheetgpt import load_model",
     "from sheetgpt.run.edit import parse",
     "",
-    `model = load_model(${weights === "embedded" ? "" : JSON.stringify(weights)})`,
-    `before = model.run(${prompt === null ? `token_ids=[${ids.join(", ")}]` : JSON.stringify(prompt)})`,
+    `model = load_model(${given.join(", ")})`,
+    `before = model.run(${what}${asked.special ? ", special=True" : ""})`,
     `sets = [${list.map((one) => JSON.stringify(one.text)).join(", ")}]`,
     "after = model.run_edited(before, [parse(text, before.sizes) for text in sets])",
   ].join("\n");
+}

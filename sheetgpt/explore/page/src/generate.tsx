@@ -6,7 +6,7 @@ import { toClipboard } from "./clipboard";
 import * as numbers from "./numbers";
 import { pick, type Candidates, type Pick, type Sampling } from "./picking";
 import { px } from "./px";
-import type { Asked, Run } from "./source";
+import type { Run } from "./source";
 import { turn, turning } from "./spin";
 import * as state from "./state";
 import { shown } from "./tokens";
@@ -16,6 +16,13 @@ const SPIN = 600; // ms
 const MOST_ROWS = 60; // of the table
 const K_STEPS = 60; // the slider's numbers; beyond it all are kept
 
+/** A token that was taken: what was asked for before, and the ids with it. */
+interface Taken {
+  readonly prompt: string | null;
+  readonly ids: readonly number[] | null;
+  readonly made: string;
+}
+
 // ------------------------------------------------------------------------------------------------ what is chosen
 
 const temperature = signal(1);
@@ -23,7 +30,7 @@ const topK = signal<number | null>(null);
 const topP = signal<number | null>(null);
 const target = signal(0.5118);
 const logits = signal<{ readonly run: string; readonly values: Float64Array } | null>(null);
-const accepted = signal<readonly Asked[]>([]); // what was asked for before each token that was taken
+const accepted = signal<readonly Taken[]>([]); // tokens that joined the prompt, the last one last
 const pointer = turning();
 
 const sampling = computed<Sampling>(() => ({ temperature: temperature.value, topK: topK.value, topP: topP.value }));
@@ -39,7 +46,8 @@ effect(() => {
   void state
     .getSource()
     .cells(run, region)
-    .then(({ data }) => (logits.value = { run: run.id, values: data }));
+    .then(({ data }) => state.shownRun.peek() === run && (logits.value = { run: run.id, values: data }))
+    .catch(() => {}); // the page says what is wrong with the run
 });
 
 /** Draw a target, and turn the pointer to it. */
@@ -52,24 +60,32 @@ export function spin(): void {
 /** The picked token joins the prompt: as text where the text is read as the same tokens, else by ids. */
 export async function accept(): Promise<void> {
   const [run, found] = [state.shownRun.value, picked.value];
-  if (!run || !found || logits.value?.run !== run.id) return;
+  if (!run || !found || logits.value?.run !== run.id || state.busy.value) return;
   state.busy.value = true;
   const ids = [...run.ids, found.id];
   const text = run.prompt === null ? null : run.prompt + state.vocabulary.value[found.id];
-  accepted.value = [...accepted.value, { prompt: run.prompt, ids: run.prompt === null ? run.ids : null, sets: [] }];
+  accepted.value = [...stillTaken(run), { prompt: run.prompt, ids: run.prompt === null ? run.ids : null, made: String(ids) }];
   if (text !== null && (await readsAs(text, ids))) state.give(text, null);
   else state.give(null, ids);
 }
 
+/** What can be taken back: nothing where another prompt was typed since, or the last token was refused. */
+function stillTaken(run: Run): readonly Taken[] {
+  const last = accepted.value.findLastIndex((one) => one.made === String(run.ids));
+  return accepted.value.slice(0, last + 1);
+}
+
 async function readsAs(text: string, ids: readonly number[]): Promise<boolean> {
-  const found = await state.getSource().run({ prompt: text, ids: null, sets: [] }).catch(() => null);
+  const asked = { prompt: text, ids: null, sets: [], special: state.facts.prompt.special };
+  const found = await state.getSource().run(asked).catch(() => null);
   return found !== null && JSON.stringify(found.ids) === JSON.stringify(ids);
 }
 
 export function takeBack(): void {
-  const last = accepted.value.at(-1);
+  const taken = state.shownRun.value ? stillTaken(state.shownRun.value) : [];
+  const last = taken.at(-1);
   if (!last) return;
-  accepted.value = accepted.value.slice(0, -1);
+  accepted.value = taken.slice(0, -1);
   state.give(last.prompt, last.ids);
 }
 
@@ -150,7 +166,7 @@ function Facts({ found }: { readonly found: Pick }) {
       <button class="push first" onClick={() => void accept()}>
         Accept
       </button>{" "}
-      <button class="push" onClick={takeBack} disabled={accepted.value.length === 0}>
+      <button class="push" onClick={takeBack} disabled={stillTaken(state.shownRun.value!).length === 0}>
         Take back
       </button>
       <p class="note">S spins · Enter accepts · Backspace takes back</p>

@@ -80,13 +80,14 @@ export function FormulaBar() {
           inputMode="decimal"
           readOnly={isText}
           value={editing.value ?? (isText || value === undefined ? "" : numbers.long(value))}
-          onFocus={() => begin()}
+          onFocus={() => editing.value === null && begin(undefined, false)}
           onInput={(event) => (editing.value = event.currentTarget.value)}
           onKeyDown={(event) => {
             event.stopPropagation();
             if (event.key === "Escape") editing.value = null;
             if (event.key === "Escape" || (event.key === "Enter" && commit())) event.currentTarget.blur();
           }}
+          onBlur={() => commit()}
         />
         <span class="formula">
           <i>fx</i> {typed ? <b>typed over</b> : null} <span title={formula}>{formula}</span>

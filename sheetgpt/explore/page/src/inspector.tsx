@@ -296,8 +296,7 @@ function LooksAt({ run }: { readonly run: Run }) {
 
 function Changes({ run }: { readonly run: Run }) {
   const list = state.edits.value;
-  const { name } = state.facts.model;
-  const texts = [run.prompt, run.ids, name, list] as const;
+  const texts = [{ prompt: run.prompt, ids: run.ids, facts: state.facts }, list] as const;
   return (
     <section class="changes">
       <h2>

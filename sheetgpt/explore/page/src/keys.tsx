@@ -86,6 +86,7 @@ const isTyping = (event: Event): boolean => (event.target as HTMLElement).closes
 /** Listen to the keys of the whole page. */
 export function listen(find: () => void): void {
   addEventListener("keydown", (event) => {
+    if (event.defaultPrevented) return;
     const far = event.ctrlKey || event.metaKey;
     const key = event.key.toLowerCase();
     const act = (what: () => unknown): void => {

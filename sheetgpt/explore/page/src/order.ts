@@ -26,11 +26,14 @@ export function watchOrder(): void {
     const step = state.step.value;
     if (!run?.done || !isSortable(step) || order.peek()?.key === keyOf(run, step!.name)) return;
     const [rows, columns] = state.shapeOf(step!.name, run);
+    const key = keyOf(run, step!.name);
+    const isNewest = (): boolean => state.run.peek() !== null && state.step.peek() === step && keyOf(state.run.peek()!, step!.name) === key;
     const region = { stage: step!.name, row: 0, column: columns - 1, rows, columns: 1 };
     void state
       .getSource()
       .cells(home(run, step!.name), region)
-      .then(({ data }) => (order.value = sorted(keyOf(run, step!.name), data)));
+      .then(({ data }) => isNewest() && (order.value = sorted(key, data)))
+      .catch(() => {}); // by id, until the next run
   });
 }
 

@@ -18,7 +18,10 @@ export function watch(): void {
   effect(() => {
     const { stage, row, column } = state.cell.value;
     const run = state.run.value;
-    if (!run?.done || !stage || state.step.value?.isGiven || state.facts.compare) return void (origin.value = null);
+    if (!run?.done || !stage || state.step.value?.isGiven || state.facts.compare) {
+      last = "";
+      return void (origin.value = null);
+    }
     const key = `${run.id}/${stage}/${row}/${column}`;
     if (key === last) return;
     last = key;
@@ -26,7 +29,7 @@ export function watch(): void {
       .getSource()
       .origin(run, stage, row, column)
       .then((found) => last === key && (origin.value = { ...found, run, stage, row, column }))
-      .catch(() => last === key && (origin.value = null));
+      .catch(() => last === key && ([last, origin.value] = ["", null]));
   });
 }
 

@@ -58,6 +58,8 @@ async function* lines(response: Response): AsyncGenerator<Json> {
 
 export class Served implements Source {
   private tokens: Promise<readonly string[]> | null = null;
+  readonly isServed = true;
+  private readonly underWay = new Map<string, Promise<unknown>>(); // runs that are computed again, by id
   private readonly clean = new Map<string, Run>(); // runs without changes, by what was asked for
 
   private constructor(readonly facts: Facts) {}
@@ -121,13 +123,20 @@ export class Served implements Source {
     return this.again(run, async () => (await answer(`workbook/${run.id}?live=${live ? 1 : 0}`)).blob());
   }
 
+  /** A run once more, however many ask for it. */
+  private computedAgain(run: Run): Promise<unknown> {
+    const asked = this.underWay.get(run.id) ?? this.run(run.asked).finally(() => this.underWay.delete(run.id));
+    this.underWay.set(run.id, asked);
+    return asked;
+  }
+
   /** What is asked, and once more where the server has to compute the run again. */
   private async again<T>(run: Run, ask: () => Promise<T>): Promise<T> {
     try {
       return await ask();
     } catch (error) {
       if (!(error instanceof Gone)) throw error;
-      await this.run(run.asked);
+      await this.computedAgain(run);
       return ask();
     }
   }

@@ -16,6 +16,7 @@ import { px } from "./px";
 
 export const ROW = 21;
 export const editing = signal<string | null>(null); // what is being typed; null: nothing is
+const typed = signal<{ readonly at: Cell; readonly inCell: boolean } | null>(null); // over which cell, and where
 
 /** Wide enough for a number of so many decimals. */
 export const widthOf = (decimals: number): number => 54 + 7.4 * (decimals - 3);
@@ -107,13 +108,14 @@ export function Sheet({ fit }: { readonly fit: boolean }) {
       height={fit ? "fit" : "100%"}
       describe={(place, column) => described(run, at.stage, rowAt(place), column)}
       onPick={(place, column, extend) => {
-        commit();
+        if (!commit()) return;
         pick({ stage: at.stage, row: rowAt(place), column }, extend);
       }}
       onOpen={() => begin()}
       onKeyDown={(event, page) => sheetKey(event, page)}
       over={
-        editing.value !== null && (
+        editing.value !== null &&
+        typed.value?.inCell && (
           <input
             ref={input}
             class="overlay"
@@ -156,19 +158,20 @@ export function described(run: Run, name: string, row: number, column: number): 
 // ------------------------------------------------------------------------------------------------ typing
 
 /** Type over the chosen cell, beginning with `text`, or with the number that stands there. */
-export function begin(text?: string): void {
+export function begin(text?: string, inCell = true): void {
   const at = state.cell.value;
   const refusal = state.whyNot([at.stage]);
   if (refusal) return void (state.complaint.value = { at: "cell", text: refusal });
   const value = state.tiles.at(state.run.value!, at.stage, at.row, at.column);
+  typed.value = { at, inCell };
   editing.value = text ?? (value === undefined ? "" : numbers.full(value));
 }
 
 /** Take what was typed. False where it is no number: then it stays. */
 export function commit(): boolean {
   const text = editing.peek();
-  if (text === null) return true;
-  const at = state.cell.peek();
+  const at = typed.peek()?.at;
+  if (text === null || !at) return true;
   const value = numbers.parse(text);
   const now = state.tiles.at(state.run.peek()!, at.stage, at.row, at.column);
   if (text.trim() !== "" && value === null) {
@@ -237,7 +240,7 @@ function clear(): void {
 }
 
 addEventListener("paste", (event) => {
-  if ((event.target as HTMLElement).closest("input, textarea")) return;
+  if (!state.hasSheet() || (event.target as HTMLElement).closest("input, textarea")) return;
   if (paste(event.clipboardData?.getData("text/plain") ?? "")) event.preventDefault();
 });
 

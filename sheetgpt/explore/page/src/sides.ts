@@ -6,7 +6,7 @@ const NO_STATISTICS = { least: 0, mean: 0, greatest: 0, deviation: 0, bins: [] }
 export function sideOf(compare: Comparison, side: "left" | "right"): Run {
   return {
     id: side,
-    asked: { prompt: null, ids: null, sets: [] },
+    asked: { prompt: null, ids: null, sets: [], special: false },
     prompt: null,
     ids: [],
     tokens: compare.tokens,

@@ -61,6 +61,7 @@ export interface Weight {
 
 export interface Model {
   readonly name: string;
+  readonly weights: string; // what `--weights` takes: the folder, or the name of one that ships inside
   readonly kind: string; // gpt2, die, ...
   readonly dtype: string;
   readonly n_layer: number;
@@ -153,6 +154,7 @@ export interface Asked {
   readonly prompt: string | null;
   readonly ids: readonly number[] | null;
   readonly sets: readonly string[];
+  readonly special: boolean; // is each special token in the prompt one token?
 }
 
 export interface Statistics {
@@ -288,6 +290,7 @@ export class Refused extends Error {}
 
 export interface Source {
   readonly facts: Facts;
+  readonly isServed: boolean; // by a server, which may be gone for a while
   /** A stage of `facts.compare`, whose sides' cells are asked for as those of runs called `left` and `right`. */
   differences?(stage: string): Promise<Differences>;
   /** Every token by id. */

@@ -1,11 +1,13 @@
 /** What the page shows and what the person has done: the run, the chosen cell, what is typed over. Views read signals. */
 import { batch, computed, effect, signal } from "@preact/signals";
+import * as changes from "./changes";
 import { DARK, LIGHT } from "./colours";
-import { address, cellOf, edit, parseEdit, withEdits, without, type Cell, type Edit } from "./edits";
+import { address, cellOf, edit, parseEdit, withEdits, type Cell, type Edit } from "./edits";
 import { stepOf, weightOf } from "./labels";
-import { Refused, type Asked, type Comparison, type Facts, type Place, type Run, type Source, type StageInfo, type Step, type Weight } from "./source";
+import { Refused, type Asked, type Comparison, type Facts, type Run, type Source, type StageInfo, type Step, type Weight } from "./source";
 import { sideOf } from "./sides";
 import { Tiles } from "./tiles";
+import { fromWorkbook, inWorkbook as placeInWorkbook } from "./workbook_places";
 
 export type View = "run" | "attention" | "lenses" | "generate" | "compare" | "learn";
 export type Show = "numbers" | "colours" | "both";
@@ -16,6 +18,7 @@ export interface Complaint {
 
 const AFTER_KEY = 150; // ms from the last key in the prompt to the run
 const LATE = 400; // ms after which waiting is shown
+const RETRY = 2000; // ms after which a server that didn't answer is asked again
 
 // ------------------------------------------------------------------------------------------------ what is there
 
@@ -55,55 +58,26 @@ effect(() => void (document.documentElement.dataset.theme = theme.value.dark ? "
 
 // ------------------------------------------------------------------------------------------------ what is typed over
 
-export const edits = signal<readonly Edit[]>([]);
-const past = signal<readonly (readonly Edit[])[]>([]);
-const future = signal<readonly (readonly Edit[])[]>([]);
-export const canUndo = computed(() => past.value.length > 0);
-export const canRedo = computed(() => future.value.length > 0);
-
-function change(next: readonly Edit[]): void {
-  batch(() => {
-    past.value = [...past.value, edits.value];
-    future.value = [];
-    edits.value = next;
-  });
-  void ask();
-}
+export { canRedo, canUndo, edits, editAt } from "./changes";
 
 /** Type numbers over cells: one step that can be undone. */
 export function set(cells: readonly { readonly cell: Cell; readonly value: number }[]): void {
   const refusal = whyNot(cells.map((one) => one.cell.stage));
   if (refusal) return void (complaint.value = { at: "cell", text: refusal });
   const tokens = asked.peek().tokens;
-  change(withEdits(facts, edits.value, cells.map((one) => edit(facts, one.cell, tokens, one.value))));
+  changes.change(withEdits(facts, changes.edits.value, cells.map((one) => edit(facts, one.cell, tokens, one.value))));
+  void ask();
 }
 
 /** Give cells their original numbers back. */
 export function reset(gone: readonly Edit[]): void {
-  if (gone.length) change(without(edits.value, gone));
-}
-
-export function undo(): void {
-  const last = past.value.at(-1);
-  if (!last) return;
-  batch(() => {
-    future.value = [edits.value, ...future.value];
-    past.value = past.value.slice(0, -1);
-    edits.value = last;
-  });
+  if (!gone.length) return;
+  changes.takeOut(gone);
   void ask();
 }
 
-export function redo(): void {
-  const next = future.value[0];
-  if (!next) return;
-  batch(() => {
-    past.value = [...past.value, edits.value];
-    future.value = future.value.slice(1);
-    edits.value = next;
-  });
-  void ask();
-}
+export const undo = (): void => void (changes.goBack() && ask());
+export const redo = (): void => void (changes.goForward() && ask());
 
 /** Why cells of these can't be changed; null where they can. */
 export function whyNot(stages: readonly string[]): string | null {
@@ -112,22 +86,24 @@ export function whyNot(stages: readonly string[]): string | null {
   return step ? `${step.name} is not made of numbers: change the prompt, or the logits.` : null;
 }
 
-export const editAt = (at: Cell): Edit | undefined =>
-  edits.value.find((one) => one.cell?.stage === at.stage && one.cell.row === at.row && one.cell.column === at.column);
-
 // ------------------------------------------------------------------------------------------------ runs
 
 /** What was asked for last, and with how many tokens addresses are read. */
 const asked = signal<{ prompt: string | null; ids: readonly number[] | null; tokens: number }>({ prompt: null, ids: null, tokens: 1 });
 export const prompt = computed(() => asked.value.prompt);
 let waiting: AbortController | null = null;
-let timer = 0;
+let timer = 0; // from a key in the prompt to the run
+let retry = 0; // from an answer that failed to the next try
+let shownEdits: readonly Edit[] = []; // those of the last whole run
 
 export const ask = async (): Promise<void> => {
   waiting?.abort();
+  clearTimeout(retry);
   const mine = (waiting = new AbortController());
   busy.value = true;
-  const wanted: Asked = { prompt: asked.value.prompt, ids: asked.value.ids, sets: edits.value.map((one) => one.text) };
+  const list = changes.edits.value;
+  const { prompt, ids } = asked.value;
+  const wanted: Asked = { prompt, ids, sets: list.map((one) => one.text), special: facts.prompt.special };
   const clock = setTimeout(() => mine === waiting && (late.value = true), LATE);
   let isFirst = true;
   const arrive = (found: Run): void => {
@@ -136,7 +112,7 @@ export const ask = async (): Promise<void> => {
     isFirst = false;
     batch(() => {
       if (!found.done || found !== run.peek()) run.value = found;
-      if (found.done) [shownRun.value, complaint.value] = [found, null];
+      if (found.done) [shownRun.value, complaint.value, shownEdits] = [found, null, list];
       asked.value = { ...asked.value, tokens: found.tokens.length };
       keepInside(found);
     });
@@ -160,20 +136,22 @@ function scheduled(found: Run): void {
   });
 }
 
+/** The last whole run stays, with its changes, and the sentence stands beside what caused it. */
 function refused(error: unknown): void {
-  if (error instanceof Refused) {
-    const isPrompt = edits.value === ofPrompt;
-    if (!isPrompt) [edits.value, past.value] = [past.value.at(-1) ?? ofPrompt, past.value.slice(0, -1)];
-    complaint.value = { at: isPrompt ? "prompt" : "cell", text: error.message };
+  const { name, message } = error as Error;
+  if (name === "AbortError") return;
+  if (error instanceof TypeError && source.isServed) {
+    complaint.value = { at: "page", text: "The server doesn't answer; what is loaded can still be read. Trying again." };
+    retry = window.setTimeout(() => void ask(), RETRY);
     return;
   }
-  if ((error as Error).name !== "AbortError") {
-    complaint.value = { at: "page", text: "The server doesn't answer; what is loaded can still be read. Trying again." };
-    setTimeout(() => void ask(), 2000);
-  }
+  const isPrompt = changes.edits.value === shownEdits || !changes.edits.value.length;
+  batch(() => {
+    if (shownRun.value) run.value = shownRun.value;
+    if (!isPrompt) changes.begin(shownEdits);
+    complaint.value = { at: isPrompt ? "prompt" : "cell", text: error instanceof Refused ? message : `${name}: ${message}` };
+  });
 }
-
-let ofPrompt: readonly Edit[] = edits.value; // the edits that stood when the prompt was given
 
 /** A prompt that is being typed: it runs when the keys rest, or at once. */
 export function type(text: string, now = false): void {
@@ -184,22 +162,17 @@ export function type(text: string, now = false): void {
 
 /** Another prompt, or ids. Changed weights stay; changed cells of stages are the old prompt's, so they go. */
 export function give(text: string | null, ids: readonly number[] | null): void {
-  const kept = edits.value.filter((one) => weightOf(facts, one.stage));
+  clearTimeout(timer);
   batch(() => {
     asked.value = { prompt: text, ids, tokens: asked.value.tokens };
-    if (kept.length < edits.value.length) {
-      past.value = [];
-      future.value = [];
-      edits.value = kept;
-    }
-    ofPrompt = edits.value;
+    changes.keep((one) => weightOf(facts, one.stage) !== undefined);
   });
   void ask();
 }
 
 const NO_RUN: Run = {
   id: "",
-  asked: { prompt: null, ids: null, sets: [] },
+  asked: { prompt: null, ids: null, sets: [], special: false },
   prompt: null,
   ids: [],
   tokens: [],
@@ -236,7 +209,7 @@ export async function begin(): Promise<void> {
   addEventListener("hashchange", () => follow(location.hash));
   const { sets } = facts.prompt;
   if (!sets.length) return;
-  edits.value = sets.map((text) => parseEdit(facts, text, asked.value.tokens));
+  changes.begin(sets.map((text) => parseEdit(facts, text, asked.value.tokens)));
   await ask();
 }
 
@@ -326,9 +299,18 @@ export function go(text: string): boolean {
 }
 
 function follow(hash: string): boolean {
-  const found = locate(decodeURIComponent(hash.slice(1)));
+  const found = locate(unescaped(hash.slice(1)));
   if (found) choose(found, "none");
   return found !== null;
+}
+
+/** An address as it was typed; anyone may type a link. */
+function unescaped(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function locate(text: string): Cell | null {
@@ -339,36 +321,9 @@ function locate(text: string): Cell | null {
     const found = cellOf(facts, text, run.peek()?.tokens.length ?? 1, rows, columns);
     return found && found.row < rows && found.column < columns ? found : null;
   }
-  return fromWorkbook(text);
+  const now = run.peek();
+  return now && fromWorkbook(text, now, cell.peek().stage, shapeOf);
 }
 
-// ------------------------------------------------------------------------------------------------ the workbook's addresses
-
-const letters = (column: number): string => (column < 0 ? "" : letters(Math.floor(column / 26) - 1) + String.fromCharCode(65 + (column % 26)));
-const number = (text: string): number => [...text.toUpperCase()].reduce((sum, c) => sum * 26 + c.charCodeAt(0) - 64, 0) - 1;
-
-/** Where a cell stands in the live workbook, such as `block_1!E95`; empty where it has none. */
-export function inWorkbook(at: Cell): string {
-  const place = run.value?.places[at.stage];
-  return place ? `${place[0]}!${letters(place[2] + columnThere(at.column, place))}${place[1] + at.row + 1}` : "";
-}
-
-const columnThere = (column: number, [, , , keys]: Place): number => {
-  const tokens = run.value?.tokens.length ?? 1;
-  return keys ? Math.floor(column / tokens) * keys + (column % tokens) : column;
-};
-
-function fromWorkbook(text: string): Cell | null {
-  const found = /^\s*(?:'?([^'!]+)'?!)?\$?([A-Za-z]{1,3})\$?(\d+)\s*$/.exec(text);
-  const places = Object.entries(run.peek()?.places ?? {});
-  if (!found) return null;
-  const tab = found[1] ?? run.peek()?.places[cell.peek().stage]?.[0];
-  const [row, column] = [Number(found[3]) - 1, number(found[2]!)];
-  for (const [stage, place] of places) {
-    const [rows, columns] = shapeOf(stage);
-    for (let i = 0; place[0] === tab && i < columns; i++) {
-      if (column === place[2] + columnThere(i, place) && row >= place[1] && row < place[1] + rows) return { stage, row: row - place[1], column: i };
-    }
-  }
-  return null;
-}
+/** Where a cell stands in the live workbook. */
+export const inWorkbook = (at: Cell): string => (run.value ? placeInWorkbook(at, run.value) : "");

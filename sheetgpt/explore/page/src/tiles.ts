@@ -1,10 +1,11 @@
 /** The cells that are in view: asked for by tiles, kept for a while, drawn again when they arrive. */
 import { signal } from "@preact/signals";
 import type { Matrix } from "./matrix";
-import type { Run, Source } from "./source";
+import { Refused, type Run, type Source } from "./source";
 
 const ROWS = 64;
 const COLUMNS = 128;
+const RETRY = 2000; // ms
 const MOST = 1000; // tiles of at most 64 kB that are kept
 
 /** Counts what has arrived. */
@@ -45,7 +46,10 @@ export class Tiles {
     };
     const asked = this.source.cells(of, region);
     this.kept.set(key, asked);
-    asked.then(keep, (error) => keep(error instanceof Error ? error : new Error(String(error))));
+    asked.then(keep, (error: Error) => {
+      keep(error);
+      if (!(error instanceof Refused)) setTimeout(() => this.kept.delete(key) && arrived.value++, RETRY); // the server may be back
+    });
     this.letGo();
     return null;
   }
