@@ -54,25 +54,26 @@ function Prompt() {
   const prompt = state.prompt.value;
   const ids = state.run.value?.ids ?? [];
   const byIds = !state.facts.model.hasText;
-  const text = byIds || prompt === null ? ids.join(", ") : prompt;
+  const text = byIds || prompt === null ? ids.join(", ") : prompt.replace(/\n/g, "⏎");
+  const complaint = state.complaint.value;
   useEffect(() => {
-    if (box.current && document.activeElement !== box.current) box.current.value = text;
-  }, [text]);
+    if (box.current && document.activeElement !== box.current && complaint?.at !== "prompt") box.current.value = text;
+  }, [text, complaint?.at]);
   const give = (now: boolean): void => {
     const typed = box.current!.value;
     const isIds = byIds || (prompt === null && /^[\d\s,]+$/.test(typed));
-    if (!isIds) return state.type(typed, now);
-    const ids = typed.split(/[\s,]+/).filter(Boolean).map(Number);
-    if (ids.every(Number.isInteger)) state.give(null, ids);
-    else state.complaint.value = { at: "prompt", text: "Token ids are whole numbers such as 3, 1, 2." };
+    if (!isIds) return state.type(typed.replace(/⏎/g, "\n"), now);
+    const words = typed.split(/[\s,]+/).filter(Boolean);
+    const wrong = words.find((word) => !/^\d{1,9}$/.test(word));
+    if (wrong === undefined) state.type(null, now, words.map(Number));
+    else state.complaint.value = { at: "prompt", text: `${JSON.stringify(wrong)} is no token id: ids are whole numbers such as 3, 1, 2.` };
   };
-  const complaint = state.complaint.value;
   return (
     <div class="prompt">
       <input
         ref={box}
         id="prompt"
-        aria-label={byIds ? "token ids" : "prompt"}
+        aria-label={byIds || prompt === null ? "token ids" : "prompt"}
         aria-invalid={complaint?.at === "prompt"}
         spellcheck={false}
         autocomplete="off"
@@ -80,7 +81,7 @@ function Prompt() {
         defaultValue={text}
         onInput={() => give(false)}
         onKeyDown={(event) => {
-          event.stopPropagation();
+          if (!event.ctrlKey && !event.metaKey) event.stopPropagation();
           if (event.key === "Enter") give(true);
           if (event.key === "Escape") event.currentTarget.blur();
         }}

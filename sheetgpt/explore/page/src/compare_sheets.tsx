@@ -102,7 +102,7 @@ function Side(props: SideProps) {
   const look = looks(props);
   const at = state.cell.value;
   const narrow = isNarrow();
-  const keys = right.tokens.length;
+  const keys = state.keysOf(right);
   const selected = state.selection.value;
   const label = (row: number): Label => rowAxis.label(row + stage.firstRow);
   return (

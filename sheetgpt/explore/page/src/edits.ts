@@ -50,8 +50,9 @@ export function cellOf(facts: Facts, text: string, tokens: number, rows: number,
   if (places.length === 2) return checked(stage, from(places[0]!, rows), from(places[1]!, columns));
   if (stepOf(facts, stage)?.columns !== "heads x keys") return null;
   const [head, query, key] = places as [number, number, number];
-  const heads = facts.model.n_head;
-  return checked(stage, from(query, rows), from(head, heads) * tokens + from(key, tokens));
+  const [inHead, inKeys] = [from(head, stepOf(facts, stage)!.groups), from(key, tokens)];
+  const isThere = inHead >= 0 && inHead < stepOf(facts, stage)!.groups && inKeys >= 0 && inKeys < tokens;
+  return isThere ? checked(stage, from(query, rows), inHead * tokens + inKeys) : null;
 }
 
 const checked = (stage: string, row: number, column: number): Cell | null =>

@@ -3,12 +3,13 @@ import type { ComponentChildren } from "preact";
 import { FormulaBar, Heading, Statistics } from "./heading";
 import { Inspector } from "./inspector";
 import { Keys } from "./keys";
+import { isSortable } from "./order";
 import { Sheet } from "./sheet";
 import * as state from "./state";
 import { Strips } from "./strips";
 import { Way } from "./way";
 
-const MOST_FITTING = 14; // rows of a sheet that leaves room below
+const MOST_FITTING = 14; // rows of a sheet that is as high as its rows
 
 export const Explore = () => <WithSheet beside={<Inspector />} className="explore" />;
 
@@ -16,20 +17,21 @@ export const Explore = () => <WithSheet beside={<Inspector />} className="explor
 export function WithSheet({ beside, className }: { readonly beside: ComponentChildren; readonly className: string }) {
   const [rows] = state.shapeOf(state.cell.value.stage);
   const fits = rows <= MOST_FITTING;
+  const layout = fits ? "fits" : isSortable(state.step.value) ? "alone" : "halves";
   return (
     <div class={className}>
       <Way />
-      <main class={fits ? "middle fits" : "middle"}>
+      <main class={`middle ${layout}`}>
         <Heading />
         <FormulaBar />
         <div class="main-sheet">
           <Sheet fit={fits} />
         </div>
         <Statistics />
-        <button class="drawer-button" onClick={() => (state.drawer.value = !state.drawer.value)}>
+        <button class="drawer-button" aria-expanded={state.drawer.value} onClick={() => (state.drawer.value = !state.drawer.value)}>
           {state.drawer.value ? "Close" : "Where from"}
         </button>
-        {fits && <Strips />}
+        {layout !== "alone" && <Strips />}
         <Keys />
       </main>
       {beside}

@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 import "./generate.css";
 import { toClipboard } from "./clipboard";
 import * as numbers from "./numbers";
-import { pick, type Candidates, type Pick, type Sampling } from "./picking";
+import { candidatesOf, pickIndex, type Candidates, type Pick, type Sampling } from "./picking";
 import { px } from "./px";
 import type { Run } from "./source";
 import { turn, turning } from "./spin";
@@ -34,7 +34,14 @@ const accepted = signal<readonly Taken[]>([]); // tokens that joined the prompt,
 const pointer = turning();
 
 const sampling = computed<Sampling>(() => ({ temperature: temperature.value, topK: topK.value, topP: topP.value }));
-const picked = computed<Pick | null>(() => (logits.value ? pick(logits.value.values, sampling.value, target.value) : null));
+const candidates = computed<Candidates | null>(() => logits.value && candidatesOf(logits.value.values, sampling.value));
+const picked = computed<Pick | null>(() => {
+  const found = candidates.value;
+  if (!found) return null;
+  const isGreedy = sampling.value.temperature === 0;
+  const index = isGreedy ? 0 : pickIndex(found, target.value);
+  return { id: found.ids[index]!, index, candidates: found, target: isGreedy ? null : target.value };
+});
 
 /** The logits of the newest run, whenever it is another. */
 effect(() => {
@@ -98,15 +105,16 @@ export function Generate() {
   }, []);
   const [run, found] = [state.shownRun.value, picked.value];
   if (!run || !found) return <main class="generate" />;
+  const slices = slicesOf(found, state.vocabulary.value);
   return (
     <main class="generate">
       <section class="generate-wheel">
         <Text run={run} found={found} />
         <div class="wheel-and-facts">
-          <Wheel slices={slicesOf(found, state.vocabulary.value)} target={pointer.value ?? found.target ?? 0} label={found.target === null ? "greedy" : numbers.cell(pointer.value ?? found.target, 4)} onTarget={(at) => (target.value = at)} />
+          <Wheel slices={slices} target={pointer.value ?? found.target ?? 0} label={found.target === null ? "greedy" : numbers.cell(pointer.value ?? found.target, 4)} onTarget={(at) => (target.value = at)} />
           <Facts found={found} />
         </div>
-        <Sums slices={slicesOf(found, state.vocabulary.value)} at={pointer.value ?? found.target} />
+        <Sums slices={slices} at={pointer.value ?? found.target} />
         <Sliders />
       </section>
       <Table found={found} />
@@ -241,7 +249,8 @@ const COLUMNS = ["rank", "id", "token", "logit", "logit / temperature", "probabi
 
 function Table({ found }: { readonly found: Pick }) {
   const { candidates, index } = found;
-  const count = Math.min(candidates.ids.length, Math.max(MOST_ROWS, index + 1));
+  const count = Math.min(candidates.ids.length, MOST_ROWS);
+  const places = [...Array(count).keys(), ...(index >= count ? [index] : [])];
   const most = candidates.probabilities[0]!;
   return (
     <section class="candidates" aria-label="the candidates">
@@ -268,7 +277,8 @@ function Table({ found }: { readonly found: Pick }) {
           </tr>
         </thead>
         <tbody>
-          {candidates.ids.slice(0, count).map((id, i) => {
+          {places.map((i) => {
+            const id = candidates.ids[i]!;
             const probability = candidates.probabilities[i]!;
             return (
               <tr key={id} class={i === index ? "picked" : probability === 0 ? "left-out" : ""} aria-selected={i === index}>

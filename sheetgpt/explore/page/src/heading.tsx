@@ -78,12 +78,11 @@ export function FormulaBar() {
           class={classes("value", typed && "typed")}
           aria-label="value"
           inputMode="decimal"
-          readOnly={isText}
+          readOnly={isText || state.facts.readOnly !== null}
           value={editing.value ?? (isText || value === undefined ? "" : numbers.long(value))}
-          onFocus={() => editing.value === null && begin(undefined, false)}
-          onInput={(event) => (editing.value = event.currentTarget.value)}
+          onInput={(event) => (editing.value === null ? begin(event.currentTarget.value, false) : (editing.value = event.currentTarget.value))}
           onKeyDown={(event) => {
-            event.stopPropagation();
+            if (!event.ctrlKey && !event.metaKey) event.stopPropagation();
             if (event.key === "Escape") editing.value = null;
             if (event.key === "Escape" || (event.key === "Enter" && commit())) event.currentTarget.blur();
           }}
@@ -108,7 +107,7 @@ export function FormulaBar() {
 
 function reach(text: string): boolean {
   const found = state.go(text);
-  if (!found) state.complaint.value = { at: "cell", text: `There is no cell ${JSON.stringify(text)}: type a stage's name, STAGE[ROW,COLUMN], or a cell of the live workbook such as block_0!C5.` };
+  if (!found) state.complaint.value = { at: "cell", text: `There is no cell ${JSON.stringify(text)}: type a stage's name, STAGE[ROW,COLUMN], or a cell of the live workbook${state.inWorkbook(state.cell.value) ? ` such as ${state.inWorkbook(state.cell.value)}` : ""}.` };
   return found;
 }
 

@@ -259,7 +259,8 @@ function LooksAt({ run }: { readonly run: Run }) {
       <h2>
         What {shown(run.tokens[row] ?? "")} looks at{" "}
         <i>
-          block {block}, {step.groups} heads
+          block {block}, {heads < step.groups ? `${heads} of ` : ""}
+          {step.groups} heads
         </i>
       </h2>
       <table class="looks">

@@ -1,4 +1,5 @@
 /** Keys that hold everywhere on the page, and the list of all. */
+import { useEffect, useRef } from "preact/hooks";
 import { copy } from "./clipboard";
 import { origin } from "./origin";
 import { focusSheet } from "./sheet";
@@ -44,14 +45,15 @@ export function Keys() {
 }
 
 export function Help() {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => dialog.current?.showModal(), [state.help.value]);
   if (!state.help.value) return null;
   const close = (): void => {
     state.help.value = false;
     focusSheet();
   };
   return (
-    <div class="veil" onClick={close}>
-      <dialog open aria-label="keys" onClick={(event) => event.stopPropagation()}>
+      <dialog ref={dialog} aria-label="keys" onClose={close} onClick={(event) => event.target === dialog.current && close()}>
         <h2>Keys</h2>
         <table>
           <tbody>
@@ -67,7 +69,6 @@ export function Help() {
           Close
         </button>
       </dialog>
-    </div>
   );
 }
 
@@ -94,10 +95,10 @@ export function listen(find: () => void): void {
       what();
     };
     if (far && key === "g") return act(() => document.querySelector<HTMLInputElement>("#name-box")?.focus());
-    if (state.help.value && event.key === "Escape") return act(() => (state.help.value = false));
     if (isTyping(event)) return;
     if (far && key === "z") return act(event.shiftKey ? state.redo : state.undo);
     if (far && key === "y") return act(state.redo);
+    if (event.key === "?" && !far && !event.altKey) return act(() => (state.help.value = true));
     if (!state.hasSheet()) return;
     if (far && key === "f") return act(find);
     if (far && key === "c" && !getSelection()?.toString()) return act(copy);
@@ -106,6 +107,5 @@ export function listen(find: () => void): void {
     if (far || event.altKey) return;
     if (event.key === "[") return act(() => follow("precedents"));
     if (event.key === "]") return act(() => follow("dependents"));
-    if (event.key === "?") return act(() => (state.help.value = true));
   });
 }

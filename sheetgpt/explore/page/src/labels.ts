@@ -36,7 +36,7 @@ export function columnLabels(step: Step | undefined, run: Run, columns: number, 
   const token = (i: number): string => shown(run.tokens[i] ?? "");
   const axis = step?.columns ?? null;
   if (axis === "heads x keys") {
-    const keys = run.tokens.length;
+    const keys = columns / step!.groups;
     return { names: ["head", "key", "token"], label: (i) => ({ head: Math.floor(i / keys), number: i % keys, token: token(i % keys) }) };
   }
   if (axis === "heads x dimensions") {

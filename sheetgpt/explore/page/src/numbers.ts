@@ -37,6 +37,6 @@ export const percent = (x: number): string => `${(100 * x).toFixed(2)}%`;
 
 /** A typed number: a decimal comma and U+2212 are taken too; null where it is none. */
 export function parse(text: string): number | null {
-  const plain = text.trim().replace("−", "-").replace(/^(-?\d+),(\d+)$/, "$1.$2");
+  const plain = text.trim().replace(/−/g, "-").replace(/^(-?\d+),(\d+)$/, (all, whole: string, part: string) => (part.length === 3 && whole.length <= 4 ? all : `${whole}.${part}`)); // 1,234 may be either
   return /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(plain) && Number.isFinite(Number(plain)) ? Number(plain) : null;
 }

@@ -1,5 +1,5 @@
 /** The chosen stage or weight as a sheet: numbers, colours, what changed, what is typed over; keys as in a spreadsheet. */
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { changed, css, diverging, inkOn, share, type Rgb } from "./colours";
 import type { Cell } from "./edits";
@@ -66,7 +66,7 @@ export function Sheet({ fit }: { readonly fit: boolean }) {
   const run = state.run.value;
   const at = state.cell.value;
   const input = useRef<HTMLInputElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (editing.value !== null) input.current?.focus();
   }, [editing.value === null]);
   if (!run) return null;
@@ -81,7 +81,7 @@ export function Sheet({ fit }: { readonly fit: boolean }) {
   const columnWidth = narrow ? 49 + widthOf(state.decimals.value) - 54 : widthOf(state.decimals.value);
   const rowHeight = narrow ? 30 : ROW;
   const labelWidths: [number, number] = narrow ? [26, 62] : [46, 71];
-  const keys = run.tokens.length;
+  const keys = columns / (step?.groups ?? 1);
   const selected = state.selection.value;
   const isBordered = step?.columns === "heads x keys" ? (column: number): boolean => column > 0 && column % keys === 0 : undefined;
   return (
@@ -204,6 +204,7 @@ function inputKey(event: KeyboardEvent): void {
 export const focusSheet = (): void => document.querySelector<HTMLElement>(".main-sheet .grid")?.focus({ preventScroll: true });
 
 function sheetKey(event: KeyboardEvent, page: number): void {
+  if (editing.peek() !== null && typed.peek()?.inCell) return beforeTheInput(event);
   if (moveByKey(event, page, { rowAt, placeOf, isSorted })) return;
   if (event.altKey) return;
   const at = state.cell.value;
@@ -227,6 +228,15 @@ function sheetKey(event: KeyboardEvent, page: number): void {
     event.preventDefault();
     begin(event.key);
   }
+}
+
+/** Keys that come before the input is there: quick fingers are quicker than a frame. */
+function beforeTheInput(event: KeyboardEvent): void {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key.length === 1) {
+    event.preventDefault();
+    editing.value += event.key;
+  } else inputKey(event);
 }
 
 /** The original numbers back, in all of the selection. */

@@ -95,13 +95,15 @@ let waiting: AbortController | null = null;
 let timer = 0; // from a key in the prompt to the run
 let retry = 0; // from an answer that failed to the next try
 let shownEdits: readonly Edit[] = []; // those of the last whole run
+let isNewPrompt = false; // is another prompt asked for, and not answered yet?
+const isOfWeight = (one: Edit): boolean => weightOf(facts, one.stage) !== undefined;
 
 export const ask = async (): Promise<void> => {
   waiting?.abort();
   clearTimeout(retry);
   const mine = (waiting = new AbortController());
   busy.value = true;
-  const list = changes.edits.value;
+  const list = isNewPrompt ? changes.edits.value.filter(isOfWeight) : changes.edits.value;
   const { prompt, ids } = asked.value;
   const wanted: Asked = { prompt, ids, sets: list.map((one) => one.text), special: facts.prompt.special };
   const clock = setTimeout(() => mine === waiting && (late.value = true), LATE);
@@ -111,6 +113,8 @@ export const ask = async (): Promise<void> => {
     if (!isFirst && !found.done) return scheduled(found);
     isFirst = false;
     batch(() => {
+      if (isNewPrompt) changes.keep(isOfWeight); // changed cells of stages are the old prompt's
+      isNewPrompt = false;
       if (!found.done || found !== run.peek()) run.value = found;
       if (found.done) [shownRun.value, complaint.value, shownEdits] = [found, null, list];
       asked.value = { ...asked.value, tokens: found.tokens.length };
@@ -145,28 +149,30 @@ function refused(error: unknown): void {
     retry = window.setTimeout(() => void ask(), RETRY);
     return;
   }
-  const isPrompt = changes.edits.value === shownEdits || !changes.edits.value.length;
+  const at = isNewPrompt || !shownRun.value ? "prompt" : "cell";
+  isNewPrompt = false;
   batch(() => {
-    if (shownRun.value) run.value = shownRun.value;
-    if (!isPrompt) changes.begin(shownEdits);
-    complaint.value = { at: isPrompt ? "prompt" : "cell", text: error instanceof Refused ? message : `${name}: ${message}` };
+    if (shownRun.value) {
+      run.value = shownRun.value;
+      asked.value = { ...asked.value, prompt: shownRun.value.asked.prompt, ids: shownRun.value.asked.ids };
+      if (at === "cell") changes.begin(shownEdits);
+    }
+    complaint.value = { at, text: error instanceof Refused ? message : `${name}: ${message}` };
   });
 }
 
-/** A prompt that is being typed: it runs when the keys rest, or at once. */
-export function type(text: string, now = false): void {
+/** A prompt, or ids, being typed: they run when the keys rest, or at once. */
+export function type(text: string | null, now = false, ids: readonly number[] | null = null): void {
   clearTimeout(timer);
   busy.value = true;
-  timer = window.setTimeout(() => give(text, null), now ? 0 : AFTER_KEY);
+  timer = window.setTimeout(() => give(text, ids), now ? 0 : AFTER_KEY);
 }
 
 /** Another prompt, or ids. Changed weights stay; changed cells of stages are the old prompt's, so they go. */
 export function give(text: string | null, ids: readonly number[] | null): void {
   clearTimeout(timer);
-  batch(() => {
-    asked.value = { prompt: text, ids, tokens: asked.value.tokens };
-    changes.keep((one) => weightOf(facts, one.stage) !== undefined);
-  });
+  asked.value = { prompt: text, ids, tokens: asked.value.tokens };
+  isNewPrompt = true;
   void ask();
 }
 
@@ -283,7 +289,14 @@ export const selection = computed(() => {
 /** Another stage at the same place, as far as it has that place. */
 export const chooseStage = (name: string): void => choose({ ...cell.peek(), stage: name });
 
-export const addressOf = (at: Cell): string => address(facts, at, run.peek()?.tokens.length ?? 1);
+/** How many keys each head has: the tokens; of two sides without tokens as their stages have it. */
+export function keysOf(of: Run | null): number {
+  if (of?.tokens.length) return of.tokens.length;
+  const step = facts.steps.find((one) => one.columns === "heads x keys" && of?.stages.has(one.name));
+  return step ? of!.stages.get(step.name)!.columns / step.groups : 1;
+}
+
+export const addressOf = (at: Cell): string => address(facts, at, keysOf(run.peek()));
 
 function keepInside(found: Run): void {
   const [rows, columns] = shapeOf(cell.peek().stage, found);
@@ -318,7 +331,7 @@ function locate(text: string): Cell | null {
   if (stepOf(facts, name) || weightOf(facts, name)) {
     const [rows, columns] = shapeOf(name);
     if (!text.includes("[")) return { ...cell.peek(), stage: name };
-    const found = cellOf(facts, text, run.peek()?.tokens.length ?? 1, rows, columns);
+    const found = cellOf(facts, text, keysOf(run.peek()), rows, columns);
     return found && found.row < rows && found.column < columns ? found : null;
   }
   const now = run.peek();

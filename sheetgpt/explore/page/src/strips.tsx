@@ -10,7 +10,8 @@ import * as state from "./state";
 import { shown } from "./tokens";
 import { px } from "./px";
 
-const MOST_ROWS = 12; // of a stage that is shown as a strip
+const MOST_LABELLED = 12; // rows of a strip that stand beside it by name
+const LONG_STRIP = 120; // px of one that has more
 const STRIP_ROW = 17;
 const MOST_STRIPS = 3;
 const CHANGE = "change of";
@@ -30,7 +31,7 @@ export function Strips() {
     ...made.map((name) => ({ name, how: "made of", regions: found.precedents })),
     ...goes.map((name) => ({ name, how: "goes into", regions: found.dependents })),
     ...[...new Set(beside)].map((name) => ({ name, how: "with", regions: [] as readonly Region[] })),
-  ].filter(({ name }) => (run.stages.get(name)?.rows ?? 99) <= MOST_ROWS);
+  ].filter(({ name }) => run.stages.has(name));
   return (
     <div class="strips">
       {strips.slice(0, MOST_STRIPS).map((strip) => (
@@ -65,15 +66,17 @@ function Strip({ run, how, name, regions, note }: { readonly run: Run; readonly 
   const heads = step.columns === "heads x keys" ? step.groups : 0;
   const isLying = info.picture.height !== info.rows && info.rows > info.columns;
   const length = isLying ? info.rows : info.columns;
+  const isLong = !isLying && info.rows > MOST_LABELLED;
+  const height = isLying ? STRIP_ROW : isLong ? LONG_STRIP : STRIP_ROW * info.rows;
   const ticks = heads ? Array.from({ length: heads }, (_, i) => [i / heads, `head ${i}`] as const) : [0, 0.25, 0.5, 0.75, 1].map((part) => [part, String(Math.min(length - 1, Math.round(part * length)))] as const);
   return (
     <section class="strip">
       <StripHead how={how} name={name} {...(note ? { note } : {})} />
       <div class="strip-body">
         <div class="strip-labels">
-          {isLying ? <span style={px({ height: STRIP_ROW })}>{info.rows} ids</span> : Array.from({ length: info.rows }, (_, row) => <span key={row} style={px({ height: STRIP_ROW })}>{label(row).token || label(row).number}</span>)}
+          {isLying || isLong ? <span style={px({ height: STRIP_ROW })}>{info.rows} {isLying ? "ids" : "rows"}</span> : Array.from({ length: info.rows }, (_, row) => <span key={row} style={px({ height: STRIP_ROW })}>{label(row).token || label(row).number}</span>)}
         </div>
-        <button class="strip-picture" aria-label={`look at ${name}`} style={px({ height: STRIP_ROW * (isLying ? 1 : info.rows) })} onClick={() => state.chooseStage(name)}>
+        <button class="strip-picture" aria-label={`look at ${name}`} style={px({ height })} onClick={() => state.chooseStage(name)}>
           <Thumbnail info={info} step={step} className="strip-canvas" stale={stale} changesOnly={how === CHANGE} />
           {regions
             .filter((region) => region.stage === name && !isLying)
@@ -160,7 +163,7 @@ function Changes({ run }: { readonly run: Run }) {
   const heads = later.filter((step) => step.shares && step.columns === "heads x keys").at(-1);
   const ends = later.filter((step, i) => state.facts.stream.includes(step.name) && later[i + 1]?.block !== step.block);
   const rest = later.filter((step) => step.block === null && step.role !== "PREDICTION").slice(-2);
-  const strips = [...new Set([...(heads ? [heads] : []), ...ends.slice(-2), ...rest])].filter((step) => (run.stages.get(step.name)?.rows ?? 99) <= MOST_ROWS || step.role === "LOGITS");
+  const strips = [...new Set([...(heads ? [heads] : []), ...ends.slice(-2), ...rest])];
   return (
     <div class="strips">
       {strips.slice(0, 4).map((step) => (

@@ -48,7 +48,7 @@ const short = (title: string): string => title.replace(/^.*: /, "").replace(/^to
 export function Way() {
   const run = state.run.value;
   const all = groups(state.facts.steps);
-  useEffect(() => document.getElementById(`way-${state.cell.value.stage}`)?.scrollIntoView({ block: "nearest" }), [state.cell.value.stage]);
+  useEffect(() => document.getElementById(`way-${state.cell.value.stage}`)?.scrollIntoView({ block: "nearest" }), [state.cell.value.stage, state.shownRun.value === null]);
   const isLarge = state.facts.model.n_layer > MOST_OPEN;
   const chosen = state.step.value?.block ?? null;
   const open = openBlock.value ?? chosen;
