@@ -24,7 +24,12 @@ def facts(model: Model) -> dict[str, Any]:
     sizes = Sizes(model.config, 1, untied=model.weights.untied)
     learns = sum(weight.shape[0] * weight.shape[1] for weight in sizes.weights.values()) <= MOST_LEARNED
     training = training_steps(model.config, untied=model.weights.untied) if learns else ()
-    about = {"name": name_of(model), "dtype": str(model.weights.dtype), "hasText": model.tokenizer is not None}
+    about = {
+        "name": name_of(model),
+        "weights": str(folder_name(model.weights.folder)),
+        "dtype": str(model.weights.dtype),
+        "hasText": model.tokenizer is not None,
+    }
     return {
         "model": constants(model.config) | about | {"learns": learns},
         "trainingSteps": [step_data(step) for step in training],

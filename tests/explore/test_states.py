@@ -177,3 +177,57 @@ def test_two_quick_accepts_take_one_token_and_another_prompt_has_nothing_to_take
     served.page.keyboard.press("Backspace")
     served.settle()
     assert served.page.input_value("#prompt") == OTHER
+
+
+def test_quick_fingers_lose_no_digit(served):
+    served.go("block_0_step_7[0,5,2]")
+    served.page.click(".main-sheet .cell.at")
+    served.page.keyboard.type("-12.5e-1")
+    served.page.keyboard.press("Enter")
+    served.settle()
+    assert served.page.evaluate("sheetgpt.state.edits.value.map(one => one.text)") == ["block_0_step_7[0,5,2]=-1.25"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["block_1_step_7[0,0,7]", "block_1_step_7[4,0,0]", "block_1_step_7[0,6,0]", "model_wte[592,0]", "nope[0,0]"],
+)
+def test_an_address_that_is_none_is_refused(served, address):
+    served.go("block_0_step_4[5,52]")
+    served.go(address)
+    assert "There is no cell" in served.complaint
+    served.page.keyboard.press("Escape")
+    assert "block_0_step_4" in served.page.url
+
+
+def test_while_a_prompt_is_refused_the_old_run_can_be_changed_and_undone(explorer):
+    explorer.prompt("")
+    explorer.edit("block_0_step_7[0,5,2]", "0.5")
+    expected = MODEL.run_edited(TRACE, [parse("block_0_step_7[0,5,2]=0.5", TRACE.sizes)])
+    np.testing.assert_allclose(logits(explorer), expected.array("logits"), rtol=1e-9, atol=1e-9)
+    explorer.page.keyboard.press("Control+z")
+    explorer.settle()
+    np.testing.assert_allclose(logits(explorer), TRACE.array("logits"), rtol=1e-9, atol=1e-9)
+
+
+def test_the_keyboard_leads_out_of_the_sheet_and_the_prompt(served):
+    served.go("block_0_step_7[0,5,2]")
+    served.page.click(".main-sheet .cell.at")
+    for _ in range(4):
+        served.page.keyboard.press("Shift+Tab")
+    assert served.page.evaluate("document.activeElement.closest('.heading, .way, .top') !== null")
+    assert served.page.evaluate("sheetgpt.state.edits.value.length") == 0
+    served.page.focus("#prompt")
+    served.page.keyboard.press("Control+g")
+    assert served.page.evaluate("document.activeElement.id") == "name-box"
+
+
+def test_the_list_of_keys_holds_the_focus_and_gives_it_back(served):
+    served.page.click(".main-sheet .cell.at")
+    served.page.keyboard.press("?")
+    for _ in range(3):
+        served.page.keyboard.press("Tab")
+        assert served.page.evaluate("document.activeElement.closest('dialog, body') !== null")
+    served.page.keyboard.press("Escape")
+    served.page.wait_for_selector("dialog", state="detached")
+    assert served.page.evaluate("document.activeElement.classList.contains('grid')")

@@ -88,7 +88,7 @@ export function Grid(props: GridProps) {
   const at = props.at ?? null;
   useLayoutEffect(() => {
     if (at && scroller.current) keepInView(scroller.current, at.row * rowHeight, at.column * columnWidth, rowHeight, columnWidth, head, labels);
-  }, [props.id, at?.row, at?.column, columnWidth, rowHeight]);
+  }, [props.id, at?.row, at?.column, columnWidth, rowHeight, shown.height]);
 
   const first = { row: from(shown.top, rowHeight), column: from(shown.left, columnWidth) };
   const last = {
