@@ -42,8 +42,8 @@ class Table:
     """A titled DataFrame. Rows and columns have labels, and their names say what they count; NaN is an empty cell.
 
     looks: of single columns that look otherwise than the rest. texts: what stands in the cells of its picture, instead
-    of the numbers, in a frame of the same shape. shown: how many rows a terminal shows. span: the least size of a
-    number that has the full colour; by default the largest number's.
+    of the numbers, in a frame of the same shape. shown: how many rows a terminal shows, and cut_by: the option that shows
+    more. span: the least size of a number that has the full colour; by default the largest number's.
     """
 
     name: str  # a tab's name, too: short, without blanks
@@ -54,6 +54,7 @@ class Table:
     looks: Mapping[str, Look] = field(default_factory=lambda: NO_LOOKS)
     texts: pd.DataFrame | None = None
     shown: int | None = None
+    cut_by: str = "--top"
     span: float = 0.0
 
     def look_of(self, column: int) -> Look:
