@@ -1,7 +1,7 @@
 """One lens over many prompts: the mean and the spread of every cell that has the same meaning in each of them.
 
-The last position's row, a head or an MLP of a block, a part of a logit: these can be averaged. Other positions can't, as
-they hold other tokens in each prompt. Running the prompts, one after the other, belongs in whoever asks.
+The last position's row, a head or an MLP of a block, a part of a logit: these can be averaged. Other positions can't,
+as they hold other tokens in each prompt. Running the prompts, one after the other, belongs in whoever asks.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STATED = (
-    "Averaged over {}, each counted once: {}. The standard deviation is that of these prompts: its square is divided by "
-    "their number."
+    "Averaged over {}, each counted once: {}. The standard deviation is that of these prompts: its square is divided "
+    "by their number."
 )
 SHARED = ("set", "against", "stages", "instead")  # facts that are the same for every prompt
 FEW = 10  # prompts left out that a terminal lists
@@ -108,7 +108,9 @@ class Gathered:
 
 def gather(looks: Iterable[LogitLens | Attribution | Ablation | LeftOut]) -> Gathered:
     """One lens over many prompts, of which one is held at a time. Raises LensError where all were left out."""
-    gathering, facts, notes = None, {}, ()
+    gathering: Gathering | None = None
+    facts: dict[str, Any] = {}
+    notes: tuple[str, ...] = ()
     spreads: dict[str, Spread] = {}
     targets: dict[int | None, str] = {}
     left_out: list[LeftOut] = []
@@ -159,7 +161,7 @@ def left_out_tables(left_out: Sequence[LeftOut]) -> Iterator[Table]:
         numbers = pd.Index([one.number for one in left_out], name="number")
         frame = pd.DataFrame(rows, numbers, ["prompt", "reason"])
         looks = {"prompt": Look.TOKENS}
-        yield Table("left_out", "Left out", frame, Look.TEXTS, looks=looks, shown=FEW, cut_by="--json")
+        yield Table("left_out", "Left out, by number from 0", frame, Look.TEXTS, looks=looks, shown=FEW, cut_by="--json")
 
 
 # ------------------------------------------------------------------------------------------------ what each lens gives
@@ -167,7 +169,7 @@ def left_out_tables(left_out: Sequence[LeftOut]) -> Iterator[Table]:
 
 def cells_of(frame: pd.DataFrame) -> pd.Series:
     """A map's cells by row and column; empty ones are left out."""
-    return frame.stack(future_stack=True).dropna()  # type: ignore[return-value]
+    return frame.stack(future_stack=True).dropna()  # type: ignore[return-value]  # noqa: PD013 - what it names gives other labels
 
 
 def as_map(cells: pd.Series) -> pd.DataFrame:
@@ -175,7 +177,7 @@ def as_map(cells: pd.Series) -> pd.DataFrame:
     import pandas as pd
 
     rows, columns = (pd.Index(cells.index.unique(level), name=level) for level in cells.index.names)
-    return cells.unstack().reindex(index=rows, columns=columns)  # type: ignore[return-value]
+    return cells.unstack().reindex(index=rows, columns=columns)  # noqa: PD010 - every cell stands once
 
 
 def changed(ablation: Ablation) -> pd.Series:
@@ -186,8 +188,6 @@ def changed(ablation: Ablation) -> pd.Series:
 
 def before(ablation: Ablation) -> pd.Series:
     """The token's logit and probability in the run as it is."""
-    import pandas as pd
-
     logit, probability = measured(ablation.trace.role(Role.LOGITS)[None], ablation.token)
     return named({"logit": float(logit[0]), "probability": float(probability[0])}, "of the token")
 

@@ -48,7 +48,8 @@ class Spread:
         distance = (new - old.mean).fillna(0)
         mean = old.mean + distance / count
         squares = old.squares + distance * (new - mean).fillna(0)
-        return Spread(count, mean, squares, np.fmin(old.least, new), np.fmax(old.greatest, new))
+        least, greatest = (one.where(one.notna(), new) for one in (old.least, old.greatest))
+        return Spread(count, mean, squares, least.mask(new < least, new), greatest.mask(new > greatest, new))
 
     def _among(self, labels: pd.Index) -> Spread:
         """The same among more labels, of which nothing has been seen."""

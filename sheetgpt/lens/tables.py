@@ -42,8 +42,8 @@ class Table:
     """A titled DataFrame. Rows and columns have labels, and their names say what they count; NaN is an empty cell.
 
     looks: of single columns that look otherwise than the rest. texts: what stands in the cells of its picture, instead
-    of the numbers, in a frame of the same shape. shown: how many rows a terminal shows, and cut_by: the option that shows
-    more. span: the least size of a number that has the full colour; by default the largest number's.
+    of the numbers, in a frame of the same shape. shown: how many rows a terminal shows, and cut_by: the option that
+    shows more. span: the least size of a number that has the full colour; by default the largest number's.
     """
 
     name: str  # a tab's name, too: short, without blanks

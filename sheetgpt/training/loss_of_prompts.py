@@ -14,11 +14,12 @@ import numpy as np
 
 from sheetgpt.errors import PromptError
 from sheetgpt.lens.gathered import LeftOut, nothing_left
+from sheetgpt.lens.tables import plain
 from sheetgpt.training.loss import LossTable
 
 STATED = (
-    "The mean and the spread are over the texts, each counted once; the standard deviation's square is divided by their "
-    "number. The perplexity is that of the mean over all tokens."
+    "The mean and the spread are over the texts, each counted once; the standard deviation's square is divided by "
+    "their number. The perplexity is that of the mean over all tokens."
 )
 
 
@@ -72,7 +73,9 @@ class TextsLoss:
         return {name: float(value) for name, value in found.items()}
 
     def as_data(self) -> dict[str, Any]:
-        means = {name: getattr(self, name) for name in ("over_tokens", "perplexity", "bits_per_byte", "predictions")}
+        means = {
+            name: plain(getattr(self, name)) for name in ("over_tokens", "perplexity", "bits_per_byte", "predictions")
+        }
         texts, left_out = ([asdict(one) for one in found] for found in (self.texts, self.left_out))
         return {"prompts": len(texts), **self.spread, **means, "notes": [STATED], "texts": texts, "left_out": left_out}
 
