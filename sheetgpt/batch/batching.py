@@ -50,6 +50,21 @@ class Batch:
             require_all(self.entries)
         self.plan: Plan = plan_of(self.job, self.entries)
 
+    @property
+    def tasks(self) -> list[workers.Task]:
+        """The shards that are not there."""
+        return [task for task in shards_of(self.entries, self.job.shard) if not self.job.path(task[0]).is_file()]
+
+    @property
+    def left(self) -> int:
+        """The number of prompts in them."""
+        return sum(len(entries) for _, entries in self.tasks)
+
+    @property
+    def errors(self) -> dict[int, str]:
+        """What is wrong with prompts, by number."""
+        return {entry.number: entry.error for entry in self.entries if entry.error is not None}
+
     def write(
         self, done: workers.Done = lambda _: None, *, processes: int | None = None, address: str | None = None
     ) -> Runs:
@@ -66,7 +81,7 @@ class Batch:
         return runs
 
     def _shards(self, done: workers.Done, processes: int | None, address: str | None) -> None:
-        tasks = [task for task in shards_of(self.entries, self.job.shard) if not self.job.path(task[0]).is_file()]
+        tasks = self.tasks
         if not tasks:
             return
         if processes is None and address is None:
