@@ -144,14 +144,15 @@ def lines_as_text(found, top: int) -> str:
 
 
 def texts_as_text(found, top: int) -> str:
+    from sheetgpt.lens.gathered import in_short
     from sheetgpt.training.loss_of_prompts import STATED
 
     rows = [
-        [one.number, show.token(one.prompt), one.predictions, f"{one.mean:.4f}", f"{one.perplexity:.4f}"]
+        [one.number, show.token(in_short(one.prompt)), one.predictions, f"{one.mean:.4f}", f"{one.perplexity:.4f}"]
         for one in found.texts[:top]
     ]
     more = [f"... and {len(found.texts) - top:,} more (--top)"] if len(found.texts) > top else []
-    left_out = [f"{one.number}: {show.token(one.prompt)}: {one.reason}" for one in found.left_out[:top]]
+    left_out = [f"{one.number}: {show.token(in_short(one.prompt))}: {one.reason}" for one in found.left_out[:top]]
     if len(found.left_out) > top:
         left_out.append(f"... and {len(found.left_out) - top:,} more (--top)")
     spread = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in found.spread.items())

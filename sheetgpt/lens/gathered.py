@@ -28,6 +28,7 @@ STATED = (
 )
 SHARED = ("set", "against", "stages", "instead")  # facts that are the same for every prompt
 FEW = 10  # prompts left out that a terminal lists
+LONGEST = 60  # letters of a prompt in a table: its number names it
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Quantity:
                 order = ", the largest mean first"
             title = f"{self.title}: mean and spread over {over}{order}"
             distance = Look.PLAIN if self.look is Look.DIVERGING else self.look  # it has no sign
-            looks = {COUNT: Look.PLAIN, DEVIATION: distance}
+            looks = {COUNT: Look.COUNTS, DEVIATION: distance}
             yield Table(name, title, cells, self.look, looks=looks, shown=top)
 
 
@@ -152,16 +153,23 @@ def counted(count: int) -> str:
     return "1 prompt" if count == 1 else f"{count:,} prompts"
 
 
+def in_short(prompt: str) -> str:
+    """A prompt as a table holds it."""
+    return prompt if len(prompt) <= LONGEST else f"{prompt[: LONGEST - 3]}..."
+
+
 def left_out_tables(left_out: Sequence[LeftOut]) -> Iterator[Table]:
     """The prompts that were left out, and why; no table where there are none."""
     import pandas as pd
 
     if left_out:
-        rows = [[one.prompt, one.reason] for one in left_out]
+        rows = [[in_short(one.prompt), one.reason] for one in left_out]
         numbers = pd.Index([one.number for one in left_out], name="number")
         frame = pd.DataFrame(rows, numbers, ["prompt", "reason"])
         looks = {"prompt": Look.TOKENS}
-        yield Table("left_out", "Left out, by number from 0", frame, Look.TEXTS, looks=looks, shown=FEW, cut_by="--json")
+        yield Table(
+            "left_out", "Left out, by number from 0", frame, Look.TEXTS, looks=looks, shown=FEW, cut_by="--json"
+        )
 
 
 # ------------------------------------------------------------------------------------------------ what each lens gives

@@ -30,6 +30,7 @@ class Look(StrEnum):
     DIVERGING = "diverging"  # about 0, which stays white
     SHARES = "shares"  # from 0 to 1
     RANKS = "ranks"  # 1 is the best
+    COUNTS = "counts"  # of how many a number is; never coloured, and in no picture
     TOKENS = "tokens"  # texts whose spaces matter
     TEXTS = "texts"
 
@@ -156,7 +157,7 @@ def cell_text(cell: Any, look: Look) -> str:
         return quoted(str(cell))
     if not is_number(cell):
         return str(cell)
-    forms = {Look.DIVERGING: "+.3f", Look.SHARES: ".2%", Look.RANKS: ",.0f"}
+    forms = {Look.DIVERGING: "+.3f", Look.SHARES: ".2%", Look.RANKS: ",.0f", Look.COUNTS: ",.0f"}
     text = format(cell, forms.get(look, "" if isinstance(cell, int) else ".4f"))
     return text.replace("-", "+") if look is Look.DIVERGING and float(text) == 0 else text
 
