@@ -183,11 +183,15 @@ class Plan:
     def sentence(self) -> str:
         bad = f" ({self.bad:,} bad)" if self.bad else ""
         done = f", {self.done:,} of them done" if self.done else ""
-        stages = "no stages" if not self.stages else f"{self.stages:,} stage{'s' if self.stages > 1 else ''}"
+        stages = counted(self.stages, "stage") if self.stages else "no stages"
         return (
-            f"{self.prompts:,} prompts{bad} in {self.shards:,} shards{done}; {stages}: "
+            f"{counted(self.prompts, 'prompt')}{bad} in {counted(self.shards, 'shard')}{done}; {stages}: "
             f"{size(self.bytes_a_prompt)} a prompt, {size(self.bytes)} in all; {size(self.free_bytes)} are free."
         )
+
+
+def counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def plan_of(job: Job, entries: Sequence[Entry]) -> Plan:
