@@ -43,6 +43,8 @@ def command(prompts, output, weights, stages, dtype, kind, column, special, stri
       sheetgpt batch prompts.txt -o runs --stages "block_*_step_7,logits"
       sheetgpt batch prompts.jsonl -o runs --stages none --workers 2
     """
+    if workers and scheduler:
+        raise click.UsageError("Give --workers or --scheduler, not both.")
     from sheetgpt.batch.batching import Batch
     from sheetgpt.batch.prompts import read_prompts
     from sheetgpt.model import load_model
