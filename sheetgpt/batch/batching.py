@@ -15,8 +15,10 @@ from sheetgpt.batch.planning import (
     begin,
     entries_of,
     job_of,
+    manifest_of,
     plan_of,
     require_all,
+    require_fitting,
     require_room,
     shards_of,
 )
@@ -24,7 +26,7 @@ from sheetgpt.batch.prompts import Prompt
 from sheetgpt.batch.shapes import chosen
 from sheetgpt.batch.shards import Entry
 from sheetgpt.batch.store import INDEX, Runs
-from sheetgpt.errors import DumpError, SheetGPTError
+from sheetgpt.errors import DumpError
 from sheetgpt.model import Model
 
 
@@ -48,6 +50,8 @@ class Batch:
         self.entries: list[Entry] = entries_of(model, prompts, special=special)
         if strict:
             require_all(self.entries)
+        self.about = manifest_of(self.job, self.entries)
+        require_fitting(self.job, self.about)
         self.plan: Plan = plan_of(self.job, self.entries)
 
     @property
@@ -70,7 +74,7 @@ class Batch:
     ) -> Runs:
         """Make what is missing: in this process, in so many others, or by the workers of a scheduler."""
         try:
-            begin(self.job, self.model, self.entries)
+            begin(self.job, self.about, self.model)
             require_room(self.plan, self.folder)
             self._shards(done, processes, address)
             runs = Runs(self.folder)
@@ -87,8 +91,6 @@ class Batch:
         if processes is None and address is None:
             workers.here(self.job, tasks, self.model, done)
             return
-        if processes is not None and address is not None:
-            raise SheetGPTError("give --workers or --scheduler, not both")
         cluster = workers.local_cluster(processes) if processes else workers.scheduler(str(address))
         with cluster as client:
             workers.on_workers(client, self.job, tasks, done)

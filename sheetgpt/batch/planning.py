@@ -58,7 +58,7 @@ def job_of(model: Model, folder: Path, stages: Sequence[str], shard: int = SHARD
 
 
 def fingerprint(model: Model) -> str:
-    """A hash of a model's constants, matrices and token files: two that compute or read otherwise differ."""
+    """A hash of a model's constants, matrices and token files: two that compute or read otherwise differ, also by their dtype."""
     found = hashlib.blake2b(digest_size=16)
     found.update(json.dumps([model.config.rows(), list(model.weights)]).encode())
     for matrix in model.weights.values():
@@ -126,8 +126,8 @@ def manifest_of(job: Job, entries: Sequence[Entry]) -> dict[str, Any]:
 
 
 DIFFERENT = {  # what a manifest says -> what it is called where it differs
-    "fingerprint": "another model",
     "dtype": "another --dtype",
+    "fingerprint": "another model",
     "stages": "other --stages",
     "shard": "another --shard",
     "prompts": "other prompts",
@@ -136,13 +136,16 @@ DIFFERENT = {  # what a manifest says -> what it is called where it differs
 }
 
 
-def begin(job: Job, model: Model, entries: Sequence[Entry]) -> None:
-    """The folder with its manifest. Raises DumpError where it holds something else, or another job's shards."""
-    about = manifest_of(job, entries)
+def require_fitting(job: Job, about: Mapping[str, Any]) -> None:
+    """Raises DumpError where the folder holds something else, or another job's shards."""
     if (job.folder / MANIFEST).exists():
         require_same(job.folder, about)
     elif job.folder.exists() and (not job.folder.is_dir() or any(job.folder.iterdir())):
         raise DumpError("holds something else", where=job.folder, remedy="name a new folder by -o")
+
+
+def begin(job: Job, about: Mapping[str, Any], model: Model) -> None:
+    """The folder, and what it says of itself."""
     atomic.sweep(job.folder)
     atomic.write_file(job.folder / TOKENS, [json.dumps(model.vocabulary(), ensure_ascii=False).encode()])
     atomic.write_file(job.folder / MANIFEST, [json.dumps(about, indent=1).encode() + b"\n"])
@@ -183,11 +186,15 @@ class Plan:
     def sentence(self) -> str:
         bad = f" ({self.bad:,} bad)" if self.bad else ""
         done = f", {self.done:,} of them done" if self.done else ""
-        stages = "no stages" if not self.stages else f"{self.stages:,} stage{'s' if self.stages > 1 else ''}"
+        stages = counted(self.stages, "stage") if self.stages else "no stages"
         return (
-            f"{self.prompts:,} prompts{bad} in {self.shards:,} shards{done}; {stages}: "
+            f"{counted(self.prompts, 'prompt')}{bad} in {counted(self.shards, 'shard')}{done}; {stages}: "
             f"{size(self.bytes_a_prompt)} a prompt, {size(self.bytes)} in all; {size(self.free_bytes)} are free."
         )
+
+
+def counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def plan_of(job: Job, entries: Sequence[Entry]) -> Plan:

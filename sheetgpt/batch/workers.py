@@ -6,6 +6,7 @@ by another.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,11 +87,23 @@ def here(job: Job, tasks: Sequence[Task], model: Model, done: Done) -> None:
 
 
 @contextmanager
+def quiet() -> Iterator[None]:
+    """Without the log in which Dask tells of workers and schedulers that end: one line of ours says it."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+@contextmanager
 def local_cluster(count: int) -> Iterator[Any]:
     """A client of so many processes of this machine."""
-    distributed, logging = needed("distributed"), needed("logging")
+    distributed = needed("distributed")
     options = {"n_workers": count, "threads_per_worker": 1, "dashboard_address": None}
     with (
+        quiet(),
         distributed.LocalCluster(**options, silence_logs=logging.CRITICAL) as cluster,
         distributed.Client(cluster) as client,
     ):
@@ -101,13 +114,14 @@ def local_cluster(count: int) -> Iterator[Any]:
 def scheduler(address: str) -> Iterator[Any]:
     """A client of a scheduler that runs somewhere. Raises WorkersError where none answers."""
     distributed = needed("distributed")
-    try:
-        client = distributed.Client(address, timeout=CONNECT_SECONDS)
-    except (OSError, ValueError, TypeError) as error:
-        what = f"no scheduler answers at {address} ({type(error).__name__})"
-        raise WorkersError(what, remedy="start one by `dask scheduler`, and workers by `dask worker`") from None
-    with client:
-        yield client
+    with quiet():
+        try:
+            client = distributed.Client(address, timeout=CONNECT_SECONDS)
+        except (OSError, ValueError, TypeError) as error:
+            what = f"no scheduler answers at {address} ({type(error).__name__})"
+            raise WorkersError(what, remedy="start one by `dask scheduler`, and workers by `dask worker`") from None
+        with client:
+            yield client
 
 
 def on_workers(client: Any, job: Job, tasks: Sequence[Task], done: Done) -> None:
@@ -122,14 +136,13 @@ def on_workers(client: Any, job: Job, tasks: Sequence[Task], done: Done) -> None
             found = future.result()
             done(accepted(found))
             submit(client, running, job, left)
-    except SheetGPTError:
+    except (SheetGPTError, KeyboardInterrupt):
         raise
-    except (distributed.KilledWorker, distributed.comm.CommClosedError, OSError) as error:
-        raise lost(error) from None
     except Exception as error:
-        if type(error).__module__.startswith(("distributed", "concurrent", "asyncio")):  # cancelled, as it is lost
-            raise lost(error) from None
-        raise
+        sentence = refusal(error)
+        if sentence is None:
+            raise
+        raise sentence from None
 
 
 def accepted(found: int | Refused) -> int:
@@ -144,8 +157,18 @@ def submit(client: Any, running: Any, job: Job, left: Iterator[Task]) -> None:
         running.add(client.submit(in_worker, job, task, key=f"sheetgpt-{job.fingerprint}-{task[0]}", pure=False))
 
 
-def lost(error: Exception) -> WorkersError:
+def refusal(error: Exception) -> WorkersError | None:
+    """What went wrong among the workers, as one line; None for what is a mistake of ours."""
     if type(error).__name__ == "KilledWorker":
         what = "several workers ended while they made the same shard, so the memory may not suffice"
         return WorkersError(what, remedy=f"give fewer --workers or --stages; {GO_ON}")
-    return WorkersError("the scheduler is lost", remedy=GO_ON)
+    if isinstance(error, RuntimeError | ImportError):  # what was sent can't be read there
+        what = f"the scheduler or a worker can't take the work ({str(error).splitlines()[0]})"
+        return WorkersError(what, remedy="install the same sheetgpt[batch] there")
+    if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in (
+        "distributed",
+        "concurrent",
+        "asyncio",
+    ):
+        return WorkersError("the scheduler is lost", remedy=GO_ON)
+    return None

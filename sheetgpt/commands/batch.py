@@ -22,7 +22,9 @@ ERRORS_SHOWN = 3
     "--stages", metavar="NAMES", required=True, help='What to keep, such as "block_*_step_7,logits", or none.'
 )
 @show.dtype_option("float32")
-@click.option("--format", "kind", type=click.Choice(["text", "jsonl", "csv", "parquet"]), help="Default: by the ending.")
+@click.option(
+    "--format", "kind", type=click.Choice(["text", "jsonl", "csv", "parquet"]), help="Default: by the ending."
+)
 @click.option("--column", metavar="NAME", help="Of a CSV or Parquet. Default: prompt, token_ids or the only one.")
 @show.special_option
 @click.option("--strict", is_flag=True, help="Stop at bad prompts; else each is a row with an error.")
@@ -30,9 +32,7 @@ ERRORS_SHOWN = 3
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Compute in so many processes of this machine.")
 @click.option("--scheduler", metavar="ADDRESS", help="Compute by a Dask scheduler's workers, such as tcp://HOST:8786.")
 @show.json_option
-def command(
-    prompts, output, weights, stages, dtype, kind, column, special, strict, shard, workers, scheduler, as_json
-):
+def command(prompts, output, weights, stages, dtype, kind, column, special, strict, shard, workers, scheduler, as_json):
     """Run many prompts and keep the stages of each in a folder.
 
     PROMPTS is a text with one prompt a line, JSON lines with `prompt` or `token_ids`, a CSV or Parquet with such a
@@ -43,6 +43,8 @@ def command(
       sheetgpt batch prompts.txt -o runs --stages "block_*_step_7,logits"
       sheetgpt batch prompts.jsonl -o runs --stages none --workers 2
     """
+    if workers and scheduler:
+        raise click.UsageError("Give --workers or --scheduler, not both.")
     from sheetgpt.batch.batching import Batch
     from sheetgpt.batch.prompts import read_prompts
     from sheetgpt.model import load_model
@@ -90,12 +92,11 @@ def summary_of(batch, output: Path, computed: int, seconds: float) -> dict:
 def as_text(summary: dict) -> str:
     bad = [f"prompt {number}: {error}" for number, error in summary["first_errors"].items()]
     more = [f"... and {summary['bad'] - len(bad):,} more (`error` in the index)"] if summary["bad"] > len(bad) else []
+    head = f"{summary['folder']}: {summary['prompts']:,} prompts, {summary['bad']:,} of them bad"
     rate = f"{summary['prompts_a_second']:,.1f} prompts a second"
-    return "\n".join(
-        [
-            f"{summary['folder']}: {summary['prompts']:,} prompts, {summary['bad']:,} of them bad; "
-            f"{summary['computed']:,} computed in {summary['seconds']:.1f} s, {rate}",
-            *bad,
-            *more,
-        ]
+    computed = (
+        f"{summary['computed']:,} computed in {summary['seconds']:.1f} s, {rate}"
+        if summary["computed"]
+        else "all were there"
     )
+    return "\n".join([f"{head}; {computed}", *bad, *more])
