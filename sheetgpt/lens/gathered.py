@@ -177,7 +177,11 @@ def left_out_tables(left_out: Sequence[LeftOut]) -> Iterator[Table]:
 
 def cells_of(frame: pd.DataFrame) -> pd.Series:
     """A map's cells by row and column; empty ones are left out."""
-    return frame.stack(future_stack=True).dropna()  # type: ignore[return-value]  # noqa: PD013 - what it names gives other labels
+    import pandas as pd
+
+    values, labels = frame.to_numpy().ravel(), pd.MultiIndex.from_product([frame.index, frame.columns])
+    there = ~pd.isna(values)
+    return pd.Series(values[there], labels if there.all() else labels[there])
 
 
 def as_map(cells: pd.Series) -> pd.DataFrame:
