@@ -26,6 +26,7 @@ Task = tuple[int, Sequence[Entry]]  # a shard's number, its prompts
 Done = Callable[[int], None]  # called with the number of prompts of each shard that is made
 AHEAD = 4  # tasks a worker that the scheduler knows of: enough that none waits
 CONNECT_SECONDS = 10
+UNSTOPPED = "sheetgpt.batch.unstopped"
 
 
 class WorkersError(SheetGPTError):
@@ -102,7 +103,7 @@ def quiet() -> Iterator[None]:
 def local_cluster(count: int) -> Iterator[Any]:
     """A client of so many processes of this machine."""
     distributed = needed("distributed")
-    options = {"n_workers": count, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": count, "threads_per_worker": 1, "dashboard_address": None, "preload": UNSTOPPED}
     with (
         quiet(),
         distributed.LocalCluster(**options, silence_logs=logging.CRITICAL) as cluster,
