@@ -9,8 +9,8 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,18 @@ class Job:
     fingerprint: str
     shard: int = SHARD
 
-    @cached_property
+    @property
     def shapes(self) -> StageShapes:
-        return StageShapes(self.config, self.stages, untied=self.untied)
+        return shapes_of(self.config, self.stages, self.untied)
 
     def path(self, number: int) -> Path:
         return shard_path(self.folder, number)
+
+
+@lru_cache(1)
+def shapes_of(config: Config, stages: tuple[str, ...], untied: bool) -> StageShapes:
+    """One for all tasks of a process; it isn't sent with each."""
+    return StageShapes(config, stages, untied=untied)
 
 
 def job_of(model: Model, folder: Path, stages: Sequence[str], shard: int = SHARD) -> Job:
@@ -58,7 +64,7 @@ def job_of(model: Model, folder: Path, stages: Sequence[str], shard: int = SHARD
 
 
 def fingerprint(model: Model) -> str:
-    """A hash of a model's constants, matrices and token files: two that compute or read otherwise differ, also by their dtype."""
+    """A hash of a model's constants, matrices in its dtype and token files."""
     found = hashlib.blake2b(digest_size=16)
     found.update(json.dumps([model.config.rows(), list(model.weights)]).encode())
     for matrix in model.weights.values():
@@ -110,7 +116,7 @@ def manifest_of(job: Job, entries: Sequence[Entry]) -> dict[str, Any]:
 
     prompts = hashlib.blake2b(digest_size=16)
     for entry in entries:
-        prompts.update(json.dumps(asdict(entry)).encode())
+        prompts.update(entry.line)
     return {
         "sheetgpt": version("sheetgpt"),
         "weights": folder_name(job.weights),

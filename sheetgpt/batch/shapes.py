@@ -24,6 +24,7 @@ class StageShapes:
     def __init__(self, config: Config, stages: Sequence[str], *, untied: bool = False):
         self.config, self.stages, self.untied = config, tuple(stages), untied
         self._by_count: dict[int, dict[str, Shape]] = {}
+        self._counts: dict[tuple[str, int], int] = {}
 
     @cached_property
     def steps(self) -> Steps:
@@ -45,10 +46,10 @@ class StageShapes:
 
     def count(self, stage: str, n_tokens: int) -> int:
         """How many rows a prompt has in a shard, or cells where the width grows; 0 without tokens."""
-        if not n_tokens:
-            return 0
-        rows, columns = self.shape(stage, n_tokens)
-        return rows if self.width(stage) is not None else rows * columns
+        if (stage, n_tokens) not in self._counts:
+            rows, columns = self.shape(stage, n_tokens) if n_tokens else (0, 0)
+            self._counts[stage, n_tokens] = rows if self.width(stage) is not None else rows * columns
+        return self._counts[stage, n_tokens]
 
     def cells(self, n_tokens: int) -> int:
         """The numbers of all these stages of a prompt."""

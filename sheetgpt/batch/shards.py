@@ -13,7 +13,7 @@ import math
 import mmap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from io import FileIO
 from itertools import accumulate
@@ -41,6 +41,10 @@ class Entry:
     token_ids: Sequence[int] = ()
     tokens: Sequence[str] = ()
     error: str | None = None
+
+    @property
+    def line(self) -> bytes:
+        return json.dumps(vars(self)).encode() + b"\n"
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ class Tensor:
 
 
 def records_of(entries: Sequence[Entry]) -> bytes:
-    return "".join(json.dumps(asdict(entry)) + "\n" for entry in entries).encode()
+    return b"".join(entry.line for entry in entries)
 
 
 def offsets_of(shapes: StageShapes, stage: str, entries: Sequence[Entry]) -> list[int]:
@@ -160,9 +164,12 @@ class Shard:
             with path.open("rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             self._entries = [Entry(**json.loads(line)) for line in self._records]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            remedy = "delete it and run the same `sheetgpt batch` again"
-            raise DamagedError(f"is damaged ({error})", where=path, remedy=remedy) from None
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise self._damaged(error) from None
+
+    def _damaged(self, error: Exception) -> DamagedError:
+        remedy = "delete it and run the same `sheetgpt batch` again"
+        return DamagedError(f"is damaged ({error})", where=self.path, remedy=remedy)
 
     @property
     def _records(self) -> list[bytes]:
@@ -184,8 +191,11 @@ class Shard:
 
     def stage(self, name: str, row: int) -> np.ndarray:
         """The stage of one prompt [rows, columns], read-only."""
-        begin, end = self.tensor(name + OFFSETS)[row : row + 2]
-        return self.tensor(name)[begin:end].reshape(self.shapes.shape(name, len(self._entries[row].token_ids)))
+        try:
+            begin, end = self.tensor(name + OFFSETS)[row : row + 2]
+            return self.tensor(name)[begin:end].reshape(self.shapes.shape(name, len(self._entries[row].token_ids)))
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._damaged(error) from None
 
     def answer(self, row: int) -> Answer | None:
         """None where something is wrong with the prompt."""

@@ -23,7 +23,7 @@ from sheetgpt.batch.shapes import StageShapes
 from sheetgpt.batch.shards import Answer, Entry, Shard
 from sheetgpt.errors import DamagedError, DumpError, PromptError
 from sheetgpt.models import manifests
-from sheetgpt.models.sizes import config_of
+from sheetgpt.models.sizes import Sizes, config_of
 from sheetgpt.models.step import POSITIONS, Role
 from sheetgpt.run import frames
 from sheetgpt.run.trace import Trace
@@ -79,7 +79,15 @@ class Runs:
         missing = [name for name in needed if name not in self.manifest]
         if missing:
             return f"no {missing[0]}"
-        return manifests.fault({"constants": self.manifest["constants"]}) or ""
+        counts = [self.manifest[name] for name in ("shard", "prompts")]
+        if not all(type(count) is int and count > 0 for count in counts):
+            return "its counts are none"
+        constants = self.manifest["constants"]
+        found = manifests.fault({"constants": constants})
+        if found or not (config := config_of(constants)):
+            return found or "a constant is missing"
+        known, stages = Sizes(config, 1, untied=bool(self.manifest["untied"])).shapes, self.manifest["stages"]
+        return "" if isinstance(stages, list) and all(one in known for one in stages) else "its stages are none"
 
     @cached_property
     def shapes(self) -> StageShapes:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ Task = tuple[int, Sequence[Entry]]  # a shard's number, its prompts
 Done = Callable[[int], None]  # called with the number of prompts of each shard that is made
 AHEAD = 4  # tasks a worker that the scheduler knows of: enough that none waits
 CONNECT_SECONDS = 10
+UNSTOPPED = "sheetgpt.batch.unstopped"
 
 
 class WorkersError(SheetGPTError):
@@ -101,7 +103,7 @@ def quiet() -> Iterator[None]:
 def local_cluster(count: int) -> Iterator[Any]:
     """A client of so many processes of this machine."""
     distributed = needed("distributed")
-    options = {"n_workers": count, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": count, "threads_per_worker": 1, "dashboard_address": None, "preload": UNSTOPPED}
     with (
         quiet(),
         distributed.LocalCluster(**options, silence_logs=logging.CRITICAL) as cluster,
@@ -127,15 +129,12 @@ def scheduler(address: str) -> Iterator[Any]:
 def on_workers(client: Any, job: Job, tasks: Sequence[Task], done: Done) -> None:
     """All shards, by the workers of a client."""
     distributed = needed("distributed")
-    left = iter(tasks)
-    running = distributed.as_completed()
+    left, running = iter(tasks), distributed.as_completed()
     try:
-        for _ in range(AHEAD * max(1, len(client.scheduler_info()["workers"]))):
-            submit(client, running, job, left)
+        top_up(client, running, job, left)
         for future in running:
-            found = future.result()
-            done(accepted(found))
-            submit(client, running, job, left)
+            done(accepted(future.result()))
+            top_up(client, running, job, left)
     except (SheetGPTError, KeyboardInterrupt):
         raise
     except Exception as error:
@@ -151,9 +150,10 @@ def accepted(found: int | Refused) -> int:
     return found
 
 
-def submit(client: Any, running: Any, job: Job, left: Iterator[Task]) -> None:
-    task = next(left, None)
-    if task is not None:
+def top_up(client: Any, running: Any, job: Job, left: Iterator[Task]) -> None:
+    """Give out so many tasks that no worker waits; workers may come and go."""
+    wanted = AHEAD * max(1, len(client.nthreads()))
+    for task in islice(left, max(0, wanted - running.count())):
         running.add(client.submit(in_worker, job, task, key=f"sheetgpt-{job.fingerprint}-{task[0]}", pure=False))
 
 

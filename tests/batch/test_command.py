@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -31,9 +32,9 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def start(*arguments, code=None):
+def start(*arguments, code=None, **options):
     command = [sys.executable, *(["-c", code] if code else ["-m", "sheetgpt"]), "batch", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **options)
 
 
 def wait_for_shards(folder: Path, count: int, process) -> None:
@@ -122,6 +123,17 @@ def test_a_scheduler_that_is_lost_is_one_line_and_what_is_done_stays(prompts, wh
     assert told[1:] == ["Error: the scheduler is lost: what is done stays; run the same command again to go on"]
     assert sheetgpt("batch", *arguments).code == 0
     assert files(tmp_path / "runs") == whole
+
+
+@posix
+@pytest.mark.parametrize("workers", [[], pytest.param(["--workers", 2], marks=pytest.mark.slow)])
+def test_ctrl_c_stops_all_processes_with_one_word(prompts, tmp_path, workers):
+    process = start(prompts, "-o", tmp_path / "runs", "--stages", STAGES, "--shard", 10, *workers, start_new_session=True)
+    wait_for_shards(tmp_path / "runs", 5, process)
+    os.killpg(process.pid, signal.SIGINT)
+    told = process.communicate(timeout=60)[1].split()
+    assert process.returncode == 130
+    assert " ".join(told[-2:]) == "free. Stopped."
 
 
 FULL_DISK = """

@@ -93,3 +93,35 @@ def test_a_torn_shard_is_one_line(folder, tmp_path, keep):
     torn.write_bytes(torn.read_bytes()[:keep])
     with pytest.raises(DamagedError, match="is damaged .*: delete it and run the same"):
         batch.open(tmp_path / "runs")[2]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"stages": ["nothing"]},
+        {"stages": 3},
+        {"shard": 0},
+        {"prompts": "5"},
+        {"constants": {"n_layer": 1}},
+        {"constants": 7},
+    ],
+)
+def test_a_manifest_that_anybody_wrote_is_one_line(folder, tmp_path, change):
+    import json
+    import shutil
+
+    shutil.copytree(folder, tmp_path / "runs")
+    manifest = tmp_path / "runs" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | change))
+    with pytest.raises(DamagedError, match="manifest.json is damaged"):
+        batch.open(tmp_path / "runs")
+
+
+def test_any_reader_of_safetensors_finds_the_rows(runs):
+    from safetensors.numpy import load_file
+
+    tensors = load_file(runs.folder / "shard_00001.safetensors")
+    begin, end = tensors["logits.offsets"][1:3]
+    np.testing.assert_array_equal(tensors["logits"][begin:end], runs[3].array("logits"))
+    begin, end = tensors["block_0_step_7.offsets"][1:3]
+    np.testing.assert_array_equal(tensors["block_0_step_7"][begin:end], runs[3].array("block_0_step_7").ravel())
