@@ -6,7 +6,7 @@
 ' quickly'
 
 Comparing: `sheetgpt.diff` (`diff`, `open_side`); a run changed: `sheetgpt.run.edit`; learning: `sheetgpt.training`;
-what the numbers mean: `sheetgpt.lens`.
+what the numbers mean: `sheetgpt.lens`; many prompts: `sheetgpt.batch`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,6 @@ __all__ = ["Config", "Model", "SheetGPTError", "Step", "Tokenizer", "Trace", "lo
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
-    if name == "lens":
-        return import_module("sheetgpt.lens")
+    if name in ("batch", "lens"):
+        return import_module(f"sheetgpt.{name}")
     raise AttributeError(f"module 'sheetgpt' has no attribute {name!r}")

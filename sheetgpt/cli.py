@@ -30,6 +30,7 @@ COMMANDS = {
     "attribute": ("attribute", "Show what each embedding, head and MLP adds to a token's logit."),
     "ablate": ("ablate", "Take out each head, MLP and block in turn; show what changes."),
     "patch": ("patch", "Put pieces of one prompt's run into another's; show what comes back."),
+    "batch": ("batch", "Run many prompts, on one machine or many, and keep their stages."),
     "explore": ("explore", "Open a run in the browser: every number a cell, every cell editable."),
     "tokenize": ("tokenize", "Show a text's tokens and the merges that made them."),
     "neighbours": ("neighbours", "Show which tokens' vectors point the same way."),

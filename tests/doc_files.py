@@ -57,4 +57,11 @@ def generated_by_a_port(prompt_ids: list[int]) -> dict[str, object]:
     return {"prompt_ids": prompt_ids, "steps": steps}
 
 
-GIVEN: dict[str, Callable[[Path], None]] = {"docs/diff": of_a_port}
+def prompts(folder: Path) -> None:
+    """A prompt for each of six people, and a line that holds none."""
+    people = [("Mike", "He"), ("Anna", "She"), ("Tom", "He")]
+    lines = [f"{name} is {word}. {one} moves" for name, one in people for word in ("quick", "slow")]
+    (folder / "prompts.txt").write_text("\n".join([*lines, "", ""]), encoding="utf-8")
+
+
+GIVEN: dict[str, Callable[[Path], None]] = {"docs/diff": of_a_port, "docs/lenses": prompts}

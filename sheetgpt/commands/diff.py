@@ -40,9 +40,18 @@ stages_option = click.option(
 @click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", help="Of `run:` sides.")
 @stages_option
 @click.option("--all", "every_stage", is_flag=True, help="List the stages that are equal too.")
+@click.option(
+    "--top",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="Of many prompts: how many of the worst to list.",
+)
 @click.option("--report", type=click.Path(path_type=Path), metavar="REPORT.xlsx", help="Write the cells side by side.")
 @show.json_option
-def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype, stages, every_stage, report, as_json):
+def command(
+    left, right, weights, right_map, left_map, atol, rtol, strict, dtype, stages, every_stage, top, report, as_json
+):
     """Compare LEFT and RIGHT stage by stage; say which diverges first, which have errors of their own, and why.
 
     Each side is a CSV dump's folder, a workbook (.xlsx, .xlsb, .ods), run:PROMPT, run-ids:1,2,3, or arrays (.npz,
@@ -50,17 +59,26 @@ def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype
     them (see `sheetgpt stages`); or what Hugging Face's model debugger or llama.cpp wrote. Two dumps of `train-step`,
     train-step:TEXT and llm.c's debug state are compared matrix by matrix (train-step: alone is a step on the batch that
     llm.c's file holds); what was generated, ids and logits of each step, step by step with LEFT's model.
+    Two folders of many prompts' runs, kept by `sheetgpt batch` or files such as 17.npz by prompt number, are compared
+    prompt by prompt: which diverge, the first stage of each and why.
     Exit code 0: equal; 1: different; 2: trouble.
 
     \b
     Example:
       sheetgpt diff "run:Mike is quick. He moves" port.npz
+      sheetgpt diff runs port_npz --json
     """
     from sheetgpt.diff import diff
     from sheetgpt.diff import training as training_diff
     from sheetgpt.diff.generation.dumps import is_generation
     from sheetgpt.diff.sides import open_side
 
+    if are_many(left, right):
+        from sheetgpt.commands import diff_many
+
+        alone = {"--map": right_map, "--left-map": left_map, "--report": report}
+        how = {"atol": atol, "rtol": rtol, "strict": strict, "weights": weights, "only": stages}
+        raise SystemExit(diff_many.command(left, right, alone, top, every_prompt=every_stage, as_json=as_json, **how))
     if training_diff.is_training(left) or training_diff.is_training(right):
         raise SystemExit(show_training(training_diff.compare(left, right, atol, rtol, weights), as_json=as_json))
     if is_generation(right) or is_generation(left):
@@ -78,6 +96,18 @@ def command(left, right, weights, right_map, left_map, atol, rtol, strict, dtype
         write_report(found, *sides, report, headline(found))
     show.print_json(found.as_data()) if as_json else show.echo(as_text(found, report, every_stage=every_stage))
     raise SystemExit(0 if found.equal else 1)
+
+
+def are_many(*sides: str) -> bool:
+    """Is one of the sides a folder of many prompts' runs?"""
+    from sheetgpt.files.paths import existing
+
+    folders = [side for side in sides if (path := existing(side)) is not None and path.is_dir()]
+    if not folders:
+        return False
+    from sheetgpt.diff.many.folders import is_many  # only now: most sides are no folders, and starting takes time
+
+    return any(map(is_many, folders))
 
 
 def show_generation(left, right, weights, dtype, atol, rtol, *, every_step: bool, as_json: bool) -> int:

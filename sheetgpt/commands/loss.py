@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sheetgpt.commands import show
+from sheetgpt.commands import many, show
 
 
 @click.command()
@@ -21,26 +21,34 @@ from sheetgpt.commands import show
 @show.ids_option("a text")
 @show.special_option
 @click.option("--stride", type=int, help="How far one window begins after another. Default: half the context.")
+@many.prompts_options("text", "file", "token_ids")
 @show.dtype_option()
 @click.option("--top", type=click.IntRange(1), default=50, show_default=True, help="How many tokens or lines to show.")
 @show.json_option
-def command(text, file, weights, token_ids, special, stride, dtype, top, as_json):
+def command(text, file, weights, token_ids, special, stride, over, dtype, top, as_json):
     """Show each token's probability, -ln of it and its rank, and the text's mean loss and perplexity.
 
     Of a --file for a model of characters: the same mean for each line, which stands between end tokens, and for all of
     them; so models can be compared that were trained by different losses.
+
+    Over --prompts: the loss of each, its mean and spread, and the perplexity over all of their tokens.
 
     \b
     Example:
       sheetgpt loss "Mike is quick. He moves quickly."
       sheetgpt loss --file book.txt --stride 32
       sheetgpt loss --file names.txt --weights bigram
+      sheetgpt loss --prompts prompts.txt
     """
     from sheetgpt.model import load_model
     from sheetgpt.training.loss import measure
     from sheetgpt.training.loss_of_lines import measure_lines
 
     model = load_model(weights, dtype)
+    if over is not None:
+        texts = measure_texts(model, over, stride, special=special)
+        show.print_json(texts.as_data()) if as_json else show.echo(texts_as_text(texts, top))
+        return
     given = read(text, file)
     if file is not None and given is not None and model.tokenizer is not None and model.tokenizer.has_characters_only:
         require_no_option_of_texts(stride, token_ids, special=special)
@@ -57,6 +65,20 @@ def command(text, file, weights, token_ids, special, stride, dtype, top, as_json
         show.print_json(table.as_data())
     else:
         show.echo(as_text(table, top))
+
+
+def measure_texts(model, over, stride, *, special: bool):
+    """The loss of each prompt."""
+    from sheetgpt.lens.gathered import LeftOut
+    from sheetgpt.training.loss import measure
+    from sheetgpt.training.loss_of_prompts import TextLoss, gather_losses
+
+    def of(one):
+        return measure(model, model.ids_of(one.text, one.token_ids, special=special and one.text is not None), stride)
+
+    return gather_losses(
+        one if isinstance(one, LeftOut) else TextLoss.of(one.number, one.prompt, one.found) for one in over.each(of)
+    )
 
 
 def require_no_option_of_texts(stride: int | None, token_ids: list[int] | None, *, special: bool) -> None:
@@ -117,5 +139,34 @@ def lines_as_text(found, top: int) -> str:
             "",
             f"Loss {found.mean:.4f} (mean of -ln p over {of} in {count:,} lines), {means}",
             f"Floor {found.floor:.4f}: of a model that {floor}",
+        ]
+    )
+
+
+def texts_as_text(found, top: int) -> str:
+    from sheetgpt.lens.gathered import in_short
+    from sheetgpt.training.loss_of_prompts import STATED
+
+    rows = [
+        [one.number, show.token(in_short(one.prompt)), one.predictions, f"{one.mean:.4f}", f"{one.perplexity:.4f}"]
+        for one in found.texts[:top]
+    ]
+    more = [f"... and {len(found.texts) - top:,} more (--top)"] if len(found.texts) > top else []
+    left_out = [f"{one.number}: {show.token(in_short(one.prompt))}: {one.reason}" for one in found.left_out[:top]]
+    if len(found.left_out) > top:
+        left_out.append(f"... and {len(found.left_out) - top:,} more (--top)")
+    spread = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in found.spread.items())
+    of = f"{found.predictions:,} tokens in {len(found.texts):,} prompts"
+    means = f"perplexity {found.perplexity:.4f}, {found.bits_per_byte:.4f} bits per byte"
+    return "\n".join(
+        [
+            show.table(["number", "prompt", "predictions", "mean of -ln p", "perplexity"], rows),
+            *more,
+            *(["", f"Left out, {len(found.left_out):,}:", *left_out] if left_out else []),
+            "",
+            f"Loss of a prompt: {spread}",
+            f"Loss {found.over_tokens:.4f} (mean of {of}), {means}",
+            "",
+            STATED,
         ]
     )

@@ -35,21 +35,6 @@ def prompt_options(command: Command) -> Command:
     return command
 
 
-def run_of(
-    prompt: str | None,
-    weights: str | None,
-    token_ids: Sequence[int] | None,
-    *,
-    special: bool,
-    dtype: str,
-    assignments: Sequence[str] = (),
-) -> Trace:
-    """The run of a prompt or of token ids, by the model in a folder."""
-    from sheetgpt.model import load_model
-
-    return run_with(load_model(weights, dtype), prompt, token_ids, special=special, assignments=assignments)
-
-
 def run_with(
     model: Model,
     prompt: str | None,

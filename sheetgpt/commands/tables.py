@@ -96,5 +96,5 @@ def table_lines(table: Table) -> list[str]:
         ]
         for label, cells in zip(table.row_labels()[:count], table.cells()[:count], strict=True)
     ]
-    more = [f"... and {len(table.frame) - count:,} more (--top)"] if len(table.frame) > count else []
+    more = [f"... and {len(table.frame) - count:,} more ({table.cut_by})"] if len(table.frame) > count else []
     return [table.title, show.table([*names, *table.column_labels()], rows), *more, *table.notes]

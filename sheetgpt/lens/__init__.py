@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sheetgpt.lens.cells import precedents as precedents
     from sheetgpt.lens.explained import Explanation as Explanation
     from sheetgpt.lens.explanation import explain as explain
+    from sheetgpt.lens.gathered import LeftOut as LeftOut
+    from sheetgpt.lens.gathered import gather as gather
     from sheetgpt.lens.logits import logit_lens as logit_lens
     from sheetgpt.lens.means import corpus_means as corpus_means
     from sheetgpt.lens.patching import patch as patch
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _HOMES = {  # imported when they are asked for
     "Explanation": "explained",
+    "LeftOut": "gathered",
     "Look": "tables",
     "Report": "tables",
     "Table": "tables",
@@ -38,6 +41,7 @@ _HOMES = {  # imported when they are asked for
     "corpus_means": "means",
     "dependents": "cells",
     "explain": "explanation",
+    "gather": "gathered",
     "logit_lens": "logits",
     "patch": "patching",
     "precedents": "cells",
@@ -46,6 +50,7 @@ _HOMES = {  # imported when they are asked for
 }
 __all__ = [
     "Explanation",
+    "LeftOut",
     "Look",
     "Report",
     "Table",
@@ -54,6 +59,7 @@ __all__ = [
     "corpus_means",
     "dependents",
     "explain",
+    "gather",
     "logit_lens",
     "patch",
     "precedents",

@@ -92,9 +92,15 @@ def written(text: str) -> str:
 
 
 def numbers_of(table: Table) -> np.ndarray:  # [rows, columns of numbers]
-    """The cells as floats; columns of texts are left out."""
-    kept = [column for column in table.columns if any(map(is_number, column))]
+    """The cells as floats."""
+    kept = [table.columns[place] for place in drawn_columns(table)]
     return np.array([[cell if is_number(cell) else np.nan for cell in column] for column in kept], float).T
+
+
+def drawn_columns(table: Table) -> list[int]:
+    """The places of the columns of numbers, but for counts."""
+    found = enumerate(table.columns)
+    return [i for i, column in found if table.look_of(i) is not Look.COUNTS and any(map(is_number, column))]
 
 
 def is_bars(table: Table) -> bool:
@@ -157,8 +163,8 @@ def draw_map(axes: Axes, table: Table) -> None:
 
 
 def column_texts(table: Table) -> list[str]:
-    columns = zip(table.column_labels(), table.columns, strict=True)
-    return [written(name) for name, cells in columns if any(map(is_number, cells))]
+    names = table.column_labels()
+    return [written(names[place]) for place in drawn_columns(table)]
 
 
 def write_texts(axes: Axes, table: Table, numbers: np.ndarray) -> None:

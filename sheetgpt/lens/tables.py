@@ -30,6 +30,7 @@ class Look(StrEnum):
     DIVERGING = "diverging"  # about 0, which stays white
     SHARES = "shares"  # from 0 to 1
     RANKS = "ranks"  # 1 is the best
+    COUNTS = "counts"  # of how many a number is; never coloured, and in no picture
     TOKENS = "tokens"  # texts whose spaces matter
     TEXTS = "texts"
 
@@ -42,8 +43,8 @@ class Table:
     """A titled DataFrame. Rows and columns have labels, and their names say what they count; NaN is an empty cell.
 
     looks: of single columns that look otherwise than the rest. texts: what stands in the cells of its picture, instead
-    of the numbers, in a frame of the same shape. shown: how many rows a terminal shows. span: the least size of a
-    number that has the full colour; by default the largest number's.
+    of the numbers, in a frame of the same shape. shown: how many rows a terminal shows, and cut_by: the option that
+    shows more. span: the least size of a number that has the full colour; by default the largest number's.
     """
 
     name: str  # a tab's name, too: short, without blanks
@@ -54,6 +55,7 @@ class Table:
     looks: Mapping[str, Look] = field(default_factory=lambda: NO_LOOKS)
     texts: pd.DataFrame | None = None
     shown: int | None = None
+    cut_by: str = "--top"
     span: float = 0.0
 
     def look_of(self, column: int) -> Look:
@@ -155,7 +157,7 @@ def cell_text(cell: Any, look: Look) -> str:
         return quoted(str(cell))
     if not is_number(cell):
         return str(cell)
-    forms = {Look.DIVERGING: "+.3f", Look.SHARES: ".2%", Look.RANKS: ",.0f"}
+    forms = {Look.DIVERGING: "+.3f", Look.SHARES: ".2%", Look.RANKS: ",.0f", Look.COUNTS: ",.0f"}
     text = format(cell, forms.get(look, "" if isinstance(cell, int) else ".4f"))
     return text.replace("-", "+") if look is Look.DIVERGING and float(text) == 0 else text
 

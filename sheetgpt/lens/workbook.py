@@ -22,6 +22,7 @@ FORMATS = {
     Look.DIVERGING: "gradient",
     Look.SHARES: "probability",
     Look.RANKS: "rank",
+    Look.COUNTS: "rank",
     Look.TOKENS: "text",
     Look.TEXTS: "text",
 }

@@ -1,0 +1,147 @@
+"""Prompts of equal length, run together: the stages that are kept, and what the model makes of each prompt.
+
+Each operation has leading axes for batches, so nothing here knows GPT-2. A prompt's numbers are those of its own run up
+to rounding (a product of more rows may add up in another order): 1e-12 of a stage's largest number in float64, 1e-5 in
+float32. They are the same, bit for bit, whoever computes the shard: which prompts go together depends on the shard
+alone, and each product runs on one thread of the BLAS, several batches side by side. Files belong in `shards`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+
+from sheetgpt.batch.shapes import StageShapes
+from sheetgpt.batch.shards import Answer, Entry, Writer
+from sheetgpt.model import Model
+from sheetgpt.models.kinds import kind_of, model_steps
+from sheetgpt.models.step import Role, Steps
+from sheetgpt.run.follow import follow
+from sheetgpt.run.forward import NO_OVERRIDES
+from sheetgpt.run.trace import probabilities
+from sheetgpt.training.loss import measure
+
+TOKENS_AT_ONCE = 1024  # of all prompts of a batch: enough that weights are read once for many
+BYTES_AT_ONCE = 1 << 26  # of the stages that a batch keeps until they are written, and of its scores
+CELLS_AT_ONCE = 1 << 16  # whose logarithms are taken while they are in the processor's cache
+
+
+class Batches:
+    """What one model does with prompts of equal length."""
+
+    def __init__(self, model: Model, shapes: StageShapes):
+        self.model, self.shapes = model, shapes
+        self.itemsize = np.dtype(model.weights.dtype).itemsize
+
+    @cached_property
+    def every_row(self) -> Steps:
+        """The steps that predict after every token."""
+        return model_steps(self.model.config, untied=self.model.weights.untied, every_row=True)
+
+    @cached_property
+    def shared(self) -> tuple[str, ...]:
+        """The stages from which those steps go on that differ from the run's own."""
+        own = self.model.steps.by_name
+        same = {step.name for step in self.every_row.computed if own.get(step.name) == step}
+        readers = (step for step in self.every_row.computed if step.name not in same)
+        return tuple({name: None for step in readers for name in step.inputs if name in same})
+
+    def most(self, n_tokens: int) -> int:
+        """How many prompts of so many tokens are computed at once."""
+        kept = self.shapes.cells(n_tokens) * self.itemsize
+        return max(1, min(TOKENS_AT_ONCE // n_tokens, BYTES_AT_ONCE // max(kept, 1)))
+
+    def rows(self, entries: Sequence[Entry]) -> Iterator[list[int]]:
+        """The rows of a shard that are computed together: prompts of equal length, the shortest first."""
+        by_length: dict[int, list[int]] = {}
+        for row, entry in enumerate(entries):
+            if entry.error is None:
+                by_length.setdefault(len(entry.token_ids), []).append(row)
+        for length, rows in sorted(by_length.items()):
+            most = self.most(length)
+            yield from (rows[begin : begin + most] for begin in range(0, len(rows), most))
+
+    def compute(self, ids: np.ndarray) -> tuple[Mapping[str, np.ndarray], list[Answer]]:  # [B, T]
+        """(each kept stage [B, rows, columns], each prompt's answer)."""
+        steps, (count, n_tokens) = self.model.steps, ids.shape
+        logits, best = steps.name(Role.LOGITS), steps.name(Role.PREDICTION)
+        wanted = dict.fromkeys([*self.shapes.stages, logits, best, *self.shared])
+        values = follow(steps, self.model.weights, steps.inputs(ids), NO_OVERRIDES, wanted, self.model.weights.dtype)
+        whole = {
+            name: np.broadcast_to(value, (count, *value.shape[-2:])) if value.ndim < 3 else value
+            for name, value in values.items()
+        }
+        kept = {name: whole[name] for name in self.shapes.stages}
+        predicted = whole[best][:, 1, 0].astype(int)
+        shares = [probabilities(row[:, -1])[i] for row, i in zip(whole[logits], predicted, strict=True)]
+        losses = (
+            self.mean_losses(ids, {name: whole[name] for name in self.shared}) if n_tokens > 1 else [math.nan] * count
+        )
+        rows = zip(predicted, shares, losses, strict=True)
+        return kept, [Answer(int(i), float(share), float(loss)) for i, share, loss in rows]
+
+    def mean_losses(self, ids: np.ndarray, shared: Mapping[str, np.ndarray]) -> list[float]:
+        """The mean of -ln(probability) of each prompt's tokens after its first, as `sheetgpt loss` has it."""
+        config, (count, n_tokens) = self.model.config, ids.shape
+        if n_tokens > config.n_ctx and kind_of(config).attends:  # it is measured in windows
+            return [measure(self.model, row.tolist()).mean for row in ids]
+        most = max(1, BYTES_AT_ONCE // (8 * config.n_vocab * n_tokens))
+        found: list[float] = []
+        for begin, end in pairwise([*range(0, count, most), count]):
+            part = slice(begin, end)
+            base = {name: value[part] for name, value in shared.items()} | self.every_row.inputs(ids[part])
+            name, dtype = self.every_row.name(Role.LOGITS), self.model.weights.dtype
+            scores = follow(self.every_row, self.model.weights, base, NO_OVERRIDES, [name], dtype)[name]
+            found += penalties(np.moveaxis(scores, -2, -1)[:, :-1], ids[part, 1:]).mean(1).tolist()
+        return found
+
+
+def penalties(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:  # [B, T, n_vocab], [B, T] -> [B, T]
+    """-ln of each target's probability, in float64."""
+    rows, wanted = scores.reshape(-1, scores.shape[-1]), targets.ravel()
+    found, most = np.empty(len(rows)), max(1, CELLS_AT_ONCE // rows.shape[1])
+    for begin in range(0, len(rows), most):
+        some = slice(begin, begin + most)
+        exact = rows[some].astype(np.float64)
+        exact -= exact.max(1, keepdims=True)
+        target = np.take_along_axis(exact, wanted[some, None], 1)[:, 0].copy()
+        found[some] = np.log(np.exp(exact, out=exact).sum(1)) - target
+    return found.reshape(targets.shape)
+
+
+def compute_shard(batches: Batches, entries: Sequence[Entry], writer: Writer, threads: int = 1) -> None:
+    """Compute what is kept of these prompts and put it in the writer."""
+    from threadpoolctl import threadpool_limits
+
+    def put(rows: list[int]) -> None:
+        kept, answers = batches.compute(np.array([entries[row].token_ids for row in rows]))
+        for name, value in kept.items():
+            for begin, end in runs_of(rows):
+                writer.stage(name, rows[begin], value[begin:end])
+        for row, answer in zip(rows, answers, strict=True):
+            writer.answer(row, answer)
+
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(put, batches.rows(entries)):
+            pass
+
+
+def runs_of(rows: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """The slices of neighbours in a list of rows.
+
+    >>> list(runs_of([3, 4, 5, 8, 9]))
+    [(0, 3), (3, 5)]
+    """
+    cuts = [0, *(place for place in range(1, len(rows)) if rows[place] != rows[place - 1] + 1), len(rows)]
+    return pairwise(cuts)
+
+
+def cores() -> int:
+    """How many batches of a shard are computed side by side in a process that has the machine to itself."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
