@@ -47,8 +47,8 @@ def export(model: Model, asked: Asked, path: Path) -> Path:
 def page_data(model: Model, asked: Asked) -> dict[str, Any]:
     """`PageData` of page/src/page_data.ts."""
     runs, computes = Runs(model), computes_by_itself(model)
-    trace = runs.start(asked.unchanged).whole()
-    run = runs.start(asked).whole()
+    trace = runs.whole(asked.unchanged)
+    run = runs.whole(asked)
     what = {"prompt": asked.prompt, "ids": asked.ids, "sets": asked.sets if computes else []}
     return {
         "facts": facts.facts(model) | {"prompt": what, "readOnly": None if computes else ONE_RUN, "compare": None},

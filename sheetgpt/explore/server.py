@@ -12,6 +12,7 @@ import tempfile
 import threading
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,12 +24,13 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from sheetgpt.errors import SheetGPTError, StageError
 from sheetgpt.explore import built_page, facts, head_maps, lenses, origin
 from sheetgpt.explore.formulas import LiveWorkbook
 from sheetgpt.explore.guard import SAFETY, Guard
-from sheetgpt.explore.runs import Asked, Run, Runs, messages
+from sheetgpt.explore.runs import Asked, Run, RunGoneError, Runs, Wait, messages
 from sheetgpt.lens.addresses import Region
 from sheetgpt.model import Model
 from sheetgpt.run.trace import Trace
@@ -37,10 +39,6 @@ LONGEST_REQUEST = 1_000_000  # bytes
 DOUBLES = np.dtype("<f8")
 TYPES = {built_page.SCRIPT: "text/javascript", built_page.STYLE: "text/css"}
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-
-
-class RunGoneError(SheetGPTError):
-    """The run is no longer kept: the page asks for it again."""
 
 
 class PortError(SheetGPTError):
@@ -84,11 +82,12 @@ class Explorer:
             asked = Asked.of(orjson.loads(body))
         except (SheetGPTError, ValueError, AttributeError) as error:
             return refusal(error)
-        return StreamingResponse(self.lines(asked), media_type="application/x-ndjson", headers=SAFETY)
+        wait = Wait()
+        return Lines(self.lines(asked, wait), wait)
 
-    def lines(self, asked: Asked) -> Iterator[bytes]:
+    def lines(self, asked: Asked, wait: Wait) -> Iterator[bytes]:
         try:
-            for message in messages(self.runs.start(asked)):
+            for message in messages(self.runs.start(asked, wait)):
                 yield as_json(message) + b"\n"
         except SheetGPTError as error:
             yield as_json({"error": str(error)}) + b"\n"
@@ -96,7 +95,8 @@ class Explorer:
     def cells(self, request: Request) -> Response:
         """A box of a stage or weight, row by row."""
         try:
-            return box(request, self.found(request).matrix(request.path_params["name"]))
+            with self.found(request) as run:
+                return box(request, run.matrix(request.path_params["name"]))
         except SheetGPTError as error:
             return refusal(error)
 
@@ -104,7 +104,8 @@ class Explorer:
         """The heads of a stage side by side, pooled where there are many tokens."""
         try:
             name = request.path_params["name"]
-            matrix = self.found(request).matrix(name)
+            with self.found(request) as run:
+                matrix = run.matrix(name)
             step = self.model.steps.by_name.get(name)
             if step is None or not step.by_head:
                 raise StageError(f"{name} has no heads")
@@ -114,16 +115,18 @@ class Explorer:
 
     def lens(self, request: Request) -> list[dict[str, Any]]:
         """A lens on a run; of a second prompt, where there is one, with the weights that were set in the first."""
-        run, options = self.found(request), dict(request.query_params)
+        options = dict(request.query_params)
+        with self.found(request) as run:
+            trace = run.whole()
 
         def second() -> Trace:
-            sets = lenses.of_weights(run.asked.sets, run.whole())
-            return self.runs.start(replace(Asked.of(lenses.prompt_in(options)), sets=sets)).whole()
+            sets = lenses.of_weights(run.asked.sets, trace)
+            return self.runs.whole(replace(Asked.of(lenses.prompt_in(options)), sets=sets))
 
-        return lenses.tables(run.whole(), request.path_params["name"], options, second)
+        return lenses.tables(trace, request.path_params["name"], options, second)
 
     def origin(self, request: Request) -> dict[str, Any]:
-        trace, name = self.found(request).whole(), request.path_params["name"]
+        trace, name = self.trace(request), request.path_params["name"]
         row, column = whole(request.query_params, "row"), whole(request.query_params, "column")
         formula = LiveWorkbook(trace).formula(name, row, column)
         return origin.origin(trace, Region(name, row, column)) | {"formula": formula}
@@ -132,22 +135,47 @@ class Explorer:
         """The run as a workbook: values with what was set marked, or live formulas."""
         live = request.query_params.get("live") == "1"
         try:
-            trace = self.found(request).whole()
+            trace = self.trace(request)
             with tempfile.TemporaryDirectory() as folder:
                 content = trace.to_excel(Path(folder) / "run.xlsx", formulas=live).read_bytes()
         except SheetGPTError as error:
             return refusal(error)
         return Response(content, media_type=XLSX, headers=SAFETY)
 
-    def found(self, request: Request) -> Run:
-        """The run that is asked about. Raises RunGoneError."""
-        run = self.runs.get(request.path_params["run"])
-        if run is None:
-            raise RunGoneError("this run is no longer kept", remedy="ask for it again")
-        return run
+    @contextmanager
+    def found(self, request: Request) -> Iterator[Run]:
+        """The run that is asked about, waited for. Raises RunGoneError."""
+        with Wait() as wait:
+            yield self.runs.get(request.path_params["run"], wait)
+
+    def trace(self, request: Request) -> Trace:
+        """The same when all of it is there."""
+        with self.found(request) as run:
+            return run.whole()
+
+    def close(self) -> None:
+        self.runs.close()
 
 
 # ------------------------------------------------------------------------------------------------ requests and answers
+
+
+class Lines(StreamingResponse):
+    """Lines of JSON, each sent when it is made. `wait` is over as soon as nobody reads them any more."""
+
+    def __init__(self, lines: Iterator[bytes], wait: Wait):
+        super().__init__(lines, media_type="application/x-ndjson", headers=SAFETY)
+        self.wait = wait
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.wait.end()
+
+    async def listen_for_disconnect(self, receive: Receive) -> None:
+        await super().listen_for_disconnect(receive)
+        self.wait.end()  # at once: until the next line is made nothing else is called
 
 
 def as_json(data: Any) -> bytes:
@@ -215,6 +243,21 @@ class Answers(Protocol):
 
     def routes(self) -> list[Route]: ...
 
+    def close(self) -> None:
+        """Whoever waits need not wait any longer."""
+
+
+class Server(uvicorn.Server):
+    """A server that keeps nobody waiting when it ends."""
+
+    def __init__(self, config: uvicorn.Config, answers: Answers):
+        super().__init__(config)
+        self.answers = answers
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.answers.close()
+        await super().shutdown(sockets)
+
 
 def app(answers: Answers, token: str) -> Guard:
     return Guard(Starlette(routes=answers.routes()), token)
@@ -240,4 +283,4 @@ def serve(answers: Answers, port: int, *, browser: bool, announce: Callable[[str
     announce(address)
     if browser:
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-    uvicorn.Server(config).run(sockets=[listening])
+    Server(config, answers).run(sockets=[listening])

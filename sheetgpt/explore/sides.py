@@ -28,6 +28,9 @@ class Sides:
             Route("/cells/{side:str}/{name}", self.cells),
         ]
 
+    def close(self) -> None:
+        """Nobody waits: what is compared is there."""
+
     def differences(self, request: Request) -> dict[str, Any]:
         return self.compared.stage(self.known(request))
 
