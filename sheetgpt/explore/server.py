@@ -10,6 +10,7 @@ import secrets
 import socket
 import tempfile
 import threading
+import traceback
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -91,6 +92,9 @@ class Explorer:
                 yield as_json(message) + b"\n"
         except SheetGPTError as error:
             yield as_json({"error": str(error)}) + b"\n"
+        except Exception as error:  # noqa: BLE001 - the page waits for the last line
+            traceback.print_exc()
+            yield as_json({"error": f"the run failed, {type(error).__name__}: {error}"}) + b"\n"
 
     def cells(self, request: Request) -> Response:
         """A box of a stage or weight, row by row."""

@@ -115,6 +115,14 @@ def test_errors_are_the_commands_sentences(client):
     assert "block_9_step_1" in error
 
 
+def test_what_nobody_foresaw_ends_the_lines_in_a_sentence_too(capfd):
+    asked = Asked(PROMPT, sets=("token_embeddings=\0",))  # open() raises a ValueError
+    with pages.serving(Explorer(MODEL, asked)) as address:
+        error = run_of(Client(address), prompt=PROMPT, sets=asked.sets)[-1]["error"]
+    assert "ValueError" in error
+    assert "Traceback" in capfd.readouterr().err
+
+
 def test_cells_come_as_doubles_of_the_box_that_is_asked_for(client):
     run = run_of(client, prompt=PROMPT)[0]["run"]
     sent = client.get(f"/cells/{run}/block_0_step_4?row=2&column=190&rows=64&columns=128")
