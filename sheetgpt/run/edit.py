@@ -72,6 +72,16 @@ def parse(text: str, sizes: Sizes) -> Edit:
     return Edit(name, None, number(value, text) if is_number(value) else read_whole(name, Path(value), sizes))
 
 
+def names_file(text: str) -> bool:
+    """Does an assignment take its value from a file?
+
+    >>> names_file("logits=new.csv"), names_file("logits=0"), names_file("logits[0,0]=1")
+    (True, False, False)
+    """
+    found = None if CELL.fullmatch(text) else WHOLE.fullmatch(text)
+    return found is not None and not is_number(found[2])
+
+
 def role_of(name: str, sizes: Sizes) -> Role | None:
     step = sizes.step(name)
     return step.role if step else None
