@@ -221,6 +221,8 @@ def checked(overrides: Mapping[str, Any], sizes: Sizes) -> dict[str, Override]:
             found[name] = token_ids(matrix, sizes)
             continue
         if callable(matrix):
+            if name in sizes.weights:
+                raise StageError(f"{name} is a weight, which nothing computes", remedy="give a matrix, not a function")
             found[name] = matrix
             continue
         array = np.asarray(matrix)
