@@ -19,6 +19,7 @@ from sheetgpt.explore.formulas import LiveWorkbook
 from sheetgpt.explore.runs import Asked, Runs, words
 from sheetgpt.files import atomic
 from sheetgpt.model import Model
+from sheetgpt.models.sizes import Sizes
 from sheetgpt.models.step import Role
 from sheetgpt.run.trace import Trace
 
@@ -62,7 +63,7 @@ def page_data(model: Model, asked: Asked) -> dict[str, Any]:
 
 
 def computes_by_itself(model: Model) -> bool:
-    return sum(model.weights[name].size for name in model.weights) <= MOST_COMPUTED
+    return facts.count_weights(Sizes(model.config, 1, untied=model.weights.untied)) <= MOST_COMPUTED
 
 
 def packed(matrix: np.ndarray) -> dict[str, Any]:
