@@ -23,6 +23,8 @@ except ImportError:  # run by hand, where hatchling isn't there
 
 ROOT = Path(__file__).resolve().parent
 PAGE, BUILT = ROOT / "sheetgpt/explore/page", ROOT / "sheetgpt/explore/built"
+LONGEST = 300  # seconds that npm may take
+PATIENCE = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=20000")  # with a registry
 SOURCES_KEY = "sources.sha256"  # what the page that stands there was built from
 
 
@@ -32,7 +34,7 @@ class PageHook(BuildHookInterface):  # type: ignore[type-arg]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling calls it
         try:
             build_page()
-        except (OSError, subprocess.CalledProcessError) as error:
+        except (OSError, subprocess.SubprocessError) as error:
             self.app.display_warning(f"the page of `sheetgpt explore` is not built: {error}")
         build_data["artifacts"].append("/sheetgpt/explore/built/*")
 
@@ -56,22 +58,24 @@ def is_built() -> bool:
 
 
 def build_page() -> None:
-    """The page in `sheetgpt/explore/built`, unless it stands there already. Raises CalledProcessError, OSError."""
+    """The page in `sheetgpt/explore/built`, unless it stands there already. Raises SubprocessError, OSError."""
     if is_built():
         return
     with tempfile.TemporaryDirectory() as folder:
         work, made = Path(folder) / "page", Path(folder) / "built"
         shutil.copytree(PAGE, work, ignore=shutil.ignore_patterns("node_modules"))
-        npm("ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error", at=work)
+        npm("ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error", *PATIENCE, at=work)
         npm("run", "--silent", "build", "--", str(made), at=work)
         (made / SOURCES_KEY).write_text(key())
-        shutil.rmtree(BUILT, ignore_errors=True)
+        if BUILT.exists():
+            shutil.rmtree(BUILT)  # or else fail: what is moved to a folder that is there would land in it
         shutil.move(made, BUILT)
 
 
 def npm(*arguments: str, at: Path) -> None:
+    """Raises SubprocessError, OSError."""
     environment, program = node()
-    subprocess.run([*program, *arguments], cwd=at, env=environment, check=True)
+    subprocess.run([*program, *arguments], cwd=at, env=environment, check=True, timeout=LONGEST)
 
 
 def node() -> tuple[dict[str, str], list[str]]:
@@ -97,5 +101,5 @@ def node() -> tuple[dict[str, str], list[str]]:
 if __name__ == "__main__":
     try:
         build_page()
-    except (OSError, subprocess.CalledProcessError) as error:
+    except (OSError, subprocess.SubprocessError) as error:
         sys.exit(f"the page is not built: {error}")

@@ -68,8 +68,9 @@ class Model:
         overrides: matrices [rows, columns] that replace a stage or a weight by name (`final_tokens`: the token ids);
           of a stage also a function of the matrix that is computed.
         base: the same prompt's run without overrides; only what depends on them is then computed again.
+        on_stage: called with each stage's name and matrix as soon as it is there; what it raises ends the run.
         Raises PromptError where the prompt is empty, longer than n_ctx, or holds ids that the model doesn't have;
-        StageError where an override has no stage's name, or another shape.
+        StageError where an override has no stage's name, or another shape, or is a function of a weight.
         """
         merges, ids = self.encode(prompt, token_ids, special=special)
         tokens = self.steps.name(Role.TOKENS)

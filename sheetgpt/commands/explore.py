@@ -77,7 +77,7 @@ def command(
     from sheetgpt.explore.server import Explorer, serve
 
     explorer = Explorer(model, asked)
-    explorer.runs.start(asked).whole()  # what is wrong is said here, not in the browser
+    explorer.runs.whole(asked)  # what is wrong is said here, not in the browser
     serve(explorer, port, browser=not no_browser, announce=announce)
 
 

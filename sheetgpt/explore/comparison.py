@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from threading import Lock
 from typing import Any
 
@@ -23,7 +24,30 @@ from sheetgpt.ops import masked_cells
 MOST_WORST = 1000  # cells of a stage that the page goes through
 MOST_WORDS = 10_000  # cells without numbers whose content is said
 OTHER_TOKENS = "The tokens are others, so LEFT's stages after them are what its model makes of RIGHT's tokens."
-KEPT = 16  # stages whose cells are at hand
+MOST_BYTES = 256_000_000  # of the stages whose cells are at hand
+
+
+class Kept:
+    """The cells of the stages that were asked for last, as many as there is room for; of one at least."""
+
+    def __init__(self, read: Callable[[str], Cells | None]):
+        self.read = read
+        self._cells: OrderedDict[str, Cells | None] = OrderedDict()
+
+    def __call__(self, name: str) -> Cells | None:
+        if name not in self._cells:
+            self._cells[name] = self.read(name)
+        self._cells.move_to_end(name)
+        while len(self._cells) > 1 and sum(map(size, self._cells.values())) > MOST_BYTES:
+            self._cells.popitem(last=False)
+        return self._cells[name]
+
+
+def size(cells: Cells | None) -> int:
+    """In bytes."""
+    if cells is None:
+        return 0
+    return sum(one.nbytes for one in (*cells.matrices, cells.difference, cells.out, cells.absent))
 
 
 class Compared:
@@ -33,7 +57,7 @@ class Compared:
         """notes: what is said beside the stages, in sentences."""
         self.comparison, self.report, self.notes = comparison, report, notes
         self._lock = Lock()  # files are read by one at a time
-        self._cells = lru_cache(KEPT)(comparison.cells)
+        self._cells = Kept(comparison.cells)
 
     # -------------------------------------------------------------------------------------------- all stages
 

@@ -19,6 +19,7 @@ from sheetgpt.explore.formulas import LiveWorkbook
 from sheetgpt.explore.runs import Asked, Runs, words
 from sheetgpt.files import atomic
 from sheetgpt.model import Model
+from sheetgpt.models.sizes import Sizes
 from sheetgpt.models.step import Role
 from sheetgpt.run.trace import Trace
 
@@ -47,8 +48,8 @@ def export(model: Model, asked: Asked, path: Path) -> Path:
 def page_data(model: Model, asked: Asked) -> dict[str, Any]:
     """`PageData` of page/src/page_data.ts."""
     runs, computes = Runs(model), computes_by_itself(model)
-    trace = runs.start(asked.unchanged).whole()
-    run = runs.start(asked).whole()
+    trace = runs.whole(asked.unchanged)
+    run = runs.whole(asked)
     what = (asked if computes else asked.unchanged).as_data()
     return {
         "facts": facts.facts(model) | {"prompt": what, "readOnly": None if computes else ONE_RUN, "compare": None},
@@ -62,7 +63,7 @@ def page_data(model: Model, asked: Asked) -> dict[str, Any]:
 
 
 def computes_by_itself(model: Model) -> bool:
-    return sum(model.weights[name].size for name in model.weights) <= MOST_COMPUTED
+    return facts.count_weights(Sizes(model.config, 1, untied=model.weights.untied)) <= MOST_COMPUTED
 
 
 def packed(matrix: np.ndarray) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 from enum import Enum
 from typing import Any
@@ -22,7 +23,7 @@ MOST_LEARNED = 120_000  # weights of a model that the page trains: the ladder up
 def facts(model: Model) -> dict[str, Any]:
     """`Facts` of page/src/source.ts, but for what to begin with."""
     sizes = Sizes(model.config, 1, untied=model.weights.untied)
-    learns = sum(weight.shape[0] * weight.shape[1] for weight in sizes.weights.values()) <= MOST_LEARNED
+    learns = count_weights(sizes) <= MOST_LEARNED
     training = training_steps(model.config, untied=model.weights.untied) if learns else ()
     about = {
         "name": name_of(model),
@@ -36,6 +37,11 @@ def facts(model: Model) -> dict[str, Any]:
         "training": learning.training(model) if learns else None,
         **structure(sizes),
     }
+
+
+def count_weights(sizes: Sizes) -> int:
+    """How many numbers the weights hold; none is read for it."""
+    return sum(math.prod(weight.shape) for weight in sizes.weights.values())
 
 
 def structure(sizes: Sizes) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from urllib.parse import urlsplit
 
+from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HOSTS = ("127.0.0.1", "localhost")
 SAFETY = {
@@ -30,18 +30,19 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        send = safely(send)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         refusal = self.refusal(scope["path"], headers)
         if refusal is not None:
-            await PlainTextResponse(refusal, status_code=403, headers=SAFETY)(scope, receive, send)
+            await PlainTextResponse(refusal, status_code=403)(scope, receive, send)
             return
         inside = {**scope, "path": scope["path"][len(self.prefix) - 1 :]}
         await self.app(inside, receive, send)
 
     def refusal(self, path: str, headers: dict[str, str]) -> str | None:
         """Why a request is not answered; None where it is."""
-        host = headers.get("host", "")
-        if host.rpartition(":")[0] not in HOSTS:
+        host = headers.get("host", "").lower()
+        if host.partition(":")[0] not in HOSTS:
             return "This server answers to 127.0.0.1 only.\n"
         if not is_same_origin(headers, host):
             return "This server answers to its own page only.\n"
@@ -53,6 +54,17 @@ class Guard:
 def is_same_origin(headers: dict[str, str], host: str) -> bool:
     """Was it asked by the page itself, or typed into the browser?"""
     origin = headers.get("origin")
-    if origin is not None and (urlsplit(origin).scheme, urlsplit(origin).netloc) != ("http", host):
+    if origin is not None and origin.lower() != f"http://{host}":
         return False
     return headers.get("sec-fetch-site", "none") in ("none", "same-origin")
+
+
+def safely(send: Send) -> Send:
+    """What sends every answer, whoever makes it, with the headers of SAFETY."""
+
+    async def with_safety(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(raw=message["headers"]).update(SAFETY)
+        await send(message)
+
+    return with_safety

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from sheetgpt import ops
-from sheetgpt.lens.addresses import Region, region_of
+from sheetgpt.errors import StageError
+from sheetgpt.lens.addresses import Region, region_of, require_cells, shape_of
 from sheetgpt.lens.cells import dependents_of, precedents_of, terms_of
 from sheetgpt.models.step import Step
 from sheetgpt.run.trace import Trace
@@ -25,6 +26,14 @@ def origin(trace: Trace, region: Region) -> dict[str, Any]:
         "precedents": [region_data(one) for one in precedents_of(trace, region)],
         "dependents": [region_data(one) for one in dependents_of(trace, region)],
     }
+
+
+def require_cell(region: Region, trace: Trace) -> None:
+    """Raises StageError where the run has no such cell."""
+    require_cells(region.stage, trace)
+    for at, axis, count in zip(region.cell, ("rows", "columns"), shape_of(region.stage, trace.sizes), strict=True):
+        if at >= count:
+            raise StageError(f"{region}: {at} is out of range, its {axis} are 0 to {count - 1}")
 
 
 def region_data(region: Region) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Runs as the page asks for them: by prompt and changed cells, computed once, stage by stage, and kept for a while.
 
-A run is known by what was asked for, so nothing that one tab does is seen by another.
+A run is known by what was asked for, so nothing that one tab does is seen by another. The newest is computed first, and
+only as long as somebody waits for it; in which threads belongs in `workers`.
 """
 
 from __future__ import annotations
@@ -9,17 +10,17 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Condition, Lock
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from sheetgpt.errors import StageError
+from sheetgpt.errors import SheetGPTError, StageError
 from sheetgpt.explore import pictures
 from sheetgpt.explore.formulas import LiveWorkbook
+from sheetgpt.explore.workers import Workers
 from sheetgpt.model import Model
 from sheetgpt.models.step import Role
 from sheetgpt.run.edit import parse, travel
@@ -62,6 +63,32 @@ class Asked:
         return Asked(self.prompt, self.ids, special=self.special)
 
 
+class RunGoneError(SheetGPTError):
+    """The run is no longer kept: the page asks for it again."""
+
+    def __init__(self) -> None:
+        super().__init__("this run is no longer kept", remedy="ask for it again")
+
+
+class Wait:
+    """Somebody who waits for runs, until it is over: they have come, or nobody is there any more."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self.runs: list[Run] = []
+
+    def end(self) -> None:
+        self.is_over = True
+        for run in self.runs:
+            run.leave(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.end()
+
+
 class Run:
     """One run: its stages as they are computed, then its trace. Whoever asks for a stage waits until it is there."""
 
@@ -70,11 +97,40 @@ class Run:
         self.arrays: dict[str, np.ndarray] = {}
         self.trace: Trace | None = None
         self.error: Exception | None = None
+        self.bytes = 0  # that only this run holds
+        self._held = {id(array.base) for array in before.arrays.values()} if before else set()
+        self._waits: set[Wait] = set()
         self._changed = Condition()
 
+    def join(self, wait: Wait) -> bool:
+        """Wait for the run from now on; False where it was given up, or failed."""
+        wait.runs.append(self)
+        with self._changed:
+            if self.error is not None:
+                return False
+            self._waits.add(wait)
+        if wait.is_over:  # subtle: looked at last, as it may end at any time
+            self.leave(wait)
+        return True
+
+    def leave(self, wait: Wait) -> None:
+        """Wait no more; a run that nobody waits for is given up."""
+        with self._changed:
+            self._waits.discard(wait)
+            if not self._waits:
+                self.give_up()
+
+    def give_up(self) -> None:
+        """Compute no more of it; whoever waits need not wait any longer. A run that is whole stays."""
+        with self._changed:
+            if not self.is_over:
+                self.error = RunGoneError()
+                self._changed.notify_all()
+
     def compute(self) -> None:
-        """All of it; in a thread of its own."""
+        """All of it, as long as somebody waits; in a thread of its own."""
         try:
+            self._require_wanted()
             found = self._trace()
             with self._changed:
                 self.trace = found
@@ -94,9 +150,26 @@ class Run:
         return self.model.run_edited(self.before, edits, on_stage=self._keep)
 
     def _keep(self, name: str, matrix: np.ndarray) -> None:
+        self._require_wanted()
         with self._changed:
             self.arrays[name] = matrix
+            if id(matrix.base) not in self._held:
+                self._held.add(id(matrix.base))
+                self.bytes += matrix.nbytes
             self._changed.notify_all()
+
+    def _require_wanted(self) -> None:
+        """Raises RunGoneError where the run was given up."""
+        if self.error is not None:
+            raise self.error
+
+    def begun(self) -> Run:
+        """The run when something of it is there. Raises what it raised before that."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self.arrays) or self.is_over)
+        if not self.arrays:
+            self.whole()
+        return self
 
     def stages(self) -> Iterator[tuple[str, np.ndarray]]:
         """Each stage as soon as it is computed. Raises what the run raised."""
@@ -121,21 +194,15 @@ class Run:
         """The run when all of it is there. Raises what it raised."""
         with self._changed:
             self._changed.wait_for(lambda: self.is_over)
-        if self.error is not None:
+        if self.trace is None:
+            assert self.error is not None
             raise self.error
-        assert self.trace is not None
         return self.trace
 
     def matrix(self, name: str) -> np.ndarray:
         """A stage or weight, waited for. Raises UnknownStageError."""
         found = self._wait_for(name) if name in self.model.steps.computed.by_name else None
         return self.whole().matrix(name) if found is None else found
-
-    @property
-    def bytes(self) -> int:
-        """What only this run holds."""
-        shared = {id(array.base) for array in self.before.arrays.values()} if self.before else set()
-        return sum(array.nbytes for array in self.arrays.values() if id(array.base) not in shared)
 
 
 class Runs:
@@ -145,24 +212,40 @@ class Runs:
         self.model = model
         self._runs: OrderedDict[str, Run] = OrderedDict()
         self._lock = Lock()
-        self._workers = ThreadPoolExecutor(2, thread_name_prefix="run")
+        self._workers = Workers()
 
-    def start(self, asked: Asked) -> Run:
+    def start(self, asked: Asked, wait: Wait) -> Run:
         """The run, under way or done already. Raises what the run without changes raises."""
-        before = self.start(asked.unchanged).whole() if asked.sets else None
+        before = self.start(asked.unchanged, wait).whole() if asked.sets else None
         with self._lock:
             found = self._runs.get(asked.key)
-            if found is None or found.error is not None:
+            if found is None or not found.join(wait):
                 found = self._runs[asked.key] = Run(self.model, asked, before)
-                self._workers.submit(found.compute)
+                found.join(wait)
+                self._workers.take(found)
             self._runs.move_to_end(asked.key)
             self._let_go()
         return found
 
-    def get(self, key: str) -> Run | None:
-        """A run that is kept."""
+    def whole(self, asked: Asked) -> Trace:
+        """The run when all of it is there. Raises what it raises."""
+        with Wait() as wait:
+            return self.start(asked, wait).whole()
+
+    def get(self, key: str, wait: Wait) -> Run:
+        """A run that is kept. Raises RunGoneError."""
         with self._lock:
-            return self._runs.get(key)
+            found = self._runs.get(key)
+        if found is None or not found.join(wait):
+            raise RunGoneError
+        return found
+
+    def close(self) -> None:
+        """Nothing is computed any more, and nobody waits."""
+        self._workers.close()
+        with self._lock:
+            for run in self._runs.values():
+                run.give_up()
 
     def _let_go(self) -> None:
         while len(self._runs) > 2 and (len(self._runs) > MOST_RUNS or self._bytes() > MOST_BYTES):
@@ -178,7 +261,7 @@ class Runs:
 def messages(run: Run) -> Iterator[dict[str, Any]]:
     """What the page is told of a run, as it is computed: its tokens, each stage that changed, the answer."""
     before = run.before
-    yield beginning(run)
+    yield beginning(run.begun())
     for name, matrix in run.stages():
         old = None if before is None else before.arrays[name]
         if old is None or old is not matrix:

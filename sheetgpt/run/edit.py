@@ -72,6 +72,16 @@ def parse(text: str, sizes: Sizes) -> Edit:
     return Edit(name, None, number(value, text) if is_number(value) else read_whole(name, Path(value), sizes))
 
 
+def names_file(text: str) -> bool:
+    """Does an assignment take its value from a file?
+
+    >>> names_file("logits=new.csv"), names_file("logits=0"), names_file("logits[0,0]=1")
+    (True, False, False)
+    """
+    found = None if CELL.fullmatch(text) else WHOLE.fullmatch(text)
+    return found is not None and not is_number(found[2])
+
+
 def role_of(name: str, sizes: Sizes) -> Role | None:
     step = sizes.step(name)
     return step.role if step else None
@@ -211,6 +221,8 @@ def checked(overrides: Mapping[str, Any], sizes: Sizes) -> dict[str, Override]:
             found[name] = token_ids(matrix, sizes)
             continue
         if callable(matrix):
+            if name in sizes.weights:
+                raise StageError(f"{name} is a weight, which nothing computes", remedy="give a matrix, not a function")
             found[name] = matrix
             continue
         array = np.asarray(matrix)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
-import fcntl
 import hashlib
 import json
 import math
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +99,28 @@ class Script:
 def page_built() -> Path:
     """The folder with the built page; built once, whichever test process comes first."""
     checkout = hashlib.sha256(str(hatch_build.ROOT).encode()).hexdigest()[:16]
-    with (Path(tempfile.gettempdir()) / f"sheetgpt-page-{checkout}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(Path(tempfile.gettempdir()) / f"sheetgpt-page-{checkout}.lock"):
         hatch_build.build_page()
     return hatch_build.BUILT
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """One process at a time, the others wait. The system lets go of the lock where a process dies."""
+    with path.open("a+") as lock:
+        if sys.platform == "win32":
+            import msvcrt
+
+            lock.seek(0)
+            while True:
+                with suppress(OSError):  # it gives up after ten seconds
+                    msvcrt.locking(lock.fileno(), msvcrt.LK_LOCK, 1)
+                    break
+        else:
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="module")

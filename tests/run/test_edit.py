@@ -245,6 +245,12 @@ def test_travel_names_the_largest_change_of_each_part(model, trace):
 # ------------------------------------------------------------------------------------------------ what is refused
 
 
+@pytest.mark.parametrize("name", ["model_wte", "model_h1_mlp_c_fc_w"])
+def test_a_function_of_a_weight_is_refused(name, model):
+    with pytest.raises(StageError, match=f"{name} is a weight, which nothing computes: give a matrix"):
+        model.run(token_ids=IDS, overrides={name: np.negative})
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
