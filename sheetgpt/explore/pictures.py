@@ -21,30 +21,47 @@ BINS = 40
 
 def picture(matrix: np.ndarray, end: float) -> dict[str, Any]:
     """`Picture` of page/src/source.ts: columns over the width, rows over the height, `end` in full colour."""
-    pixels = scaled(pooled(matrix), end)
+    lying = laid(matrix)
+    height = min(len(lying), HEIGHT)
+    nearest = lying[((np.arange(height) + 0.5) * len(lying) / height).astype(int)]
+    numbers = pooled(nearest, WIDTH, axis=1)
+    return drawn(np.where(ops.masked_cells(numbers), MASKED, np.rint(parts(numbers, end))), end)
+
+
+def picture_of_differences(matrix: np.ndarray, end: float) -> dict[str, Any]:
+    """The same of differences: each one that is not 0 is in it, whichever row it is in; NaN is the largest."""
+    lying = laid(np.where(np.isnan(matrix), np.inf, matrix))
+    found = parts(pooled(pooled(lying, HEIGHT, axis=0), WIDTH, axis=1), end)
+    return drawn(np.sign(found) * np.maximum(np.rint(np.abs(found)), found != 0), end)
+
+
+def drawn(pixels: np.ndarray, end: float) -> dict[str, Any]:
     height, width = pixels.shape
-    return {"width": width, "height": height, "end": end, "pixels": base64.b64encode(pixels.tobytes()).decode()}
+    data = base64.b64encode(pixels.astype(np.int8).tobytes()).decode()
+    return {"width": width, "height": height, "end": end, "pixels": data}
 
 
-def pooled(matrix: np.ndarray) -> np.ndarray:  # [rows, columns] -> [at most HEIGHT, at most WIDTH]
-    """The nearest row for each line, and of the columns that share a pixel the number largest in size."""
+def laid(matrix: np.ndarray) -> np.ndarray:
+    """A tall matrix on its side."""
     rows, columns = matrix.shape
-    lying = matrix.T if rows > TALL * columns else matrix
-    rows, columns = lying.shape
-    height, width = min(rows, HEIGHT), min(columns, WIDTH)
-    lines = lying[((np.arange(height) + 0.5) * rows / height).astype(int)]
-    if columns == width:
-        return np.asarray(lines)
-    starts = np.arange(width) * columns // width
-    greatest = np.fmax.reduceat(lines, starts, axis=1)
-    least = np.fmin.reduceat(lines, starts, axis=1)
+    return matrix.T if rows > TALL * columns else matrix
+
+
+def pooled(matrix: np.ndarray, most: int, axis: int) -> np.ndarray:
+    """At most so many rows or columns: of those that share a pixel the number largest in size."""
+    length = matrix.shape[axis]
+    if length <= most:
+        return matrix
+    starts = np.arange(most) * length // most
+    greatest = np.fmax.reduceat(matrix, starts, axis=axis)
+    least = np.fmin.reduceat(matrix, starts, axis=axis)
     return np.asarray(np.where(-least > greatest, least, greatest))
 
 
-def scaled(numbers: np.ndarray, end: float) -> np.ndarray:  # float -> int8
-    masked = ops.masked_cells(numbers)
-    parts = np.clip(np.nan_to_num(numbers / (end or 1.0), nan=0.0, posinf=1.0, neginf=-1.0), -1, 1)
-    return np.where(masked, MASKED, np.rint(parts * FULL)).astype(np.int8)
+def parts(numbers: np.ndarray, end: float) -> np.ndarray:
+    """As pixels, before they are rounded."""
+    found = np.nan_to_num(numbers / (end or 1.0), nan=0.0, posinf=1.0, neginf=-1.0)
+    return np.asarray(np.clip(found, -1, 1) * FULL)
 
 
 def unmasked(matrix: np.ndarray) -> np.ndarray:  # [rows, columns] -> [n]
@@ -90,7 +107,7 @@ def change(before: np.ndarray, after: np.ndarray, end: float) -> dict[str, Any] 
     size = float(np.sqrt(np.mean(values**2))) if values.size else 0.0
     moved = float(np.sqrt(np.mean(np.nan_to_num(difference) ** 2)))
     return {
-        "picture": picture(difference, end / 2),
+        "picture": picture_of_differences(difference, end / 2),
         "largest": float(np.nanmax(np.abs(difference))),
         "ratio": moved / size if size else 1.0,
     }

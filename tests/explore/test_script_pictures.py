@@ -72,6 +72,27 @@ def test_the_picture_of_a_change_is_python_s(seed, shape, share, script):
         assert found["change"]["ratio"] == pytest.approx(expected["change"]["ratio"], rel=1e-11)
 
 
+@often
+@given(seed=seeds, shape=st.sampled_from([*SHAPES, (1024, 64), (64, 1)]), size=st.sampled_from([1e-12, 1e-3, 1.0, 1e9]))
+def test_one_changed_cell_is_in_the_picture_wherever_it_is_and_however_small(seed, shape, size, script):
+    rng = np.random.default_rng(seed)
+    before = rng.standard_normal(shape)
+    after, place = before.copy(), tuple(rng.integers(shape))
+    after[rng.choice([place[0], shape[0] - 1]), place[1]] += size
+    expected = stage("a", after, before)["change"]["picture"]
+    assert np.count_nonzero(np.frombuffer(base64.b64decode(expected["pixels"]), np.int8)) == 1
+    found = script("return sheetgpt.thumbnail.stageInfo('a', after, before)", after=after, before=before)
+    same_picture(found["change"]["picture"], expected)
+
+
+@often
+@given(seed=seeds, shape=st.sampled_from(SHAPES))
+def test_the_picture_of_differences_is_python_s(seed, shape, script):
+    matrix = drawn(seed, shape)
+    found = script("return sheetgpt.thumbnail.pictureOfDifferences(x, 2)", x=matrix)
+    same_picture(found, pictures.picture_of_differences(matrix, 2.0))
+
+
 @pytest.mark.parametrize("part", [0, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 126.5, 127, 128, -127.5])
 def test_halves_of_a_pixel_are_rounded_as_python_does(part, script):
     matrix = np.array([[part]])

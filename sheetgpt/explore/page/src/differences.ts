@@ -2,7 +2,7 @@
 import type { Matrix } from "./matrix";
 import { isMasked } from "./numbers";
 import type { Comparison, Differences, Facts, Run, StageDiff, Step, TextTable } from "./source";
-import { picture } from "./thumbnail";
+import { pictureOfDifferences } from "./thumbnail";
 
 const MOST_WORST = 1000;
 
@@ -53,7 +53,7 @@ export function differences(left: Matrix, right: Matrix): Differences {
   const out = Array.from(data.keys()).filter((at) => data[at] !== 0).sort((one, other) => size(other) - size(one) || one - other);
   const end = data.reduce((most, value) => (Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most), 0);
   const worst = out.slice(0, MOST_WORST).map((at) => [Math.floor(at / right.columns), at % right.columns] as const);
-  return { end, picture: picture({ ...right, data }, end), out: out.length, worst, words: [{}, {}], tables: null };
+  return { end, picture: pictureOfDifferences({ ...right, data }, end), out: out.length, worst, words: [{}, {}], tables: null };
 }
 
 /** Both tables of a stage of texts, and the cells that are others. */
