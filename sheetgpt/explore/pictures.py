@@ -86,28 +86,50 @@ def statistics(matrix: np.ndarray) -> dict[str, Any]:
     if not numbers.size:
         return {"least": 0.0, "mean": 0.0, "greatest": 0.0, "deviation": 0.0, "bins": [0] * BINS}
     least, greatest = float(numbers.min()), float(numbers.max())
-    span = (greatest - least) or 1.0
-    places = np.minimum(((numbers - least) * (BINS / span)).astype(int), BINS - 1)
-    return {
-        "least": least,
-        "mean": float(numbers.mean()),
-        "greatest": greatest,
-        "deviation": float(numbers.std()),
-        "bins": np.bincount(places, minlength=BINS).tolist(),
-    }
+    with np.errstate(over="ignore", invalid="ignore"):
+        return {
+            "least": least,
+            "mean": float(numbers.mean()),
+            "greatest": greatest,
+            "deviation": float(numbers.std()),
+            "bins": histogram(numbers, least, greatest),
+        }
+
+
+def histogram(numbers: np.ndarray, least: float, greatest: float) -> list[int]:
+    """How many are in each of BINS even parts; of numbers too near for parts 0 is the part."""
+    per_number = BINS / ((greatest - least) or 1.0)
+    places = np.minimum(np.nan_to_num((numbers - least) * per_number, nan=0.0), BINS - 1).astype(int)
+    return np.bincount(places, minlength=BINS).tolist()  # type: ignore[no-any-return]
+
+
+def difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """What was added, in doubles: 0 where both are masked or no number; infinite where one of them is no number."""
+    left, right = (np.asarray(matrix, np.float64) for matrix in (before, after))
+    marks = [ops.masked_cells(matrix) & ~np.isnan(matrix) for matrix in (left, right)]
+    alike = (marks[0] & marks[1]) | (np.isnan(left) & np.isnan(right))
+    with np.errstate(invalid="ignore", over="ignore"):
+        found = np.where(alike | (left == right), 0.0, right - left)
+    return np.where(np.isnan(found), np.inf, found)
+
+
+def largest_change(before: np.ndarray, after: np.ndarray) -> float:
+    return float(np.abs(difference(before, after)).max(initial=0.0))
 
 
 def change(before: np.ndarray, after: np.ndarray, end: float) -> dict[str, Any] | None:
     """`Change` of page/src/source.ts; None where nothing changed. `end`: of the stage's values."""
-    difference = np.asarray(after, np.float64) - before
-    difference[ops.masked_cells(before) | ops.masked_cells(after)] = 0.0
-    if not np.any(difference):
+    found = difference(before, after)
+    if not np.any(found):
         return None
-    values = unmasked(before).astype(np.float64)
-    size = float(np.sqrt(np.mean(values**2))) if values.size else 0.0
-    moved = float(np.sqrt(np.mean(np.nan_to_num(difference) ** 2)))
+    size, moved = root_mean_square(unmasked(before)), root_mean_square(found)
     return {
-        "picture": picture_of_differences(difference, end / 2),
-        "largest": float(np.nanmax(np.abs(difference))),
-        "ratio": moved / size if size else 1.0,
+        "picture": picture_of_differences(found, end / 2),
+        "largest": float(np.abs(found).max()),
+        "ratio": np.inf if np.isinf(moved) else moved / size if size else 1.0,
     }
+
+
+def root_mean_square(numbers: np.ndarray) -> float:
+    with np.errstate(over="ignore"):
+        return float(np.sqrt(np.mean(np.asarray(numbers, np.float64) ** 2))) if numbers.size else 0.0

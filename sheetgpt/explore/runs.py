@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from sheetgpt.diff.result import plain
 from sheetgpt.errors import StageError
 from sheetgpt.explore import pictures
 from sheetgpt.explore.formulas import LiveWorkbook
@@ -219,14 +220,15 @@ def stage(name: str, matrix: np.ndarray, before: np.ndarray | None) -> dict[str,
         "columns": columns,
         "end": end,
         "picture": pictures.picture(matrix, end),
-        "statistics": pictures.statistics(matrix),
-        "change": None if before is None else pictures.change(before, matrix, end),
+        "statistics": plain(pictures.statistics(matrix)),
+        "change": None if before is None else plain(pictures.change(before, matrix, end)),
     }
 
 
 def answer(trace: Trace, before: Trace | None) -> dict[str, Any]:
     """The best next tokens, beside what they were before the changes; and how far these got."""
     best, old = trace.predictions(BEST), {}
+    found = [] if before is None else travel(before, trace, pictures.largest_change)
     if before is not None:
         probabilities, _ = before.ranking()
         old = {one.id: {"probability": float(probabilities[one.id]), "rank": int(before.ranks[one.id])} for one in best}
@@ -236,12 +238,12 @@ def answer(trace: Trace, before: Trace | None) -> dict[str, Any]:
             {
                 "id": one.id,
                 "token": one.token,
-                "logit": one.logit,
-                "probability": one.probability,
+                "logit": plain(one.logit),
+                "probability": plain(one.probability),
                 "rank": one.rank,
-                "before": old.get(one.id),
+                "before": plain(old.get(one.id)),
             }
             for one in best
         ],
-        "travel": [vars(part) for part in travel(before, trace)] if before is not None else [],
+        "travel": plain([vars(part) for part in found]),
     }

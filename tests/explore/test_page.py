@@ -12,6 +12,7 @@ from sheetgpt import load_model
 from sheetgpt.explore.export import export
 from sheetgpt.explore.runs import Asked
 from sheetgpt.explore.server import Explorer
+from sheetgpt.models.step import Role
 from sheetgpt.run.edit import parse
 
 pytestmark = pytest.mark.browser
@@ -123,6 +124,22 @@ def test_what_changed_is_marked_and_what_did_not_is_not(explorer):
     assert set(marked) == {5}
     glyphs = explorer.page.locator(".main-sheet .cell.changed .glyph").all_inner_texts()
     assert glyphs[0] == ("▲" if expected[5, 0] > old[5, 0] else "▼")
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered", "ignore:invalid value encountered")
+def test_numbers_that_overflow_are_shown_as_changed(explorer):
+    explorer.edit("block_0_step_3[0,0]", "1e308")
+    infos = explorer.page.evaluate(
+        "() => [...sheetgpt.state.run.value.stages.values()].map(one => [one.name, String(one.change?.largest)])"
+    )
+    expected = edited("block_0_step_3[0,0]=1e308")
+    gone = [name for name, _ in infos if not np.isfinite(expected.array(name)[0]).all()]
+    assert dict(infos)[TRACE.steps.name(Role.LOGITS)] == "Infinity"
+    assert {name: size for name, size in infos if name in gone and size != "Infinity"} == {}
+    travelled = explorer.page.evaluate("() => sheetgpt.state.run.value.travel.map(one => String(one.largest_change))")
+    assert travelled[-1] == "Infinity"
+    explorer.go(f"{TRACE.steps.name(Role.LOGITS)}[0,0]")
+    assert explorer.page.locator(".main-sheet .cell.changed").count()
 
 
 def test_undo_redo_and_the_original_number_back(explorer):

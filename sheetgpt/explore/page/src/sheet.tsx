@@ -9,6 +9,7 @@ import * as numbers from "./numbers";
 import type { Run } from "./source";
 import { isSorted, placeOf, rowAt } from "./order";
 import * as state from "./state";
+import { changeOf } from "./thumbnail";
 import { copy, paste } from "./clipboard";
 import { moveByKey } from "./moves";
 import { shown } from "./tokens";
@@ -36,7 +37,7 @@ export function looks(run: Run, name: string, options: { readonly plain?: boolea
     const typed = options.plain ? undefined : state.editAt({ stage: name, row, column });
     const text = mode === "colours" ? "" : numbers.cell(value, decimals);
     if (typed) return { text, classes: "typed" };
-    const moved = change && run.before ? value - (state.tiles.at(run.before, name, row, column) ?? value) : 0;
+    const moved = change && run.before ? changeOf(state.tiles.at(run.before, name, row, column) ?? value, value) : 0;
     if (moved) {
       const fill = changed(theme, moved, changeEnd);
       return { text, style: { background: css(fill), color: inkOn(theme, fill) }, classes: "changed", glyph: moved > 0 ? "▲" : "▼" };

@@ -95,21 +95,30 @@ export function statistics(x: Matrix): Statistics {
   if (!numbers.length) return { least: 0, mean: 0, greatest: 0, deviation: 0, bins };
   const least = numbers.reduce((a, b) => Math.min(a, b));
   const greatest = numbers.reduce((a, b) => Math.max(a, b));
-  const span = greatest - least || 1;
-  for (const value of numbers) bins[Math.min(Math.floor((value - least) * (BINS / span)), BINS - 1)]++;
+  const perNumber = BINS / (greatest - least || 1);
+  for (const value of numbers) bins[Math.min(Math.floor((value - least) * perNumber) || 0, BINS - 1)]++; // 0: too near for parts
   const mean = meanOf(numbers);
   return { least, mean, greatest, deviation: Math.sqrt(meanOf(numbers.map((value) => (value - mean) ** 2))), bins };
 }
 
 const meanOf = (x: Float64Array): number => x.reduce((sum, value) => sum + value, 0) / x.length;
 
+/** What was added: 0 where both are masked or no number; infinite where one of them is no number. */
+export function changeOf(before: number, after: number): number {
+  const isMark = (value: number): boolean => isMasked(value) && !Number.isNaN(value);
+  if (before === after || (Number.isNaN(before) && Number.isNaN(after)) || (isMark(before) && isMark(after))) return 0;
+  const found = after - before;
+  return Number.isNaN(found) ? Infinity : found;
+}
+
 /** How a stage differs from the run without changes; null where nothing changed. `end`: of the stage's values. */
 export function change(before: Matrix, after: Matrix, end: number): Change | null {
-  const difference = mapped(after, (value, at) => (isMasked(value) || isMasked(before.data[at]) ? 0 : value - before.data[at]));
+  const difference = mapped(after, (value, at) => changeOf(before.data[at], value));
   if (difference.data.every((value) => value === 0)) return null;
-  const size = rootMeanSquare(unmasked(before));
+  const [size, moved] = [rootMeanSquare(unmasked(before)), rootMeanSquare(difference.data)];
+  const ratio = moved === Infinity ? Infinity : size ? moved / size : 1;
   const largest = difference.data.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  return { picture: pictureOfDifferences(difference, end / 2), largest, ratio: size ? rootMeanSquare(difference.data) / size : 1 };
+  return { picture: pictureOfDifferences(difference, end / 2), largest, ratio };
 }
 
 const rootMeanSquare = (x: Float64Array): number => (x.length ? Math.sqrt(meanOf(x.map((value) => value * value))) : 0);
