@@ -25,7 +25,7 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from sheetgpt.errors import SheetGPTError, StageError
-from sheetgpt.explore import built_page, facts, head_maps, lenses, origin
+from sheetgpt.explore import built_page, facts, head_maps, lenses, origin, typed
 from sheetgpt.explore.formulas import LiveWorkbook
 from sheetgpt.explore.guard import SAFETY, Guard
 from sheetgpt.explore.runs import Asked, Run, Runs, messages
@@ -69,7 +69,8 @@ class Explorer:
     # -------------------------------------------------------------------------------------------- answers
 
     def facts(self, _request: Request) -> dict[str, Any]:
-        asked = {"prompt": self.asked.prompt, "ids": self.asked.ids, "sets": self.asked.sets}
+        sets = typed.by_cell_if_few(self.runs, self.asked).sets
+        asked = {"prompt": self.asked.prompt, "ids": self.asked.ids, "sets": sets}
         return facts.facts(self.model) | {"prompt": asked, "readOnly": None, "compare": None}
 
     def vocabulary(self, _request: Request) -> list[str]:
