@@ -58,6 +58,9 @@ class Explorer:
             *page_routes(),
             Route("/facts", answered(self.facts)),
             Route("/vocabulary", answered(self.vocabulary)),
+            Route(
+                "/weight/{name}", answered(lambda request: facts.weight_info(self.model, request.path_params["name"]))
+            ),
             Route("/run", self.run, methods=["POST"]),
             Route("/cells/{run}/{name}", self.cells),
             Route("/origin/{run}/{name}", answered(self.origin)),

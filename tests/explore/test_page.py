@@ -142,6 +142,24 @@ def test_numbers_that_overflow_are_shown_as_changed(explorer):
     assert explorer.page.locator(".main-sheet .cell.changed").count()
 
 
+def test_a_weight_has_statistics_and_a_scale_that_a_typed_cell_does_not_move(explorer):
+    name, weight = "model_wte", MODEL.weights["model_wte"]
+    explorer.go(f"{name}[1,1]")
+    explorer.page.wait_for_selector(".statistics")
+    shown = explorer.page.inner_text(".statistics").replace("−", "-")
+    for number in (weight.min(), weight.mean(), weight.max(), weight.std()):
+        assert f"{number:.3f}" in shown
+    assert explorer.page.locator(".statistics .histogram rect").count() == 40
+    ends, colours = explorer.page.inner_text(".legend"), cell_colours(explorer)
+    explorer.edit(f"{name}[0,0]", "1000")
+    assert explorer.page.inner_text(".legend") == ends
+    assert cell_colours(explorer)[1:] == colours[1:]
+
+
+def cell_colours(explorer):
+    return explorer.page.eval_on_selector_all(".main-sheet .cell", "cells => cells.map(cell => cell.style.background)")
+
+
 def test_undo_redo_and_the_original_number_back(explorer):
     explorer.edit("block_0_step_7[0,5,2]", "0.5")
     after = explorer.answer, explorer.page.inner_text(".top .answer span")

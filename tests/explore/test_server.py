@@ -12,6 +12,7 @@ import pytest
 
 import explore_pages as pages
 from sheetgpt import load_model
+from sheetgpt.explore import pictures
 from sheetgpt.explore.runs import Asked
 from sheetgpt.explore.server import Explorer
 
@@ -120,6 +121,14 @@ def test_cells_come_as_doubles_of_the_box_that_is_asked_for(client):
     sent = client.get(f"/cells/{run}/block_0_step_4?row=2&column=190&rows=64&columns=128")
     box = np.frombuffer(sent.content, "<f8").reshape(int(sent.headers["x-rows"]), int(sent.headers["x-columns"]))
     assert np.array_equal(box, MODEL.run(PROMPT).array("block_0_step_4")[2:, 190:])
+
+
+def test_a_weight_s_scale_and_statistics_are_the_models(client):
+    found = orjson.loads(client.get("/weight/model_wte").content)
+    matrix = MODEL.weights["model_wte"]
+    assert found["end"] == pictures.scale_end(matrix)
+    assert found["statistics"] == pictures.statistics(matrix)
+    assert client.get("/weight/block_0_step_1").status == 400
 
 
 def test_a_run_that_is_no_longer_kept_is_said_to_be_gone(client):

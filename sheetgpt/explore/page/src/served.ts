@@ -1,7 +1,7 @@
 /** A source that asks the server which the page comes from: `explore/server.py`. */
 import { matrix, type Matrix } from "./matrix";
 import { revive } from "./numbers";
-import { Refused, type Asked, type Change, type Differences, type Facts, type Origin, type Picture, type Region, type Run, type Source, type StageInfo, type Table } from "./source";
+import { Refused, type Asked, type Change, type Differences, type Facts, type Origin, type Picture, type Region, type Run, type Source, type StageInfo, type Table, type WeightInfo } from "./source";
 
 type Json = any; // what the server sends; its form is the types of `source.ts`
 
@@ -73,6 +73,8 @@ export class Served implements Source {
   vocabulary(): Promise<readonly string[]> {
     return (this.tokens ??= json("vocabulary"));
   }
+
+  weight = (name: string): Promise<WeightInfo> | undefined => (this.facts.compare ? undefined : json(`weight/${name}`));
 
   async run(asked: Asked, onStage: (run: Run) => void = () => {}, signal?: AbortSignal): Promise<Run> {
     const before = asked.sets.length ? await this.unchanged(asked, signal) : null;

@@ -13,6 +13,7 @@ import { changeOf } from "./thumbnail";
 import { copy, paste } from "./clipboard";
 import { moveByKey } from "./moves";
 import { shown } from "./tokens";
+import { weightInfo } from "./weight_info";
 import { px } from "./px";
 
 export const ROW = 21;
@@ -27,7 +28,7 @@ export function looks(run: Run, name: string, options: { readonly plain?: boolea
   const theme = state.theme.value;
   const [step, mode, decimals] = [stepOf(state.facts, name), state.show.value, state.decimals.value];
   const info = state.infoOf(name).info;
-  const end = info?.end ?? weightEnd(name);
+  const end = info?.end ?? (weightOf(state.facts, name) && weightInfo(name)?.end) ?? 1;
   const change = options.plain ? null : info?.change ?? null;
   const changeEnd = change ? change.largest : 1;
   const old = state.shownRun.value;
@@ -48,18 +49,6 @@ export function looks(run: Run, name: string, options: { readonly plain?: boolea
     const fill: Rgb = step?.shares ? share(theme, value) : diverging(theme, value, end);
     return { text, style: { background: css(fill), color: isZero ? undefined : inkOn(theme, fill) }, classes: isZero ? "zero" : "" };
   };
-}
-
-/** Weights say no scale of their own: that of the embedding's size is near enough, until cells are seen. */
-function weightEnd(name: string): number {
-  const run = state.run.value;
-  if (!run) return 1;
-  const [rows, columns] = state.shapeOf(name);
-  let largest = 0;
-  for (let row = 0; row < Math.min(rows, 16); row++) {
-    for (let column = 0; column < Math.min(columns, 16); column++) largest = Math.max(largest, Math.abs(state.tiles.at(run, name, row, column) ?? 0));
-  }
-  return largest || 1;
 }
 
 export function Sheet({ fit }: { readonly fit: boolean }) {
