@@ -58,9 +58,7 @@ class Explorer:
             *page_routes(),
             Route("/facts", answered(self.facts)),
             Route("/vocabulary", answered(self.vocabulary)),
-            Route(
-                "/weight/{name}", answered(lambda request: facts.weight_info(self.model, request.path_params["name"]))
-            ),
+            Route("/weight/{name}", answered(self.weight)),
             Route("/run", self.run, methods=["POST"]),
             Route("/cells/{run}/{name}", self.cells),
             Route("/origin/{run}/{name}", answered(self.origin)),
@@ -78,6 +76,9 @@ class Explorer:
 
     def vocabulary(self, _request: Request) -> list[str]:
         return self.model.vocabulary()
+
+    def weight(self, request: Request) -> dict[str, Any]:
+        return facts.weight_info(self.model, request.path_params["name"])
 
     async def run(self, request: Request) -> Response:
         """A run in lines of JSON, each as soon as it is there; the last may be an error."""
