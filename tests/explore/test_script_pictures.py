@@ -126,6 +126,28 @@ def test_numbers_at_the_ends_of_the_doubles_have_statistics_too(numbers, script)
     assert sum(found["bins"]) == 3
 
 
+@pytest.mark.parametrize("value", [0.0, -9.8e8, -9.9e8, -9.95e8, -1e9, -1e10, -np.inf, np.inf, np.nan])
+def test_what_is_shown_as_masked_is_masked_for_the_operations_too_but_for_no_number(value, script):
+    found = script("return [sheetgpt.isMasked(value), sheetgpt.numbers.isMasked(value)]", value=value)
+    expected = bool(ops.masked_cells(np.array(value)))
+    assert found == [expected, expected and not np.isnan(value)]
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("short(null)", "–"),
+        ("short(NaN)", "NaN"),
+        ("short(-Infinity)", "−∞"),
+        ("power(Infinity)", "∞"),
+        ("short(2e7)", "2.0e7"),
+        ("percent(NaN)", "NaN"),
+    ],
+)
+def test_what_is_no_number_is_said_to_be_none(body, text, script):
+    assert script(f"return sheetgpt.numbers.{body}") == text
+
+
 @pytest.mark.parametrize("part", [0, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 126.5, 127, 128, -127.5])
 def test_halves_of_a_pixel_are_rounded_as_python_does(part, script):
     matrix = np.array([[part]])

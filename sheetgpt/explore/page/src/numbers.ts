@@ -1,9 +1,10 @@
 /** Numbers as they are shown: U+2212 as the minus, zeros that are exact as `0`, masks short. */
+import { isMasked as isMaskedOrNone } from "./ops_attention";
 
-const MASKED_BELOW = -1e9;
 const minus = (text: string): string => text.replace("-", "−");
 
-export const isMasked = (x: number): boolean => x <= MASKED_BELOW;
+/** A cell that is no number is no mask: it is shown as what it is. */
+export const isMasked = (x: number): boolean => !Number.isNaN(x) && isMaskedOrNone(x);
 
 /** In a cell: `0` is exact, `0.000` is rounded; masks and what is too large for the column by powers of ten. */
 export function cell(x: number, decimals: number): string {

@@ -4,6 +4,7 @@
  */
 import { matrix, type Matrix } from "./matrix";
 import { isMasked } from "./ops";
+import { isMasked as isMark } from "./numbers";
 import { mapped, rowOf, turned } from "./ops_base";
 import type { Change, Picture, StageInfo, Statistics } from "./source";
 
@@ -105,7 +106,6 @@ const meanOf = (x: Float64Array): number => x.reduce((sum, value) => sum + value
 
 /** What was added: 0 where both are masked or no number; infinite where one of them is no number. */
 export function changeOf(before: number, after: number): number {
-  const isMark = (value: number): boolean => isMasked(value) && !Number.isNaN(value);
   if (before === after || (Number.isNaN(before) && Number.isNaN(after)) || (isMark(before) && isMark(after))) return 0;
   const found = after - before;
   return Number.isNaN(found) ? Infinity : found;
