@@ -97,7 +97,6 @@ export interface Facts {
   readonly training: Training | null; // null where the page doesn't train it
   readonly weights: readonly Weight[];
   readonly prompt: Asked; // what to begin with
-  readonly version: string;
   readonly readOnly: string | null; // why cells can't be changed, where they can't
   readonly compare: Comparison | null; // of two sides, where that is what the page shows
 }
