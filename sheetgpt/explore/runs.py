@@ -22,7 +22,6 @@ from sheetgpt.errors import StageError
 from sheetgpt.explore import pictures
 from sheetgpt.explore.formulas import LiveWorkbook
 from sheetgpt.model import Model
-from sheetgpt.models.step import Role
 from sheetgpt.run.edit import parse, travel
 from sheetgpt.run.trace import Trace
 
@@ -182,7 +181,8 @@ def messages(run: Run) -> Iterator[dict[str, Any]]:
             yield stage(name, matrix, old)
     trace = run.whole()
     has_same_words = before is not None and before.token_ids == trace.token_ids
-    yield ({} if has_same_words else words(run.model, trace)) | answer(trace, before)
+    said = {"tables": tables(before) | tables(trace)} if before and has_same_words else words(run.model, trace)
+    yield said | answer(trace, before)
 
 
 def beginning(run: Run) -> dict[str, Any]:
@@ -197,17 +197,22 @@ def beginning(run: Run) -> dict[str, Any]:
 
 def words(model: Model, trace: Trace) -> dict[str, Any]:
     """The prompt's tokens, how they were made, and where the run's stages would stand in the live workbook."""
-    texts = [step for step in trace.steps if step.is_text and step.name in trace]
     notices = [model.special_notice(trace.prompt), model.length_notice(len(trace.token_ids))]
     return {
         "prompt": trace.prompt,
         "ids": trace.token_ids,
         "tokens": trace.tokens,
         "words": trace.merges.words if trace.merges else [],
-        "tables": {step.name: trace.text_table(step.name) for step in texts if step.role is not Role.PREDICTION},
+        "tables": tables(trace),
         "places": LiveWorkbook(trace).places,
         "notices": [notice for notice in notices if notice],
     }
+
+
+def tables(trace: Trace) -> dict[str, Any]:
+    """The run's stages of text, the predicted token among them, as the reference lays them out."""
+    texts = [step.name for step in trace.steps if step.is_text and step.name in trace]
+    return {name: plain(trace.text_table(name)) for name in texts}
 
 
 def stage(name: str, matrix: np.ndarray, before: np.ndarray | None) -> dict[str, Any]:

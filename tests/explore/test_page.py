@@ -160,6 +160,17 @@ def cell_colours(explorer):
     return explorer.page.eval_on_selector_all(".main-sheet .cell", "cells => cells.map(cell => cell.style.background)")
 
 
+def test_the_predicted_token_is_laid_out_as_by_run_before_and_after_a_change(explorer):
+    name, setting = TRACE.steps.name(Role.PREDICTION), "block_1_step_15[5,0]=40"
+    for trace in (TRACE, edited(setting)):
+        explorer.go(name)
+        rows = [row.split("\t") for row in explorer.page.inner_text(".texts table").replace("·", " ").split("\n")]
+        (said, logit), *others = trace.text_table(name)
+        assert [said, pytest.approx(logit, rel=1e-9)] == [rows[0][0], float(rows[0][1])]
+        assert rows[1:] == [[one, str(other)] for one, other in others]
+        explorer.edit(*setting.split("="))
+
+
 def test_undo_redo_and_the_original_number_back(explorer):
     explorer.edit("block_0_step_7[0,5,2]", "0.5")
     after = explorer.answer, explorer.page.inner_text(".top .answer span")

@@ -15,6 +15,8 @@ from sheetgpt import load_model
 from sheetgpt.explore import pictures
 from sheetgpt.explore.runs import Asked
 from sheetgpt.explore.server import Explorer
+from sheetgpt.models.step import Role
+from sheetgpt.run.edit import parse
 
 MODEL = load_model()
 PROMPT = "Mike is quick. He moves"
@@ -108,6 +110,12 @@ def test_a_changed_run_brings_only_what_changed(client):
     assert stages[0]["stage"] == "block_1_step_15"
     assert stages[0]["change"]["largest"] > 0
     assert all(one["before"] for one in last["best"])
+    before = MODEL.run(PROMPT)
+    after = MODEL.run_edited(before, [parse("block_1_step_15[5,0]=1", before.sizes)])
+    texts = {step.name: before.text_table(step.name) for step in before.steps if step.is_text}
+    name = MODEL.steps.name(Role.PREDICTION)
+    assert last["tables"] == texts | {name: after.text_table(name)}
+    assert last["tables"][name] != texts[name]
 
 
 def test_errors_are_the_commands_sentences(client):

@@ -16,7 +16,7 @@ export function changes(facts: Facts, before: Run, after: Run): Comparison {
 function line(step: Step, before: Run, after: Run): StageDiff {
   const info = after.stages.get(step.name);
   const change = info?.change ?? null;
-  const isOther = change !== null || (step.role === "PREDICTION" && JSON.stringify(predicted(before)) !== JSON.stringify(predicted(after)));
+  const isOther = change !== null || (step.role === "PREDICTION" && JSON.stringify(before.tables[step.name]) !== JSON.stringify(after.tables[step.name]));
   return {
     stage: step.name,
     title: step.title,
@@ -33,12 +33,6 @@ function line(step: Step, before: Run, after: Run): StageDiff {
     picture: change?.picture ?? info?.picture ?? null,
     firstRow: 0,
   };
-}
-
-/** The predicted token as the reference lays it out. */
-export function predicted(run: Run): TextTable {
-  const best = run.best[0];
-  return best ? [["Maximum logit value:", best.logit], ["Token ID:", best.id], ["Predicted Token:", best.token]] : [];
 }
 
 /** right - left, cell by cell: 0 where both are equal, masked or no numbers. */

@@ -235,7 +235,7 @@ addEventListener("paste", (event) => {
 
 /** Words, merges and tokens as the reference lays them out. */
 function TextSheet({ run, name }: { readonly run: Run; readonly name: string }) {
-  const table = run.tables[name] ?? predicted(run);
+  const table = run.tables[name] ?? [];
   return (
     <div class="texts" role="region" aria-label={name} tabIndex={0}>
       <table>
@@ -253,9 +253,4 @@ function TextSheet({ run, name }: { readonly run: Run; readonly name: string }) 
       </table>
     </div>
   );
-}
-
-function predicted(run: Run): readonly (readonly unknown[])[] {
-  const best = run.best[0];
-  return best ? [["Maximum logit value:", best.logit], ["Token ID:", best.id], ["Predicted Token:", best.token]] : [];
 }
