@@ -75,20 +75,24 @@ def command(
         write(model, asked, page)
         return
     from sheetgpt.explore.server import Explorer, serve
+    from sheetgpt.explore.typed import by_cell_if_few
 
     explorer = Explorer(model, asked)
-    explorer.runs.whole(asked)  # what is wrong is said here, not in the browser
+    explorer.runs.whole(by_cell_if_few(explorer.runs, asked))  # what is wrong is said here, not in the browser
     serve(explorer, port, browser=not no_browser, announce=announce)
 
 
 def write(model: Model, asked: Asked, page: Path) -> None:
-    """The page as a file; a model too large for it is said to be."""
-    from sheetgpt.explore.export import computes_by_itself, export
+    """The page as a file; a model too large for it is said to be, and what the page computes in if it is another."""
+    from sheetgpt.explore.export import COMPUTES_IN, computes_by_itself, export, require_takes
 
+    require_takes(model, asked)
     if not computes_by_itself(model):
         show.notice(
             "The model is too large for a page that computes: the page holds this run, its cells can't be changed."
         )
+    elif model.weights.dtype != COMPUTES_IN:
+        show.notice(f"The page computes in {COMPUTES_IN}, so its last digits are others than in {model.weights.dtype}.")
     export(model, asked, page)
     show.echo(f"Wrote {page} ({page.stat().st_size / 1e6:.1f} MB).")
 

@@ -93,7 +93,7 @@ class Compared:
             return {"end": 1.0, "picture": None, "firstRow": 0}
         return {
             "end": pictures.scale_end(cells.left),
-            "picture": pictures.picture(*self.differences(cells)),
+            "picture": pictures.picture_of_differences(*self.differences(cells)),
             "firstRow": self.comparison.sizes.shapes[stage.stage][0] - len(cells.left),
         }
 
@@ -130,7 +130,7 @@ class Compared:
         found, end = self.differences(cells)
         return {
             "end": end,
-            "picture": pictures.picture(found, end),
+            "picture": pictures.picture_of_differences(found, end),
             "out": int(cells.out.sum()),
             "worst": cells.worst_first(self.comparison.tolerance, MOST_WORST),
             "words": [self.words(name, cells, side) for side in (0, 1)],

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import orjson
 
-from sheetgpt.errors import SheetGPTError
+from sheetgpt.errors import SheetGPTError, StageError
 from sheetgpt.explore import built_page, facts, lenses
 from sheetgpt.explore.formulas import LiveWorkbook
 from sheetgpt.explore.runs import Asked, Runs, words
+from sheetgpt.explore.typed import by_cell
 from sheetgpt.files import atomic
 from sheetgpt.model import Model
 from sheetgpt.models.sizes import Sizes
@@ -24,6 +25,7 @@ from sheetgpt.models.step import Role
 from sheetgpt.run.trace import Trace
 
 MOST_COMPUTED = 1_000_000  # weights of a model that a page computes with
+COMPUTES_IN = "float64"
 MOST_FORMULAS = 20_000  # of a stage that go along
 ONE_RUN = (
     "This page holds one run of a model too large for a page: its cells can't be changed here. "
@@ -32,7 +34,7 @@ ONE_RUN = (
 
 
 def export(model: Model, asked: Asked, path: Path) -> Path:
-    """Write the page. Returns its path. Raises PageMissingError, DumpError, and what the run raises."""
+    """Write the page. Returns its path. Raises PageMissingError, StageError, DumpError, and what the run raises."""
     script = built_page.text(built_page.SCRIPT).replace("</script", "<\\/script")
     data = base64.b64encode(gzip.compress(orjson.dumps(page_data(model, asked), default=list), 9, mtime=0)).decode()
     parts = [
@@ -47,19 +49,35 @@ def export(model: Model, asked: Asked, path: Path) -> Path:
 
 def page_data(model: Model, asked: Asked) -> dict[str, Any]:
     """`PageData` of page/src/page_data.ts."""
+    require_takes(model, asked)
     runs, computes = Runs(model), computes_by_itself(model)
     trace = runs.whole(asked.unchanged)
-    run = runs.whole(asked)
-    what = (asked if computes else asked.unchanged).as_data()
+    runs.whole(asked)  # what is wrong is said here, not in the browser
+    what = by_cell(runs, asked).as_data()
     return {
-        "facts": facts.facts(model) | {"prompt": what, "readOnly": None if computes else ONE_RUN, "compare": None},
+        "facts": page_facts(model) | {"prompt": what, "readOnly": None if computes else ONE_RUN, "compare": None},
         "vocabulary": model.vocabulary(),
         "tokenizer": model.tokenizer.as_data() if computes and model.tokenizer else None,
         "weights": {name: packed(model.weights[name]) for name in trace.sizes.weights} if computes else None,
         "workbook": workbook(trace),
         "lenses": {name: tables for name in lenses.OF_ONE_RUN if (tables := lens(trace, name)) is not None},
-        "run": None if computes else recorded(model, run),
+        "run": None if computes else recorded(model, trace),
     }
+
+
+def require_takes(model: Model, asked: Asked) -> None:
+    """Raises StageError where cells are set and the page would not compute what follows."""
+    if asked.sets and not computes_by_itself(model):
+        raise StageError(
+            "the model is too large for a page that computes, so a page that is a file shows no changed run",
+            remedy="leave --set or --export out",
+        )
+
+
+def page_facts(model: Model) -> dict[str, Any]:
+    """The model's; a page that computes does so in doubles."""
+    found = facts.facts(model)
+    return found | {"model": found["model"] | {"dtype": COMPUTES_IN}} if computes_by_itself(model) else found
 
 
 def computes_by_itself(model: Model) -> bool:

@@ -7,7 +7,8 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any
 
-from sheetgpt.explore import learning
+from sheetgpt.errors import UnknownStageError
+from sheetgpt.explore import learning, pictures
 from sheetgpt.lens.stream import writes_of
 from sheetgpt.model import Model
 from sheetgpt.models.config import Config
@@ -109,6 +110,14 @@ def op_data(op: Op) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
+
+
+def weight_info(model: Model, name: str) -> dict[str, Any]:
+    """`WeightInfo` of page/src/source.ts. Raises UnknownStageError."""
+    if name not in model.weights:
+        raise UnknownStageError(name, model.weights)
+    matrix = model.weights[name]
+    return {"end": pictures.scale_end(matrix), "statistics": pictures.statistics(matrix)}
 
 
 def weight_data(name: str, weight: Weight) -> dict[str, Any]:

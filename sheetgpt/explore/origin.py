@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from sheetgpt import ops
+from sheetgpt.diff.result import plain
 from sheetgpt.errors import StageError
 from sheetgpt.lens.addresses import Region, region_of, require_cells, shape_of
 from sheetgpt.lens.cells import dependents_of, precedents_of, terms_of
@@ -50,12 +50,12 @@ def terms_data(trace: Trace, step: Step, terms: ops.Terms) -> dict[str, Any]:
     """`Terms` of page/src/source.ts."""
     source = terms.numbers[terms.source].cells if terms.source else None
     return {
-        "value": finite(terms.value),
+        "value": sent(terms.value),
         "formula": terms.formula,
         "numbers": [
             {
                 "name": name,
-                "value": finite(one.value),
+                "value": sent(one.value),
                 "addend": one.addend,
                 "cells": cells_data(trace, step, one.cells),
             }
@@ -71,22 +71,22 @@ def sum_data(trace: Trace, step: Step, made: ops.Sum) -> dict[str, Any]:
     return {
         "what": made.what,
         "count": len(made.values),
-        "total": finite(made.total),
+        "total": sent(made.total),
         "left": cells_data(trace, step, made.left.cells),
         "right": cells_data(trace, step, made.right.cells) if made.right else None,
         "largest": [
             {
                 "index": i,
-                "value": finite(made.values[i]),
-                "left": finite(made.left.values[i]),
-                "right": finite(made.right.values[i]) if made.right else None,
+                "value": sent(made.values[i]),
+                "left": sent(made.left.values[i]),
+                "right": sent(made.right.values[i]) if made.right else None,
             }
             for i in largest.tolist()
         ],
     }
 
 
-def finite(value: float) -> float | None:
+def sent(value: float) -> float | str:
     """A number as JSON can hold it."""
-    number = float(value)
-    return number if math.isfinite(number) else None
+    found: float | str = plain(float(value))
+    return found

@@ -21,30 +21,47 @@ BINS = 40
 
 def picture(matrix: np.ndarray, end: float) -> dict[str, Any]:
     """`Picture` of page/src/source.ts: columns over the width, rows over the height, `end` in full colour."""
-    pixels = scaled(pooled(matrix), end)
+    lying = laid(matrix)
+    height = min(len(lying), HEIGHT)
+    nearest = lying[((np.arange(height) + 0.5) * len(lying) / height).astype(int)]
+    numbers = pooled(nearest, WIDTH, axis=1)
+    return drawn(np.where(ops.masked_cells(numbers), MASKED, np.rint(parts(numbers, end))), end)
+
+
+def picture_of_differences(matrix: np.ndarray, end: float) -> dict[str, Any]:
+    """The same of differences: each one that is not 0 is in it, whichever row it is in; NaN is the largest."""
+    lying = laid(np.where(np.isnan(matrix), np.inf, matrix))
+    found = parts(pooled(pooled(lying, HEIGHT, axis=0), WIDTH, axis=1), end)
+    return drawn(np.sign(found) * np.maximum(np.rint(np.abs(found)), found != 0), end)
+
+
+def drawn(pixels: np.ndarray, end: float) -> dict[str, Any]:
     height, width = pixels.shape
-    return {"width": width, "height": height, "end": end, "pixels": base64.b64encode(pixels.tobytes()).decode()}
+    data = base64.b64encode(pixels.astype(np.int8).tobytes()).decode()
+    return {"width": width, "height": height, "end": end, "pixels": data}
 
 
-def pooled(matrix: np.ndarray) -> np.ndarray:  # [rows, columns] -> [at most HEIGHT, at most WIDTH]
-    """The nearest row for each line, and of the columns that share a pixel the number largest in size."""
+def laid(matrix: np.ndarray) -> np.ndarray:
+    """A tall matrix on its side."""
     rows, columns = matrix.shape
-    lying = matrix.T if rows > TALL * columns else matrix
-    rows, columns = lying.shape
-    height, width = min(rows, HEIGHT), min(columns, WIDTH)
-    lines = lying[((np.arange(height) + 0.5) * rows / height).astype(int)]
-    if columns == width:
-        return np.asarray(lines)
-    starts = np.arange(width) * columns // width
-    greatest = np.fmax.reduceat(lines, starts, axis=1)
-    least = np.fmin.reduceat(lines, starts, axis=1)
+    return matrix.T if rows > TALL * columns else matrix
+
+
+def pooled(matrix: np.ndarray, most: int, axis: int) -> np.ndarray:
+    """At most so many rows or columns: of those that share a pixel the number largest in size."""
+    length = matrix.shape[axis]
+    if length <= most:
+        return matrix
+    starts = np.arange(most) * length // most
+    greatest = np.fmax.reduceat(matrix, starts, axis=axis)
+    least = np.fmin.reduceat(matrix, starts, axis=axis)
     return np.asarray(np.where(-least > greatest, least, greatest))
 
 
-def scaled(numbers: np.ndarray, end: float) -> np.ndarray:  # float -> int8
-    masked = ops.masked_cells(numbers)
-    parts = np.clip(np.nan_to_num(numbers / (end or 1.0), nan=0.0, posinf=1.0, neginf=-1.0), -1, 1)
-    return np.where(masked, MASKED, np.rint(parts * FULL)).astype(np.int8)
+def parts(numbers: np.ndarray, end: float) -> np.ndarray:
+    """As pixels, before they are rounded."""
+    found = np.nan_to_num(numbers / (end or 1.0), nan=0.0, posinf=1.0, neginf=-1.0)
+    return np.asarray(np.clip(found, -1, 1) * FULL)
 
 
 def unmasked(matrix: np.ndarray) -> np.ndarray:  # [rows, columns] -> [n]
@@ -69,28 +86,50 @@ def statistics(matrix: np.ndarray) -> dict[str, Any]:
     if not numbers.size:
         return {"least": 0.0, "mean": 0.0, "greatest": 0.0, "deviation": 0.0, "bins": [0] * BINS}
     least, greatest = float(numbers.min()), float(numbers.max())
-    span = (greatest - least) or 1.0
-    places = np.minimum(((numbers - least) * (BINS / span)).astype(int), BINS - 1)
-    return {
-        "least": least,
-        "mean": float(numbers.mean()),
-        "greatest": greatest,
-        "deviation": float(numbers.std()),
-        "bins": np.bincount(places, minlength=BINS).tolist(),
-    }
+    with np.errstate(over="ignore", invalid="ignore"):
+        return {
+            "least": least,
+            "mean": float(numbers.mean()),
+            "greatest": greatest,
+            "deviation": float(numbers.std()),
+            "bins": histogram(numbers, least, greatest),
+        }
+
+
+def histogram(numbers: np.ndarray, least: float, greatest: float) -> list[int]:
+    """How many are in each of BINS even parts; of numbers too near for parts 0 is the part."""
+    per_number = BINS / ((greatest - least) or 1.0)
+    places = np.minimum(np.nan_to_num((numbers - least) * per_number, nan=0.0), BINS - 1).astype(int)
+    return np.bincount(places, minlength=BINS).tolist()  # type: ignore[no-any-return]
+
+
+def difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """What was added, in doubles: 0 where both are masked or no number; infinite where one of them is no number."""
+    left, right = (np.asarray(matrix, np.float64) for matrix in (before, after))
+    marks = [ops.masked_cells(matrix) & ~np.isnan(matrix) for matrix in (left, right)]
+    alike = (marks[0] & marks[1]) | (np.isnan(left) & np.isnan(right))
+    with np.errstate(invalid="ignore", over="ignore"):
+        found = np.where(alike | (left == right), 0.0, right - left)
+    return np.where(np.isnan(found), np.inf, found)
+
+
+def largest_change(before: np.ndarray, after: np.ndarray) -> float:
+    return float(np.abs(difference(before, after)).max(initial=0.0))
 
 
 def change(before: np.ndarray, after: np.ndarray, end: float) -> dict[str, Any] | None:
     """`Change` of page/src/source.ts; None where nothing changed. `end`: of the stage's values."""
-    difference = np.asarray(after, np.float64) - before
-    difference[ops.masked_cells(before) | ops.masked_cells(after)] = 0.0
-    if not np.any(difference):
+    found = difference(before, after)
+    if not np.any(found):
         return None
-    values = unmasked(before).astype(np.float64)
-    size = float(np.sqrt(np.mean(values**2))) if values.size else 0.0
-    moved = float(np.sqrt(np.mean(np.nan_to_num(difference) ** 2)))
+    size, moved = root_mean_square(unmasked(before)), root_mean_square(found)
     return {
-        "picture": picture(difference, end / 2),
-        "largest": float(np.nanmax(np.abs(difference))),
-        "ratio": moved / size if size else 1.0,
+        "picture": picture_of_differences(found, end / 2),
+        "largest": float(np.abs(found).max()),
+        "ratio": np.inf if np.isinf(moved) else moved / size if size else 1.0,
     }
+
+
+def root_mean_square(numbers: np.ndarray) -> float:
+    with np.errstate(over="ignore"):
+        return float(np.sqrt(np.mean(np.asarray(numbers, np.float64) ** 2))) if numbers.size else 0.0

@@ -17,12 +17,12 @@ from typing import Any, Self
 
 import numpy as np
 
+from sheetgpt.diff.result import plain
 from sheetgpt.errors import SheetGPTError, StageError
 from sheetgpt.explore import pictures
 from sheetgpt.explore.formulas import LiveWorkbook
 from sheetgpt.explore.workers import Workers
 from sheetgpt.model import Model
-from sheetgpt.models.step import Role
 from sheetgpt.run.edit import parse, travel
 from sheetgpt.run.trace import Trace
 
@@ -268,7 +268,8 @@ def messages(run: Run) -> Iterator[dict[str, Any]]:
             yield stage(name, matrix, old)
     trace = run.whole()
     has_same_words = before is not None and before.token_ids == trace.token_ids
-    yield ({} if has_same_words else words(run.model, trace)) | answer(trace, before)
+    said = {"tables": tables(before) | tables(trace)} if before and has_same_words else words(run.model, trace)
+    yield said | answer(trace, before)
 
 
 def beginning(run: Run) -> dict[str, Any]:
@@ -283,17 +284,22 @@ def beginning(run: Run) -> dict[str, Any]:
 
 def words(model: Model, trace: Trace) -> dict[str, Any]:
     """The prompt's tokens, how they were made, and where the run's stages would stand in the live workbook."""
-    texts = [step for step in trace.steps if step.is_text and step.name in trace]
     notices = [model.special_notice(trace.prompt), model.length_notice(len(trace.token_ids))]
     return {
         "prompt": trace.prompt,
         "ids": trace.token_ids,
         "tokens": trace.tokens,
         "words": trace.merges.words if trace.merges else [],
-        "tables": {step.name: trace.text_table(step.name) for step in texts if step.role is not Role.PREDICTION},
+        "tables": tables(trace),
         "places": LiveWorkbook(trace).places,
         "notices": [notice for notice in notices if notice],
     }
+
+
+def tables(trace: Trace) -> dict[str, Any]:
+    """The run's stages of text, the predicted token among them, as the reference lays them out."""
+    texts = [step.name for step in trace.steps if step.is_text and step.name in trace]
+    return {name: plain(trace.text_table(name)) for name in texts}
 
 
 def stage(name: str, matrix: np.ndarray, before: np.ndarray | None) -> dict[str, Any]:
@@ -306,14 +312,15 @@ def stage(name: str, matrix: np.ndarray, before: np.ndarray | None) -> dict[str,
         "columns": columns,
         "end": end,
         "picture": pictures.picture(matrix, end),
-        "statistics": pictures.statistics(matrix),
-        "change": None if before is None else pictures.change(before, matrix, end),
+        "statistics": plain(pictures.statistics(matrix)),
+        "change": None if before is None else plain(pictures.change(before, matrix, end)),
     }
 
 
 def answer(trace: Trace, before: Trace | None) -> dict[str, Any]:
     """The best next tokens, beside what they were before the changes; and how far these got."""
     best, old = trace.predictions(BEST), {}
+    found = [] if before is None else travel(before, trace, pictures.largest_change)
     if before is not None:
         probabilities, _ = before.ranking()
         old = {one.id: {"probability": float(probabilities[one.id]), "rank": int(before.ranks[one.id])} for one in best}
@@ -323,12 +330,12 @@ def answer(trace: Trace, before: Trace | None) -> dict[str, Any]:
             {
                 "id": one.id,
                 "token": one.token,
-                "logit": one.logit,
-                "probability": one.probability,
+                "logit": plain(one.logit),
+                "probability": plain(one.probability),
                 "rank": one.rank,
-                "before": old.get(one.id),
+                "before": plain(old.get(one.id)),
             }
             for one in best
         ],
-        "travel": [vars(part) for part in travel(before, trace)] if before is not None else [],
+        "travel": plain([vars(part) for part in found]),
     }

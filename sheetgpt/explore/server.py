@@ -28,7 +28,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from sheetgpt.errors import SheetGPTError, StageError
-from sheetgpt.explore import built_page, facts, head_maps, lenses, origin
+from sheetgpt.explore import built_page, facts, head_maps, lenses, origin, typed
 from sheetgpt.explore.formulas import LiveWorkbook
 from sheetgpt.explore.guard import Guard
 from sheetgpt.explore.runs import Asked, Run, RunGoneError, Runs, Wait, messages
@@ -59,6 +59,7 @@ class Explorer:
             *page_routes(),
             Route("/facts", answered(self.facts)),
             Route("/vocabulary", answered(self.vocabulary)),
+            Route("/weight/{name}", answered(self.weight)),
             Route("/run", self.run, methods=["POST"]),
             Route("/cells/{run}/{name}", self.cells),
             Route("/origin/{run}/{name}", answered(self.origin)),
@@ -70,11 +71,14 @@ class Explorer:
     # -------------------------------------------------------------------------------------------- answers
 
     def facts(self, _request: Request) -> dict[str, Any]:
-        asked = self.asked.as_data()
+        asked = typed.by_cell_if_few(self.runs, self.asked).as_data()
         return facts.facts(self.model) | {"prompt": asked, "readOnly": None, "compare": None}
 
     def vocabulary(self, _request: Request) -> list[str]:
         return self.model.vocabulary()
+
+    def weight(self, request: Request) -> dict[str, Any]:
+        return facts.weight_info(self.model, request.path_params["name"])
 
     async def run(self, request: Request) -> Response:
         """A run in lines of JSON, each as soon as it is there; the last may be an error."""

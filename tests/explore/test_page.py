@@ -16,6 +16,7 @@ from sheetgpt.explore import guard
 from sheetgpt.explore.export import export
 from sheetgpt.explore.runs import Asked
 from sheetgpt.explore.server import Explorer
+from sheetgpt.models.step import Role
 from sheetgpt.run.edit import parse
 
 pytestmark = pytest.mark.browser
@@ -127,6 +128,51 @@ def test_what_changed_is_marked_and_what_did_not_is_not(explorer):
     assert set(marked) == {5}
     glyphs = explorer.page.locator(".main-sheet .cell.changed .glyph").all_inner_texts()
     assert glyphs[0] == ("▲" if expected[5, 0] > old[5, 0] else "▼")
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered", "ignore:invalid value encountered")
+def test_numbers_that_overflow_are_shown_as_changed(explorer):
+    explorer.edit("block_0_step_3[0,0]", "1e308")
+    infos = explorer.page.evaluate(
+        "() => [...sheetgpt.state.run.value.stages.values()].map(one => [one.name, String(one.change?.largest)])"
+    )
+    expected = edited("block_0_step_3[0,0]=1e308")
+    gone = [name for name, _ in infos if not np.isfinite(expected.array(name)[0]).all()]
+    assert dict(infos)[TRACE.steps.name(Role.LOGITS)] == "Infinity"
+    assert {name: size for name, size in infos if name in gone and size != "Infinity"} == {}
+    travelled = explorer.page.evaluate("() => sheetgpt.state.run.value.travel.map(one => String(one.largest_change))")
+    assert travelled[-1] == "Infinity"
+    explorer.go(f"{TRACE.steps.name(Role.LOGITS)}[0,0]")
+    assert explorer.page.locator(".main-sheet .cell.changed").count()
+
+
+def test_a_weight_has_statistics_and_a_scale_that_a_typed_cell_does_not_move(explorer):
+    name, weight = "model_wte", MODEL.weights["model_wte"]
+    explorer.go(f"{name}[1,1]")
+    explorer.page.wait_for_selector(".statistics")
+    shown = explorer.page.inner_text(".statistics").replace("−", "-")
+    for number in (weight.min(), weight.mean(), weight.max(), weight.std()):
+        assert f"{number:.3f}" in shown
+    assert explorer.page.locator(".statistics .histogram rect").count() == 40
+    ends, colours = explorer.page.inner_text(".legend"), cell_colours(explorer)
+    explorer.edit(f"{name}[0,0]", "1000")
+    assert explorer.page.inner_text(".legend") == ends
+    assert cell_colours(explorer)[1:] == colours[1:]
+
+
+def cell_colours(explorer):
+    return explorer.page.eval_on_selector_all(".main-sheet .cell", "cells => cells.map(cell => cell.style.background)")
+
+
+def test_the_predicted_token_is_laid_out_as_by_run_before_and_after_a_change(explorer):
+    name, setting = TRACE.steps.name(Role.PREDICTION), "block_1_step_15[5,0]=40"
+    for trace in (TRACE, edited(setting)):
+        explorer.go(name)
+        rows = [row.split("\t") for row in explorer.page.inner_text(".texts table").replace("·", " ").split("\n")]
+        (said, logit), *others = trace.text_table(name)
+        assert [said, pytest.approx(logit, rel=1e-9)] == [rows[0][0], float(rows[0][1])]
+        assert rows[1:] == [[one, str(other)] for one, other in others]
+        explorer.edit(*setting.split("="))
 
 
 def test_undo_redo_and_the_original_number_back(explorer):

@@ -72,6 +72,82 @@ def test_the_picture_of_a_change_is_python_s(seed, shape, share, script):
         assert found["change"]["ratio"] == pytest.approx(expected["change"]["ratio"], rel=1e-11)
 
 
+@often
+@given(seed=seeds, shape=st.sampled_from([*SHAPES, (1024, 64), (64, 1)]), size=st.sampled_from([1e-12, 1e-3, 1.0, 1e9]))
+def test_one_changed_cell_is_in_the_picture_wherever_it_is_and_however_small(seed, shape, size, script):
+    rng = np.random.default_rng(seed)
+    before = rng.standard_normal(shape)
+    after, place = before.copy(), tuple(rng.integers(shape))
+    after[rng.choice([place[0], shape[0] - 1]), place[1]] += size
+    expected = stage("a", after, before)["change"]["picture"]
+    assert np.count_nonzero(np.frombuffer(base64.b64decode(expected["pixels"]), np.int8)) == 1
+    found = script("return sheetgpt.thumbnail.stageInfo('a', after, before)", after=after, before=before)
+    same_picture(found["change"]["picture"], expected)
+
+
+@often
+@given(seed=seeds, shape=st.sampled_from(SHAPES))
+def test_the_picture_of_differences_is_python_s(seed, shape, script):
+    matrix = drawn(seed, shape)
+    found = script("return sheetgpt.thumbnail.pictureOfDifferences(x, 2)", x=matrix)
+    same_picture(found, pictures.picture_of_differences(matrix, 2.0))
+
+
+@often
+@given(seed=seeds, shape=st.sampled_from(SHAPES))
+def test_a_change_to_or_from_what_is_no_number_is_python_s(seed, shape, script):
+    marks = (*FINITE, -np.inf, np.inf, np.nan, 1e308, -1e308)
+    before, after = drawn(seed, shape, marks), drawn(seed + 1, shape, marks)
+    found = script("return sheetgpt.thumbnail.change(before, after, 2)", after=after, before=before)
+    expected = pictures.change(before, after, 2.0)
+    if expected is None:
+        assert found is None
+        return
+    same_picture(found["picture"], expected["picture"])
+    assert found["largest"] == pytest.approx(expected["largest"], rel=1e-12)
+    assert found["ratio"] == pytest.approx(expected["ratio"], rel=1e-11)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_number_that_becomes_none_is_the_largest_change(value, script):
+    before, after = np.ones((30, 3)), np.ones((30, 3))
+    after[29, 1] = value
+    assert pictures.change(before, after, 1.0)["largest"] == np.inf
+    assert script("return sheetgpt.thumbnail.change(before, after, 1)", after=after, before=before)["largest"] == np.inf
+    assert pictures.change(after, after, 1.0) is None
+    assert script("return sheetgpt.thumbnail.change(after, after, 1)", after=after) is None
+
+
+@pytest.mark.parametrize("numbers", [[0, 1.7e308, 5], [5e-324, 0, 0]])
+def test_numbers_at_the_ends_of_the_doubles_have_statistics_too(numbers, script):
+    matrix = np.array([numbers])
+    found = script("return sheetgpt.thumbnail.stageInfo('a', x, null).statistics", x=matrix)
+    assert found["bins"] == pictures.statistics(matrix)["bins"]
+    assert sum(found["bins"]) == 3
+
+
+@pytest.mark.parametrize("value", [0.0, -9.8e8, -9.9e8, -9.95e8, -1e9, -1e10, -np.inf, np.inf, np.nan])
+def test_what_is_shown_as_masked_is_masked_for_the_operations_too_but_for_no_number(value, script):
+    found = script("return [sheetgpt.isMasked(value), sheetgpt.numbers.isMasked(value)]", value=value)
+    expected = bool(ops.masked_cells(np.array(value)))
+    assert found == [expected, expected and not np.isnan(value)]
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("short(null)", "–"),
+        ("short(NaN)", "NaN"),
+        ("short(-Infinity)", "−∞"),
+        ("power(Infinity)", "∞"),
+        ("short(2e7)", "2.0e7"),
+        ("percent(NaN)", "NaN"),
+    ],
+)
+def test_what_is_no_number_is_said_to_be_none(body, text, script):
+    assert script(f"return sheetgpt.numbers.{body}") == text
+
+
 @pytest.mark.parametrize("part", [0, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 126.5, 127, 128, -127.5])
 def test_halves_of_a_pixel_are_rounded_as_python_does(part, script):
     matrix = np.array([[part]])

@@ -13,9 +13,12 @@ import pytest
 import explore_pages as pages
 from sheetgpt import load_model
 from sheetgpt.commands.explore_sides import OF_DIFF, open_sides
+from sheetgpt.explore import pictures
 from sheetgpt.explore.guard import SAFETY
 from sheetgpt.explore.runs import Asked
 from sheetgpt.explore.server import Explorer
+from sheetgpt.models.step import Role
+from sheetgpt.run.edit import parse
 
 MODEL = load_model()
 PROMPT = "Mike is quick. He moves"
@@ -200,6 +203,12 @@ def test_a_changed_run_brings_only_what_changed(client):
     assert stages[0]["stage"] == "block_1_step_15"
     assert stages[0]["change"]["largest"] > 0
     assert all(one["before"] for one in last["best"])
+    before = MODEL.run(PROMPT)
+    after = MODEL.run_edited(before, [parse("block_1_step_15[5,0]=1", before.sizes)])
+    texts = {step.name: before.text_table(step.name) for step in before.steps if step.is_text}
+    name = MODEL.steps.name(Role.PREDICTION)
+    assert last["tables"] == texts | {name: after.text_table(name)}
+    assert last["tables"][name] != texts[name]
 
 
 def test_errors_are_the_commands_sentences(client):
@@ -221,6 +230,14 @@ def test_cells_come_as_doubles_of_the_box_that_is_asked_for(client):
     sent = client.get(f"/cells/{run}/block_0_step_4?row=2&column=190&rows=64&columns=128")
     box = np.frombuffer(sent.content, "<f8").reshape(int(sent.headers["x-rows"]), int(sent.headers["x-columns"]))
     assert np.array_equal(box, MODEL.run(PROMPT).array("block_0_step_4")[2:, 190:])
+
+
+def test_a_weight_s_scale_and_statistics_are_the_models(client):
+    found = orjson.loads(client.get("/weight/model_wte").content)
+    matrix = MODEL.weights["model_wte"]
+    assert found["end"] == pictures.scale_end(matrix)
+    assert found["statistics"] == pictures.statistics(matrix)
+    assert client.get("/weight/block_0_step_1").status == 400
 
 
 def test_a_run_that_is_no_longer_kept_is_said_to_be_gone(client):

@@ -61,7 +61,7 @@ const STEPS = [0, 0.15, 0.5, 1];
 /** By the size of a change; any change begins at half of the first step, so that it is seen. */
 export function changed(theme: Theme, change: number, end: number): Rgb {
   if (change === 0) return theme.zero;
-  const part = Math.max(STEPS[1]! / 2, within(Math.abs(change) / (end || 1)));
+  const part = Math.max(STEPS[1]! / 2, Number.isFinite(change) ? within(Math.abs(change) / (end || 1)) : 1);
   const colours = [theme.zero, ...theme.changes];
   const step = STEPS.findIndex((limit, i) => i > 0 && part <= limit);
   return mix(colours[step - 1]!, colours[step]!, (part - STEPS[step - 1]!) / (STEPS[step]! - STEPS[step - 1]!));

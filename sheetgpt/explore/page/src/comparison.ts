@@ -1,6 +1,6 @@
 /** What is compared: two sides that the server holds, or the run without changes and with them; and what is looked at. */
 import { computed, effect, signal } from "@preact/signals";
-import { changes, differences, predicted, textDifferences } from "./differences";
+import { changes, differences, textDifferences } from "./differences";
 import type { Scrolled } from "./grid";
 import { sideOf } from "./sides";
 import type { Comparison, Differences, Run, StageDiff, TextTable } from "./source";
@@ -56,7 +56,7 @@ async function ask(left: Run, right: Run, { stage, shape }: StageDiff): Promise<
   return differences(...(await Promise.all([source.cells(left, whole), source.cells(right, whole)])));
 }
 
-const tableOf = (run: Run, stage: string): TextTable => run.tables[stage] ?? predicted(run);
+const tableOf = (run: Run, stage: string): TextTable => run.tables[stage] ?? [];
 
 let isAtStart = true;
 

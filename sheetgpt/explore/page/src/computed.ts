@@ -6,9 +6,9 @@ import { idsOf, known, run as computed, runEdited, type Edit, type Model, type R
 import { bestOf, predictionTable, textTables, travelOf } from "./forward_answer";
 import { matrix, type Matrix } from "./matrix";
 import { unpackedAll, type PageData } from "./page_data";
-import { Refused, type Asked, type Facts, type Origin, type Region, type Run, type Source, type StageInfo, type Table } from "./source";
+import { Refused, type Asked, type Facts, type Origin, type Region, type Run, type Source, type StageInfo, type Table, type WeightInfo } from "./source";
 import { originOf } from "./terms_origin";
-import { stageInfo } from "./thumbnail";
+import { scaleEnd, stageInfo, statistics } from "./thumbnail";
 
 export class Computed implements Source {
   readonly facts: Facts;
@@ -143,6 +143,11 @@ export class Computed implements Source {
     const found = values?.values.get(name) ?? values?.overrides.get(name) ?? this.model.weights.get(name);
     if (!found) throw new Refused(this.facts.readOnly ?? `there is no stage or weight ${name}`);
     return found;
+  }
+
+  weight(name: string): Promise<WeightInfo> | undefined {
+    const found = this.model.weights.get(name);
+    return found && Promise.resolve({ end: scaleEnd(found), statistics: statistics(found) });
   }
 
   async cells(run: Run, { stage, row, column, rows, columns }: Region): Promise<Matrix> {

@@ -2,7 +2,7 @@
 import type { Matrix } from "./matrix";
 import { isMasked } from "./numbers";
 import type { Comparison, Differences, Facts, Run, StageDiff, Step, TextTable } from "./source";
-import { picture } from "./thumbnail";
+import { pictureOfDifferences } from "./thumbnail";
 
 const MOST_WORST = 1000;
 
@@ -16,7 +16,7 @@ export function changes(facts: Facts, before: Run, after: Run): Comparison {
 function line(step: Step, before: Run, after: Run): StageDiff {
   const info = after.stages.get(step.name);
   const change = info?.change ?? null;
-  const isOther = change !== null || (step.role === "PREDICTION" && JSON.stringify(predicted(before)) !== JSON.stringify(predicted(after)));
+  const isOther = change !== null || (step.role === "PREDICTION" && JSON.stringify(before.tables[step.name]) !== JSON.stringify(after.tables[step.name]));
   return {
     stage: step.name,
     title: step.title,
@@ -35,12 +35,6 @@ function line(step: Step, before: Run, after: Run): StageDiff {
   };
 }
 
-/** The predicted token as the reference lays it out. */
-export function predicted(run: Run): TextTable {
-  const best = run.best[0];
-  return best ? [["Maximum logit value:", best.logit], ["Token ID:", best.id], ["Predicted Token:", best.token]] : [];
-}
-
 /** right - left, cell by cell: 0 where both are equal, masked or no numbers. */
 export function difference(left: number, right: number): number {
   if (left === right || (Number.isNaN(left) && Number.isNaN(right)) || (isMasked(left) && isMasked(right))) return 0;
@@ -53,7 +47,7 @@ export function differences(left: Matrix, right: Matrix): Differences {
   const out = Array.from(data.keys()).filter((at) => data[at] !== 0).sort((one, other) => size(other) - size(one) || one - other);
   const end = data.reduce((most, value) => (Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most), 0);
   const worst = out.slice(0, MOST_WORST).map((at) => [Math.floor(at / right.columns), at % right.columns] as const);
-  return { end, picture: picture({ ...right, data }, end), out: out.length, worst, words: [{}, {}], tables: null };
+  return { end, picture: pictureOfDifferences({ ...right, data }, end), out: out.length, worst, words: [{}, {}], tables: null };
 }
 
 /** Both tables of a stage of texts, and the cells that are others. */

@@ -2,8 +2,8 @@
 import type { MergeTrace, Row } from "./bpe_trace";
 import { idsOf, known, type Model, nameOf, type Run, type Step } from "./forward";
 import type { Matrix } from "./matrix";
-import { isMasked } from "./ops";
 import type { Candidate, Step as Described, Travel } from "./source";
+import { changeOf } from "./thumbnail";
 
 export interface Ranking {
   readonly logits: Float64Array; // by id
@@ -64,7 +64,7 @@ export function predictionTable(model: Model, of: Run, token: (id: number) => st
 
 type PlacedStep = Step & Pick<Described, "rows" | "part" | "block">;
 
-/** The largest change in the embeddings, in each block and in the language head; masked cells left out. */
+/** The largest change in the embeddings, in each block and in the language head. */
 export function travelOf(steps: readonly PlacedStep[], before: Run, after: Run): Travel[] {
   const found = new Map<string, Travel>();
   for (const step of steps) {
@@ -76,10 +76,6 @@ export function travelOf(steps: readonly PlacedStep[], before: Run, after: Run):
   return [...found.values()];
 }
 
-/** The largest difference, cell by cell; masked cells left out. */
-export function largestChange(before: Matrix, after: Matrix): number {
-  return before.data.reduce((most, value, at) => {
-    const other = after.data[at];
-    return isMasked(value) || isMasked(other) ? most : Math.max(most, Math.abs(other - value));
-  }, 0);
-}
+/** Cell by cell; what is masked in both left out. */
+export const largestChange = (before: Matrix, after: Matrix): number =>
+  before.data.reduce((most, value, at) => Math.max(most, Math.abs(changeOf(value, after.data[at]))), 0);

@@ -1,5 +1,4 @@
 /** Above the sheet: which stage it is, the name box, the value and the formula; below it: shape and statistics. */
-import { useRef } from "preact/hooks";
 import { css, diverging, share } from "./colours";
 import { classes } from "./grid";
 import { stepOf } from "./labels";
@@ -10,6 +9,7 @@ import { begin, commit, editing } from "./sheet";
 import * as state from "./state";
 import { shown } from "./tokens";
 import type { Show } from "./state";
+import { weightInfo } from "./weight_info";
 
 const SHOWS: readonly Show[] = ["numbers", "colours", "both"];
 
@@ -55,7 +55,6 @@ export function Heading() {
 
 export function FormulaBar() {
   const [run, at, step] = [state.run.value, state.cell.value, state.step.value];
-  const box = useRef<HTMLInputElement>(null);
   if (!run) return null;
   const address = state.addressOf(at);
   const value = state.tiles.at(run, at.stage, at.row, at.column);
@@ -72,7 +71,7 @@ export function FormulaBar() {
   return (
     <>
       <div class="formula-bar">
-        <input id="name-box" ref={box} class="name" aria-label="name box: go to a stage or cell" spellcheck={false} key={address} defaultValue={address} onFocus={(event) => event.currentTarget.select()} onKeyDown={leave} />
+        <input id="name-box" class="name" aria-label="name box: go to a stage or cell" spellcheck={false} key={address} defaultValue={address} onFocus={(event) => event.currentTarget.select()} onKeyDown={leave} />
         <input
           id="value-box"
           class={classes("value", typed && "typed")}
@@ -113,14 +112,16 @@ function reach(text: string): boolean {
 
 export function Statistics() {
   const at = state.cell.value;
-  const { info } = state.infoOf(at.stage);
+  const weight = state.weight.value;
+  const ofStage = state.infoOf(at.stage).info;
+  const info = weight ? weightInfo(weight.name) : ofStage;
   const step = state.step.value;
   const theme = state.theme.value;
   if (!info) return null;
-  const [rows, columns] = [info.rows, info.columns];
+  const { rows, columns } = weight ?? ofStage!;
   const { least, mean, greatest, deviation, bins } = info.statistics;
   const most = Math.max(1, ...bins);
-  const change = info.change;
+  const change = ofStage?.change;
   const ends = step?.shares ? ["0", "1"] : [numbers.short(-info.end, 1), `+${numbers.short(info.end, 1)}`];
   const stops = [-1, -0.5, 0, 0.5, 1].map((part) => css(step?.shares ? share(theme, (part + 1) / 2) : diverging(theme, part, 1)));
   const here = state.edits.value.filter((edit) => edit.stage === at.stage);

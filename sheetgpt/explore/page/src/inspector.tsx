@@ -356,7 +356,7 @@ function Travelled({ run }: { readonly run: Run }) {
               <td>{one.part}</td>
               <td>{numbers.short(one.largest_change)}</td>
               <td class="bar">
-                <span class="changed" style={{ width: `${(100 * one.largest_change) / most}%` }} />
+                <span class="changed" style={{ width: `${100 * (Number.isFinite(one.largest_change) ? one.largest_change / most : 1)}%` }} />
               </td>
               <td>{one.largest_change > 0 && <button onClick={() => state.chooseStage(one.stage)}>{one.stage}</button>}</td>
             </tr>

@@ -3,9 +3,8 @@ import { useEffect, useRef } from "preact/hooks";
 import { changed, diverging, mix, share, type Rgb, type Theme } from "./colours";
 import type { Picture, StageInfo, Step } from "./source";
 import { theme } from "./state";
+import { FULL, MASKED } from "./thumbnail";
 
-const FULL = 127;
-const MASKED = -128;
 const FADED = 0.4; // of values under changes
 
 export type Fill = (part: number) => Rgb; // of a pixel, -1 to 1

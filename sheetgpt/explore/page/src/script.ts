@@ -4,6 +4,7 @@ export * from "./bpe";
 export * from "./forward";
 export * from "./forward_answer";
 export { matrix } from "./matrix";
+export * as numbers from "./numbers";
 export { isMasked, OPS, opOf, penaltyOf } from "./ops";
 export * as terms from "./terms";
 export * from "./terms_origin";

@@ -1,6 +1,7 @@
 /** A source that asks the server which the page comes from: `explore/server.py`. */
 import { matrix, type Matrix } from "./matrix";
-import { Refused, type Asked, type Change, type Differences, type Facts, type Origin, type Picture, type Region, type Run, type Source, type StageInfo, type Table } from "./source";
+import { revive } from "./numbers";
+import { Refused, type Asked, type Change, type Differences, type Facts, type Origin, type Picture, type Region, type Run, type Source, type StageInfo, type Table, type WeightInfo } from "./source";
 
 type Json = any; // what the server sends; its form is the types of `source.ts`
 
@@ -51,7 +52,7 @@ async function* lines(response: Response): AsyncGenerator<Json> {
     rest += value ?? "";
     const found = rest.split("\n");
     rest = found.pop()!;
-    for (const line of found) yield JSON.parse(line);
+    for (const line of found) yield JSON.parse(line, revive);
     if (done) return;
   }
 }
@@ -74,6 +75,8 @@ export class Served implements Source {
   vocabulary(): Promise<readonly string[]> {
     return (this.tokens ??= json("vocabulary"));
   }
+
+  weight = (name: string): Promise<WeightInfo> | undefined => (this.facts.compare ? undefined : json(`weight/${name}`));
 
   async run(asked: Asked, onStage: (run: Run) => void = () => {}, signal?: AbortSignal): Promise<Run> {
     const before = asked.sets.length ? await this.unchanged(asked, signal) : null;
@@ -112,7 +115,7 @@ export class Served implements Source {
   }
 
   origin(run: Run, stage: string, row: number, column: number): Promise<Origin> {
-    return this.again(run, () => json(`origin/${run.id}/${stage}?row=${row}&column=${column}`));
+    return this.again(run, async () => JSON.parse(await (await answer(`origin/${run.id}/${stage}?row=${row}&column=${column}`)).text(), revive));
   }
 
   lens(run: Run, name: string, options: Readonly<Record<string, string>>): Promise<readonly Table[]> {

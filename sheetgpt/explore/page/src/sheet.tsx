@@ -9,9 +9,11 @@ import * as numbers from "./numbers";
 import type { Run } from "./source";
 import { isSorted, placeOf, rowAt } from "./order";
 import * as state from "./state";
+import { changeOf } from "./thumbnail";
 import { copy, paste } from "./clipboard";
 import { moveByKey } from "./moves";
 import { shown } from "./tokens";
+import { weightInfo } from "./weight_info";
 import { px } from "./px";
 
 export const ROW = 21;
@@ -27,7 +29,7 @@ export function looks(run: Run, name: string, options: { readonly plain?: boolea
   const theme = state.theme.value;
   const [step, mode, decimals] = [stepOf(state.facts, name), state.show.value, state.decimals.value];
   const info = state.infoOf(name).info;
-  const end = info?.end ?? weightEnd(name);
+  const end = info?.end ?? (weightOf(state.facts, name) && weightInfo(name)?.end) ?? 1;
   const change = options.plain ? null : info?.change ?? null;
   const changeEnd = change ? change.largest : 1;
   const old = state.shownRun.value;
@@ -37,7 +39,7 @@ export function looks(run: Run, name: string, options: { readonly plain?: boolea
     const typed = options.plain ? undefined : state.editAt({ stage: name, row, column });
     const text = mode === "colours" ? "" : numbers.cell(value, decimals);
     if (typed) return { text, classes: "typed" };
-    const moved = change && run.before ? value - (state.tiles.at(run.before, name, row, column) ?? value) : 0;
+    const moved = change && run.before ? changeOf(state.tiles.at(run.before, name, row, column) ?? value, value) : 0;
     if (moved) {
       const fill = changed(theme, moved, changeEnd);
       return { text, style: { background: css(fill), color: inkOn(theme, fill) }, classes: "changed", glyph: moved > 0 ? "▲" : "▼" };
@@ -48,18 +50,6 @@ export function looks(run: Run, name: string, options: { readonly plain?: boolea
     const fill: Rgb = step?.shares ? share(theme, value) : diverging(theme, value, end);
     return { text, style: { background: css(fill), color: isZero ? undefined : inkOn(theme, fill) }, classes: isZero ? "zero" : "" };
   };
-}
-
-/** Weights say no scale of their own: that of the embedding's size is near enough, until cells are seen. */
-function weightEnd(name: string): number {
-  const run = state.run.value;
-  if (!run) return 1;
-  const [rows, columns] = state.shapeOf(name);
-  let largest = 0;
-  for (let row = 0; row < Math.min(rows, 16); row++) {
-    for (let column = 0; column < Math.min(columns, 16); column++) largest = Math.max(largest, Math.abs(state.tiles.at(run, name, row, column) ?? 0));
-  }
-  return largest || 1;
 }
 
 export function Sheet({ fit }: { readonly fit: boolean }) {
@@ -258,7 +248,7 @@ addEventListener("paste", (event) => {
 
 /** Words, merges and tokens as the reference lays them out. */
 function TextSheet({ run, name }: { readonly run: Run; readonly name: string }) {
-  const table = run.tables[name] ?? predicted(run);
+  const table = run.tables[name] ?? [];
   return (
     <div class="texts" role="region" aria-label={name} tabIndex={0}>
       <table>
@@ -276,9 +266,4 @@ function TextSheet({ run, name }: { readonly run: Run; readonly name: string }) 
       </table>
     </div>
   );
-}
-
-function predicted(run: Run): readonly (readonly unknown[])[] {
-  const best = run.best[0];
-  return best ? [["Maximum logit value:", best.logit], ["Token ID:", best.id], ["Predicted Token:", best.token]] : [];
 }

@@ -98,7 +98,6 @@ export interface Facts {
   readonly training: Training | null; // null where the page doesn't train it
   readonly weights: readonly Weight[];
   readonly prompt: Asked; // what to begin with
-  readonly version: string;
   readonly readOnly: string | null; // why cells can't be changed, where they can't
   readonly compare: Comparison | null; // of two sides, where that is what the page shows
 }
@@ -164,6 +163,9 @@ export interface Statistics {
   readonly deviation: number;
   readonly bins: readonly number[]; // 40 from least to greatest; masked cells count nowhere
 }
+
+/** A weight as the model has it. */
+export type WeightInfo = Pick<StageInfo, "end" | "statistics">;
 
 /** A matrix as a small picture; pixels are -127 to 127 at `end`, -128 where masked. */
 export interface Picture {
@@ -300,6 +302,8 @@ export interface Source {
    * AbortError where `signal` ends it.
    */
   run(asked: Asked, onStage?: (run: Run) => void, signal?: AbortSignal): Promise<Run>;
+  /** The scale and the statistics of a weight as the model has it; undefined where the page holds no weights. */
+  weight?(name: string): Promise<WeightInfo> | undefined;
   /** Cells of a stage or weight of a run; of text stages none. */
   cells(run: Run, region: Region): Promise<Matrix>;
   /** The heads of a stage side by side, pooled by maximum where there are many tokens; without it the page pools. */

@@ -61,7 +61,7 @@ export function Way() {
           const closed = isLarge && group.block !== null && group.block !== open;
           return (
             <div role="group" aria-label={group.title} key={group.title}>
-              {closed ? <ClosedBlock group={group} run={run} /> : <OpenGroup group={group} run={run} foldable={isLarge && group.block !== null} />}
+              {closed ? <ClosedBlock group={group} /> : <OpenGroup group={group} run={run} foldable={isLarge && group.block !== null} />}
             </div>
           );
         })}
@@ -88,10 +88,9 @@ function OpenGroup({ group, run, foldable }: { readonly group: Group; readonly r
   );
 }
 
-function ClosedBlock({ group, run }: { readonly group: Group; readonly run: Run }) {
+function ClosedBlock({ group }: { readonly group: Group }) {
   const step = group.lines.at(-1)!.steps.at(-1)!;
   const { info, stale } = state.infoOf(step.name);
-  void run;
   return (
     <div role="option" aria-selected="false" class="way-line closed" onClick={() => ((openBlock.value = group.block), state.chooseStage(step.name))}>
       <span class="rail stream" />
