@@ -40,7 +40,7 @@ def test_each_cell_is_set_by_itself_and_the_run_is_the_same(text, count):
     assert len(set(found.sets)) == len(found.sets)
     assert len(by_cell(RUNS, asked(text)).sets) == count
     assert not any(":" in one or "-1," in one for one in found.sets)
-    same(RUNS.start(found).whole(), RUNS.start(several).whole())
+    same(RUNS.whole(found).whole(), RUNS.start(several))
 
 
 def same(found, expected):
@@ -69,7 +69,7 @@ def test_of_more_cells_than_a_page_lists_the_text_stays():
 @pytest.mark.browser
 @pytest.mark.parametrize("text", [text for text in SETS if not text.startswith(TOKENS)])
 def test_the_page_marks_what_was_set_and_shows_the_changed_run(text, page_built, chromium, tmp_path):
-    wanted = RUNS.start(asked(text)).whole()
+    wanted = RUNS.whole(asked(text))
     file = exports.export(MODEL, asked(text), tmp_path / "page.html")
     with pages.serving(Explorer(MODEL, asked(text))) as served:
         for address in (served, file.as_uri()):
