@@ -62,9 +62,9 @@ def assigned(edit: Edit, sizes: Sizes) -> Iterator[tuple[str, float]]:
     if edit.at is None and isinstance(value, np.ndarray) and role_of(edit.stage, sizes) is Role.TOKENS:
         value = token_ids(value, sizes)
     values = np.broadcast_to(value, cells.shape)
-    for cell, value in zip(cells.ravel().tolist(), values.ravel().tolist(), strict=True):
-        row, column = divmod(cell, shape_of(edit.stage, sizes)[1])
-        yield address(edit.stage, row, column, sizes), value
+    width = shape_of(edit.stage, sizes)[1]
+    for cell, each in zip(cells.ravel().tolist(), values.ravel().tolist(), strict=True):
+        yield address(edit.stage, cell // width, cell % width, sizes), each
 
 
 def address(stage: str, row: int, column: int, sizes: Sizes) -> str:
