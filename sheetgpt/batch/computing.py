@@ -27,7 +27,7 @@ from sheetgpt.run.forward import NO_OVERRIDES
 from sheetgpt.run.trace import probabilities
 from sheetgpt.training.loss import measure
 
-TOKENS_AT_ONCE = 1024  # of all prompts of a batch: enough that weights are read once for many
+TOKENS_AT_ONCE = 256  # of all prompts of a batch: enough that weights are read once for many, and each core has one
 BYTES_AT_ONCE = 1 << 26  # of the stages that a batch keeps until they are written, and of its scores
 CELLS_AT_ONCE = 1 << 16  # whose logarithms are taken while they are in the processor's cache
 

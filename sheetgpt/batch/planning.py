@@ -9,6 +9,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +28,7 @@ from sheetgpt.models.config import Config
 from sheetgpt.weights.folder import folder_name
 
 SHARD = 256  # prompts
+HASHED_AT_ONCE = 2  # matrices
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,17 @@ def fingerprint(model: Model) -> str:
     """A hash of a model's constants, matrices in its dtype and token files."""
     found = hashlib.blake2b(digest_size=16)
     found.update(json.dumps([model.config.rows(), list(model.weights)]).encode())
-    for matrix in model.weights.values():
-        found.update(np.ascontiguousarray(matrix).data)
+    with ThreadPoolExecutor(HASHED_AT_ONCE) as pool:
+        for digest in pool.map(digest_of, model.weights.values()):
+            found.update(digest)
     for name in TOKEN_FILES:
         path = model.weights.folder / name
         found.update(path.read_bytes() if model.tokenizer and path.exists() else b"-")
     return found.hexdigest()
+
+
+def digest_of(matrix: np.ndarray) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(matrix).data, digest_size=16).digest()
 
 
 # ------------------------------------------------------------------------------------------------ prompts

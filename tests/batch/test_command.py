@@ -128,7 +128,8 @@ def test_a_scheduler_that_is_lost_is_one_line_and_what_is_done_stays(prompts, wh
 @posix
 @pytest.mark.parametrize("workers", [[], pytest.param(["--workers", 2], marks=pytest.mark.slow)])
 def test_ctrl_c_stops_all_processes_with_one_word(prompts, tmp_path, workers):
-    process = start(prompts, "-o", tmp_path / "runs", "--stages", STAGES, "--shard", 10, *workers, start_new_session=True)
+    arguments = [prompts, "-o", tmp_path / "runs", "--stages", STAGES, "--shard", 10, *workers]
+    process = start(*arguments, start_new_session=True)
     wait_for_shards(tmp_path / "runs", 5, process)
     os.killpg(process.pid, signal.SIGINT)
     told = process.communicate(timeout=60)[1].split()
