@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import runpy
 import shutil
+import signal
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,8 @@ import doc_sessions
 
 SHARED = Path(os.environ.get("SHEETGPT_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 IN_CI = bool(os.environ.get("CI"))
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell started the tests in the background: what they start
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # would not hear Ctrl-C either
 
 
 def lacking(what: str, remedy: str):
