@@ -10,6 +10,7 @@ import secrets
 import socket
 import tempfile
 import threading
+import time
 import traceback
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping
@@ -39,6 +40,7 @@ from sheetgpt.run.trace import Trace
 
 LONGEST_REQUEST = 4_000_000  # bytes
 MOST_DIGITS = 18  # of a number in an address
+MOMENT = 0.03  # seconds between two pieces of a run
 DOUBLES = np.dtype("<f8")
 TYPES = {built_page.SCRIPT: "text/javascript", built_page.STYLE: "text/css"}
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -88,7 +90,7 @@ class Explorer:
         except SheetGPTError as error:
             return refusal(error)
         wait = Wait()
-        return Lines(self.lines(asked, wait), wait)
+        return Lines(together(self.lines(asked, wait)), wait)
 
     def require_own_files(self, asked: Asked) -> None:
         """Raises StageError where a file is named that the command line didn't name: a page may not open any file."""
@@ -196,6 +198,17 @@ class Lines(StreamingResponse):
 
 def as_json(data: Any) -> bytes:
     return orjson.dumps(data, option=orjson.OPT_SERIALIZE_NUMPY, default=list)
+
+
+def together(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """Lines that come within a moment as one piece: each piece costs the server more than a line does."""
+    waiting, sent = [], time.monotonic()
+    for line in lines:
+        waiting.append(line)
+        if time.monotonic() - sent >= MOMENT:
+            yield b"".join(waiting)
+            waiting, sent = [], time.monotonic()
+    yield b"".join(waiting)
 
 
 def answered(answer: Callable[[Request], Any]) -> Callable[[Request], Response]:

@@ -17,12 +17,26 @@ export function fillOf(step: Step | undefined, picture: Picture, colours: Theme)
 /** The colours of a picture, pixel by pixel. */
 function colours(picture: Picture, fill: Fill, mask: Rgb): Uint8ClampedArray<ArrayBuffer> {
   const rgba = new Uint8ClampedArray(picture.pixels.length * 4);
-  picture.pixels.forEach((pixel, i) => {
-    const [red, green, blue] = pixel === MASKED ? mask : fill(pixel / FULL);
-    rgba.set([red, green, blue, 255], i * 4);
-  });
+  const colour = known((pixel) => (pixel === MASKED ? mask : fill(pixel / FULL)));
+  picture.pixels.forEach((pixel, i) => put(rgba, i, colour(pixel)));
   return rgba;
 }
+
+/** A pixel's colour, mixed once for all pixels of its size. */
+function known(fill: (pixel: number) => Rgb): (pixel: number) => Rgb {
+  const found: Rgb[] = [];
+  return (pixel) => (found[pixel - MASKED] ??= fill(pixel));
+}
+
+function put(rgba: Uint8ClampedArray, i: number, [red, green, blue]: Rgb): void {
+  const at = 4 * i;
+  rgba[at] = red;
+  rgba[at + 1] = green;
+  rgba[at + 2] = blue;
+  rgba[at + 3] = 255;
+}
+
+const scratch = new OffscreenCanvas(1, 1); // a picture in its own size, before it is drawn in boxes
 
 /** A picture over the whole canvas, its pixels as even boxes. */
 export function paint(canvas: HTMLCanvasElement, picture: Picture, rgba: Uint8ClampedArray<ArrayBuffer>, heads = 1, border = ""): void {
@@ -32,10 +46,10 @@ export function paint(canvas: HTMLCanvasElement, picture: Picture, rgba: Uint8Cl
   if (canvas.height !== height) canvas.height = height;
   const context = canvas.getContext("2d");
   if (!context || !picture.width || !picture.height || !width || !height) return;
-  const small = new OffscreenCanvas(picture.width, picture.height);
-  small.getContext("2d")!.putImageData(new ImageData(rgba, picture.width, picture.height), 0, 0);
+  [scratch.width, scratch.height] = [picture.width, picture.height];
+  scratch.getContext("2d")!.putImageData(new ImageData(rgba, picture.width, picture.height), 0, 0);
   context.imageSmoothingEnabled = false;
-  context.drawImage(small, 0, 0, width, height);
+  context.drawImage(scratch, 0, 0, width, height);
   if (heads > 1 && border) {
     context.fillStyle = border;
     for (let head = 1; head < heads; head++) context.fillRect(Math.round((head * width) / heads), 0, Math.max(1, Math.floor(scale)), height);
@@ -61,7 +75,8 @@ export function Thumbnail({ info, step, className = "thumbnail", stale = false, 
     const faded: Fill = change ? (part) => mix(now.zero, fill(part), changesOnly ? 0 : FADED) : fill;
     const rgba = colours(info.picture, faded, changesOnly ? now.zero : now.mask);
     if (change && change.picture.pixels.length === info.picture.pixels.length) {
-      change.picture.pixels.forEach((pixel, i) => pixel && rgba.set([...changed(now, pixel / FULL, 1), 255], i * 4));
+      const tint = known((pixel) => changed(now, pixel / FULL, 1));
+      change.picture.pixels.forEach((pixel, i) => pixel && put(rgba, i, tint(pixel)));
     }
     const heads = step?.columns === "heads x keys" ? step.groups : 1;
     paint(canvas.current, info.picture, rgba, heads, now.dark ? "#4A5864" : "#A9B4C0");

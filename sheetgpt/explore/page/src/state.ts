@@ -17,6 +17,7 @@ export interface Complaint {
 }
 
 const AFTER_KEY = 150; // ms from the last key in the prompt to the run
+const SOON = 100; // ms: a run that is whole by then is drawn once, not stage by stage
 const LATE = 400; // ms after which waiting is shown
 const RETRY = 2000; // ms after which a server that didn't answer is asked again
 
@@ -108,8 +109,9 @@ export const ask = async (): Promise<void> => {
   const wanted: Asked = { prompt, ids, sets: list.map((one) => one.text), special: facts.prompt.special };
   const clock = setTimeout(() => mine === waiting && (late.value = true), LATE);
   let isFirst = true;
+  const begun = performance.now();
   const arrive = (found: Run): void => {
-    if (mine !== waiting) return;
+    if (mine !== waiting || (!found.done && performance.now() - begun < SOON)) return;
     if (!isFirst && !found.done) return scheduled(found);
     isFirst = false;
     batch(() => {
