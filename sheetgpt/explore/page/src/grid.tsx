@@ -170,7 +170,7 @@ export function Grid(props: GridProps) {
                     aria-selected={isAt ? "true" : undefined}
                     class={classes("cell", look.classes, isAt && "at", props.bordered?.(column) && "bordered", props.marked?.column === column && "source-column")}
                     style={{ ...look.style, ...px({ left: labels + column * columnWidth, width: columnWidth, height: rowHeight }) }}
-                    title={props.describe?.(row, column)}
+                    onMouseOver={props.describe && ((event) => (event.currentTarget.title = props.describe!(row, column)))}
                     onMouseDown={props.onPick && ((event) => event.button === 0 && props.onPick!(row, column, event.shiftKey))}
                     onMouseEnter={props.onPick && ((event) => event.buttons === 1 && props.onPick!(row, column, true))}
                     onDblClick={props.onOpen && (() => props.onOpen!(row, column))}
