@@ -43,7 +43,7 @@ function figures({ stage, differences }: Sheets): string {
   return [out, part("rms", stage.rms), cosine, stage.note, own].filter(Boolean).join(" · ");
 }
 
-const part = (name: string, value: number | string | null): string => (typeof value === "number" ? `${name} ${numbers.power(value)}` : "");
+const part = (name: string, value: number | string | null): string => (typeof value === "number" ? `${name} ${numbers.size(value)}` : "");
 
 /** The chosen cell: both numbers and their difference. */
 function Values({ left, right, differences }: Sheets) {

@@ -43,7 +43,7 @@ function Line({ stage, chosen, first }: { readonly stage: StageDiff; readonly ch
     >
       <span class="verdict">{MARKS[verdict]}</span>
       <span class="title">{stage.stage}</span>
-      <span class="largest">{verdict === "missing" ? stage.note : size === null ? (stage.largest_difference === null ? "" : "∞") : numbers.power(size)}</span>
+      <span class="largest">{verdict === "missing" ? stage.note : size === null ? (stage.largest_difference === null ? "" : "∞") : numbers.size(size)}</span>
       {verdict !== "missing" && <span class="pictures">{picture && size !== 0 ? <DifferencePicture picture={picture} end={size ?? picture.end} /> : null}</span>}
     </div>
   );

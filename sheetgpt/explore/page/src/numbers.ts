@@ -33,8 +33,11 @@ export function short(x: number | null, decimals = 3): string {
 /** `2.3e−4`. */
 export const power = (x: number): string => (x === 0 || !Number.isFinite(x) ? cell(x, 0) : minus(x.toExponential(1).replace("e-", "e−").replace("e+", "e")));
 
-/** A difference with its sign: `+2.3e−4`; three decimals where it is as large as that. */
-export const difference = (x: number): string => (x > 0 ? "+" : "") + (Math.abs(x) < 0.1 ? power(x) : short(x, 3));
+/** The size of a difference: `2.3e−4`; three decimals where it is as large as that. */
+export const size = (x: number): string => (Math.abs(x) < 0.1 ? power(x) : short(x, 3));
+
+/** The same with its sign: `+2.3e−4`. */
+export const difference = (x: number): string => (x > 0 ? "+" : "") + size(x);
 
 export const percent = (x: number): string => (Number.isNaN(x) ? "NaN" : `${(100 * x).toFixed(2)}%`);
 
