@@ -69,37 +69,59 @@ class Batches:
 
     def compute(self, ids: np.ndarray) -> tuple[Mapping[str, np.ndarray], list[Answer]]:  # [B, T]
         """(each kept stage [B, rows, columns], each prompt's answer)."""
-        steps, (count, n_tokens) = self.model.steps, ids.shape
+        steps, weights, dtype = self.model.steps, self.model.weights, self.model.weights.dtype
+        count, given = len(ids), steps.inputs(ids)
         logits, best = steps.name(Role.LOGITS), steps.name(Role.PREDICTION)
-        wanted = dict.fromkeys([*self.shapes.stages, logits, best, *self.shared])
-        values = follow(steps, self.model.weights, steps.inputs(ids), NO_OVERRIDES, wanted, self.model.weights.dtype)
-        whole = {
-            name: np.broadcast_to(value, (count, *value.shape[-2:])) if value.ndim < 3 else value
-            for name, value in values.items()
-        }
-        kept = {name: whole[name] for name in self.shapes.stages}
+        is_scored = self.scores_every_row(ids)
+        last = {} if is_scored else {logits: None, best: None}
+        wanted = dict.fromkeys(
+            [*(name for name in self.shapes.stages if name not in (logits, best)), *self.shared, *last]
+        )
+        values = follow(steps, weights, given, NO_OVERRIDES, wanted, dtype)
+        if is_scored:
+            values[logits], losses = self.scored(ids, {name: in_batch(values[name], count) for name in self.shared})
+            values |= follow(steps, weights, given, {logits: values[logits]}, [best], dtype)
+        else:
+            losses = [self.mean_loss(row) for row in ids]
+        whole = {name: in_batch(value, count) for name, value in values.items()}
         predicted = whole[best][:, 1, 0].astype(int)
         shares = [probabilities(row[:, -1])[i] for row, i in zip(whole[logits], predicted, strict=True)]
-        losses = (
-            self.mean_losses(ids, {name: whole[name] for name in self.shared}) if n_tokens > 1 else [math.nan] * count
-        )
-        rows = zip(predicted, shares, losses, strict=True)
-        return kept, [Answer(int(i), float(share), float(loss)) for i, share, loss in rows]
+        answers = [Answer(int(i), float(share), loss) for i, share, loss in zip(predicted, shares, losses, strict=True)]
+        return {name: whole[name] for name in self.shapes.stages}, answers
 
-    def mean_losses(self, ids: np.ndarray, shared: Mapping[str, np.ndarray]) -> list[float]:
-        """The mean of -ln(probability) of each prompt's tokens after its first, as `sheetgpt loss` has it."""
+    def scores_every_row(self, ids: np.ndarray) -> bool:
+        """Are the tokens' scores after every position computed at once? A loss in windows is not."""
+        n_tokens = ids.shape[1]
+        return n_tokens > 1 and not (n_tokens > self.model.config.n_ctx and kind_of(self.model.config).attends)
+
+    def mean_loss(self, ids: np.ndarray) -> float:  # [T]
+        """A prompt's loss in windows; none of one token."""
+        return measure(self.model, ids.tolist()).mean if len(ids) > 1 else math.nan
+
+    def scored(
+        self, ids: np.ndarray, shared: Mapping[str, np.ndarray]
+    ) -> tuple[np.ndarray, list[float]]:  # -> [B, n_vocab, 1]
+        """(the scores after each prompt's last token, its mean of -ln(probability) of the tokens after its first).
+
+        The scores after all tokens are one product, so that those after the last are not computed a second time.
+        """
         config, (count, n_tokens) = self.model.config, ids.shape
-        if n_tokens > config.n_ctx and kind_of(config).attends:  # it is measured in windows
-            return [measure(self.model, row.tolist()).mean for row in ids]
+        name, dtype = self.every_row.name(Role.LOGITS), self.model.weights.dtype
         most = max(1, BYTES_AT_ONCE // (8 * config.n_vocab * n_tokens))
-        found: list[float] = []
+        last: list[np.ndarray] = []
+        losses: list[float] = []
         for begin, end in pairwise([*range(0, count, most), count]):
             part = slice(begin, end)
             base = {name: value[part] for name, value in shared.items()} | self.every_row.inputs(ids[part])
-            name, dtype = self.every_row.name(Role.LOGITS), self.model.weights.dtype
             scores = follow(self.every_row, self.model.weights, base, NO_OVERRIDES, [name], dtype)[name]
-            found += penalties(np.moveaxis(scores, -2, -1)[:, :-1], ids[part, 1:]).mean(1).tolist()
-        return found
+            last.append(scores[..., -1:].copy())
+            losses += penalties(np.moveaxis(scores, -2, -1)[:, :-1], ids[part, 1:]).mean(1).tolist()
+        return np.concatenate(last), losses
+
+
+def in_batch(value: np.ndarray, count: int) -> np.ndarray:  # [rows, columns] or [B, rows, columns] -> the latter
+    """A stage that is the same for all prompts, for each of them."""
+    return np.broadcast_to(value, (count, *value.shape[-2:])) if value.ndim < 3 else value
 
 
 def penalties(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:  # [B, T, n_vocab], [B, T] -> [B, T]
