@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent
 PAGE, BUILT = ROOT / "sheetgpt/explore/page", ROOT / "sheetgpt/explore/built"
 LONGEST = 300  # seconds that npm may take
 PATIENCE = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=20000")  # with a registry
+SHIPPED = ("page.js", "page.css", "sources.sha256")  # what else is built is for tests
 SOURCES_KEY = "sources.sha256"  # what the page that stands there was built from
 
 
@@ -36,7 +37,7 @@ class PageHook(BuildHookInterface):  # type: ignore[type-arg]
             build_page()
         except (OSError, subprocess.SubprocessError) as error:
             self.app.display_warning(f"the page of `sheetgpt explore` is not built: {error}")
-        build_data["artifacts"].append("/sheetgpt/explore/built/*")
+        build_data["artifacts"] += [f"/sheetgpt/explore/built/{name}" for name in SHIPPED]
 
 
 def sources() -> list[Path]:

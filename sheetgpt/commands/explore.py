@@ -58,7 +58,9 @@ def command(
       sheetgpt explore --compare "run:Mike is quick. He moves" port.npz
     """
     of_run = {"PROMPT": prompt, "--token-ids": token_ids, "--set": assignments, "--special": special, "--export": page}
-    explore_sides.require_fitting(compare, {name: bool(value) for name, value in of_run.items()}, how)
+    explore_sides.require_fitting(
+        compare, {name: value is not None and value not in ((), False) for name, value in of_run.items()}, how
+    )
     if compare is not None:
         from sheetgpt.explore.server import serve
 

@@ -19,7 +19,6 @@ from sheetgpt.diff.texts import Table, differing
 from sheetgpt.explore import pictures
 from sheetgpt.explore.facts import constants, structure
 from sheetgpt.explore.runs import Asked
-from sheetgpt.ops import masked_cells
 
 MOST_WORST = 1000  # cells of a stage that the page goes through
 MOST_WORDS = 10_000  # cells without numbers whose content is said
@@ -114,11 +113,12 @@ class Compared:
 
     @staticmethod
     def differences(cells: Cells) -> tuple[np.ndarray, float]:
-        """(right - left, the largest in size that is a number): 0 where both are masked or hold no number."""
-        with np.errstate(invalid="ignore"):
-            found = np.nan_to_num(cells.right - cells.left, nan=0.0, posinf=0.0, neginf=0.0)
-        found[masked_cells(cells.left) | masked_cells(cells.right)] = 0.0
-        return found, float(np.abs(found).max(initial=0.0))
+        """(right - left as it is judged, the largest in size that is a number).
+
+        Infinite where one side is masked or holds no number.
+        """
+        found = np.where(cells.right < cells.left, -cells.difference, cells.difference)
+        return found, float(np.abs(found[np.isfinite(found)]).max(initial=0.0))
 
     def stage(self, name: str) -> dict[str, Any]:
         """`Differences` of page/src/source.ts. Raises DumpError where a side can't be read."""

@@ -85,7 +85,9 @@ def name_of(model: Model) -> str:
 def step_data(step: Step) -> dict[str, Any]:
     return {
         "name": step.name,
+        "withinBlock": step.within_block,
         "title": step.title,
+        "shortTitle": step.short_title,
         "words": step.words,
         "why": step.why,
         "op": op_data(step.op),
@@ -97,6 +99,7 @@ def step_data(step: Step) -> dict[str, Any]:
         "number": step.number,
         "role": step.role.name if step.role else None,
         "isGiven": step.is_given,
+        "byHead": step.by_head,
         "masked": step.op.masked,
         "shares": step.op.shares,
         "groups": step.op.groups,

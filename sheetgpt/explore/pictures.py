@@ -113,10 +113,6 @@ def difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(found), np.inf, found)
 
 
-def largest_change(before: np.ndarray, after: np.ndarray) -> float:
-    return float(np.abs(difference(before, after)).max(initial=0.0))
-
-
 def change(before: np.ndarray, after: np.ndarray, end: float) -> dict[str, Any] | None:
     """`Change` of page/src/source.ts; None where nothing changed. `end`: of the stage's values."""
     found = difference(before, after)

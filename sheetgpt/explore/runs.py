@@ -320,7 +320,7 @@ def stage(name: str, matrix: np.ndarray, before: np.ndarray | None) -> dict[str,
 def answer(trace: Trace, before: Trace | None) -> dict[str, Any]:
     """The best next tokens, beside what they were before the changes; and how far these got."""
     best, old = trace.predictions(BEST), {}
-    found = [] if before is None else travel(before, trace, pictures.largest_change)
+    found = [] if before is None else travel(before, trace)
     if before is not None:
         probabilities, _ = before.ranking()
         old = {one.id: {"probability": float(probabilities[one.id]), "rank": int(before.ranks[one.id])} for one in best}

@@ -9,6 +9,7 @@ import numpy as np
 
 from sheetgpt.errors import StageError
 from sheetgpt.explore.runs import Asked, Runs
+from sheetgpt.lens.addresses import Region, keys_of
 from sheetgpt.models.sizes import Sizes
 from sheetgpt.models.step import Role
 from sheetgpt.run.edit import TOKEN_IDS_ROW, At, Edit, parse, role_of, shape_of, token_ids
@@ -64,19 +65,8 @@ def assigned(edit: Edit, sizes: Sizes) -> Iterator[tuple[str, float]]:
     values = np.broadcast_to(value, cells.shape)
     width = shape_of(edit.stage, sizes)[1]
     for cell, each in zip(cells.ravel().tolist(), values.ravel().tolist(), strict=True):
-        yield address(edit.stage, cell // width, cell % width, sizes), each
-
-
-def address(stage: str, row: int, column: int, sizes: Sizes) -> str:
-    """A cell as the page writes it: by head where there are heads.
-
-    As `address` in page/src/edits.ts.
-    """
-    step = sizes.step(stage)
-    if step is None or not step.by_head:
-        return f"{stage}[{row},{column}]"
-    head, key = divmod(column, sizes.n_tokens)
-    return f"{stage}[{head},{row},{key}]"
+        place = Region(edit.stage, cell // width, cell % width, keys=keys_of(edit.stage, sizes))
+        yield str(place), each
 
 
 def shown(value: float) -> str:

@@ -100,7 +100,7 @@ def parse(text: str, trace: Trace) -> Region:
             return Region(name, 0, 0)
         raise StageError(f"{name} has {shape[0]} x {shape[1]} cells", remedy=f"name one, {form_of(name, trace)}")
     row, column = cell_of(name, whole_place(name, place, shape, trace), trace)
-    return Region(name, row, column, keys=keys_of(name, trace))
+    return Region(name, row, column, keys=keys_of(name, trace.sizes))
 
 
 def role_of(name: str, trace: Trace) -> Role | None:
@@ -177,13 +177,13 @@ def one_cell(name: str, place: str, at: tuple[Any, ...], trace: Trace) -> Cell:
 
 def address(region: Region, trace: Trace) -> str:
     """A cell's address as `--set` takes it: by head where there are heads."""
-    return str(replace(region, keys=keys_of(region.stage, trace)))
+    return str(replace(region, keys=keys_of(region.stage, trace.sizes)))
 
 
-def keys_of(name: str, trace: Trace) -> int:
+def keys_of(name: str, sizes: Sizes) -> int:
     """How many columns each head has in a stage that has a slice of keys for each; else 0."""
-    step = trace.steps.by_name.get(name)
-    return len(trace.token_ids) if step is not None and step.by_head else 0
+    step = sizes.step(name)
+    return sizes.n_tokens if step is not None and step.by_head else 0
 
 
 def rows_of(name: str, trace: Trace) -> Axis | None:
@@ -224,4 +224,4 @@ def region_of(name: str, box: Box, trace: Trace) -> Region | None:
     if role is Role.PREDICTION:
         return Region(name, 0, 1, 3, 1)
     is_known = name in trace.steps.by_name or name in trace.sizes.weights
-    return Region(name, *box, keys=keys_of(name, trace)) if is_known else None
+    return Region(name, *box, keys=keys_of(name, trace.sizes)) if is_known else None

@@ -114,6 +114,24 @@ class Step:
         """
         return self.in_any_block.replace(f"_{ANY_BLOCK}", "", 1)
 
+    @property
+    def within_block(self) -> str:
+        """Its name where it is said which block is meant.
+
+        >>> Step("block_11_step_2", "", ops.Copy(), (), "", block=11).within_block
+        'step_2'
+        """
+        return self.in_any_block.rpartition(f"{ANY_BLOCK}_")[2]
+
+    @property
+    def short_title(self) -> str:
+        """What it does, where the part of the block that it belongs to is seen.
+
+        >>> Step("block_11_step_2", "layer norm 1: normalise", ops.Copy(), (), "").short_title
+        'normalise'
+        """
+        return self.title.rpartition(": ")[2]
+
 
 class Steps(Sequence[Step]):
     """A model's steps in the order of the data, found by place or by name; iterating gives the steps."""

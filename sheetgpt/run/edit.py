@@ -7,7 +7,7 @@ edits. Computing belongs in `forward`; who edits says how to run again.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,6 @@ BEST_SHAPE = (2, 1)  # of the predicted token in memory: the logit and the id
 
 At = tuple[int, int] | tuple[np.ndarray, ...]  # a cell; of several cells numpy's open mesh, as `np.ix_` makes it
 Index = int | slice
-Largest = Callable[[np.ndarray, np.ndarray], float]  # the largest change of a stage
 
 
 @dataclass(frozen=True)
@@ -289,19 +288,22 @@ def edited(matrix: np.ndarray, edits: Iterable[Edit]) -> np.ndarray:
 
 
 def largest_change(before: np.ndarray, after: np.ndarray) -> float:
-    """Masked cells left out."""
-    masked = ops.masked_cells(before) | ops.masked_cells(after)
-    return float(np.abs(after - before)[~masked].max(initial=0))
+    """Infinite where a number became none; cells that are masked before or after are left out."""
+    masked = (before <= ops.MASKED_BELOW) | (after <= ops.MASKED_BELOW)
+    with np.errstate(invalid="ignore", over="ignore"):
+        change = np.abs(after - before)
+    change[np.isnan(before) & np.isnan(after)] = 0.0
+    return float(np.where(np.isnan(change), np.inf, change)[~masked].max(initial=0))
 
 
-def travel(before: Trace, after: Trace, largest: Largest = largest_change) -> list[Travel]:
+def travel(before: Trace, after: Trace) -> list[Travel]:
     """The largest change in the embeddings, in each block and in the language head."""
     found: dict[str, Travel] = {}
     for step in before.steps:
         if step.is_text:
             continue
         part = "embeddings" if step.part is Part.EMBEDDINGS else "head" if step.block is None else f"block {step.block}"
-        change = largest(before.arrays[step.name], after.arrays[step.name])
+        change = largest_change(before.arrays[step.name], after.arrays[step.name])
         if part not in found or change > found[part].largest_change:
             found[part] = Travel(part, change, step.name)
     return list(found.values())

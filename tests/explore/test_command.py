@@ -81,7 +81,7 @@ def built_with(folder, *, before="", **environment):
     changed = os.environ | {"PYTHONPATH": str(ROOT)} | environment
     command = [sys.executable, "-c", before + HOOK, str(folder)]
     done = subprocess.run(command, env=changed, capture_output=True, text=True, check=True, timeout=120)
-    assert "/sheetgpt/explore/built/*" in done.stdout
+    assert "/sheetgpt/explore/built/page.js" in done.stdout
     assert not (folder / "built").exists()
     return done.stdout
 

@@ -69,6 +69,9 @@ def address(page_built, sides):
 def page(chromium, address):
     page = chromium.new_page(viewport={"width": 1280, "height": 800})
     page.goto(address)
+    page.wait_for_function(
+        "at => document.querySelector('#name-box')?.value === at", arg=f"{CHANGED}[{CELL[0]},{CELL[1]}]"
+    )
     page.wait_for_selector("#compare-difference .cell.at:not(.unknown)")
     yield page
     page.close()
@@ -128,6 +131,7 @@ def test_keys_go_to_what_differs_next_and_cell_by_cell(page, report):
     page.click("#compared-token_embeddings")
     page.keyboard.press("n")
     assert chosen(page).startswith(f"{report['first']}[")
+    page.wait_for_selector("#compare-difference .cell.at:not(.unknown)")
     page.keyboard.press("w")
     page.wait_for_function("(to) => document.querySelector('#name-box').value === to", arg=f"{CHANGED}[3,36]")
     page.focus("#compare-right")
@@ -194,3 +198,22 @@ def changed(trace) -> np.ndarray:
 
     run = load_model().run_edited(trace, [parse("block_0_step_16[2,5]=1.5", trace.sizes)])
     return run.array("block_1_step_1")
+
+
+NO_OPTIONS = dict.fromkeys(("left_map", "right_map", "atol", "rtol", "stages"))
+
+
+def test_a_mask_that_one_side_lacks_is_seen_in_the_picture(tmp_path):
+    """The mask that a port forgot: the verdict says so, and the picture shows the cells that it is about."""
+    from sheetgpt.commands.explore_sides import open_sides
+
+    trace = load_model().run("Mike is quick. He moves")
+    trace.to_csv(tmp_path / "left")
+    trace.to_csv(tmp_path / "right")
+    path = tmp_path / "right" / "triangle_matrix.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("-10000000000.0", "0.0"), encoding="utf-8")
+    sides = open_sides((str(tmp_path / "left"), str(tmp_path / "right")), None, "float64", NO_OPTIONS)
+    cells = sides.compared.cells("triangle_matrix")
+    found, _ = sides.compared.differences(cells)
+    assert np.array_equal(found != 0, cells.out)
+    assert cells.out.sum() == 15

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sheetgpt import ops
-from sheetgpt.errors import PromptError
 from sheetgpt.explore import pictures
 from sheetgpt.explore.runs import stage
 from sheetgpt.generate.sample import Sampling, candidates, pick_index
@@ -200,20 +199,3 @@ def test_the_first_sum_above_the_target_is_picked_and_the_last_possible_where_no
     body = "return sheetgpt.picking.pickIndex({ probabilities: p.data, cumulative: sums.data }, target)"
     assert script(body, p=np.array(sums), sums=np.cumsum(sums), target=target) == index
     assert pick_index(np.array(sums), target) == index
-
-
-@pytest.mark.parametrize(
-    "given",
-    [(-1.0, None, None), (float("nan"), None, None), (1.0, 0, None), (1.0, None, 0.0), (1.0, None, 1.5), (1.0, 5, 0.5)],
-)
-def test_what_is_wrong_with_options_is_said_as_python_does(given, script):
-    said = None
-    try:
-        Sampling(*given)
-    except PromptError as error:
-        said = str(error)
-    sampling = {"temperature": given[0], "topK": given[1], "topP": given[2]}
-    found = script("return sheetgpt.picking.wrongWith(sampling)", sampling=sampling)
-    assert (found is None) == (said is None)
-    if said:
-        assert found.partition(": ")[2] == said.partition(": ")[2]

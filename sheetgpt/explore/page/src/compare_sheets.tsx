@@ -123,7 +123,7 @@ function Side(props: SideProps) {
         columnNames={columnAxis.names}
         rowLabel={label}
         columnLabel={columnAxis.label}
-        {...(step?.columns === "heads x keys" ? { bordered: (column: number) => column > 0 && column % keys === 0 } : {})}
+        {...(step?.byHead ? { bordered: (column: number) => column > 0 && column % keys === 0 } : {})}
         look={(row, column) => {
           const found = look(row, column);
           const within = row >= selected.row && row < selected.row + selected.rows && column >= selected.column && column < selected.column + selected.columns;

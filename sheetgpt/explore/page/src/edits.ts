@@ -19,7 +19,7 @@ export interface Edit {
 
 /** A cell's address as `--set` takes it: by head where there are heads. */
 export function address(facts: Facts, cell: Cell, tokens: number): string {
-  const byHead = stepOf(facts, cell.stage)?.columns === "heads x keys";
+  const byHead = stepOf(facts, cell.stage)?.byHead;
   const place = byHead ? [Math.floor(cell.column / tokens), cell.row, cell.column % tokens] : [cell.row, cell.column];
   return `${cell.stage}[${place.join(",")}]`;
 }
@@ -48,7 +48,7 @@ export function cellOf(facts: Facts, text: string, tokens: number, rows: number,
   const from = (place: number, count: number): number => (place < 0 ? place + count : place);
   if (places.length === 1) return columns === 1 ? checked(stage, from(places[0]!, rows), 0) : rows === 1 ? checked(stage, 0, from(places[0]!, columns)) : null;
   if (places.length === 2) return checked(stage, from(places[0]!, rows), from(places[1]!, columns));
-  if (stepOf(facts, stage)?.columns !== "heads x keys") return null;
+  if (!stepOf(facts, stage)?.byHead) return null;
   const [head, query, key] = places as [number, number, number];
   const [inHead, inKeys] = [from(head, stepOf(facts, stage)!.groups), from(key, tokens)];
   const isThere = inHead >= 0 && inHead < stepOf(facts, stage)!.groups && inKeys >= 0 && inKeys < tokens;

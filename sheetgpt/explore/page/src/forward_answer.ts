@@ -3,6 +3,7 @@ import type { MergeTrace, Row } from "./bpe_trace";
 import { idsOf, known, type Model, nameOf, type Run, type Step } from "./forward";
 import type { Matrix } from "./matrix";
 import type { Candidate, Step as Described, Travel } from "./source";
+import { isMasked } from "./numbers";
 import { changeOf } from "./thumbnail";
 
 export interface Ranking {
@@ -76,6 +77,9 @@ export function travelOf(steps: readonly PlacedStep[], before: Run, after: Run):
   return [...found.values()];
 }
 
-/** Cell by cell; what is masked in both left out. */
+/** Infinite where a number became none; cells that are masked before or after are left out. */
 export const largestChange = (before: Matrix, after: Matrix): number =>
-  before.data.reduce((most, value, at) => Math.max(most, Math.abs(changeOf(value, after.data[at]))), 0);
+  before.data.reduce((most, value, at) => {
+    const other = after.data[at];
+    return isMasked(value) || isMasked(other) ? most : Math.max(most, Math.abs(changeOf(value, other)));
+  }, 0);

@@ -4,7 +4,7 @@ import { classes } from "./grid";
 import { stepOf } from "./labels";
 import * as numbers from "./numbers";
 import { byValue, isSortable } from "./order";
-import { origin } from "./origin";
+import { here } from "./origin";
 import { begin, commit, editing } from "./sheet";
 import * as state from "./state";
 import { shown } from "./tokens";
@@ -59,7 +59,7 @@ export function FormulaBar() {
   const address = state.addressOf(at);
   const value = state.tiles.at(run, at.stage, at.row, at.column);
   const typed = state.editAt(at);
-  const found = origin.value?.stage === at.stage ? origin.value : null;
+  const found = here.value;
   const formula = step ? found?.formula ?? "" : "learned, not computed";
   const isText = step?.isGiven || step?.role === "PREDICTION";
   const complaint = state.complaint.value;

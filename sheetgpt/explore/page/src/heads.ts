@@ -10,7 +10,7 @@ export const MOST_TOKENS = 64; // a side of a map; of more, cells are pooled by 
 const MOST_KEPT = 150; // matrices, each at most a row of all heads, or all heads as maps
 
 /** The stages whose rows add up to 1 over the keys, head by head, in the order of the data. */
-export const attentionSteps = (): readonly Step[] => state.facts.steps.filter((step) => step.shares && step.columns === "heads x keys");
+export const attentionSteps = (): readonly Step[] => state.facts.steps.filter((step) => step.shares && step.byHead);
 
 // ------------------------------------------------------------------------------------------------ numbers
 

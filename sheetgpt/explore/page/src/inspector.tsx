@@ -2,18 +2,18 @@
 import { command, python } from "./edits";
 import { toClipboard } from "./clipboard";
 import { css, inkOn, share } from "./colours";
-import { stepOf } from "./labels";
 import { LensLinks } from "./lens_links";
 import * as numbers from "./numbers";
-import { nth, origin, rest, running, type Found } from "./origin";
+import { nth, here, rest, running, type Found } from "./origin";
 import type { Region, Run } from "./source";
 import * as state from "./state";
+import { inNames } from "./terms";
 import { shown } from "./tokens";
-import { rowLabels, columnLabels } from "./labels";
+import { columnLabels, rowLabels, shortOf, stepOf } from "./labels";
 
 export function Inspector() {
   const run = state.run.value?.done ? state.run.value : state.shownRun.value;
-  const found = origin.value?.stage === state.cell.value.stage ? origin.value : null;
+  const found = here.value;
   if (!run) return <aside class="inspector" />;
   const hasChanges = run.asked.sets.length > 0;
   const isSum = found?.terms?.sum?.right;
@@ -115,7 +115,7 @@ function placeOf(run: Run, region: Region | null, i: number): string {
   return label.token || String(label.number);
 }
 
-const nameOf = (region: Region | null, fallback: string): string => (region ? region.stage.replace(/^block_\d+_/, "").replace(/_/g, " ").replace(/^model .*/, "weight") : fallback);
+const nameOf = (region: Region | null, fallback: string): string => (region ? shortOf(state.facts, region.stage).replace(/_/g, " ") : fallback);
 
 export function WhereFrom({ found }: { readonly found: Found }) {
   const terms = found.terms;
@@ -132,7 +132,7 @@ export function WhereFrom({ found }: { readonly found: Found }) {
       {sum && sum.count > 1 && <Summands found={found} />}
       {(!sum || sum.count === 1) && addends.length > 0 && <Numbers numbers={[...addends, { name: "sum", value: terms.value, addend: true, cells: null }]} />}
       <p class="formula-text" title={terms.formula}>
-        = {terms.formula.replace(/\{(\w+)\}/g, (_, name: string) => (name === "sum" && sum ? `sum of ${sum.count} ${sum.what}s` : name.replace(/_/g, " ")))}
+        = {inNames(terms.formula, sum).replace(/_/g, " ")}
       </p>
       {state.editAt(found) && <p class="note">Typed over: its inputs make {numbers.long(terms.value)}.</p>}
     </section>
@@ -247,7 +247,7 @@ function WhereTo({ found }: { readonly found: Found }) {
 function LooksAt({ run }: { readonly run: Run }) {
   const at = state.cell.value;
   const block = state.step.value?.block ?? Math.max(-1, ...state.facts.steps.map((step) => step.block ?? -1));
-  const step = state.facts.steps.find((one) => one.block === block && one.shares && one.columns === "heads x keys");
+  const step = state.facts.steps.find((one) => one.block === block && one.shares && one.byHead);
   if (!step || !run.stages.has(step.name)) return null;
   const row = state.step.value?.rows === "tokens" ? at.row : run.tokens.length - 1;
   const keys = run.tokens.length;

@@ -12,6 +12,9 @@ export interface Label {
 export type Labels = (index: number) => Label;
 
 export const stepOf = (facts: Facts, name: string): Step | undefined => facts.steps.find((step) => step.name === name);
+/** A stage's name where its block is known; of a weight that it is one. */
+export const shortOf = (facts: Facts, name: string): string => stepOf(facts, name)?.withinBlock ?? "weight";
+
 export const weightOf = (facts: Facts, name: string): Weight | undefined => facts.weights.find((weight) => weight.name === name);
 
 /** What the rows are labelled by, and what these labels are called. */
@@ -35,8 +38,8 @@ export function rowLabels(axis: Axis | null, run: Run, vocabulary: readonly stri
 export function columnLabels(step: Step | undefined, run: Run, columns: number, heads: number, vocabulary: readonly string[]): { names: readonly string[]; label: Labels } {
   const token = (i: number): string => shown(run.tokens[i] ?? "");
   const axis = step?.columns ?? null;
-  if (axis === "heads x keys") {
-    const keys = columns / step!.groups;
+  if (step?.byHead) {
+    const keys = columns / step.groups;
     return { names: ["head", "key", "token"], label: (i) => ({ head: Math.floor(i / keys), number: i % keys, token: token(i % keys) }) };
   }
   if (axis === "heads x dimensions") {

@@ -1,5 +1,5 @@
 /** Where the chosen cell comes from and where it goes: asked for when it is chosen, kept until the next answer. */
-import { effect, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import type { Origin, Region, Run, Summand } from "./source";
 import * as state from "./state";
 
@@ -11,6 +11,8 @@ export interface Found extends Origin {
 }
 
 export const origin = signal<Found | null>(null);
+/** The same of the chosen stage: not the last one's, while the answer is awaited. */
+export const here = computed(() => (origin.value?.stage === state.cell.value.stage ? origin.value : null));
 let last = "";
 
 /** Ask whenever another cell is chosen, or the run is another. */

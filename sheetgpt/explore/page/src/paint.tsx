@@ -78,7 +78,7 @@ export function Thumbnail({ info, step, className = "thumbnail", stale = false, 
       const tint = known((pixel) => changed(now, pixel / FULL, 1));
       change.picture.pixels.forEach((pixel, i) => pixel && put(rgba, i, tint(pixel)));
     }
-    const heads = step?.columns === "heads x keys" ? step.groups : 1;
+    const heads = step?.byHead ? step.groups : 1;
     paint(canvas.current, info.picture, rgba, heads, now.dark ? "#4A5864" : "#A9B4C0");
   }, [info, step, now, changesOnly]);
   return <canvas ref={canvas} class={className} data-stale={stale} aria-hidden="true" />;

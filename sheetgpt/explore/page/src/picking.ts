@@ -30,14 +30,6 @@ export interface Pick {
   readonly target: number | null; // null where nothing was drawn
 }
 
-/** What is wrong with the options, in a sentence; null where nothing is. */
-export function wrongWith({ temperature, topK, topP }: Sampling): string | null {
-  if (!(Number.isFinite(temperature) && temperature >= 0)) return `temperature is ${temperature}: give 0 (greedy) or more, such as 0.8`;
-  if (topK !== null && !(Number.isInteger(topK) && topK >= 1)) return `top-k is ${topK}: keep at least 1 candidate, or leave it out`;
-  if (topP !== null && !(topP > 0 && topP <= 1)) return `top-p is ${topP}: give more than 0 and at most 1, such as 0.9`;
-  return null;
-}
-
 /** The candidates in order, with what top-k and top-p leave of them. */
 export function candidatesOf(logits: Float64Array, { temperature, topK, topP }: Sampling): Candidates {
   const ids = Array.from(logits.keys()).sort((a, b) => logits[b] - logits[a] || a - b);

@@ -73,7 +73,7 @@ export function Sheet({ fit }: { readonly fit: boolean }) {
   const labelWidths: [number, number] = narrow ? [26, 62] : [46, 71];
   const keys = columns / (step?.groups ?? 1);
   const selected = state.selection.value;
-  const isBordered = step?.columns === "heads x keys" ? (column: number): boolean => column > 0 && column % keys === 0 : undefined;
+  const isBordered = step?.byHead ? (column: number): boolean => column > 0 && column % keys === 0 : undefined;
   return (
     <Grid
       id={`sheet-${at.stage}`}
@@ -138,7 +138,7 @@ export function described(run: Run, name: string, row: number, column: number): 
   const was = old !== undefined && old !== value ? `, was ${numbers.long(old)}` : "";
   const rowLabel = rowLabels(step?.rows ?? weightOf(state.facts, name)?.counts ?? null, run, state.vocabulary.value).label(row);
   const columnLabel = columnLabels(step, run, state.shapeOf(name, run)[1], state.facts.model.n_head, state.vocabulary.value).label(column);
-  if (step?.columns === "heads x keys") {
+  if (step?.byHead) {
     return `head ${columnLabel.head}, ${rowLabel.token} ${step.shares ? "looks at" : "and"} ${columnLabel.token}, ${text}${was}`;
   }
   const head = columnLabel.head === undefined ? "" : `head ${columnLabel.head}, `;

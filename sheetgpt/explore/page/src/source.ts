@@ -32,7 +32,9 @@ export interface Operation {
 /** One stage of the pipeline, as the model's list has it. */
 export interface Step {
   readonly name: string;
+  readonly withinBlock: string; // its name without its block's
   readonly title: string;
+  readonly shortTitle: string; // without the part of the block that it belongs to
   readonly words: string; // the formula as a person would say it
   readonly why: string;
   readonly op: Operation;
@@ -43,6 +45,7 @@ export interface Step {
   readonly block: number | null;
   readonly number: number | null;
   readonly role: string | null; // `models.step.Role`, by name: WORDS, MERGES, TOKENS, LOGITS, PREDICTION, PENALTIES
+  readonly byHead: boolean; // its columns hold a slice of keys for each head
   readonly isGiven: boolean; // words, merges and tokens: made of the prompt, not of matrices
   readonly masked: boolean; // cells may be masked
   readonly shares: boolean; // rows (of each group) add up to 1

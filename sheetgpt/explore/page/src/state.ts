@@ -234,7 +234,7 @@ function showSides(compare: Comparison): void {
 /** The last stage of shares, whose rows say what tokens look at; else the logits; else the last of all. */
 function firstStage(): string {
   const computed = facts.steps.filter((step) => !step.isGiven);
-  const looked = computed.filter((step) => step.columns === "heads x keys" && step.shares).at(-1);
+  const looked = computed.filter((step) => step.byHead && step.shares).at(-1);
   return (looked ?? computed.find((step) => step.role === "LOGITS") ?? computed.at(-1)!).name;
 }
 
@@ -294,7 +294,7 @@ export const chooseStage = (name: string): void => choose({ ...cell.peek(), stag
 /** How many keys each head has: the tokens; of two sides without tokens as their stages have it. */
 export function keysOf(of: Run | null): number {
   if (of?.tokens.length) return of.tokens.length;
-  const step = facts.steps.find((one) => one.columns === "heads x keys" && of?.stages.has(one.name));
+  const step = facts.steps.find((one) => one.byHead && of?.stages.has(one.name));
   return step ? of!.stages.get(step.name)!.columns / step.groups : 1;
 }
 

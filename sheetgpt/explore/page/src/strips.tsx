@@ -1,8 +1,8 @@
 /** Below a sheet that leaves room: what the chosen cell is made of and goes into, as pictures or as sheets beside it. */
 import { Grid } from "./grid";
-import { columnLabels, rowLabels, stepOf, weightOf } from "./labels";
+import { columnLabels, rowLabels, shortOf, stepOf, weightOf } from "./labels";
 import * as numbers from "./numbers";
-import { nth, origin, stagesOf, type Found } from "./origin";
+import { nth, here, stagesOf, type Found } from "./origin";
 import { Thumbnail } from "./paint";
 import { looks, ROW, widthOf } from "./sheet";
 import type { Region, Run } from "./source";
@@ -18,7 +18,7 @@ const CHANGE = "change of";
 
 export function Strips() {
   const run = state.run.value;
-  const found = origin.value?.stage === state.cell.value.stage ? origin.value : null;
+  const found = here.value;
   if (!run) return null;
   if (run.asked.sets.length) return <Changes run={run} />;
   if (!found) return null;
@@ -63,7 +63,7 @@ function Strip({ run, how, name, regions, note }: { readonly run: Run; readonly 
   const { info, stale } = state.infoOf(name);
   if (!info || !step) return null;
   const label = rowLabels(step.rows, run, state.vocabulary.value).label;
-  const heads = step.columns === "heads x keys" ? step.groups : 0;
+  const heads = step.byHead ? step.groups : 0;
   const isLying = info.picture.height !== info.rows && info.rows > info.columns;
   const length = isLying ? info.rows : info.columns;
   const isLong = !isLying && info.rows > MOST_LABELLED;
@@ -138,7 +138,7 @@ function FactorSheet({ run, region, how, index, height, beside }: { readonly run
         rowHeight={height ? STRIP_ROW : ROW - 1}
         columnWidth={width}
         labelWidths={[46, 71]}
-        rowNames={[rowAxis.names[0], beside ? `${beside.stage.replace(/^block_\d+_/, "")} × w` : rowAxis.names[1]]}
+        rowNames={[rowAxis.names[0], beside ? `${shortOf(state.facts, beside.stage)} × w` : rowAxis.names[1]]}
         columnNames={lines}
         rowLabel={rowAxis.label}
         columnLabel={columnAxis.label}
@@ -160,7 +160,7 @@ function Changes({ run }: { readonly run: Run }) {
   const chosen = state.cell.value.stage;
   const order = state.facts.steps.map((step) => step.name);
   const later = state.facts.steps.filter((step) => run.stages.get(step.name)?.change && order.indexOf(step.name) > order.indexOf(chosen));
-  const heads = later.filter((step) => step.shares && step.columns === "heads x keys").at(-1);
+  const heads = later.filter((step) => step.shares && step.byHead).at(-1);
   const ends = later.filter((step, i) => state.facts.stream.includes(step.name) && later[i + 1]?.block !== step.block);
   const rest = later.filter((step) => step.block === null && step.role !== "PREDICTION").slice(-2);
   const strips = [...new Set([...(heads ? [heads] : []), ...ends.slice(-2), ...rest])];

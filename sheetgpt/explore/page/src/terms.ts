@@ -146,21 +146,8 @@ export function entering(found: Terms): Cells[] {
   return [...boxes.values()];
 }
 
-const filled = (formula: string, texts: Readonly<Record<string, string>>): string =>
-  formula.replace(/\{(\w+)\}/g, (_, name: string) => texts[name]);
-
-/** The formula as it is read: `sum of 64 products + bias`. */
-export function inNames({ formula, numbers, sum }: Terms): string {
-  const texts = Object.fromEntries(Object.keys(numbers).map((name) => [name, name]));
-  if (sum) texts.sum = sum.values.length === 1 ? sum.what : `sum of ${sum.values.length} ${sum.what}s`;
-  return filled(formula, texts);
-}
-
-/** The formula with the numbers in it: `1.5 + (-0.25)`. */
-export function inNumbers({ formula, numbers, sum }: Terms, write: (x: number) => string = String): string {
-  const values = Object.entries(numbers).map(([name, one]): [string, number] => [name, one.value]);
-  if (sum) values.push(["sum", sum.total]);
-  const alone = /^\{\w+\}$/.test(formula);
-  const close = (text: string): string => (/^[-−]/.test(text) && !alone ? `(${text})` : text);
-  return filled(formula, Object.fromEntries(values.map(([name, value]) => [name, close(write(value))])));
+/** The formula as it is read: `sum of 64 products + bias`. sum: what is added up, and of how many. */
+export function inNames(formula: string, sum: { readonly what: string; readonly count: number } | null): string {
+  const added = sum && (sum.count === 1 ? sum.what : `sum of ${sum.count} ${sum.what}s`);
+  return formula.replace(/\{(\w+)\}/g, (_, name: string) => (name === "sum" && added ? added : name));
 }

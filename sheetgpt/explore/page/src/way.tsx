@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 import { classes } from "./grid";
 import { Pieces, Thumbnail } from "./paint";
 import { percent } from "./numbers";
-import { origin, stagesOf } from "./origin";
+import { here, stagesOf } from "./origin";
 import type { Run, Step } from "./source";
 import * as state from "./state";
 import { shown } from "./tokens";
@@ -36,14 +36,14 @@ export function groups(steps: readonly Step[]): Group[] {
     if (found.at(-1)?.title !== title) found.push({ title, block: step.block, lines: [] });
     const lines = found.at(-1)!.lines;
     const last = lines.at(-1);
-    if (last && step.number !== null && last.number === step.number) lines[lines.length - 1] = { ...last, steps: [...last.steps, step], title: "q, k, v apart" };
-    else lines.push({ steps: [step], number: step.number, title: short(step.title) });
+    if (last && step.number !== null && last.number === step.number) lines[lines.length - 1] = { ...last, steps: [...last.steps, step], title: apart([...last.steps, step]) };
+    else lines.push({ steps: [step], number: step.number, title: step.shortTitle });
   }
   return found;
 }
 
-/** What a step is called where its block says the rest. */
-const short = (title: string): string => title.replace(/^.*: /, "").replace(/^tokens and their/, "tokens,");
+/** Queries, keys and values share a line: `q, k, v apart`. */
+const apart = (steps: readonly Step[]): string => `${steps.map((step) => step.shortTitle[0]).join(", ")} apart`;
 
 export function Way() {
   const run = state.run.value;
@@ -103,9 +103,9 @@ function ClosedBlock({ group }: { readonly group: Group }) {
 
 function WayLine({ line, run }: { readonly line: Line; readonly run: Run }) {
   const chosen = state.cell.value.stage;
-  const here = line.steps.find((step) => step.name === chosen);
+  const own = line.steps.find((step) => step.name === chosen);
   const first = line.steps[0]!;
-  const found = origin.value?.stage === chosen ? origin.value : null;
+  const found = here.value;
   const names = line.steps.map((step) => step.name);
   const isIn = found && stagesOf(found.precedents).some((name) => names.includes(name));
   const isOut = found && stagesOf(found.dependents).some((name) => names.includes(name));
@@ -116,17 +116,17 @@ function WayLine({ line, run }: { readonly line: Line; readonly run: Run }) {
   return (
     <div
       role="option"
-      id={`way-${(here ?? first).name}`}
-      aria-selected={here ? "true" : "false"}
-      class={classes("way-line", here && "chosen", typed && "typed", (isIn || isOut) && !here && "near")}
+      id={`way-${(own ?? first).name}`}
+      aria-selected={own ? "true" : "false"}
+      class={classes("way-line", own && "chosen", typed && "typed", (isIn || isOut) && !own && "near")}
       onClick={() => (state.toSheet(), state.chooseStage(first.name))}
       title={`${first.title}: ${first.words}`}
     >
       <span class={`rail ${rail}${stream ? " ring" : ""}`} />
       <span class="number">{line.number ?? ""}</span>
       <span class="title">{line.title}</span>
-      {isIn && !here && <span class="mark in">in</span>}
-      {isOut && !here && <span class="mark out">out</span>}
+      {isIn && !own && <span class="mark in">in</span>}
+      {isOut && !own && <span class="mark out">out</span>}
       <span class="pictures">
         {line.steps.map((step) => (
           <span key={step.name} class="picture" onClick={(event) => line.steps.length > 1 && (event.stopPropagation(), state.toSheet(), state.chooseStage(step.name))}>
