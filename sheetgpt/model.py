@@ -104,8 +104,11 @@ class Model:
             overrides={name: arrays[name] if callable(one) else one for name, one in overrides.items()},
         )
 
-    def run_edited(self, before: Trace, edits: Iterable[Edit], on_stage: OnStage | None = None) -> Trace:
-        """The run that follows from these edits of a run; what they don't reach is taken from it."""
+    def run_edited(self, before: Trace, edits: Iterable[Edit | str], on_stage: OnStage | None = None) -> Trace:
+        """The run that follows from these edits of a run, some as `--set` has them; the rest of it is taken from there.
+
+        Raises StageError where a text is no edit of the run.
+        """
         from sheetgpt.run import edit
 
         ids = before.token_ids if before.prompt is None else None
@@ -113,7 +116,7 @@ class Model:
             before.prompt,
             token_ids=ids,
             special=before.reads_special,
-            overrides=edit.overrides_of(before, edits),
+            overrides=edit.overrides_of(before, edit.read(edits, before.sizes)),
             base=before,
             on_stage=on_stage,
         )

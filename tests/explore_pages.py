@@ -13,6 +13,7 @@ import uvicorn
 from sheetgpt.explore.server import app
 
 TOKEN = "token-of-a-test"
+PROMPT = "Mike is quick. He moves"
 SIZE = {"width": 1280, "height": 800}
 
 

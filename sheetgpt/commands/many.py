@@ -81,12 +81,10 @@ class Prompts:
     ) -> Report:
         """A lens over the run of each prompt."""
         from sheetgpt.lens.gathered import LeftOut, gather
-        from sheetgpt.run.edit import parse
 
         def run(one: Prompt) -> Trace:
             trace = model.run(one.text, token_ids=one.token_ids, special=special and one.text is not None)
-            edits = [parse(text, trace.sizes) for text in assignments]
-            return model.run_edited(trace, edits) if edits else trace
+            return model.run_edited(trace, assignments) if assignments else trace
 
         return gather(one if isinstance(one, LeftOut) else look(one.found) for one in self.each(run)).report(top)
 

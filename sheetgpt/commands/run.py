@@ -163,9 +163,7 @@ def command(
     show.notice(None if special else model.special_notice(prompt))
     trace = before = model.run(prompt, token_ids=token_ids, special=special)
     if assignments:
-        from sheetgpt.run.edit import parse
-
-        trace = model.run_edited(before, [parse(text, before.sizes) for text in assignments])
+        trace = model.run_edited(before, assignments)
     show.notice(model.length_notice(len(trace.token_ids)))
     show.notice(strange_words.notice(model, prompt))
     files = wanted.write(trace)

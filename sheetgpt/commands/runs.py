@@ -47,8 +47,4 @@ def run_with(
     show.notice(None if special else model.special_notice(prompt))
     trace = model.run(prompt, token_ids=token_ids, special=special)
     show.notice(model.length_notice(len(trace.token_ids)))
-    if not assignments:
-        return trace
-    from sheetgpt.run.edit import parse
-
-    return model.run_edited(trace, [parse(text, trace.sizes) for text in assignments])
+    return model.run_edited(trace, assignments) if assignments else trace

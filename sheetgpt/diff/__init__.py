@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from typing import TypedDict, Unpack
 
 from sheetgpt.diff.compare import Comparison
 from sheetgpt.diff.result import DIFFERENT, NOT_COMPARED, Report
@@ -17,19 +18,20 @@ from sheetgpt.errors import DumpError
 __all__ = ["Report", "Side", "compared", "diff", "open_side"]
 
 
-def diff(
-    left: Side,
-    right: Side,
-    *,
-    atol: float | None = None,
-    rtol: float | None = None,
-    strict: bool = False,
-    weights: Weights = None,
-    why: bool = True,
-    only: str | None = None,
-) -> Report:
+class How(TypedDict, total=False):
+    """By what two sides are compared, and how far; see `compared`."""
+
+    atol: float | None
+    rtol: float | None
+    strict: bool
+    weights: Weights
+    why: bool
+    only: str | None
+
+
+def diff(left: Side, right: Side, **how: Unpack[How]) -> Report:
     """Compare two sides; see `compared`."""
-    return compared(left, right, atol=atol, rtol=rtol, strict=strict, weights=weights, why=why, only=only)[1]
+    return compared(left, right, **how)[1]
 
 
 def compared(

@@ -23,7 +23,7 @@ from sheetgpt.explore import pictures
 from sheetgpt.explore.formulas import LiveWorkbook
 from sheetgpt.explore.workers import Workers
 from sheetgpt.model import Model
-from sheetgpt.run.edit import parse, travel
+from sheetgpt.run.edit import travel
 from sheetgpt.run.trace import Trace
 
 MOST_BYTES, MOST_RUNS = 1_000_000_000, 64  # that are kept
@@ -146,8 +146,7 @@ class Run:
             return self.model.run(
                 asked.prompt if ids is None else None, token_ids=ids, special=asked.special, on_stage=self._keep
             )
-        edits = [parse(text, self.before.sizes) for text in self.asked.sets]
-        return self.model.run_edited(self.before, edits, on_stage=self._keep)
+        return self.model.run_edited(self.before, self.asked.sets, on_stage=self._keep)
 
     def _keep(self, name: str, matrix: np.ndarray) -> None:
         self._require_wanted()

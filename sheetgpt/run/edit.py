@@ -82,6 +82,11 @@ def names_file(text: str) -> bool:
     return found is not None and not is_number(found[2])
 
 
+def read(edits: Iterable[Edit | str], sizes: Sizes) -> list[Edit]:
+    """Edits, those that are texts read. Raises StageError."""
+    return [parse(one, sizes) if isinstance(one, str) else one for one in edits]
+
+
 def role_of(name: str, sizes: Sizes) -> Role | None:
     step = sizes.step(name)
     return step.role if step else None

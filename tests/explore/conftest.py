@@ -16,7 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+import explore_pages as pages
 import hatch_build
+from sheetgpt import load_model
+from sheetgpt.explore.export import export
+from sheetgpt.explore.runs import Asked
+from sheetgpt.explore.server import Explorer
 
 # Data travel as JSON, matrices as base64: [rows, columns, bytes]. Maps come back as objects.
 TRAVEL = """
@@ -131,3 +136,33 @@ def script(page_built, chromium) -> Script:
     page.add_script_tag(path=page_built / "script.js")
     yield Script(page)
     page.close()
+
+
+# ------------------------------------------------------------------------------------------- the embedded model's page
+
+
+@pytest.fixture(scope="session")
+def addresses(page_built, tmp_path_factory):
+    """Where the page of the embedded model is: on a server, and in a file."""
+    model, asked = load_model(), Asked(pages.PROMPT)
+    file = export(model, asked, tmp_path_factory.mktemp("page") / "page.html")
+    with pages.serving(Explorer(model, asked)) as served:
+        yield {"served": served, "file": file.as_uri()}
+
+
+@pytest.fixture(params=["served", "file"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def explorer(addresses, kind, chromium):
+    """The page of either kind, in a window of its own."""
+    with pages.opened(chromium, addresses[kind]) as found:
+        yield found
+
+
+@pytest.fixture
+def served(addresses, chromium):
+    with pages.opened(chromium, addresses["served"]) as found:
+        yield found

@@ -11,17 +11,15 @@ import numpy as np
 import pytest
 
 import explore_pages as pages
+from explore_pages import PROMPT
 from sheetgpt import load_model
 from sheetgpt.explore import guard
 from sheetgpt.explore.export import export
 from sheetgpt.explore.runs import Asked
-from sheetgpt.explore.server import Explorer
 from sheetgpt.models.step import Role
-from sheetgpt.run.edit import parse
 
 pytestmark = pytest.mark.browser
 
-PROMPT = "Mike is quick. He moves"
 MODEL = load_model()
 TRACE = MODEL.run(PROMPT)
 SETS = ["block_0_step_7[0,5,2]=0", "block_0_step_4[5,52]=-2.5", "model_wte[305,3]=1.25"]
@@ -29,33 +27,7 @@ NEAR = {"served": 1e-12, "file": 1e-9}
 
 
 def edited(*sets, trace=TRACE):
-    return MODEL.run_edited(trace, [parse(text, trace.sizes) for text in sets])
-
-
-@pytest.fixture(scope="module")
-def addresses(page_built, tmp_path_factory):
-    """Where the page is: on a server, and in a file."""
-    asked = Asked(PROMPT)
-    file = export(MODEL, asked, tmp_path_factory.mktemp("page") / "page.html")
-    with pages.serving(Explorer(MODEL, asked)) as served:
-        yield {"served": served, "file": file.as_uri()}
-
-
-@pytest.fixture(params=["served", "file"])
-def kind(request):
-    return request.param
-
-
-@pytest.fixture
-def explorer(addresses, kind, chromium):
-    with pages.opened(chromium, addresses[kind]) as found:
-        yield found
-
-
-@pytest.fixture
-def served(addresses, chromium):
-    with pages.opened(chromium, addresses["served"]) as found:
-        yield found
+    return MODEL.run_edited(trace, sets)
 
 
 def test_a_typed_prompt_is_answered_as_by_run(explorer):

@@ -6,38 +6,17 @@ import numpy as np
 import pytest
 
 import explore_pages as pages
+from explore_pages import PROMPT
 from sheetgpt import load_model
 from sheetgpt.explore.export import export
 from sheetgpt.explore.runs import Asked
 from sheetgpt.explore.server import Explorer
-from sheetgpt.run.edit import parse
 
 pytestmark = pytest.mark.browser
 
-PROMPT = "Mike is quick. He moves"
 OTHER = "Anna is slow. She works"
 MODEL = load_model()
 TRACE = MODEL.run(PROMPT)
-
-
-@pytest.fixture(scope="module")
-def addresses(page_built, tmp_path_factory):
-    asked = Asked(PROMPT)
-    file = export(MODEL, asked, tmp_path_factory.mktemp("page") / "page.html")
-    with pages.serving(Explorer(MODEL, asked)) as served:
-        yield {"served": served, "file": file.as_uri()}
-
-
-@pytest.fixture(params=["served", "file"])
-def explorer(addresses, request, chromium):
-    with pages.opened(chromium, addresses[request.param]) as found:
-        yield found
-
-
-@pytest.fixture
-def served(addresses, chromium):
-    with pages.opened(chromium, addresses["served"]) as found:
-        yield found
 
 
 def logits(explorer):
@@ -64,7 +43,7 @@ def test_changed_weights_stay_with_another_prompt_and_can_be_undone(explorer):
     explorer.edit("model_wte[305,3]", "1.25")
     explorer.prompt(OTHER)
     before = MODEL.run(OTHER)
-    expected = MODEL.run_edited(before, [parse("model_wte[305,3]=1.25", before.sizes)])
+    expected = MODEL.run_edited(before, ["model_wte[305,3]=1.25"])
     np.testing.assert_allclose(logits(explorer), expected.array("logits"), rtol=1e-9, atol=1e-9)
     explorer.page.click("[aria-label=undo]")
     explorer.settle()
@@ -82,7 +61,7 @@ def test_many_changes_one_after_the_other(explorer):
             }
         }"""
     )
-    sets = [parse(f"block_1_step_15[5,{i}]={i}", TRACE.sizes) for i in range(40)]
+    sets = [f"block_1_step_15[5,{i}]={i}" for i in range(40)]
     np.testing.assert_allclose(logits(explorer), MODEL.run_edited(TRACE, sets).array("logits"), rtol=1e-9, atol=1e-9)
     explorer.go("block_0_step_3[0,0]")
     assert explorer.value == pytest.approx(TRACE.array("block_0_step_3")[0, 0], rel=1e-11)
@@ -203,7 +182,7 @@ def test_an_address_that_is_none_is_refused(served, address):
 def test_while_a_prompt_is_refused_the_old_run_can_be_changed_and_undone(explorer):
     explorer.prompt("")
     explorer.edit("block_0_step_7[0,5,2]", "0.5")
-    expected = MODEL.run_edited(TRACE, [parse("block_0_step_7[0,5,2]=0.5", TRACE.sizes)])
+    expected = MODEL.run_edited(TRACE, ["block_0_step_7[0,5,2]=0.5"])
     np.testing.assert_allclose(logits(explorer), expected.array("logits"), rtol=1e-9, atol=1e-9)
     explorer.page.keyboard.press("Control+z")
     explorer.settle()

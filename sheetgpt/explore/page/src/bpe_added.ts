@@ -17,7 +17,7 @@ export interface Added {
   readonly rstrip: boolean; // with the spaces behind it
 }
 
-export type Part = [text: string, id: number | null]; // a text that holds no such token, and the one behind it
+type Part = [text: string, id: number | null]; // a text that holds no such token, and the one behind it
 
 /** The special tokens of a table that says nothing of them: `<...>` that no merge makes. */
 export function inferred(tokens: readonly string[], made: readonly string[]): Added[] {

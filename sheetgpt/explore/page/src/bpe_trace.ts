@@ -2,7 +2,7 @@
 import type { Tokenizer } from "./bpe";
 
 /** A pass of one word: its symbols, and the place of the pair that merges; null where none is left. */
-export interface Pass {
+interface Pass {
   readonly symbols: readonly string[];
   readonly place: number | null;
 }

@@ -68,7 +68,7 @@ export function changed(theme: Theme, change: number, end: number): Rgb {
 }
 
 /** Relative luminance, 0 to 1 (WCAG 2). */
-export function luminance(rgb: Rgb): number {
+function luminance(rgb: Rgb): number {
   const [red, green, blue] = rgb.map((c) => (c / 255 <= 0.03928 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
   return 0.2126 * red! + 0.7152 * green! + 0.0722 * blue!;
 }

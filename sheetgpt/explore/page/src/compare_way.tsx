@@ -6,7 +6,7 @@ import { DifferencePicture } from "./paint";
 import type { Comparison, StageDiff } from "./source";
 import * as state from "./state";
 
-export const MARKS = { equal: "=", different: "≠", missing: "–" } as const;
+const MARKS = { equal: "=", different: "≠", missing: "–" } as const;
 
 export function CompareWay({ comparison, onKeyDown }: { readonly comparison: Comparison; readonly onKeyDown: (event: KeyboardEvent) => void }) {
   const chosen = state.cell.value.stage;

@@ -75,7 +75,7 @@ export const without = (list: readonly Edit[], gone: readonly Edit[]): Edit[] =>
 const quoted = (text: string): string => `"${text.replace(/(["\\$`])/g, "\\$1")}"`;
 
 /** How the run was asked for, as a command and Python have it. */
-export interface Origin {
+interface Origin {
   readonly prompt: string | null;
   readonly ids: readonly number[];
   readonly facts: Facts;
@@ -99,11 +99,9 @@ export function python({ prompt, ids, facts: { model, prompt: asked } }: Origin,
   const what = prompt === null ? `token_ids=[${ids.join(", ")}]` : JSON.stringify(prompt);
   return [
     "from sheetgpt import load_model",
-    "from sheetgpt.run.edit import parse",
     "",
     `model = load_model(${given.join(", ")})`,
     `before = model.run(${what}${asked.special ? ", special=True" : ""})`,
-    `sets = [${list.map((one) => JSON.stringify(one.text)).join(", ")}]`,
-    "after = model.run_edited(before, [parse(text, before.sizes) for text in sets])",
+    `after = model.run_edited(before, [${list.map((one) => JSON.stringify(one.text)).join(", ")}])`,
   ].join("\n");
 }

@@ -58,14 +58,14 @@ effect(() => {
 });
 
 /** Draw a target, and turn the pointer to it. */
-export function spin(): void {
+function spin(): void {
   const [from, drawn] = [target.value, Math.random()];
   target.value = drawn;
   void turn(pointer, from, drawn, SPIN);
 }
 
 /** The picked token joins the prompt: as text where the text is read as the same tokens, else by ids. */
-export async function accept(): Promise<void> {
+async function accept(): Promise<void> {
   const [run, found] = [state.shownRun.value, picked.value];
   if (!run || !found || logits.value?.run !== run.id || state.busy.value) return;
   state.busy.value = true;
@@ -88,7 +88,7 @@ async function readsAs(text: string, ids: readonly number[]): Promise<boolean> {
   return found !== null && JSON.stringify(found.ids) === JSON.stringify(ids);
 }
 
-export function takeBack(): void {
+function takeBack(): void {
   const taken = state.shownRun.value ? stillTaken(state.shownRun.value) : [];
   const last = taken.at(-1);
   if (!last) return;

@@ -11,7 +11,7 @@ import type { Label } from "./labels";
 import { px } from "./px";
 
 const SPARE = 3; // rows and columns beyond the view
-export const HEAD_LINE = 17;
+const HEAD_LINE = 17;
 
 export interface CellLook {
   readonly text: string;
@@ -20,7 +20,7 @@ export interface CellLook {
   readonly glyph?: string;
 }
 
-export interface GridProps {
+interface GridProps {
   readonly id: string;
   readonly name: string; // what a reader is told the sheet is
   readonly rows: number;

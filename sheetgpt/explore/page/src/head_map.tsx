@@ -13,7 +13,7 @@ const SPARE = 3; // px for outlines at the edge
 const BELOW = 46; // px for what stands under the map
 
 /** The size of a cell that shows all tokens, where there is room. */
-export function cellFor(tokens: readonly string[], width: number, height: number): number {
+function cellFor(tokens: readonly string[], width: number, height: number): number {
   const room = margins(tokens, CELL.most);
   const turned = margins(tokens, CELL.least);
   const level = Math.min((width - room.left - 2) / tokens.length, (height - room.top - 2) / tokens.length);

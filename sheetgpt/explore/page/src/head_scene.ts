@@ -10,7 +10,7 @@ const SMALLEST = 11; // px that a label needs
 const LEVEL = 44; // px of a cell from which on the labels of keys stand level
 const ROOM = { least: 46, most: 112 };
 const FADED = 0.4; // of shares under changes, as in thumbnails
-export const NUMBERED = 26; // px of a cell that holds a number
+const NUMBERED = 26; // px of a cell that holds a number
 
 /** Colours that the theme's scales don't hold. */
 export interface Inks {
@@ -123,7 +123,7 @@ function cellMarks(picture: HeadPicture, row: number, key: number, isSaved: bool
 }
 
 /** A share in the room of a cell: `0.793`, `.79`. */
-export const inCell = (value: number, cell: number): string => (cell >= 40 ? numbers.cell(value, 3) : value === 0 ? "0" : value.toFixed(2).replace(/^0\./, "."));
+const inCell = (value: number, cell: number): string => (cell >= 40 ? numbers.cell(value, 3) : value === 0 ? "0" : value.toFixed(2).replace(/^0\./, "."));
 
 // ------------------------------------------------------------------------------------------------ small maps
 

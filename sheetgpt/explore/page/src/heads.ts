@@ -55,7 +55,7 @@ async function askMaps(run: Run, step: Step): Promise<Matrix> {
 }
 
 /** What one token looks at in every head of a stage, [1, H T]. */
-export function rowOf(run: Run, step: Step, row: number): Matrix | null {
+function rowOf(run: Run, step: Step, row: number): Matrix | null {
   const of = home(run, step.name);
   const columns = run.tokens.length * step.groups;
   return keep(`${of.id}/${step.name}/${row}`, () => state.getSource().cells(of, { stage: step.name, row, column: 0, rows: 1, columns }));

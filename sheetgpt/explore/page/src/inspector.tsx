@@ -117,7 +117,7 @@ function placeOf(run: Run, region: Region | null, i: number): string {
 
 const nameOf = (region: Region | null, fallback: string): string => (region ? shortOf(state.facts, region.stage).replace(/_/g, " ") : fallback);
 
-export function WhereFrom({ found }: { readonly found: Found }) {
+function WhereFrom({ found }: { readonly found: Found }) {
   const terms = found.terms;
   if (!terms) return null;
   const { sum } = terms;
@@ -332,7 +332,7 @@ function old(run: Run, at: { stage: string; row: number; column: number }): stri
 }
 
 /** The run as a workbook, downloaded. */
-export async function save(run: Run, live = false): Promise<void> {
+async function save(run: Run, live = false): Promise<void> {
   const wanted = state.getSource().workbook(run, live);
   if (!wanted) return void (state.complaint.value = { at: "page", text: "This page is a file and writes no workbooks: `sheetgpt run --dump-xlsx` with the copied command does." });
   const link = document.createElement("a");

@@ -12,7 +12,7 @@ import type { TrainedStep } from "./training";
 // ------------------------------------------------------------------------------------------------ which matrix
 
 /** A matrix to look at: a weight, or a stage of the word's run. */
-export interface Shown {
+interface Shown {
   readonly name: string;
   readonly rows: number;
   readonly columns: number;

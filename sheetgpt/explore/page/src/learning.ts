@@ -49,7 +49,7 @@ function tried<T>(make: () => T): Tried<T> {
 }
 
 /** Throws where there is nothing to learn from. */
-export function exampleOfWord({ ids }: Word): Example {
+function exampleOfWord({ ids }: Word): Example {
   const { end, characters } = training();
   return exampleOfIds(ids, { end, characters, room: state.facts.model.room, readable });
 }
@@ -117,13 +117,13 @@ export function restart(): void {
 // ------------------------------------------------------------------------------------------------ steps
 
 /** The loss before each step that was done; a gap where another text is learned from. */
-export interface Course {
+interface Course {
   readonly steps: readonly number[]; // that were done before
   readonly losses: readonly (number | null)[];
   readonly of: readonly Example[] | null; // what the last of them are the loss of
 }
 
-export const course = signal<Course>({ steps: [], losses: [], of: null });
+const course = signal<Course>({ steps: [], losses: [], of: null });
 
 /** Why the weights after a step can't stay; null where they can. */
 function wrongWith({ number, after }: TrainedStep): string | null {

@@ -60,7 +60,7 @@ export const LENSES: readonly LensEntry[] = [
 ];
 
 /** What came of a lens: its tables, or the sentence that says why there are none. */
-export interface Outcome {
+interface Outcome {
   readonly key: string; // of what was asked
   readonly name: LensName;
   readonly tables: readonly Table[];

@@ -153,7 +153,7 @@ function fillOf(cell: number, look: TableLook, end: number, theme: Theme): Rgb |
 }
 
 /** A cell as a person reads it: values with their sign, shares in percent, tokens with their spaces. */
-export function cellText(cell: Cell, look: TableLook): string {
+function cellText(cell: Cell, look: TableLook): string {
   if (cell === null) return "";
   if (typeof cell === "string") return look === "tokens" ? shown(cell) : cell;
   if (look === "values") return `${cell > 0 ? "+" : ""}${numbers.cell(cell, 3)}`;

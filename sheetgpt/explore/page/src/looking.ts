@@ -12,7 +12,7 @@ export interface Looked {
 }
 
 /** What the pointer or the focus rests on; of a token alone there is no key. */
-export interface Pointed {
+interface Pointed {
   readonly step: Step | null;
   readonly head: number | null;
   readonly row: number;

@@ -2,7 +2,7 @@
 import * as state from "./state";
 
 /** In which order a sheet shows its rows. */
-export interface RowOrder {
+interface RowOrder {
   readonly rowAt: (place: number) => number;
   readonly placeOf: (row: number) => number;
   readonly isSorted: () => boolean; // then neighbours on the sheet are none, and a selection is one cell

@@ -7,7 +7,7 @@ import { matrix, type Matrix } from "./matrix";
 import { dot, field, type Op, rowOf } from "./ops_base";
 import { cellsOf, entry, number, products, rowOfIndex, softmaxTerms, terms } from "./terms";
 
-export const MASKED = -1e10; // added to the scores that look ahead; exp(MASKED) is exactly 0
+const MASKED = -1e10; // added to the scores that look ahead; exp(MASKED) is exactly 0
 const MASKED_TEXT = "-1e10"; // the same, as a person writes it
 const MASKED_BELOW = -9.9e8; // -1e9 with a score added or as bfloat16 rounds it, -1e10, -inf: as ports mask
 

@@ -3,17 +3,17 @@ import type { Tables } from "./bpe";
 import { matrix, type Matrix } from "./matrix";
 import type { Facts, Place, Table } from "./source";
 
-export interface Packed {
+interface Packed {
   readonly rows: number;
   readonly columns: number;
   readonly data: readonly number[];
 }
 
 /** A formula of the live workbook, and the cells that it fills. */
-export type Piece = readonly [row: number, column: number, rows: number, columns: number, formula: string];
+type Piece = readonly [row: number, column: number, rows: number, columns: number, formula: string];
 
 /** The run of a page that doesn't compute. */
-export interface Recorded {
+interface Recorded {
   readonly prompt: string | null;
   readonly ids: readonly number[];
   readonly tokens: readonly string[];
@@ -37,7 +37,7 @@ export interface PageData {
   readonly run: Recorded | null;
 }
 
-export const unpacked = ({ rows, columns, data }: Packed): Matrix => matrix(rows, columns, Float64Array.from(data));
+const unpacked = ({ rows, columns, data }: Packed): Matrix => matrix(rows, columns, Float64Array.from(data));
 
 export const unpackedAll = (all: Readonly<Record<string, Packed>>): Map<string, Matrix> =>
   new Map(Object.entries(all).map(([name, one]) => [name, unpacked(one)]));

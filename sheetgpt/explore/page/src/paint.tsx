@@ -7,10 +7,10 @@ import { FULL, MASKED } from "./thumbnail";
 
 const FADED = 0.4; // of values under changes
 
-export type Fill = (part: number) => Rgb; // of a pixel, -1 to 1
+type Fill = (part: number) => Rgb; // of a pixel, -1 to 1
 
 /** How a stage's picture is coloured. */
-export function fillOf(step: Step | undefined, picture: Picture, colours: Theme): Fill {
+function fillOf(step: Step | undefined, picture: Picture, colours: Theme): Fill {
   return step?.shares ? (part) => share(colours, part * picture.end) : (part) => diverging(colours, part, 1);
 }
 

@@ -9,7 +9,7 @@ import { Generate } from "./generate";
 import { Learn } from "./learn";
 import { Lenses } from "./lenses";
 
-export interface ViewEntry {
+interface ViewEntry {
   readonly name: View;
   readonly title: string;
   readonly isThere: () => boolean;

@@ -13,7 +13,7 @@ import { px } from "./px";
 const MOST_OPEN = 2; // blocks that are open at once; of more, only the chosen one
 const FULL_BAR = 28; // px of a change as large as the values
 
-export const openBlock = signal<number | null>(null);
+const openBlock = signal<number | null>(null);
 
 interface Line {
   readonly steps: readonly Step[]; // that share it: queries, keys, values
@@ -28,7 +28,7 @@ interface Group {
 }
 
 /** The steps under the headings under which the way shows them. */
-export function groups(steps: readonly Step[]): Group[] {
+function groups(steps: readonly Step[]): Group[] {
   const found: { title: string; block: number | null; lines: Line[] }[] = [];
   for (const step of steps) {
     if (step.role === "PREDICTION") continue;
