@@ -7,7 +7,8 @@ by another.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,6 +27,7 @@ Task = tuple[int, Sequence[Entry]]  # a shard's number, its prompts
 Done = Callable[[int], None]  # called with the number of prompts of each shard that is made
 AHEAD = 4  # tasks a worker that the scheduler knows of: enough that none waits
 CONNECT_SECONDS = 10
+SEEN_SECONDS = 60  # in which NFS shows a file that another machine made
 UNSTOPPED = "sheetgpt.batch.unstopped"
 
 
@@ -65,11 +67,12 @@ class Refused:
 
 
 def in_worker(job: Job, task: Task) -> int | Refused:
-    """The same in a worker's process."""
+    """The same in a worker's process. Returns the shard's number."""
     try:
-        return write_shard(job, task, model_of(job.weights, job.dtype, job.fingerprint), threads=1)
+        write_shard(job, task, model_of(job.weights, job.dtype, job.fingerprint), threads=1)
     except (SheetGPTError, OSError) as error:
         return Refused(sentence_of(error, job.folder))
+    return task[0]
 
 
 def sentence_of(error: SheetGPTError | OSError, folder: Path) -> str:
@@ -103,7 +106,13 @@ def quiet() -> Iterator[None]:
 def local_cluster(count: int) -> Iterator[Any]:
     """A client of so many processes of this machine."""
     distributed = needed("distributed")
-    options = {"n_workers": count, "threads_per_worker": 1, "dashboard_address": None, "preload": UNSTOPPED}
+    options = {
+        "n_workers": count,
+        "threads_per_worker": 1,
+        "dashboard_address": None,
+        "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"},  # its server of pages: a port that no other has
+        "preload": UNSTOPPED,
+    }
     with (
         quiet(),
         distributed.LocalCluster(**options, silence_logs=logging.CRITICAL) as cluster,
@@ -129,12 +138,13 @@ def scheduler(address: str) -> Iterator[Any]:
 def on_workers(client: Any, job: Job, tasks: Sequence[Task], done: Done) -> None:
     """All shards, by the workers of a client."""
     distributed = needed("distributed")
-    left, running = iter(tasks), distributed.as_completed()
+    left, running, made = iter(tasks), distributed.as_completed(), Made(job, dict(tasks))
     try:
         top_up(client, running, job, left)
         for future in running:
-            done(accepted(future.result()))
+            done(made.accepted(future.result()))
             top_up(client, running, job, left)
+        made.require_all()
     except (SheetGPTError, KeyboardInterrupt):
         raise
     except Exception as error:
@@ -144,17 +154,40 @@ def on_workers(client: Any, job: Job, tasks: Sequence[Task], done: Done) -> None
         raise sentence from None
 
 
-def accepted(found: int | Refused) -> int:
-    if isinstance(found, Refused):
-        raise WorkersError(found.sentence, remedy=GO_ON)
-    return found
+class Made:
+    """What the workers say is made. The first shard and, in the end, all are looked for where they should be."""
+
+    def __init__(self, job: Job, tasks: Mapping[int, Sequence[Entry]]):
+        self.job, self.tasks = job, tasks
+        self.is_disk_shared = False
+
+    def accepted(self, found: int | Refused) -> int:
+        """The number of a shard's prompts. Raises WorkersError where it wasn't made, or not here."""
+        if isinstance(found, Refused):
+            raise WorkersError(found.sentence, remedy=GO_ON)
+        if not self.is_disk_shared:
+            self._require(found)
+            self.is_disk_shared = True
+        return len(self.tasks[found])
+
+    def require_all(self) -> None:
+        for number in self.tasks:
+            self._require(number)
+
+    def _require(self, number: int) -> None:
+        path, end = self.job.path(number), time.monotonic() + SEEN_SECONDS
+        while not path.is_file():
+            if time.monotonic() > end:
+                what = f"a worker made {path.name}, but it isn't in {path.parent} here, so the disk isn't shared"
+                raise WorkersError(what, remedy="name a folder by -o that this process and all workers see")
+            time.sleep(0.1)
 
 
 def top_up(client: Any, running: Any, job: Job, left: Iterator[Task]) -> None:
     """Give out so many tasks that no worker waits; workers may come and go."""
     wanted = AHEAD * max(1, len(client.nthreads()))
     for task in islice(left, max(0, wanted - running.count())):
-        running.add(client.submit(in_worker, job, task, key=f"sheetgpt-{job.fingerprint}-{task[0]}", pure=False))
+        running.add(client.submit(in_worker, job, task, pure=False))  # by a key that no other batch has
 
 
 def refusal(error: Exception) -> WorkersError | None:
