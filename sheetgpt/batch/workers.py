@@ -109,6 +109,7 @@ def local_cluster(count: int) -> Iterator[Any]:
     options = {
         "n_workers": count,
         "threads_per_worker": 1,
+        "memory_limit": 0,  # mapped weights count as each worker's memory, and Dask would pause it for good
         "dashboard_address": None,
         "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"},  # its server of pages: a port that no other has
         "preload": UNSTOPPED,

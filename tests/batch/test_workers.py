@@ -50,6 +50,12 @@ def test_two_batches_at_the_same_time_get_their_own_shards_of_one_scheduler(clus
         assert len(batch.open(tmp_path / name)) == 60
 
 
+def test_no_worker_is_paused_for_weights_that_are_mapped(cluster):
+    limits = [worker["memory_limit"] for worker in cluster.scheduler_info()["workers"].values()]
+    assert limits == [0]
+    assert list(cluster.run(lambda dask_worker: dask_worker.memory_manager.memory_limit).values()) == [None]
+
+
 def elsewhere(folder: str) -> None:
     """In the worker's process: what it writes lands on another disk."""
     from dataclasses import replace
