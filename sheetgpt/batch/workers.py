@@ -85,10 +85,7 @@ def sentence_of(error: SheetGPTError | OSError, folder: Path) -> str:
 def here(job: Job, tasks: Sequence[Task], model: Model, done: Done) -> None:
     """All shards, one after another, in this process."""
     for task in tasks:
-        try:
-            done(write_shard(job, task, model, cores()))
-        except OSError as error:
-            raise DumpError(sentence_of(error, job.folder), remedy=f"make room; {GO_ON}") from None
+        done(write_shard(job, task, model, cores()))
 
 
 @contextmanager
