@@ -17,7 +17,7 @@ from typing import Any
 
 from sheetgpt.batch.extra import needed
 from sheetgpt.errors import PromptError, TextError
-from sheetgpt.files.text import BYTE_ORDER_MARK, decoded, separator_of
+from sheetgpt.files.text import BYTE_ORDER_MARK, decoded, separator_of, whole_numbers
 
 STDIN = "-"
 PROMPT, IDS = "prompt", "token_ids"
@@ -98,8 +98,10 @@ def of_json(line: str) -> Prompt:
 def of_ids(found: Any) -> Prompt:
     """Token ids as a list, or as text such as `3,1,2` or `[3, 1, 2]`."""
     if isinstance(found, str):
-        parts = found.strip().strip("[]").replace(",", " ").split()
-        found = [int(part) if part.lstrip("-").isdecimal() else part for part in parts]
+        try:
+            found = whole_numbers(found.strip().strip("[]"))
+        except ValueError:
+            found = None
     if not isinstance(found, list) or not all(type(one) is int for one in found):
         return Prompt(error=f"a prompt is a text, {IDS} whole numbers")
     return Prompt(token_ids=tuple(found)) if found else Prompt(error=EMPTY)

@@ -1,6 +1,6 @@
 """Text from files and from standard input: UTF-8, character by character as it stands there.
 
-Here too: what separates the cells of a CSV that any program may have saved.
+Here too: what separates the cells of a CSV that any program may have saved, and whole numbers as a person types them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,15 @@ def separator_of(first_line: str) -> str:
     (';', ',', ',')
     """
     return next((mark for mark in SEPARATORS[1:] if mark in first_line), SEPARATORS[0])
+
+
+def whole_numbers(text: str) -> list[int]:
+    """Those between commas or spaces. Raises ValueError where something else stands there.
+
+    >>> whole_numbers("3,1, 2")
+    [3, 1, 2]
+    """
+    return [int(part) for part in text.replace(",", " ").split()]
 
 
 def read_text(path: Path) -> str:

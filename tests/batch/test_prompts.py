@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from conftest import require
@@ -51,6 +52,19 @@ def test_a_csv_may_have_lines_in_a_cell_and_token_ids_and_another_column(tmp_pat
     assert of(tmp_path, "p.csv", ids, column="n")[0] == Prompt("1")
     with pytest.raises(PromptError, match="has no column 'prompt', but 'a', 'b': name it by --column"):
         of(tmp_path, "p.csv", "a,b\n1,2\n")
+
+
+@given(st.text("-+0123456789,. []x_\t", max_size=9) | st.integers(4301, 6000).map(lambda digits: "7" * digits))
+@example("--3")
+@example("-")
+@example("²")
+@example("1" * 5000)
+def test_any_cell_of_token_ids_is_a_prompt_or_an_error_in_its_place(tmp_path_factory, cell):
+    first, found, last = of(tmp_path_factory.mktemp("p"), "p.csv", f'token_ids\n1\n"{cell}"\n2\n')
+    assert (first, last) == (Prompt(token_ids=(1,)), Prompt(token_ids=(2,)))
+    assert (found.token_ids is None) != (found.error is None)
+    if re.fullmatch(r"\s*-?\d{1,9}([, ]+-?\d{1,9})*\s*", cell, re.ASCII):
+        assert found.token_ids == tuple(int(part) for part in cell.replace(",", " ").split())
 
 
 def test_json_lines_hold_a_prompt_or_token_ids(tmp_path):
