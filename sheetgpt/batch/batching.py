@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,9 @@ class Batch:
         require_fitting(self.job, self.about)
         self.plan: Plan = plan_of(self.job, self.entries)
 
-    @property
+    @cached_property
     def tasks(self) -> list[workers.Task]:
-        """The shards that are not there."""
+        """The shards that were not there when the batch was planned."""
         return [task for task in shards_of(self.entries, self.job.shard) if not self.job.path(task[0]).is_file()]
 
     @property

@@ -13,7 +13,7 @@ import math
 import mmap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from io import FileIO
 from itertools import accumulate
@@ -42,9 +42,16 @@ class Entry:
     tokens: Sequence[str] = ()
     error: str | None = None
 
-    @property
+    @cached_property
     def line(self) -> bytes:
-        return json.dumps(vars(self)).encode() + b"\n"
+        return json.dumps({name: getattr(self, name) for name in ENTRY}).encode() + b"\n"
+
+    def __reduce__(self) -> tuple[type[Entry], tuple[object, ...]]:
+        """Without the line, which a worker makes again."""
+        return Entry, tuple(getattr(self, name) for name in ENTRY)
+
+
+ENTRY = tuple(field.name for field in fields(Entry))
 
 
 @dataclass(frozen=True)

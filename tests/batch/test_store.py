@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import mmap
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from sheetgpt import batch, load_model
 from sheetgpt.batch.batching import Batch
 from sheetgpt.batch.planning import size
 from sheetgpt.batch.prompts import Prompt
+from sheetgpt.batch.shards import Entry
 from sheetgpt.batch.workers import WorkersError
 from sheetgpt.errors import DamagedError, DumpError, PromptError, StageError
 
@@ -111,7 +114,6 @@ def test_a_torn_shard_is_one_line(folder, tmp_path, keep):
     ],
 )
 def test_a_manifest_that_anybody_wrote_is_one_line(folder, tmp_path, change):
-    import json
     import shutil
 
     shutil.copytree(folder, tmp_path / "runs")
@@ -157,3 +159,13 @@ def test_room_is_asked_for_only_where_the_disk_is_full(tmp_path):
     (tmp_path / "runs").touch()  # a file where a folder should be
     with pytest.raises(DumpError, match="can't write .*: what is done stays"):
         batch_of_one.write()
+
+
+def test_a_prompts_line_is_made_once_and_not_sent_to_workers(monkeypatch):
+    entry, dumps, made = Entry(3, "He", (1, 2), ("H", "e")), json.dumps, []
+    monkeypatch.setattr(json, "dumps", lambda what: made.append(what) or dumps(what))
+    sent = pickle.dumps(entry)
+    assert json.loads(entry.line) == json.loads(entry.line) == vars(Entry(3, "He", [1, 2], ["H", "e"]))
+    assert len(made) == 1
+    assert pickle.dumps(entry) == sent
+    assert pickle.loads(sent) == entry
