@@ -28,7 +28,13 @@ ERRORS_SHOWN = 3
 @click.option("--column", metavar="NAME", help="Of a CSV or Parquet. Default: prompt, token_ids or the only one.")
 @show.special_option
 @click.option("--strict", is_flag=True, help="Stop at bad prompts; else each is a row with an error.")
-@click.option("--shard", type=click.IntRange(1), default=256, show_default=True, help="How many prompts a file holds.")
+@click.option(
+    "--shard",
+    type=click.IntRange(1),
+    default=256,
+    show_default=True,
+    help="How many prompts a file holds. Only those of a file are computed side by side: few leave cores idle.",
+)
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Compute in so many processes of this machine.")
 @click.option("--scheduler", metavar="ADDRESS", help="Compute by a Dask scheduler's workers, such as tcp://HOST:8786.")
 @show.json_option
