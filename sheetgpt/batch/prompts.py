@@ -17,7 +17,7 @@ from typing import Any
 
 from sheetgpt.batch.extra import needed
 from sheetgpt.errors import PromptError, TextError
-from sheetgpt.files.text import BYTE_ORDER_MARK, decoded, separator_of, whole_numbers
+from sheetgpt.files.text import BYTE_ORDER_MARK, decoded, separator_of, split_lines, whole_numbers
 
 STDIN = "-"
 PROMPT, IDS = "prompt", "token_ids"
@@ -73,7 +73,7 @@ def lines_of(text: str) -> list[str]:
     >>> lines_of("a\r\n\nb\n")
     ['a', '', 'b']
     """
-    lines = text.replace("\r\n", "\n").split("\n")
+    lines = split_lines(text)
     return lines[:-1] if not lines[-1] else lines
 
 
@@ -114,7 +114,7 @@ LINES = {"text": of_text, "jsonl": of_json}
 
 
 def of_csv(text: str, name: str, column: str | None) -> list[Prompt]:
-    separator = separator_of(text.partition("\n")[0])
+    separator = separator_of(split_lines(text)[0])
     try:
         with_header = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
         header, *rows = list(with_header) or [[]]

@@ -1,6 +1,6 @@
 """Text from files and from standard input: UTF-8, character by character as it stands there.
 
-Here too: what separates the cells of a CSV that any program may have saved, and whole numbers as a person types them.
+Here too: lines, what separates the cells of a CSV that any program may have saved, whole numbers as a person types them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,15 @@ def separator_of(first_line: str) -> str:
     (';', ',', ',')
     """
     return next((mark for mark in SEPARATORS[1:] if mark in first_line), SEPARATORS[0])
+
+
+def split_lines(text: str) -> list[str]:
+    r"""The text between line ends of any kind; after a last one stands an empty line.
+
+    >>> split_lines("a\r\n\nb\rc\n")
+    ['a', '', 'b', 'c', '']
+    """
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def whole_numbers(text: str) -> list[int]:

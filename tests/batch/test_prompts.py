@@ -26,7 +26,7 @@ def of(tmp_path: Path, name: str, data: bytes | str, **options) -> list[Prompt]:
     return read_prompts(str(path), **options)
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("last", [True, False])
 def test_text_is_a_prompt_a_line(tmp_path, end, mark, last):
@@ -36,9 +36,10 @@ def test_text_is_a_prompt_a_line(tmp_path, end, mark, last):
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("columns", [["prompt"], ["id", "prompt"]])
-def test_a_csv_has_a_column_of_prompts(tmp_path, separator, mark, columns):
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_csv_has_a_column_of_prompts(tmp_path, separator, mark, columns, end):
     out = io.StringIO(newline="")
-    rows = csv.writer(out, delimiter=separator, quoting=csv.QUOTE_ALL)
+    rows = csv.writer(out, delimiter=separator, quoting=csv.QUOTE_ALL, lineterminator=end)
     rows.writerow(columns)
     rows.writerows([["7"] * (len(columns) - 1) + [text] for text in TEXTS])
     assert of(tmp_path, "p.csv", mark + out.getvalue()) == EXPECTED
