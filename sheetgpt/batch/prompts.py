@@ -10,19 +10,17 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sheetgpt.batch.extra import needed
 from sheetgpt.errors import PromptError, TextError
-from sheetgpt.files.text import BYTE_ORDER_MARK, decoded, separator_of, split_lines, whole_numbers
+from sheetgpt.files.text import BYTE_ORDER_MARK, STDIN, decoded, separator_of, split_lines, whole_numbers
 
-STDIN = "-"
 PROMPT, IDS = "prompt", "token_ids"
 ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
-FORMATS = ("text", "jsonl", "csv", "parquet")
 EMPTY = "the prompt is empty: give at least one token"
 
 
@@ -38,7 +36,7 @@ class Prompt:
 def read_prompts(source: str, kind: str | None = None, column: str | None = None) -> list[Prompt]:
     """The prompts of a file (`-`: of standard input), in order.
 
-    kind: one of FORMATS; default: by the file's ending, text where that says nothing.
+    kind: text, jsonl, csv or parquet; default: by the file's ending, text where that says nothing.
     column: of a CSV or Parquet; default: `prompt` or `token_ids`, or the only one.
     Raises TextError where the source can't be read, PromptError where it holds no prompt or no such column.
     """
@@ -152,7 +150,3 @@ def column_of(names: list[str], where: str, column: str | None) -> str:
         what = f"has no column {column!r}, but {', '.join(map(repr, names)) or 'none'}"
         raise PromptError(what, where=where, remedy="name it by --column")
     return column
-
-
-def numbered(prompts: Iterable[Prompt]) -> Mapping[int, Prompt]:
-    return dict(enumerate(prompts))

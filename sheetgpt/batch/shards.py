@@ -170,17 +170,13 @@ class Shard:
             self._places, _ = tensors.located(path)
             with path.open("rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            self._entries = [Entry(**json.loads(line)) for line in self._records]
+            self._entries = [Entry(**json.loads(line)) for line in self.tensor(RECORDS).tobytes().splitlines()]
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise self._damaged(error) from None
 
     def _damaged(self, error: Exception) -> DamagedError:
         remedy = "delete it and run the same `sheetgpt batch` again"
         return DamagedError(f"is damaged ({error})", where=self.path, remedy=remedy)
-
-    @property
-    def _records(self) -> list[bytes]:
-        return self.tensor(RECORDS).tobytes().splitlines()
 
     @property
     def entries(self) -> Sequence[Entry]:

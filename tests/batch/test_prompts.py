@@ -13,7 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from conftest import require
-from sheetgpt.batch.prompts import EMPTY, Prompt, read_prompts
+from sheetgpt.batch.prompts import EMPTY, ENDINGS, LINES, Prompt, read_prompts
+from sheetgpt.commands import batch, loss
 from sheetgpt.errors import PromptError, TextError
 
 TEXTS = ["Mike is quick. He moves", 'She said "no", twice', "", " a;b\tc ", "été 🙂"]
@@ -98,6 +99,12 @@ def test_parquet_has_a_column_of_prompts_or_of_lists(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"PAR1 torn")
     with pytest.raises(PromptError, match="is no Parquet"):
         read_prompts(str(tmp_path / "t.parquet"))
+
+
+def test_both_commands_offer_every_format_that_is_read():
+    for command in (batch.command, loss.command):
+        [offered] = [option.type.choices for option in command.params if option.name == "kind"]
+        assert set(offered) == {*ENDINGS.values(), *LINES}
 
 
 def test_what_cannot_be_read_is_one_line(tmp_path):
