@@ -112,10 +112,11 @@ LINES = {"text": of_text, "jsonl": of_json}
 
 
 def of_csv(text: str, name: str, column: str | None) -> list[Prompt]:
+    """A prompt a row; a line with nothing on it is no row."""
     separator = separator_of(split_lines(text)[0])
     try:
         with_header = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-        header, *rows = list(with_header) or [[]]
+        header, *rows = [row for row in with_header if row] or [[]]
     except csv.Error as error:
         raise PromptError(f"is no CSV ({error})", where=name, remedy="save it again, or give --format text") from None
     chosen = column_of(header, name, column)

@@ -29,6 +29,7 @@ AHEAD = 4  # tasks a worker that the scheduler knows of: enough that none waits
 CONNECT_SECONDS = 10
 SEEN_SECONDS = 60  # in which NFS shows a file that another machine made
 UNSTOPPED = "sheetgpt.batch.unstopped"
+UNREADABLE = "deserialization"  # what Dask's RuntimeError names where what was sent can't be read there
 
 
 class WorkersError(SheetGPTError):
@@ -190,10 +191,11 @@ def top_up(client: Any, running: Any, job: Job, left: Iterator[Task]) -> None:
 
 def refusal(error: Exception) -> WorkersError | None:
     """What went wrong among the workers, as one line; None for what is a mistake of ours."""
-    if type(error).__name__ == "KilledWorker":
+    distributed = needed("distributed")
+    if isinstance(error, distributed.KilledWorker):
         what = "several workers ended while they made the same shard, so the memory may not suffice"
         return WorkersError(what, remedy=f"give fewer --workers or --stages; {GO_ON}")
-    if isinstance(error, RuntimeError | ImportError):  # what was sent can't be read there
+    if isinstance(error, ImportError) or (type(error) is RuntimeError and UNREADABLE in str(error)):
         what = f"the scheduler or a worker can't take the work ({str(error).splitlines()[0]})"
         return WorkersError(what, remedy="install the same sheetgpt[batch] there")
     if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in (

@@ -46,6 +46,14 @@ def test_a_csv_has_a_column_of_prompts(tmp_path, separator, mark, columns, end):
     assert of(tmp_path, "p.csv", mark + out.getvalue()) == EXPECTED
 
 
+def test_lines_of_a_csv_with_nothing_on_them_are_no_prompts(tmp_path):
+    assert of(tmp_path, "p.csv", '\nprompt\nHe\n\n""\nShe\n\n') == [
+        Prompt("He"),
+        Prompt("", error=EMPTY),
+        Prompt("She"),
+    ]
+
+
 def test_a_csv_may_have_lines_in_a_cell_and_token_ids_and_another_column(tmp_path):
     assert of(tmp_path, "p.csv", 'prompt\n"a\nb"\n') == [Prompt("a\nb")]
     ids = 'token_ids,n\n"3, 1,2",1\n[4 5],2\nx,3\n'

@@ -56,6 +56,26 @@ def test_no_worker_is_paused_for_weights_that_are_mapped(cluster):
     assert list(cluster.run(lambda dask_worker: dask_worker.memory_manager.memory_limit).values()) == [None]
 
 
+def killed(_job, _task):
+    import os
+
+    os._exit(1)
+
+
+def broken(_job, _task):
+    raise RuntimeError("a mistake of ours")
+
+
+def test_a_shard_that_ends_its_workers_is_one_line_and_a_mistake_is_raised_as_it_is(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "in_worker", killed)
+    with pytest.raises(WorkersError, match="several workers ended while they made the same shard"):
+        batch_of(tmp_path / "killed", "logits", 1).write(address=address_of(cluster))
+    cluster.wait_for_workers(1)
+    monkeypatch.setattr(workers, "in_worker", broken)
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        batch_of(tmp_path / "broken", "logits", 1).write(address=address_of(cluster))
+
+
 def elsewhere(folder: str) -> None:
     """In the worker's process: what it writes lands on another disk."""
     from dataclasses import replace
