@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from sheetgpt.batch import workers
 from sheetgpt.batch.extra import needed
@@ -28,6 +32,8 @@ from sheetgpt.batch.shards import Entry
 from sheetgpt.batch.store import INDEX, Runs
 from sheetgpt.errors import DumpError
 from sheetgpt.model import Model
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Batch:
@@ -54,9 +60,9 @@ class Batch:
         require_fitting(self.job, self.about)
         self.plan: Plan = plan_of(self.job, self.entries)
 
-    @property
+    @cached_property
     def tasks(self) -> list[workers.Task]:
-        """The shards that are not there."""
+        """The shards that were not there when the batch was planned."""
         return [task for task in shards_of(self.entries, self.job.shard) if not self.job.path(task[0]).is_file()]
 
     @property
@@ -74,23 +80,23 @@ class Batch:
     ) -> Runs:
         """Make what is missing: in this process, in so many others, or by the workers of a scheduler."""
         try:
-            begin(self.job, self.about, self.model)
             require_room(self.plan, self.folder)
-            self._shards(done, processes, address)
+            with self._client(processes, address) as client:  # who may be missing, before the folder is touched
+                begin(self.job, self.about, self.model)
+                if client is None:
+                    workers.here(self.job, self.tasks, self.model, done)
+                else:
+                    workers.on_workers(client, self.job, self.tasks, done)
             runs = Runs(self.folder)
             if not (self.folder / INDEX).is_file():
                 write_index(self.folder, runs)
         except OSError as error:
-            raise DumpError(workers.sentence_of(error, self.folder), remedy=f"make room; {workers.GO_ON}") from None
+            room = "make room; " if error.errno in FULL else ""
+            raise DumpError(workers.sentence_of(error, self.folder), remedy=room + workers.GO_ON) from None
         return runs
 
-    def _shards(self, done: workers.Done, processes: int | None, address: str | None) -> None:
-        tasks = self.tasks
-        if not tasks:
-            return
-        if processes is None and address is None:
-            workers.here(self.job, tasks, self.model, done)
-            return
-        cluster = workers.local_cluster(processes) if processes else workers.scheduler(str(address))
-        with cluster as client:
-            workers.on_workers(client, self.job, tasks, done)
+    def _client(self, processes: int | None, address: str | None) -> AbstractContextManager[Any]:
+        """Of the workers; None where this process does it, or nothing is left."""
+        if not self.tasks or (processes is None and address is None):
+            return nullcontext()
+        return workers.local_cluster(processes) if processes else workers.scheduler(str(address))

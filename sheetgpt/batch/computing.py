@@ -107,7 +107,7 @@ class Batches:
         """
         config, (count, n_tokens) = self.model.config, ids.shape
         name, dtype = self.every_row.name(Role.LOGITS), self.model.weights.dtype
-        most = max(1, BYTES_AT_ONCE // (8 * config.n_vocab * n_tokens))
+        most = max(1, BYTES_AT_ONCE // (self.itemsize * config.n_vocab * n_tokens))
         last: list[np.ndarray] = []
         losses: list[float] = []
         for begin, end in pairwise([*range(0, count, most), count]):

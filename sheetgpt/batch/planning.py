@@ -23,6 +23,7 @@ from sheetgpt.batch.shards import Entry, layout_of
 from sheetgpt.batch.store import MANIFEST, TOKENS, read_json, shard_path
 from sheetgpt.errors import DumpError, PromptError, SheetGPTError
 from sheetgpt.files import atomic
+from sheetgpt.files.text import counted
 from sheetgpt.model import TOKEN_FILES, Model
 from sheetgpt.models.config import Config
 from sheetgpt.weights.folder import folder_name
@@ -204,10 +205,6 @@ class Plan:
             f"{counted(self.prompts, 'prompt')}{bad} in {counted(self.shards, 'shard')}{done}; {stages}: "
             f"{size(self.bytes_a_prompt)} a prompt, {size(self.bytes)} in all; {size(self.free_bytes)} are free."
         )
-
-
-def counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def plan_of(job: Job, entries: Sequence[Entry]) -> Plan:

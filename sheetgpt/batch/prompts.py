@@ -10,19 +10,17 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sheetgpt.batch.extra import needed
 from sheetgpt.errors import PromptError, TextError
-from sheetgpt.files.text import BYTE_ORDER_MARK, decoded, separator_of
+from sheetgpt.files.text import BYTE_ORDER_MARK, STDIN, decoded, separator_of, split_lines, whole_numbers
 
-STDIN = "-"
 PROMPT, IDS = "prompt", "token_ids"
 ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
-FORMATS = ("text", "jsonl", "csv", "parquet")
 EMPTY = "the prompt is empty: give at least one token"
 
 
@@ -38,7 +36,7 @@ class Prompt:
 def read_prompts(source: str, kind: str | None = None, column: str | None = None) -> list[Prompt]:
     """The prompts of a file (`-`: of standard input), in order.
 
-    kind: one of FORMATS; default: by the file's ending, text where that says nothing.
+    kind: text, jsonl, csv or parquet; default: by the file's ending, text where that says nothing.
     column: of a CSV or Parquet; default: `prompt` or `token_ids`, or the only one.
     Raises TextError where the source can't be read, PromptError where it holds no prompt or no such column.
     """
@@ -73,7 +71,7 @@ def lines_of(text: str) -> list[str]:
     >>> lines_of("a\r\n\nb\n")
     ['a', '', 'b']
     """
-    lines = text.replace("\r\n", "\n").split("\n")
+    lines = split_lines(text)
     return lines[:-1] if not lines[-1] else lines
 
 
@@ -98,8 +96,10 @@ def of_json(line: str) -> Prompt:
 def of_ids(found: Any) -> Prompt:
     """Token ids as a list, or as text such as `3,1,2` or `[3, 1, 2]`."""
     if isinstance(found, str):
-        parts = found.strip().strip("[]").replace(",", " ").split()
-        found = [int(part) if part.lstrip("-").isdecimal() else part for part in parts]
+        try:
+            found = whole_numbers(found.strip().strip("[]"))
+        except ValueError:
+            found = None
     if not isinstance(found, list) or not all(type(one) is int for one in found):
         return Prompt(error=f"a prompt is a text, {IDS} whole numbers")
     return Prompt(token_ids=tuple(found)) if found else Prompt(error=EMPTY)
@@ -112,10 +112,11 @@ LINES = {"text": of_text, "jsonl": of_json}
 
 
 def of_csv(text: str, name: str, column: str | None) -> list[Prompt]:
-    separator = separator_of(text.partition("\n")[0])
+    """A prompt a row; a line with nothing on it is no row."""
+    separator = separator_of(split_lines(text)[0])
     try:
         with_header = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-        header, *rows = list(with_header) or [[]]
+        header, *rows = [row for row in with_header if row] or [[]]
     except csv.Error as error:
         raise PromptError(f"is no CSV ({error})", where=name, remedy="save it again, or give --format text") from None
     chosen = column_of(header, name, column)
@@ -150,7 +151,3 @@ def column_of(names: list[str], where: str, column: str | None) -> str:
         what = f"has no column {column!r}, but {', '.join(map(repr, names)) or 'none'}"
         raise PromptError(what, where=where, remedy="name it by --column")
     return column
-
-
-def numbered(prompts: Iterable[Prompt]) -> Mapping[int, Prompt]:
-    return dict(enumerate(prompts))

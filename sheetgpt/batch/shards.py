@@ -13,7 +13,7 @@ import math
 import mmap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from io import FileIO
 from itertools import accumulate
@@ -42,9 +42,16 @@ class Entry:
     tokens: Sequence[str] = ()
     error: str | None = None
 
-    @property
+    @cached_property
     def line(self) -> bytes:
-        return json.dumps(vars(self)).encode() + b"\n"
+        return json.dumps({name: getattr(self, name) for name in ENTRY}).encode() + b"\n"
+
+    def __reduce__(self) -> tuple[type[Entry], tuple[object, ...]]:
+        """Without the line, which a worker makes again."""
+        return Entry, tuple(getattr(self, name) for name in ENTRY)
+
+
+ENTRY = tuple(field.name for field in fields(Entry))
 
 
 @dataclass(frozen=True)
@@ -163,17 +170,13 @@ class Shard:
             self._places, _ = tensors.located(path)
             with path.open("rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            self._entries = [Entry(**json.loads(line)) for line in self._records]
+            self._entries = [Entry(**json.loads(line)) for line in self.tensor(RECORDS).tobytes().splitlines()]
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise self._damaged(error) from None
 
     def _damaged(self, error: Exception) -> DamagedError:
         remedy = "delete it and run the same `sheetgpt batch` again"
         return DamagedError(f"is damaged ({error})", where=self.path, remedy=remedy)
-
-    @property
-    def _records(self) -> list[bytes]:
-        return self.tensor(RECORDS).tobytes().splitlines()
 
     @property
     def entries(self) -> Sequence[Entry]:

@@ -75,8 +75,8 @@ class Runs:
     def _fault(self) -> str:
         if not isinstance(self.manifest, dict):
             return "no manifest"
-        needed = ("fingerprint", "constants", "untied", "dtype", "stages", "shard", "prompts")
-        missing = [name for name in needed if name not in self.manifest]
+        names = ("fingerprint", "constants", "untied", "dtype", "stages", "shard", "prompts")
+        missing = [name for name in names if name not in self.manifest]
         if missing:
             return f"no {missing[0]}"
         counts = [self.manifest[name] for name in ("shard", "prompts")]

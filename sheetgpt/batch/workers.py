@@ -7,7 +7,8 @@ by another.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,7 +27,9 @@ Task = tuple[int, Sequence[Entry]]  # a shard's number, its prompts
 Done = Callable[[int], None]  # called with the number of prompts of each shard that is made
 AHEAD = 4  # tasks a worker that the scheduler knows of: enough that none waits
 CONNECT_SECONDS = 10
+SEEN_SECONDS = 60  # in which NFS shows a file that another machine made
 UNSTOPPED = "sheetgpt.batch.unstopped"
+UNREADABLE = "deserialization"  # what Dask's RuntimeError names where what was sent can't be read there
 
 
 class WorkersError(SheetGPTError):
@@ -65,11 +68,12 @@ class Refused:
 
 
 def in_worker(job: Job, task: Task) -> int | Refused:
-    """The same in a worker's process."""
+    """The same in a worker's process. Returns the shard's number."""
     try:
-        return write_shard(job, task, model_of(job.weights, job.dtype, job.fingerprint), threads=1)
+        write_shard(job, task, model_of(job.weights, job.dtype, job.fingerprint), threads=1)
     except (SheetGPTError, OSError) as error:
         return Refused(sentence_of(error, job.folder))
+    return task[0]
 
 
 def sentence_of(error: SheetGPTError | OSError, folder: Path) -> str:
@@ -82,10 +86,7 @@ def sentence_of(error: SheetGPTError | OSError, folder: Path) -> str:
 def here(job: Job, tasks: Sequence[Task], model: Model, done: Done) -> None:
     """All shards, one after another, in this process."""
     for task in tasks:
-        try:
-            done(write_shard(job, task, model, cores()))
-        except OSError as error:
-            raise DumpError(sentence_of(error, job.folder), remedy=f"make room; {GO_ON}") from None
+        done(write_shard(job, task, model, cores()))
 
 
 @contextmanager
@@ -103,7 +104,14 @@ def quiet() -> Iterator[None]:
 def local_cluster(count: int) -> Iterator[Any]:
     """A client of so many processes of this machine."""
     distributed = needed("distributed")
-    options = {"n_workers": count, "threads_per_worker": 1, "dashboard_address": None, "preload": UNSTOPPED}
+    options = {
+        "n_workers": count,
+        "threads_per_worker": 1,
+        "memory_limit": 0,  # mapped weights count as each worker's memory, and Dask would pause it for good
+        "dashboard_address": None,
+        "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"},  # its server of pages: a port that no other has
+        "preload": UNSTOPPED,
+    }
     with (
         quiet(),
         distributed.LocalCluster(**options, silence_logs=logging.CRITICAL) as cluster,
@@ -129,12 +137,13 @@ def scheduler(address: str) -> Iterator[Any]:
 def on_workers(client: Any, job: Job, tasks: Sequence[Task], done: Done) -> None:
     """All shards, by the workers of a client."""
     distributed = needed("distributed")
-    left, running = iter(tasks), distributed.as_completed()
+    left, running, made = iter(tasks), distributed.as_completed(), Made(job, dict(tasks))
     try:
         top_up(client, running, job, left)
         for future in running:
-            done(accepted(future.result()))
+            done(made.accepted(future.result()))
             top_up(client, running, job, left)
+        made.require_all()
     except (SheetGPTError, KeyboardInterrupt):
         raise
     except Exception as error:
@@ -144,25 +153,49 @@ def on_workers(client: Any, job: Job, tasks: Sequence[Task], done: Done) -> None
         raise sentence from None
 
 
-def accepted(found: int | Refused) -> int:
-    if isinstance(found, Refused):
-        raise WorkersError(found.sentence, remedy=GO_ON)
-    return found
+class Made:
+    """What the workers say is made. The first shard and, in the end, all are looked for where they should be."""
+
+    def __init__(self, job: Job, tasks: Mapping[int, Sequence[Entry]]):
+        self.job, self.tasks = job, tasks
+        self.is_disk_shared = False
+
+    def accepted(self, found: int | Refused) -> int:
+        """The number of a shard's prompts. Raises WorkersError where it wasn't made, or not here."""
+        if isinstance(found, Refused):
+            raise WorkersError(found.sentence, remedy=GO_ON)
+        if not self.is_disk_shared:
+            self._require(found)
+            self.is_disk_shared = True
+        return len(self.tasks[found])
+
+    def require_all(self) -> None:
+        for number in self.tasks:
+            self._require(number)
+
+    def _require(self, number: int) -> None:
+        path, end = self.job.path(number), time.monotonic() + SEEN_SECONDS
+        while not path.is_file():
+            if time.monotonic() > end:
+                what = f"a worker made {path.name}, but it isn't in {path.parent} here, so the disk isn't shared"
+                raise WorkersError(what, remedy="name a folder by -o that this process and all workers see")
+            time.sleep(0.1)
 
 
 def top_up(client: Any, running: Any, job: Job, left: Iterator[Task]) -> None:
     """Give out so many tasks that no worker waits; workers may come and go."""
     wanted = AHEAD * max(1, len(client.nthreads()))
     for task in islice(left, max(0, wanted - running.count())):
-        running.add(client.submit(in_worker, job, task, key=f"sheetgpt-{job.fingerprint}-{task[0]}", pure=False))
+        running.add(client.submit(in_worker, job, task, pure=False))  # by a key that no other batch has
 
 
 def refusal(error: Exception) -> WorkersError | None:
     """What went wrong among the workers, as one line; None for what is a mistake of ours."""
-    if type(error).__name__ == "KilledWorker":
+    distributed = needed("distributed")
+    if isinstance(error, distributed.KilledWorker):
         what = "several workers ended while they made the same shard, so the memory may not suffice"
         return WorkersError(what, remedy=f"give fewer --workers or --stages; {GO_ON}")
-    if isinstance(error, RuntimeError | ImportError):  # what was sent can't be read there
+    if isinstance(error, ImportError) or (type(error) is RuntimeError and UNREADABLE in str(error)):
         what = f"the scheduler or a worker can't take the work ({str(error).splitlines()[0]})"
         return WorkersError(what, remedy="install the same sheetgpt[batch] there")
     if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in (

@@ -20,7 +20,7 @@ from sheetgpt.bpe.words import ALPHABET, cut, unspell
 from sheetgpt.errors import TokenizerError, WeightsError
 from sheetgpt.files import foreign
 from sheetgpt.files.atomic import replacing
-from sheetgpt.files.text import SEPARATORS
+from sheetgpt.files.text import SEPARATORS, split_lines
 
 MERGES_FILE = "vocab_bpe.csv"
 TOKENS_FILE = "bpe_token_ids.csv"
@@ -257,7 +257,7 @@ def read_lines(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         where = line_of(path, data.count(10, 0, error.start) + 1)
         raise TokenizerError("not UTF-8", where=where, remedy="save it as CSV UTF-8") from None
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = split_lines(text)
     while lines and not lines[-1].strip(SEPARATORS + " "):
         lines.pop()
     return lines

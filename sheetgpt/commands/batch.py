@@ -8,10 +8,13 @@ from pathlib import Path
 
 import click
 
-from sheetgpt.commands import show
+from sheetgpt.commands import many, show
 from sheetgpt.commands.progress import Advance, progress
 
 ERRORS_SHOWN = 3
+FORMAT, COLUMN = many.source_options(
+    "Default: by the ending.", "Of a CSV or Parquet. Default: prompt, token_ids or the only one."
+)
 
 
 @click.command()
@@ -22,13 +25,17 @@ ERRORS_SHOWN = 3
     "--stages", metavar="NAMES", required=True, help='What to keep, such as "block_*_step_7,logits", or none.'
 )
 @show.dtype_option("float32")
-@click.option(
-    "--format", "kind", type=click.Choice(["text", "jsonl", "csv", "parquet"]), help="Default: by the ending."
-)
-@click.option("--column", metavar="NAME", help="Of a CSV or Parquet. Default: prompt, token_ids or the only one.")
+@FORMAT
+@COLUMN
 @show.special_option
 @click.option("--strict", is_flag=True, help="Stop at bad prompts; else each is a row with an error.")
-@click.option("--shard", type=click.IntRange(1), default=256, show_default=True, help="How many prompts a file holds.")
+@click.option(
+    "--shard",
+    type=click.IntRange(1),
+    default=256,
+    show_default=True,
+    help="How many prompts a file holds. Only those of a file are computed side by side: few leave cores idle.",
+)
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Compute in so many processes of this machine.")
 @click.option("--scheduler", metavar="ADDRESS", help="Compute by a Dask scheduler's workers, such as tcp://HOST:8786.")
 @show.json_option
@@ -54,7 +61,7 @@ def command(prompts, output, weights, stages, dtype, kind, column, special, stri
     show.notice(batch.plan.sentence())
     start, left = time.perf_counter(), batch.left
     with progress("Prompts") as advance:
-        batch.write(counted(advance, left, start), processes=workers, address=scheduler)
+        batch.write(advancing(advance, left, start), processes=workers, address=scheduler)
     summary = summary_of(batch, output, left, time.perf_counter() - start)
     if as_json:
         show.print_json(summary)
@@ -62,7 +69,7 @@ def command(prompts, output, weights, stages, dtype, kind, column, special, stri
         show.echo(as_text(summary))
 
 
-def counted(advance: Advance, total: int, start: float):
+def advancing(advance: Advance, total: int, start: float):
     """What to call with the number of prompts of each shard that is made."""
     made = 0
 

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import click
 
+from sheetgpt.commands import show
 from sheetgpt.commands.progress import progress
+from sheetgpt.files.text import STDIN
 
 if TYPE_CHECKING:
     from sheetgpt.batch.prompts import Prompt
@@ -24,8 +26,17 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Found = TypeVar("Found")
-STDIN = "-"
 TEXTS = {"prompt": "a prompt", "text": "a text"}
+
+
+def source_options(of_format: str, of_column: str) -> tuple[show.Option, show.Option]:
+    """`--format` and `--column` of a file of prompts, with their help."""
+    formats = click.Choice(["text", "jsonl", "csv", "parquet"])
+    return (
+        click.option("--format", "kind", type=formats, help=of_format),
+        click.option("--column", metavar="NAME", help=of_column),
+    )
+
 
 OPTIONS = (
     click.option(
@@ -34,13 +45,10 @@ OPTIONS = (
         help="Many prompts instead of one, for mean and spread over them: text (one a line), JSON lines, CSV or "
         "Parquet, as `sheetgpt batch` reads them; - is standard input.",
     ),
-    click.option(
-        "--format",
-        "kind",
-        type=click.Choice(["text", "jsonl", "csv", "parquet"]),
-        help="What --prompts holds. Default: by the file's ending; otherwise text.",
+    *source_options(
+        "What --prompts holds. Default: by the file's ending; otherwise text.",
+        "With --prompts: the column of a CSV or Parquet file.",
     ),
-    click.option("--column", metavar="NAME", help="With --prompts: the column of a CSV or Parquet file."),
 )
 
 

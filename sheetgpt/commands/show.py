@@ -14,6 +14,7 @@ import click
 from sheetgpt.commands import terminal
 from sheetgpt.commands.terminal import is_unicode, printable
 from sheetgpt.errors import DumpError, PromptError, TextError
+from sheetgpt.files.text import whole_numbers
 
 if TYPE_CHECKING:
     from sheetgpt.run.trace import Prediction, Trace
@@ -61,7 +62,7 @@ def parse_ids(_context: click.Context, _option: click.Parameter, text: str | Non
 def ids_in(text: str, taken: str) -> list[int]:
     """`"3,1,2"` as a list. Raises PromptError, which begins with what takes them."""
     try:
-        return [int(part) for part in text.replace(" ", ",").split(",") if part]
+        return whole_numbers(text)
     except ValueError:
         raise PromptError(f'{taken} whole numbers such as "3,1,2", not {text!r}') from None
 

@@ -1,6 +1,7 @@
 """Text from files and from standard input: UTF-8, character by character as it stands there.
 
-Here too: what separates the cells of a CSV that any program may have saved.
+Here too: lines, a number with its noun, whole numbers as a person types them, and what separates the cells of a CSV
+that any program may have saved.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from sheetgpt.errors import TextError
 
 BYTE_ORDER_MARK = "\ufeff"
 SEPARATORS = ",;\t"
+STDIN = "-"  # as a file is typed
 
 
 def separator_of(first_line: str) -> str:
@@ -20,6 +22,33 @@ def separator_of(first_line: str) -> str:
     (';', ',', ',')
     """
     return next((mark for mark in SEPARATORS[1:] if mark in first_line), SEPARATORS[0])
+
+
+def counted(count: int, what: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "prompt"), counted(1200, "prompt")
+    ('1 prompt', '1,200 prompts')
+    """
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def split_lines(text: str) -> list[str]:
+    r"""The text between line ends of any kind; after a last one stands an empty line.
+
+    >>> split_lines("a\r\n\nb\rc\n")
+    ['a', '', 'b', 'c', '']
+    """
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def whole_numbers(text: str) -> list[int]:
+    """Those between commas or spaces. Raises ValueError where something else stands there.
+
+    >>> whole_numbers("3,1, 2")
+    [3, 1, 2]
+    """
+    return [int(part) for part in text.replace(",", " ").split()]
 
 
 def read_text(path: Path) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sheetgpt.errors import LensError
+from sheetgpt.files.text import counted
 from sheetgpt.lens.ablation import Ablation, measured
 from sheetgpt.lens.attribution import Attribution
 from sheetgpt.lens.logits import LogitLens
@@ -93,7 +94,7 @@ class Gathered:
 
     def report(self, top: int | None = None) -> Report:
         """top: how many cells of each list a terminal shows."""
-        over = counted(self.count)
+        over = counted(self.count, "prompt")
         tables = [
             table
             for one in self.gathering.quantities
@@ -138,7 +139,9 @@ def nothing_left(left_out: Sequence[LeftOut]) -> LensError:
     if not left_out:
         return LensError("there are no prompts to look at", remedy="write one a line")
     first = left_out[0]
-    return LensError(f"none of {counted(len(left_out))} can be looked at; number {first.number}: {first.reason}")
+    return LensError(
+        f"none of {counted(len(left_out), 'prompt')} can be looked at; number {first.number}: {first.reason}"
+    )
 
 
 def token_of(targets: Mapping[int | None, str]) -> str | list[str]:
@@ -147,10 +150,6 @@ def token_of(targets: Mapping[int | None, str]) -> str | list[str]:
         return ["each prompt's own prediction"]
     first, *others = targets.values()
     return [f"each prompt's own, {len(targets)} different ones"] if others else first
-
-
-def counted(count: int) -> str:
-    return "1 prompt" if count == 1 else f"{count:,} prompts"
 
 
 def in_short(prompt: str) -> str:

@@ -1,6 +1,6 @@
 """The mean and the spread of numbers that come one set after another, by their labels; nothing else is kept.
 
-What the numbers are belongs in `gathered` and in `training.loss_of_prompts`.
+What the numbers are belongs in `gathered`.
 """
 
 from __future__ import annotations

@@ -119,15 +119,26 @@ def test_any_prompts_in_shards_of_any_size_are_as_alone(prompts, shard):
             assert (number in good) == known
 
 
-def test_pieces_of_any_size_give_the_same(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("name", "value"), [("TOKENS_AT_ONCE", 6), ("BYTES_AT_ONCE", 1), ("CELLS_AT_ONCE", 1)])
+def test_pieces_of_any_size_give_the_same(tmp_path, monkeypatch, name, value):
     model = model_of(SMALL)
     prompts = [Prompt(token_ids=(i, 1, 2)) for i in range(9)]
     whole = written(model, prompts, tmp_path / "whole", shard=9)
-    monkeypatch.setattr(computing, "TOKENS_AT_ONCE", 6)
-    monkeypatch.setattr(computing, "BYTES_AT_ONCE", 1)
-    monkeypatch.setattr(computing, "CELLS_AT_ONCE", 1)
+    monkeypatch.setattr(computing, name, value)
     pieces = written(model, prompts, tmp_path / "pieces", shard=9)
     for (_, one), (_, other) in zip(whole.items(), pieces.items(), strict=True):
         for stage in whole.stages:
             np.testing.assert_allclose(one.array(stage), other.array(stage), rtol=0, atol=1e-12)
     assert_as_alone(pieces, model, prompts)
+
+
+@pytest.mark.parametrize("dtype", WITHIN)
+def test_scores_are_computed_at_once_where_their_bytes_fit(tmp_path, monkeypatch, dtype):
+    model, pieces, cut = model_of(SMALL, dtype=dtype), [], computing.penalties
+    prompts = [Prompt(token_ids=(i, 1, 2)) for i in range(8)]
+    monkeypatch.setattr(computing, "penalties", lambda scores, ids: pieces.append(len(ids)) or cut(scores, ids))
+    for fitting in (8, 4):
+        pieces.clear()
+        monkeypatch.setattr(computing, "BYTES_AT_ONCE", fitting * 3 * SMALL.n_vocab * np.dtype(dtype).itemsize)
+        written(model, prompts, tmp_path / str(fitting), "none", shard=8)
+        assert pieces == [fitting] * (8 // fitting)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from conftest import require
-from sheetgpt.batch.prompts import EMPTY, Prompt, read_prompts
+from sheetgpt.batch.prompts import EMPTY, ENDINGS, LINES, Prompt, read_prompts
+from sheetgpt.commands import batch, loss
 from sheetgpt.errors import PromptError, TextError
 
 TEXTS = ["Mike is quick. He moves", 'She said "no", twice', "", " a;b\tc ", "été 🙂"]
@@ -25,7 +27,7 @@ def of(tmp_path: Path, name: str, data: bytes | str, **options) -> list[Prompt]:
     return read_prompts(str(path), **options)
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("last", [True, False])
 def test_text_is_a_prompt_a_line(tmp_path, end, mark, last):
@@ -35,12 +37,21 @@ def test_text_is_a_prompt_a_line(tmp_path, end, mark, last):
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("columns", [["prompt"], ["id", "prompt"]])
-def test_a_csv_has_a_column_of_prompts(tmp_path, separator, mark, columns):
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_csv_has_a_column_of_prompts(tmp_path, separator, mark, columns, end):
     out = io.StringIO(newline="")
-    rows = csv.writer(out, delimiter=separator, quoting=csv.QUOTE_ALL)
+    rows = csv.writer(out, delimiter=separator, quoting=csv.QUOTE_ALL, lineterminator=end)
     rows.writerow(columns)
     rows.writerows([["7"] * (len(columns) - 1) + [text] for text in TEXTS])
     assert of(tmp_path, "p.csv", mark + out.getvalue()) == EXPECTED
+
+
+def test_lines_of_a_csv_with_nothing_on_them_are_no_prompts(tmp_path):
+    assert of(tmp_path, "p.csv", '\nprompt\nHe\n\n""\nShe\n\n') == [
+        Prompt("He"),
+        Prompt("", error=EMPTY),
+        Prompt("She"),
+    ]
 
 
 def test_a_csv_may_have_lines_in_a_cell_and_token_ids_and_another_column(tmp_path):
@@ -51,6 +62,19 @@ def test_a_csv_may_have_lines_in_a_cell_and_token_ids_and_another_column(tmp_pat
     assert of(tmp_path, "p.csv", ids, column="n")[0] == Prompt("1")
     with pytest.raises(PromptError, match="has no column 'prompt', but 'a', 'b': name it by --column"):
         of(tmp_path, "p.csv", "a,b\n1,2\n")
+
+
+@given(st.text("-+0123456789,. []x_\t", max_size=9) | st.integers(4301, 6000).map(lambda digits: "7" * digits))
+@example("--3")
+@example("-")
+@example("²")
+@example("1" * 5000)
+def test_any_cell_of_token_ids_is_a_prompt_or_an_error_in_its_place(tmp_path_factory, cell):
+    first, found, last = of(tmp_path_factory.mktemp("p"), "p.csv", f'token_ids\n1\n"{cell}"\n2\n')
+    assert (first, last) == (Prompt(token_ids=(1,)), Prompt(token_ids=(2,)))
+    assert (found.token_ids is None) != (found.error is None)
+    if re.fullmatch(r"\s*-?\d{1,9}([, ]+-?\d{1,9})*\s*", cell, re.ASCII):
+        assert found.token_ids == tuple(int(part) for part in cell.replace(",", " ").split())
 
 
 def test_json_lines_hold_a_prompt_or_token_ids(tmp_path):
@@ -83,6 +107,12 @@ def test_parquet_has_a_column_of_prompts_or_of_lists(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"PAR1 torn")
     with pytest.raises(PromptError, match="is no Parquet"):
         read_prompts(str(tmp_path / "t.parquet"))
+
+
+def test_both_commands_offer_every_format_that_is_read():
+    for command in (batch.command, loss.command):
+        [offered] = [option.type.choices for option in command.params if option.name == "kind"]
+        assert set(offered) == {*ENDINGS.values(), *LINES}
 
 
 def test_what_cannot_be_read_is_one_line(tmp_path):

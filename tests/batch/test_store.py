@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import mmap
+import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from conftest import require
 from sheetgpt import batch, load_model
 from sheetgpt.batch.batching import Batch
+from sheetgpt.batch.planning import size
 from sheetgpt.batch.prompts import Prompt
+from sheetgpt.batch.shards import Entry
+from sheetgpt.batch.workers import WorkersError
 from sheetgpt.errors import DamagedError, DumpError, PromptError, StageError
 
 TEXTS = ["Mike is quick. He moves", "", "He", "Mike is quick.", "They"]
@@ -107,7 +114,6 @@ def test_a_torn_shard_is_one_line(folder, tmp_path, keep):
     ],
 )
 def test_a_manifest_that_anybody_wrote_is_one_line(folder, tmp_path, change):
-    import json
     import shutil
 
     shutil.copytree(folder, tmp_path / "runs")
@@ -125,3 +131,41 @@ def test_any_reader_of_safetensors_finds_the_rows(runs):
     np.testing.assert_array_equal(tensors["logits"][begin:end], runs[3].array("logits"))
     begin, end = tensors["block_0_step_7.offsets"][1:3]
     np.testing.assert_array_equal(tensors["block_0_step_7"][begin:end], runs[3].array("block_0_step_7").ravel())
+
+
+def test_a_disk_without_room_is_refused_before_the_folder_is_there(tmp_path):
+    refused = Batch(load_model(), [Prompt("He")], tmp_path / "runs", "logits")
+    needs = refused.plan.missing_bytes
+    refused.plan = replace(refused.plan, free_bytes=needs - 1)
+    with pytest.raises(
+        DumpError, match=f"has {size(needs - 1)} free, and the shards take {size(needs)} more: keep fewer"
+    ):
+        refused.write()
+    assert not (tmp_path / "runs").exists()
+    refused.plan = replace(refused.plan, free_bytes=needs)
+    assert len(refused.write()) == 1
+
+
+def test_workers_that_are_missing_are_found_out_before_the_folder_is_there(tmp_path):
+    require("distributed", "batch")
+    refused = Batch(load_model(), [Prompt("He")], tmp_path / "runs", "logits")
+    with pytest.raises(WorkersError, match="no scheduler answers"):
+        refused.write(address="tcp://127.0.0.1:9")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_room_is_asked_for_only_where_the_disk_is_full(tmp_path):
+    batch_of_one = Batch(load_model(), [Prompt("He")], tmp_path / "runs" / "inner", "logits")
+    (tmp_path / "runs").touch()  # a file where a folder should be
+    with pytest.raises(DumpError, match="can't write .*: what is done stays"):
+        batch_of_one.write()
+
+
+def test_a_prompts_line_is_made_once_and_not_sent_to_workers(monkeypatch):
+    entry, dumps, made = Entry(3, "He", (1, 2), ("H", "e")), json.dumps, []
+    monkeypatch.setattr(json, "dumps", lambda what: made.append(what) or dumps(what))
+    sent = pickle.dumps(entry)
+    assert json.loads(entry.line) == json.loads(entry.line) == vars(Entry(3, "He", [1, 2], ["H", "e"]))
+    assert len(made) == 1
+    assert pickle.dumps(entry) == sent
+    assert pickle.loads(sent) == entry

@@ -6,6 +6,7 @@ import gc
 import itertools
 import json
 import math
+import time
 import weakref
 
 import numpy as np
@@ -21,7 +22,7 @@ from sheetgpt.batch.prompts import Prompt
 from sheetgpt.commands.diff_many import in_ranges
 from sheetgpt.diff import diff, open_side
 from sheetgpt.diff.many import compare, open_folder
-from sheetgpt.diff.many.folders import Files
+from sheetgpt.diff.many.folders import Files, by_number
 from sheetgpt.errors import DumpError
 from sheetgpt.models.config import Config
 
@@ -255,3 +256,14 @@ def test_ranges_hold_the_numbers_and_no_others(numbers):
     spans = [range(int(part[0]), int(part[-1]) + 1) for part in parts]
     assert [number for span in spans for number in span] == sorted(numbers)
     assert all(after.start > before.stop for before, after in itertools.pairwise(spans))
+
+
+def test_a_folder_of_many_files_is_opened_in_the_time_that_it_takes_to_list_them(tmp_path):
+    for number in range(3000):
+        (tmp_path / f"{number}.npz").touch()
+    (tmp_path / "notes.txt").touch()
+    start = time.process_time()
+    by_number(tmp_path)
+    listed = time.process_time()
+    assert Files(tmp_path).unread == ["notes.txt"]
+    assert time.process_time() - listed < 5 * (listed - start)

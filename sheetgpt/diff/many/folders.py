@@ -108,7 +108,8 @@ class Files(Folder):
 
     def __init__(self, folder: Path):
         self._files = by_number(folder)
-        self._unread = sorted(path.name for path in folder.iterdir() if path not in self._files.values())
+        read = set(self._files.values())
+        self._unread = sorted(path.name for path in folder.iterdir() if path not in read)
         super().__init__(str(folder), sorted(self._files))
 
     def side(self, number: int) -> Side:
