@@ -117,6 +117,8 @@ def main() -> None:
             with served("--weights", model, "--token-ids", "1,2,3,4,5,6,7,8,9,10") as address:
                 large = ["block_11_step_7[0,8,2]", "block_6_step_7[0,8,2]", "block_0_step_7[0,8,2]"]
                 measure(browser, address, Path(model).name, large, ("model_wte", 50257))
+            with served("--weights", model, "--token-ids", ",".join(map(str, range(1024)))) as address:
+                measure(browser, address, f"{Path(model).name}, 1,024 tokens", [], ("block_0_step_13", 1024))
         browser.close()
 
 

@@ -99,6 +99,7 @@ export function Grid(props: GridProps) {
   const columnNumbers = range(first.column, last.column);
   const width = labels + columns * columnWidth;
   const height = props.height === "fit" ? head + rows * rowHeight : props.height;
+  const skipped = px({ width: first.column * columnWidth }); // columns left of the view
   const inRow = (row: number): boolean => at?.row === row;
   return (
     <div
@@ -158,6 +159,7 @@ export function Grid(props: GridProps) {
                 <span class="number" style={px({ width: props.labelWidths[0] })}>{label.number}</span>
                 <span class={note === null ? "token" : "token note"} style={px({ width: props.labelWidths[1] })}>{note ?? label.token}</span>
               </div>
+              <span class="skipped" style={skipped} />
               {columnNumbers.map((column) => {
                 const look = props.look(row, column);
                 const isAt = inRow(row) && at?.column === column;
@@ -169,7 +171,7 @@ export function Grid(props: GridProps) {
                     aria-colindex={column + 2}
                     aria-selected={isAt ? "true" : undefined}
                     class={classes("cell", look.classes, isAt && "at", props.bordered?.(column) && "bordered", props.marked?.column === column && "source-column")}
-                    style={{ ...look.style, ...px({ left: labels + column * columnWidth, width: columnWidth, height: rowHeight }) }}
+                    style={{ ...look.style, ...px({ width: columnWidth }) }}
                     onMouseOver={props.describe && ((event) => (event.currentTarget.title = props.describe!(row, column)))}
                     onMouseDown={props.onPick && ((event) => event.button === 0 && props.onPick!(row, column, event.shiftKey))}
                     onMouseEnter={props.onPick && ((event) => event.buttons === 1 && props.onPick!(row, column, true))}

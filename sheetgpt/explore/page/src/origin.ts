@@ -25,7 +25,7 @@ export function watch(): void {
       return void (origin.value = null);
     }
     const key = `${run.id}/${stage}/${row}/${column}`;
-    if (key === last) return;
+    if (key === last || state.busy.value) return; // the next run will have another origin
     last = key;
     state
       .getSource()

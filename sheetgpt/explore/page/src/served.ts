@@ -79,7 +79,7 @@ export class Served implements Source {
   weight = (name: string): Promise<WeightInfo> | undefined => (this.facts.compare ? undefined : json(`weight/${name}`));
 
   async run(asked: Asked, onStage: (run: Run) => void = () => {}, signal?: AbortSignal): Promise<Run> {
-    const before = asked.sets.length ? await this.unchanged(asked, signal) : null;
+    const before = asked.sets.length ? (this.known(asked) ?? (await this.run({ ...asked, sets: [] }, undefined, signal))) : null;
     const stages = new Map(before?.stages);
     const body = JSON.stringify(asked);
     const headers = { "content-type": "application/json" };
@@ -95,9 +95,9 @@ export class Served implements Source {
     return run;
   }
 
-  private async unchanged(asked: Asked, signal?: AbortSignal): Promise<Run> {
-    const plain = { ...asked, sets: [] };
-    return this.clean.get(JSON.stringify(plain)) ?? (await this.run(plain, undefined, signal));
+  /** The run without changes, at once where it was asked for before: what is asked next then goes out before anything is drawn. */
+  private known(asked: Asked): Run | undefined {
+    return this.clean.get(JSON.stringify({ ...asked, sets: [] }));
   }
 
   private keep(run: Run): void {

@@ -1,5 +1,5 @@
 /** All heads of all blocks as small maps side by side, and what a token looks at in each of them. */
-import { useLayoutEffect, useRef } from "preact/hooks";
+import { useCanvas } from "./canvas";
 import { css, inkOn, share } from "./colours";
 import { classes } from "./grid";
 import { mapColour, type Inks } from "./head_scene";
@@ -64,14 +64,13 @@ export function Wall({ run, looked, inks, size }: WallProps) {
 }
 
 function SmallMap({ run, step, head, size, inks, looked }: WallProps & { readonly step: Step; readonly head: number }) {
-  const canvas = useRef<HTMLCanvasElement>(null);
   const found = mapsAt(run, step, Math.round(size * (devicePixelRatio || 1)));
   const isChosen = looked.step === step && looked.head === head;
-  useLayoutEffect(() => {
-    if (!found || !canvas.current) return;
-    const n = found.now.rows;
-    paint(canvas.current, { width: n, height: n } as Picture, pixels(run, step, head, found, inks));
-  }, [found?.now, found?.old, inks, size]);
+  const draw = (element: HTMLCanvasElement): void => {
+    const n = found?.now.rows;
+    if (n) paint(element, { width: n, height: n } as Picture, pixels(run, step, head, found, inks));
+  };
+  const canvas = useCanvas(draw, [found?.now, found?.old, inks]);
   const point = (event: MouseEvent & { currentTarget: HTMLElement }): void => {
     const box = canvas.current!.getBoundingClientRect();
     const at = (offset: number): number => Math.max(0, Math.min(run.tokens.length - 1, Math.floor((offset / box.width) * run.tokens.length)));
