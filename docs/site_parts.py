@@ -3,9 +3,10 @@
 A page says
 
     ```{help} run
+    sheetgpt run --help
     ```
 
-for what `sheetgpt run --help` prints. Links to the README files of other folders lead to the pages that include them.
+for what that prints. Links to the README files of other folders lead to the pages that include them.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import click
+from click.testing import CliRunner
 from docutils import nodes
 from docutils.parsers.rst import Directive
 
-from sheetgpt.cli import cli
+from sheetgpt.cli import COMMANDS, cli
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -34,20 +35,21 @@ LINK = re.compile(r"\]\((\.\./[^)#]*)")
 
 
 def help_of(name: str) -> str:
-    """What `sheetgpt NAME --help` prints."""
-    context = click.Context(cli, info_name="sheetgpt", max_content_width=WIDTH, terminal_width=WIDTH)
-    command = cli.get_command(context, name)
-    if command is None:
-        raise ValueError(f"no command is called {name}")
-    inner = click.Context(command, parent=context, info_name=name, max_content_width=WIDTH, terminal_width=WIDTH)
-    return command.get_help(inner)
+    """What `sheetgpt NAME --help` prints where a line has WIDTH columns."""
+    shown = CliRunner(env={"COLUMNS": str(WIDTH)}).invoke(cli, [name, "--help"], prog_name="sheetgpt")
+    return shown.output.rstrip("\n")
 
 
 class Help(Directive):
+    """What is typed and what it prints. What the block holds is for readers of the plain file."""
+
     required_arguments = 1
+    has_content = True
 
     def run(self) -> list[nodes.Node]:
         name = self.arguments[0]
+        if name not in COMMANDS:
+            raise self.warning(f"no command is called {name}: there are {', '.join(COMMANDS)}")
         text = f"$ sheetgpt {name} --help\n{help_of(name)}"
         return [nodes.literal_block(text, text, language="text", classes=["help"])]
 
