@@ -12,14 +12,13 @@ for what that prints. Links to the README files of other folders lead to the pag
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from click.testing import CliRunner
+import click
 from docutils import nodes
 from docutils.parsers.rst import Directive
 
-from sheetgpt.cli import COMMANDS, cli
+from sheetgpt.cli import cli
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -35,9 +34,12 @@ LINK = re.compile(r"\]\((\.\./[^)#]*)")
 
 
 def help_of(name: str) -> str:
-    """What `sheetgpt NAME --help` prints where a line has WIDTH columns."""
-    shown = CliRunner(env={"COLUMNS": str(WIDTH)}).invoke(cli, [name, "--help"], prog_name="sheetgpt")
-    return shown.output.rstrip("\n")
+    """What `sheetgpt NAME --help` prints on a terminal of WIDTH columns, of which click leaves two free."""
+    group = click.Context(cli, info_name="sheetgpt", terminal_width=WIDTH - 2, **cli.context_settings)
+    command = cli.get_command(group, name)
+    if command is None:
+        raise ValueError(f"no command is called {name}: there are {', '.join(cli.list_commands(group))}")
+    return command.get_help(click.Context(command, group, name))
 
 
 class Help(Directive):
@@ -48,9 +50,10 @@ class Help(Directive):
 
     def run(self) -> list[nodes.Node]:
         name = self.arguments[0]
-        if name not in COMMANDS:
-            raise self.warning(f"no command is called {name}: there are {', '.join(COMMANDS)}")
-        text = f"$ sheetgpt {name} --help\n{help_of(name)}"
+        try:
+            text = f"$ sheetgpt {name} --help\n{help_of(name)}"
+        except ValueError as error:
+            raise self.warning(str(error)) from None
         return [nodes.literal_block(text, text, language="text", classes=["help"])]
 
 

@@ -1,4 +1,4 @@
-"""Files that a page's sessions begin with: a port's dump, its token ids, what it generated; workbooks that were edited."""
+"""Files that a page's sessions begin with: what a port dumped, its token ids, what it generated; edited workbooks."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def test_the_reading_order_names_every_module_and_package_in_the_listing():
             assert f"`{path.name}/`" in order, path.name
 
 
-@pytest.mark.parametrize("page", map(doc_sessions.name_of, doc_sessions.files()))
+@pytest.mark.parametrize("page", [doc_sessions.name_of(file) for file in doc_sessions.files()])
 def test_links_lead_to_files(page):
     text = (ROOT / f"{page}.md").read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):
