@@ -23,7 +23,7 @@ from sheetgpt.cli import cli
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
-WIDTH = 100  # columns of a command's help
+WIDTH = 92  # columns of a command's help: as wide as the text
 ELSEWHERE = {  # what lies outside the site's folder, and the page that includes it
     "../README.md": "index.md",
     "../CHANGELOG.md": "changelog.md",
