@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import runpy
 
@@ -57,3 +58,14 @@ def test_the_sites_help_is_what_the_command_line_prints(name, parts, tmp_path):
     shown = sheetgpt_here(name, "--help", cwd=tmp_path, COLUMNS=str(parts["WIDTH"]))
     assert parts["help_of"](name) + "\n" == shown.out
     assert max(map(len, shown.out.splitlines())) <= parts["WIDTH"], "an example too long for the page"
+
+
+def test_a_page_that_names_no_command_is_warned_about(parts):
+    from docutils.core import publish_doctree
+    from docutils.parsers.rst import directives
+
+    directives.register_directive("help", parts["Help"])
+    warned = io.StringIO()
+    publish_doctree(".. help:: rnu\n\n.. help:: run\n", settings_overrides={"warning_stream": warned})
+    assert "(WARNING/2) no command is called rnu: there are run, generate, " in warned.getvalue()
+    assert warned.getvalue().count("WARNING") == 1
