@@ -3,16 +3,16 @@
 A page says
 
     ```{help} run
+    sheetgpt run --help
     ```
 
-for what `sheetgpt run --help` prints. Links to the README files of other folders lead to the pages that include them.
+for what that prints. Links to the README files of other folders lead to the pages that include them.
 """
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import click
 from docutils import nodes
@@ -23,7 +23,7 @@ from sheetgpt.cli import cli
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
-WIDTH = 100  # columns of a command's help
+WIDTH = 92  # columns of a command's help: as wide as the text
 ELSEWHERE = {  # what lies outside the site's folder, and the page that includes it
     "../README.md": "index.md",
     "../CHANGELOG.md": "changelog.md",
@@ -34,21 +34,26 @@ LINK = re.compile(r"\]\((\.\./[^)#]*)")
 
 
 def help_of(name: str) -> str:
-    """What `sheetgpt NAME --help` prints."""
-    context = click.Context(cli, info_name="sheetgpt", max_content_width=WIDTH, terminal_width=WIDTH)
-    command = cli.get_command(context, name)
+    """What `sheetgpt NAME --help` prints on a terminal of WIDTH columns, of which click leaves two free."""
+    group = click.Context(cli, info_name="sheetgpt", terminal_width=WIDTH - 2, **cli.context_settings)
+    command = cli.get_command(group, name)
     if command is None:
-        raise ValueError(f"no command is called {name}")
-    inner = click.Context(command, parent=context, info_name=name, max_content_width=WIDTH, terminal_width=WIDTH)
-    return command.get_help(inner)
+        raise ValueError(f"no command is called {name}: there are {', '.join(cli.list_commands(group))}")
+    return command.get_help(click.Context(command, group, name))
 
 
 class Help(Directive):
+    """What is typed and what it prints. What the block holds is for readers of the plain file."""
+
     required_arguments = 1
+    has_content = True
 
     def run(self) -> list[nodes.Node]:
         name = self.arguments[0]
-        text = f"$ sheetgpt {name} --help\n{help_of(name)}"
+        try:
+            text = f"$ sheetgpt {name} --help\n{help_of(name)}"
+        except ValueError as error:
+            raise self.warning(str(error)) from None
         return [nodes.literal_block(text, text, language="text", classes=["help"])]
 
 

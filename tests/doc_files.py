@@ -1,4 +1,4 @@
-"""Files that a page's sessions begin with: a port's dump, its token ids, what it generated."""
+"""Files that a page's sessions begin with: what a port dumped, its token ids, what it generated; edited workbooks."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from foreign_workbook import write_foreign
 from sheetgpt.diff.mistakes import known_mistakes
 from sheetgpt.model import load_model
 from sheetgpt.run.forward import forward
 from sheetgpt.run.trace import Trace
+from sheetgpt.workbook.grid import cell
+from workbooks import areas_of, set_cell
 
 PROMPT = "Mike is quick. He moves"
 MISTAKES = {  # of the port whose numbers docs/diff.md looks into, by the stage in which each is made
@@ -20,6 +23,11 @@ MISTAKES = {  # of the port whose numbers docs/diff.md looks into, by the stage 
     "block_1_step_10": "block 0's residual",
 }
 STALE_STEP = 4  # of the port's generation, from 1
+EDITED_BY_OTHERS = "block_1_step_9"
+
+
+def arrays_of_a_port(folder: Path) -> None:
+    np.savez(folder / "port.npz", **stages_of_a_port(load_model().run(PROMPT)))
 
 
 def of_a_port(folder: Path) -> None:
@@ -64,4 +72,22 @@ def prompts(folder: Path) -> None:
     (folder / "prompts.txt").write_text("\n".join([*lines, "", ""]), encoding="utf-8")
 
 
-GIVEN: dict[str, Callable[[Path], None]] = {"docs/diff": of_a_port, "docs/lenses": prompts}
+def of_others(folder: Path) -> None:
+    """A workbook that names no stage, in which a cell was changed."""
+    write_foreign(folder / "theirs.xlsx", load_model().run(PROMPT), edited=EDITED_BY_OTHERS)
+
+
+def typed_over(folder: Path) -> None:
+    """The workbook of a run, with a 0 where the last token looks at the adjective."""
+    book = load_model().run(PROMPT).to_excel(folder / "edited.xlsx")
+    area = areas_of(book)["block_1_step_7"][0]
+    set_cell(book, f"{area.tab}!{cell(area.row + 5, area.column + 14)}", 0)
+
+
+GIVEN: dict[str, Callable[[Path], None]] = {
+    "docs/commands/diff": arrays_of_a_port,
+    "docs/commands/locate": of_others,
+    "docs/commands/resume": typed_over,
+    "docs/diff": of_a_port,
+    "docs/lenses": prompts,
+}

@@ -5,7 +5,7 @@
 A session is a block marked `console`: lines that begin with `$ ` are typed, the lines under each are what is printed,
 on standard error first. A line `...` stands for any number of lines. A block marked `sh` behind a line
 `<!-- session -->` is only run. All sessions of a page run one after the other in one folder, which holds nothing but
-what `doc_files` gives that page. A refusal is an answer, too, and so is a comparison that finds a difference.
+what `doc_files` gives that page. A refusal is an answer, too, and so is what a comparison or a check finds.
 
 Words are compared exactly, whole numbers too; a number with decimals may differ by one in its last place, as sums come
 out otherwise on another machine, and by more on pages that train a model. What else a page says belongs in tests of its
@@ -34,7 +34,7 @@ COMMAND = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 LEFT_OUT = "..."
-COMPARES = re.compile(r"sheetgpt (diff|tokenize .*--expect)\b")  # exit code 1: there are differences
+FINDS = re.compile(r"sheetgpt (diff|check|tokenize .*--expect)\b")  # exit code 1: there are differences, faults
 PROGRESS = re.compile(r"\r|tokens/s")  # differs from time to time
 BOUND = re.compile(r"at most \S+$")  # of numbers that are only noise
 
@@ -97,10 +97,14 @@ def answered(text: str, folder: Path) -> str:
     return BLOCK.sub(block, text)
 
 
+def files() -> list[Path]:
+    """README, and the pages in `docs` and its folders."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
 def pages() -> list[str]:
     """Those with sessions, such as `docs/learn`."""
-    found = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    return [name_of(page) for page in found if BLOCK.search(page.read_text(encoding="utf-8"))]
+    return [name_of(page) for page in files() if BLOCK.search(page.read_text(encoding="utf-8"))]
 
 
 def name_of(page: Path) -> str:
@@ -123,8 +127,8 @@ def answer(typed: str, folder: Path) -> list[str]:
     done = result_of(typed, folder)
     told = [line for line in done.err.splitlines() if not PROGRESS.search(line)]
     is_refused = done.code == 2 and any(line.startswith("Error: ") for line in told)
-    is_different = done.code == 1 and COMPARES.match(typed)
-    assert done.code == 0 or is_refused or is_different, (typed, done.code, done.err)
+    is_found = done.code == 1 and FINDS.match(typed)
+    assert done.code == 0 or is_refused or is_found, (typed, done.code, done.err)
     assert "Traceback" not in done.err, (typed, done.err)
     return [line.rstrip() for line in [*told, *done.out.splitlines()]]
 

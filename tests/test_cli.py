@@ -39,6 +39,14 @@ def test_every_commands_help_ends_with_an_example(name):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_says_what_it_does(name):
+    command = import_module(f"sheetgpt.commands.{COMMANDS[name][0]}").command
+    options = [one for one in command.params if isinstance(one, click.Option)]
+    assert options
+    assert not [one.name for one in options if not one.help]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_a_commands_help_imports_nothing_heavy(name):
     code = (
         f"import sys; from sheetgpt.commands import {COMMANDS[name][0]}; "

@@ -24,7 +24,7 @@ def test_every_command_prints_what_stands_under_it(page, walked):
 
 def test_whatever_a_page_shows_as_typed_is_run():
     found = []
-    for file in [doc_sessions.ROOT / "README.md", *sorted((doc_sessions.ROOT / "docs").glob("*.md"))]:
+    for file in doc_sessions.files():
         text = file.read_text(encoding="utf-8")
         shown = [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
         assert shown == [one.typed for one in doc_sessions.commands(text) if one.shown is not None], file

@@ -37,9 +37,9 @@ def test_the_reading_order_names_every_module_and_package_in_the_listing():
             assert f"`{path.name}/`" in order, path.name
 
 
-@pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
+@pytest.mark.parametrize("page", [doc_sessions.name_of(file) for file in doc_sessions.files()])
 def test_links_lead_to_files(page):
-    text = (ROOT / page).read_text(encoding="utf-8")
+    text = (ROOT / f"{page}.md").read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):
         if "://" not in target:
             assert ((ROOT / page).parent / target).exists(), target

@@ -21,7 +21,7 @@ from sheetgpt.commands.tables import Outputs, output_options
     "--mean",
     type=click.Path(path_type=Path),
     metavar="CORPUS",
-    help="It gives its mean over the positions of a text, one document a line.",
+    help="It gives its mean over the positions of a text instead, one document a line.",
 )
 @click.option("--documents", type=click.IntRange(1), metavar="N", help="With --mean: only the first N documents.")
 @click.option("--what", metavar="PIECE", help='One piece alone: "block_1 head 0", "block_1 MLP", "block_1".')

@@ -26,7 +26,7 @@ def command(prompt, weights, token_ids, special, assignments, token, against, by
     \b
     Example:
       sheetgpt attribute "Mike is quick. He moves"
-      sheetgpt attribute "Mike is quick. He moves" --token " quickly" --against " slowly" --by-token
+      sheetgpt attribute "Mike is quick. He moves" --against " slowly" --by-token
       sheetgpt attribute --prompts prompts.txt --plot parts.png
     """
     wanted = Outputs(**outputs)

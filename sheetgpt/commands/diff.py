@@ -36,8 +36,10 @@ stages_option = click.option(
 @left_map_option
 @atol_option
 @rtol_option
-@click.option("--strict", is_flag=True, help="A stage that one side lacks counts as a difference.")
-@click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", help="Of `run:` sides.")
+@click.option("--strict", is_flag=True, help="A stage that is missing on one side counts as a difference.")
+@click.option(
+    "--dtype", type=click.Choice(["float64", "float32"]), default="float64", help="What `run:` sides compute in."
+)
 @stages_option
 @click.option("--all", "every_stage", is_flag=True, help="List the stages that are equal too.")
 @click.option(

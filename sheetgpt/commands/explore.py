@@ -25,7 +25,13 @@ FIRST_PROMPT = "Mike is quick. He moves"
 @show.special_option
 @show.dtype_option()
 @runs.set_option
-@click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Default: any that is free.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    metavar="N",
+    help="The server's port. Default: any that is free.",
+)
 @click.option("--no-browser", is_flag=True, help="Print the address only.")
 @click.option(
     "--export",

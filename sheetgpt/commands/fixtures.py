@@ -61,8 +61,9 @@ def command(
     `sheetgpt diff`.
 
     \b
-    Example:
-      sheetgpt fixtures "Mike is quick. He moves" -o oracle.npz --stages "block_0_*" --names transformerlens
+    Examples:
+      sheetgpt fixtures "Mike is quick. He moves" -o oracle.npz --names transformerlens
+      sheetgpt fixtures "Mike is quick. He moves" -o first.json --stages "block_0_*"
     """
     from sheetgpt.fixtures import arrays as fixtures
     from sheetgpt.fixtures.conventions import CONVENTIONS

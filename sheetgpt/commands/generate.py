@@ -54,7 +54,7 @@ def command(
 
     \b
     Example:
-      sheetgpt generate "Mike is quick. He moves" -n 30 --temperature 0.8 --top-k 40 --seed 1
+      sheetgpt generate "Mike is quick. He moves" -n 8 --temperature 0.8 --top-k 40 --seed 1
     """
     from sheetgpt.generate.decode import generate
     from sheetgpt.generate.record import Record

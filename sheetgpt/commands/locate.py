@@ -26,7 +26,9 @@ NOT_AT_ALL = "not at all"
 @show.weights_option
 @click.option("--tab", "tabs", multiple=True, metavar="TAB", help="Look in this tab only. Repeatable.")
 @click.option("--first", is_flag=True, help="Of places that fit equally take the first, instead of refusing.")
-@click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", help="Of a `run:` RUN.")
+@click.option(
+    "--dtype", type=click.Choice(["float64", "float32"]), default="float64", help="What a `run:` RUN computes in."
+)
 @show.json_option
 def command(run, workbook, output, weights, tabs, first, dtype, as_json):
     """Find each stage of RUN in WORKBOOK by its numbers: any tab, any offset, transposed or not.

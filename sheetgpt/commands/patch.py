@@ -37,7 +37,7 @@ def command(clean, corrupt, weights, special, ids, stages, metric, dtype, **outp
     \b
     Example:
       sheetgpt patch "Mike is quick. He moves" "Mike is slow. He moves"
-      sheetgpt patch "Mike is quick. He moves" "Mike is slow. He moves" --stage "block_*_step_8" --plot patch.svg
+      sheetgpt patch "Mike is quick. He moves" "Mike is slow. He moves" --plot patch.svg
     """
     wanted = Outputs(**outputs)
     from sheetgpt.lens.patching import patch

@@ -44,7 +44,12 @@ def one_name(_context: click.Context, _option: click.Parameter, name: str | None
 
 
 exports_option = click.option(
-    "--exports", type=click.Path(path_type=Path), default="exports", show_default=True, metavar="DIR"
+    "--exports",
+    type=click.Path(path_type=Path),
+    default="exports",
+    show_default=True,
+    metavar="DIR",
+    help="The folder that dumps are written to.",
 )
 
 
@@ -76,7 +81,22 @@ def ids_option(instead_of: str = "a prompt") -> Option:
 
 def dtype_option(default: str = "float64") -> Option:
     """`--dtype`."""
-    return click.option("--dtype", type=click.Choice(["float64", "float32"]), default=default, show_default=True)
+    return click.option(
+        "--dtype",
+        type=click.Choice(["float64", "float32"]),
+        default=default,
+        show_default=True,
+        help="Compute in numbers of 64 or of 32 bits.",
+    )
+
+
+def beta_options(command: Any) -> Any:
+    """`--beta1` and `--beta2` of adamw."""
+    share = click.FloatRange(0, 1, max_open=True)
+    of = "adamw: how much of the gradients' running mean a step keeps."
+    squares = "adamw: the same for their squares."
+    second = click.option("--beta2", type=share, default=0.99, show_default=True, help=squares)
+    return click.option("--beta1", type=share, default=0.9, show_default=True, help=of)(second(command))
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")

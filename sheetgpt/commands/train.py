@@ -52,10 +52,18 @@ def parse_first(_context: click.Context, _option: click.Parameter, text: str | N
     help="What a token is; with chars each line is a document of its own, such as a name.",
 )
 @click.option("--vocab-size", type=click.IntRange(257), default=512, show_default=True, help="Tokens to learn (bpe).")
-@click.option("--position", type=click.Choice(POSITIONS), default="learned", show_default=True)
-@click.option("--n-layer", type=click.IntRange(1), help="Default here and below: what suits the model; for gpt2 2.")
-@click.option("--n-head", type=click.IntRange(1), help="gpt2: 4.")
-@click.option("--n-embd", type=click.IntRange(1), help="gpt2: 64.")
+@click.option(
+    "--position",
+    type=click.Choice(POSITIONS),
+    default="learned",
+    show_default=True,
+    help="How a model with attention knows where a token stands.",
+)
+@click.option(
+    "--n-layer", type=click.IntRange(1), help="Blocks. Default here and below: what suits the model; for gpt2 2."
+)
+@click.option("--n-head", type=click.IntRange(1), help="Heads a block. gpt2: 4.")
+@click.option("--n-embd", type=click.IntRange(1), help="The dimensions of a token's vector. gpt2: 64.")
 @click.option("--n-ctx", type=click.IntRange(1), help="The context in tokens; of the mlp, how many it sees. gpt2: 64.")
 @click.option("--steps", type=click.IntRange(0), help="gpt2: 2000. With 0 the model keeps its first weights.")
 @click.option(
@@ -66,12 +74,11 @@ def parse_first(_context: click.Context, _option: click.Parameter, text: str | N
 )
 @click.option("--batch", type=click.IntRange(1), help="Windows of n_ctx tokens (or documents) a step. gpt2: 32.")
 @click.option("--optimizer", type=click.Choice(["adamw", "sgd"]), help="die and softmax: sgd; others: adamw.")
-@click.option("--learning-rate", type=float, help="gpt2: 0.003.")
+@click.option("--learning-rate", type=float, help="How far a step goes. gpt2: 0.003.")
 @click.option("--min-learning-rate", type=float, help="Where the schedule ends. gpt2: 0.0001.")
 @click.option("--warmup", type=click.IntRange(0), help="Steps of rising learning rate. gpt2: 100.")
 @click.option("--weight-decay", type=float, help="Of matrices, not of gains and biases. gpt2: 0.1.")
-@click.option("--beta1", type=click.FloatRange(0, 1, max_open=True), default=0.9, show_default=True)
-@click.option("--beta2", type=click.FloatRange(0, 1, max_open=True), default=0.99, show_default=True)
+@show.beta_options
 @click.option("--clip", type=click.FloatRange(0), default=1.0, show_default=True, help="Largest gradient norm; 0: any.")
 @click.option(
     "--gradient",
@@ -85,13 +92,20 @@ def parse_first(_context: click.Context, _option: click.Parameter, text: str | N
     default=0.0,
     show_default=True,
     metavar="SHARE",
-    help="Documents to learn nothing from, whose loss is told on the way.",
+    help="The share of documents to learn nothing from, whose loss is shown on the way.",
 )
-@click.option("--evaluate-every", type=click.IntRange(1), default=100, show_default=True, metavar="STEPS")
+@click.option(
+    "--evaluate-every",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    metavar="STEPS",
+    help="How often the loss of --held-out is computed.",
+)
 @click.option("--sample-every", type=click.IntRange(1), metavar="STEPS", help="Show a text made so far.")
 @click.option("--log", type=click.Path(path_type=Path), metavar="FILE", help="Write every step's loss as CSV.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the losses: FILE.png or FILE.svg.")
-@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same model.")
 @click.option("--resume", is_flag=True, help="Insist on going on from DEST/checkpoint.npz.")
 @click.option("--force", is_flag=True, help="Replace the model that DEST holds.")
 @show.json_option

@@ -15,10 +15,15 @@ from sheetgpt.commands import show
 @show.weights_option
 @show.ids_option("a text")
 @click.option("--optimizer", type=click.Choice(["sgd", "adamw"]), help="die and softmax: sgd; others: adamw.")
-@click.option("--learning-rate", type=float, default=0.1, show_default=True)
-@click.option("--weight-decay", type=click.FloatRange(0), default=0.0, show_default=True)
-@click.option("--beta1", type=click.FloatRange(0, 1, max_open=True), default=0.9, show_default=True)
-@click.option("--beta2", type=click.FloatRange(0, 1, max_open=True), default=0.99, show_default=True)
+@click.option("--learning-rate", type=float, default=0.1, show_default=True, help="How far a step goes.")
+@click.option(
+    "--weight-decay",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    help="Of matrices, not of gains and biases.",
+)
+@show.beta_options
 @click.option("--steps", type=click.IntRange(1), default=1, show_default=True, help="Steps, each on the same text.")
 @click.option(
     "--gradient",
@@ -45,6 +50,8 @@ def command(text, weights, token_ids, steps, dump_xlsx, formulas, dump_csv, plot
 
     \b
     Example:
+      sheetgpt words names names.txt
+      sheetgpt train names.txt names --tokens chars --model bigram
       sheetgpt train-step ann --weights names --steps 20 --dump-xlsx --formulas
     """
     from sheetgpt.model import load_model
