@@ -30,13 +30,18 @@ def prompt(trace: Trace) -> str:
     places = picked(range(len(trace.token_ids)), MOST_TOKENS)
     tokens = "".join("… " if place is GAP else boxed(trace.tokens[place], trace.token_ids[place]) for place in places)
     count = f"<small>{len(trace.token_ids)} tokens</small>" if GAP in places else ""
-    changed = "".join(f" {escape(name)}" for name in trace.overridden)
-    answer = (
-        f'→ <span class="answer">{escape(token(trace.predicted_token))}</span>' if trace.has(Role.PREDICTION) else ""
-    )
-    return (
-        f'<div class="tokens">{tokens}{answer}</div>{count}{changed and f"<p><small>set by hand:{changed}</small></p>"}'
-    )
+    return f'<div class="tokens">{tokens}{answer(trace)}</div>{count}{changes(trace)}'
+
+
+def answer(trace: Trace) -> str:
+    if not trace.has(Role.PREDICTION):
+        return ""
+    return f'→ <span class="answer">{escape(token(trace.predicted_token))}</span>'
+
+
+def changes(trace: Trace) -> str:
+    names = ", ".join(map(escape, trace.overridden))
+    return names and f"<p><small>set by hand: {names}</small></p>"
 
 
 def boxed(text: str, token_id: int) -> str:
