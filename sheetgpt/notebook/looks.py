@@ -52,12 +52,12 @@ RULES = f"""
 max-width:100%;box-sizing:border-box;overflow-wrap:anywhere}}
 {R} p{{margin:0 0 6px;font-size:13px}}
 {R} b{{color:var(--accent);font-weight:600}}
-{R} small,{R} em{{color:var(--mute);font-size:12px}}
+{R} small,{R} em{{color:var(--mute);font-size:12px;opacity:1}}
 {R} .scroll{{overflow-x:auto;max-width:100%}}
 {R} table{{border-collapse:separate;border-spacing:0;margin:0;border:0;width:auto;font-size:12px;color:var(--ink);
 font-variant-numeric:tabular-nums lining-nums;display:table}}
 {R} tr{{background:var(--bg)}}
-{R} td,{R} th{{padding:2px 6px;border:0;text-align:right;vertical-align:middle;white-space:pre;
+{R} td,{R} th{{padding:2px 4px;border:0;text-align:right;vertical-align:middle;white-space:pre;
 line-height:1.4;background:var(--bg);color:var(--ink);font-weight:400;max-width:15em;overflow:hidden;
 text-overflow:ellipsis}}
 {R} th{{background:var(--panel);font-size:11px}}
@@ -85,7 +85,7 @@ color:var(--mute);font-size:12px;cursor:pointer;background:var(--bg);display:inl
 {R} .tokens span{{display:inline-block;border:1px solid var(--line);border-radius:3px;padding:1px 6px;
 margin:0 3px 3px 0;white-space:pre;max-width:20em;overflow:hidden;text-overflow:ellipsis;vertical-align:bottom}}
 {R} .tokens small{{display:block;font-size:10.5px}}
-{R} .tokens .answer{{color:var(--accent);font-weight:600;border-color:var(--accent);vertical-align:top}}
+{R} .tokens .answer{{color:var(--accent);font-weight:600;border-color:var(--accent)}}
 {R} details{{margin:0;padding:0;border:0;background:none}}
 {R} summary{{cursor:pointer;padding:2px 0;color:var(--ink);font-weight:400;background:none}}
 {R} img{{width:104px;height:11px;image-rendering:pixelated;background:var(--bg);border:1px solid var(--line);

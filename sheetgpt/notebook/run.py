@@ -36,7 +36,8 @@ def prompt(trace: Trace) -> str:
 def answer(trace: Trace) -> str:
     if not trace.has(Role.PREDICTION):
         return ""
-    return f'→ <span class="answer">{escape(token(trace.predicted_token))}</span>'
+    _, (_, token_id), (_, text) = trace.prediction_table()
+    return f'<span class="answer">→ {escape(token(text))} <small>{token_id}</small></span>'
 
 
 def changes(trace: Trace) -> str:
