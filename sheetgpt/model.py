@@ -167,7 +167,7 @@ class Model:
         self._require_known(ids)
         return merges, ids
 
-    def ids_of(self, text: str | None, token_ids: Sequence[int] | None, *, special: bool = False) -> list[int]:
+    def ids_of(self, text: str | None, token_ids: Sequence[int] | None = None, *, special: bool = False) -> list[int]:
         """The tokens of a text of any length, checked against the model."""
         read = self._to_read(text, token_ids)
         ids = list(token_ids or ()) if read is None else read[0].encode(read[1], special=special)

@@ -1,6 +1,6 @@
 """Two runs side by side: what differs, what first, and why.
 
-`diff(open_side("run:Mike is quick."), open_side("port.npz"))` is a `Report`; the command `sheetgpt diff` prints it.
+`diff(trace, open_side("port.npz"))` is a `Report`; the command `sheetgpt diff` prints it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from sheetgpt.diff.compare import Comparison
 from sheetgpt.diff.result import DIFFERENT, NOT_COMPARED, Report
 from sheetgpt.diff.sides import Side, Weights, open_side
 from sheetgpt.errors import DumpError
+from sheetgpt.run.trace import Trace
 
 __all__ = ["Report", "Side", "compared", "diff", "open_side"]
 
@@ -29,9 +30,18 @@ class How(TypedDict, total=False):
     only: str | None
 
 
-def diff(left: Side, right: Side, **how: Unpack[How]) -> Report:
-    """Compare two sides; see `compared`."""
-    return compared(left, right, **how)[1]
+def diff(left: Side | Trace, right: Side | Trace, **how: Unpack[How]) -> Report:
+    """Compare two sides, which may be runs; see `compared`."""
+    return compared(as_side(left, "left"), as_side(right, "right"), **how)[1]
+
+
+def as_side(one: Side | Trace, label: str) -> Side:
+    """A side, or a run as one."""
+    if isinstance(one, Side):
+        return one
+    from sheetgpt.diff.sides.run import RunSide  # only where it is needed, as `sides` has it
+
+    return RunSide(one, label=label)
 
 
 def compared(

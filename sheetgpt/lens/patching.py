@@ -157,8 +157,7 @@ def matching(trace: Trace, pattern: str) -> list[Step]:
 
 def pieces_of(step: Step, trace: Trace) -> list[tuple[int, int]]:
     """(head, position) of each piece of a stage; the head is `WHOLE` where rows aren't divided."""
-    divided = step.by_head or step.columns is Axis.HEADS_BY_DIMENSIONS
-    heads = range(trace.config.n_head) if divided else [WHOLE]
+    heads = range(trace.config.n_head) if step.is_divided else [WHOLE]
     return [(head, position) for head in heads for position in range(len(trace.token_ids))]
 
 

@@ -93,6 +93,11 @@ class Step:
         return self.columns is Axis.HEADS_BY_KEYS
 
     @property
+    def is_divided(self) -> bool:
+        """Do its columns hold a slice of any kind for each head?"""
+        return self.by_head or self.columns is Axis.HEADS_BY_DIMENSIONS
+
+    @property
     def in_any_block(self) -> str:
         """Its name with `*` for the block's number.
 

@@ -103,3 +103,10 @@ def to_frame(
     import pandas as pd
 
     return pd.DataFrame(matrix, index=rows.index(), columns=columns.index(), copy=False)
+
+
+def text_frame(table: Sequence[Sequence[Any]], labels: Sequence[Any]) -> pd.DataFrame:
+    """A stage of words, merges or tokens, row by row."""
+    import pandas as pd
+
+    return pd.DataFrame(table, dtype=object, index=pd.Index(labels))

@@ -1,13 +1,13 @@
 """A run, stage by stage: from names to labelled DataFrames. Computing belongs in `forward`, labels in `frames`.
 
-Only `to_csv` and `to_excel` reach down to the rooms that write files, when they are called.
+Only `to_csv`, `to_excel` and what Jupyter asks for reach down to the rooms that write and show, when they are called.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from sheetgpt.models.sizes import Sizes
 from sheetgpt.models.step import Role, Step, Steps
 from sheetgpt.run import frames
 from sheetgpt.run.forward import NO_OVERRIDES
+from sheetgpt.run.shown import shows_itself
 from sheetgpt.weights.folder import Weights
 
 if TYPE_CHECKING:
@@ -97,9 +98,23 @@ class Trace(Mapping[str, "pd.DataFrame"]):
         return name in self._by_name
 
     def __getitem__(self, name: str) -> pd.DataFrame:
-        if self.step(name).is_text:
-            return self._text_frame(name)
-        return frames.to_frame(self.array(name), *self.axes(name))
+        step = self.step(name)
+        if step.is_text:
+            table = self.text_table(name)
+            made = partial(frames.text_frame, table, self.text_labels(name, len(table)))
+        else:
+            made = partial(frames.to_frame, self.array(name), *self.axes(name))
+        return shows_itself(made, step, self.config.n_head, is_set=name in self.overrides)
+
+    def __repr__(self) -> str:
+        tokens = repr(self.prompt) if self.prompt is not None else f"ids {self.token_ids}"
+        answer = f", predicts {self.predicted_token!r}" if self.has(Role.PREDICTION) else ""
+        return f"<Trace of {tokens}: {len(self.token_ids)} tokens, {len(self)} stages{answer}>"
+
+    def _repr_html_(self) -> str:
+        from sheetgpt.notebook.run import html
+
+        return html(self)
 
     def step(self, name: str) -> Step:
         """The step of that name. Raises StageError (a KeyError too) that lists names like it."""
@@ -129,6 +144,10 @@ class Trace(Mapping[str, "pd.DataFrame"]):
     def role(self, role: Role) -> np.ndarray:
         """The array of the stage that has this role."""
         return self.arrays[self.steps.name(role)]
+
+    def has(self, role: Role) -> bool:
+        """Is the stage of this role in this run? Of runs that were kept, some stages may have been left out."""
+        return self.steps.has(role) and self.steps.name(role) in self.arrays
 
     @property
     def dtype(self) -> np.dtype:
@@ -172,12 +191,6 @@ class Trace(Mapping[str, "pd.DataFrame"]):
     def text_labels(self, name: str, count: int) -> Sequence[Any]:
         """The row labels of a text stage's table, which has `count` rows."""
         return ["Tokens", "Token IDs"] if self.step(name).role is Role.TOKENS else range(count)
-
-    def _text_frame(self, name: str) -> pd.DataFrame:
-        import pandas as pd
-
-        table = self.text_table(name)
-        return pd.DataFrame(table, dtype=object, index=pd.Index(self.text_labels(name, len(table))))
 
     # -------------------------------------------------------------------------------------------- the answer
 

@@ -1,0 +1,1 @@
+"""How a run and its stages show themselves in Jupyter: HTML that needs no script."""
