@@ -11,8 +11,7 @@ for what `sheetgpt run --help` prints. Links to the README files of other folder
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import click
 from docutils import nodes

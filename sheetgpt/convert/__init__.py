@@ -20,6 +20,8 @@ from sheetgpt.files.journal import UNFINISHED, read_journal, unfinished
 from sheetgpt.models.config import CONSTANTS_FILE
 from sheetgpt.weights.folder import WTE, Progress, named_folder
 
+__all__ = ["convert", "open_source", "write"]
+
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 

@@ -26,6 +26,8 @@ from sheetgpt.models.kinds import Shape, weights_of
 from sheetgpt.models.step import Use, Weight
 from sheetgpt.weights.folder import LM_HEAD, WTE, Progress, matrix_shapes, write_weights
 
+__all__ = ["Checkpoint"]
+
 STORED_AS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}
 
 

@@ -39,6 +39,8 @@ from sheetgpt.weights.folder import (
 )
 from sheetgpt.weights.progress import Counter
 
+__all__ = ["Written", "to_safetensors"]
+
 OTHER_POSITIONS = {
     "rotary": "turns queries and keys by their position",
     "sinusoidal": "adds waves that are computed, not learned",

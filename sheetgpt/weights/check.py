@@ -29,6 +29,8 @@ from sheetgpt.weights.folder import LM_HEAD, believed, matrix_shapes, read_confi
 from sheetgpt.weights.progress import Counter, Progress
 from sheetgpt.weights.shapes import AGAIN, require_shape
 
+__all__ = ["Finding", "Report", "check"]
+
 
 @dataclass(frozen=True)
 class Finding:
