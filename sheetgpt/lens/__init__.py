@@ -13,26 +13,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sheetgpt.lens.ablation import ablate as ablate
     from sheetgpt.lens.ablation import Ablation as Ablation
+    from sheetgpt.lens.ablation import ablate as ablate
     from sheetgpt.lens.addresses import Region as Region
-    from sheetgpt.lens.attribution import attribute as attribute
     from sheetgpt.lens.attribution import Attribution as Attribution
+    from sheetgpt.lens.attribution import attribute as attribute
     from sheetgpt.lens.cells import dependents as dependents
     from sheetgpt.lens.cells import precedents as precedents
     from sheetgpt.lens.explained import Explanation as Explanation
     from sheetgpt.lens.explained import Term as Term
     from sheetgpt.lens.explanation import explain as explain
-    from sheetgpt.lens.gathered import gather as gather
     from sheetgpt.lens.gathered import Gathered as Gathered
     from sheetgpt.lens.gathered import LeftOut as LeftOut
-    from sheetgpt.lens.logits import logit_lens as logit_lens
+    from sheetgpt.lens.gathered import gather as gather
     from sheetgpt.lens.logits import LogitLens as LogitLens
-    from sheetgpt.lens.means import corpus_means as corpus_means
+    from sheetgpt.lens.logits import logit_lens as logit_lens
     from sheetgpt.lens.means import Means as Means
+    from sheetgpt.lens.means import corpus_means as corpus_means
     from sheetgpt.lens.metrics import Metric as Metric
-    from sheetgpt.lens.patching import patch as patch
     from sheetgpt.lens.patching import Patching as Patching
+    from sheetgpt.lens.patching import patch as patch
     from sheetgpt.lens.plot import write_plot as write_plot
     from sheetgpt.lens.tables import Look as Look
     from sheetgpt.lens.tables import Report as Report
