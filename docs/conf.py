@@ -16,9 +16,11 @@ author = "the authors of sheetgpt"
 release = version = version_of("sheetgpt")
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.intersphinx", "sphinx.ext.viewcode", "site_parts"]
+extensions += ["api_parts"]
 exclude_patterns = ["**/.ipynb_checkpoints"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 nitpicky = True
+nitpick_ignore_regex = [("py:.*", r"(numpy|np|pandas|pd|collections|pathlib|typing|enum|abc|sheetgpt\.DTypeLike).*")]
 
 myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence"]
 myst_heading_anchors = 4  # links such as diff.md#the-sides, as on a forge
@@ -29,6 +31,8 @@ nb_execution_timeout = 300
 default_role = "code"  # one backtick in a docstring is code, as it is on a page
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_type_aliases = {"DTypeLike": "DTypeLike"}
+python_maximum_signature_line_length = 80
 autodoc_use_type_comments = False
 intersphinx_mapping = {}  # nothing from elsewhere: the site builds offline
 

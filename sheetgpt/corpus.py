@@ -20,6 +20,8 @@ from pathlib import Path
 
 from sheetgpt.files.atomic import write_file
 
+__all__ = ["COUNT", "SEED", "Person", "documents", "held_out", "own_names", "pronouns", "write"]
+
 SEED = 1
 HELD_OUT_SHARE = 0.1
 COUNT = 30_000  # documents

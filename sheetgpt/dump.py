@@ -24,6 +24,8 @@ from sheetgpt.run.frames import AxisLabels
 from sheetgpt.run.trace import Trace
 from sheetgpt.weights.folder import folder_name
 
+__all__ = ["manifest", "read_manifest", "slug", "stage_matrix", "write_folder"]
+
 MANIFEST = "manifest.json"
 SLUG_LENGTH = 40
 DUMP_AGAIN = "dump the run again, or delete the file"

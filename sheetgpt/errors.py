@@ -7,6 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+__all__ = [
+    "CellError",
+    "ConvertError",
+    "DamagedError",
+    "DumpError",
+    "LensError",
+    "PromptError",
+    "SheetGPTError",
+    "StageError",
+    "TextError",
+    "TokenizerError",
+    "TrainingError",
+    "UnknownStageError",
+    "WeightsError",
+]
+
 
 class SheetGPTError(Exception):
     """Something is wrong with what the user gave; the message is one line and says what to do.

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from sheetgpt.generate.decode import Generated
     from sheetgpt.run.edit import Edit
 
+__all__ = ["Model", "load_model"]
+
 TOKEN_FILES = (MERGES_FILE, TOKENS_FILE)
 
 

@@ -26,6 +26,8 @@ from sheetgpt.run.edit import TOKEN_IDS_ROW, Edit, current
 from sheetgpt.run.trace import Trace
 from sheetgpt.workbook.grid import with_r1c1
 
+__all__ = ["Change", "Resumed", "resume"]
+
 SAVED = Tolerance(1e-300, 1e-12)  # what saving a number in 15 digits moves
 SAVED_AS_DATE = Tolerance(1e-11, 1e-11)  # likewise, in an .ods, of numbers that are displayed as dates or times
 COMPUTED = 1e-9  # relative to cell and stage: what a spreadsheet program's own sums move

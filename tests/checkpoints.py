@@ -21,7 +21,8 @@ from sheetgpt.convert import open_source, write
 from sheetgpt.convert.names import GGUF, HUGGINGFACE, their_names
 from sheetgpt.errors import SheetGPTError
 from sheetgpt.models.config import Config
-from sheetgpt.weights.folder import LM_HEAD, write_weights
+from sheetgpt.models.gpt2 import LM_HEAD
+from sheetgpt.weights.folder import write_weights
 
 CONFIG = Config(n_layer=2, n_head=3, n_embd=12, n_ctx=16, n_vocab=262)
 MERGES = [("h", "e"), ("Ġ", "t"), ("Ġt", "he"), ("Ċ", "Ċ"), ("é", "Ġ")]

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from sheetgpt.models.config import Config
-from sheetgpt.weights.folder import matrix_shapes, write_weights
+from sheetgpt.models.kinds import matrix_shapes
+from sheetgpt.weights.folder import write_weights
 
 VOCABULARY = "ailen."  # of the smallest models
 DIE = {"model_logits": np.array([0.62, 0.45, 0.85, 0.67, 0.17, 0.53])[:, None]}  # with golden numbers

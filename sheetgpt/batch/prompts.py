@@ -19,6 +19,8 @@ from sheetgpt.batch.extra import needed
 from sheetgpt.errors import PromptError, TextError
 from sheetgpt.files.text import BYTE_ORDER_MARK, STDIN, decoded, separator_of, split_lines, whole_numbers
 
+__all__ = ["Prompt", "read_prompts"]
+
 PROMPT, IDS = "prompt", "token_ids"
 ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
 EMPTY = "the prompt is empty: give at least one token"

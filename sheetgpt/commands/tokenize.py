@@ -86,7 +86,8 @@ def read_tokenizer(weights: str | None) -> Tokenizer:
     from sheetgpt.bpe import Tokenizer
     from sheetgpt.bpe.tables import MERGES_FILE
     from sheetgpt.files.paths import existing
-    from sheetgpt.weights.folder import EMBEDDED, named_folder, or_a_name
+    from sheetgpt.weights.embedded import or_a_name
+    from sheetgpt.weights.folder import EMBEDDED, named_folder
 
     folder = named_folder(weights or EMBEDDED)
     if existing(str(folder)) is None:

@@ -18,7 +18,11 @@ from sheetgpt.convert.tokens import Fault
 from sheetgpt.errors import ConvertError
 from sheetgpt.files.journal import UNFINISHED, read_journal, unfinished
 from sheetgpt.models.config import CONSTANTS_FILE
-from sheetgpt.weights.folder import WTE, Progress, named_folder
+from sheetgpt.models.gpt2 import WTE
+from sheetgpt.weights.folder import named_folder
+from sheetgpt.weights.progress import Progress
+
+__all__ = ["convert", "open_source", "write"]
 
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 

@@ -22,9 +22,13 @@ from sheetgpt.errors import ConvertError
 from sheetgpt.files.journal import Journal
 from sheetgpt.files.tensors import from_bfloat16
 from sheetgpt.models.config import Config
-from sheetgpt.models.kinds import Shape, weights_of
+from sheetgpt.models.gpt2 import LM_HEAD, WTE
+from sheetgpt.models.kinds import Shape, matrix_shapes, weights_of
 from sheetgpt.models.step import Use, Weight
-from sheetgpt.weights.folder import LM_HEAD, WTE, Progress, matrix_shapes, write_weights
+from sheetgpt.weights.folder import write_weights
+from sheetgpt.weights.progress import Progress
+
+__all__ = ["Checkpoint"]
 
 STORED_AS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}
 

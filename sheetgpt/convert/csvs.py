@@ -24,18 +24,12 @@ from sheetgpt.files import decimals
 from sheetgpt.files.atomic import write_file
 from sheetgpt.files.journal import Journal
 from sheetgpt.models.config import CONSTANTS_FILE, Config
-from sheetgpt.models.kinds import Shape
-from sheetgpt.weights.folder import (
-    LM_HEAD,
-    WTE,
-    Progress,
-    infer_config,
-    matrix_shapes,
-    read_config,
-    remove_others,
-    write_constants,
-)
-from sheetgpt.weights.progress import Counter
+from sheetgpt.models.gpt2 import LM_HEAD, WTE
+from sheetgpt.models.kinds import Shape, matrix_shapes
+from sheetgpt.weights.folder import read_config
+from sheetgpt.weights.progress import Counter, Progress
+from sheetgpt.weights.shapes import infer_config
+from sheetgpt.weights.writing import remove_others, write_constants
 
 TOKEN_FILES = (MERGES_FILE, TOKENS_FILE)
 WANTED = re.compile(r"model_\w+\.csv|constants\.csv|" + "|".join(map(re.escape, (*TOKEN_FILES, ADDED_FILE))))

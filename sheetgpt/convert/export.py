@@ -25,19 +25,15 @@ from sheetgpt.files.atomic import write_file
 from sheetgpt.files.cache import Cache
 from sheetgpt.files.journal import unfinished
 from sheetgpt.models.config import Config
+from sheetgpt.models.gpt2 import LM_HEAD
 from sheetgpt.models.kinds import Shape, matrix_shapes, weights_of
 from sheetgpt.models.step import Weight
 from sheetgpt.ops import LAYER_NORM_EPSILON
-from sheetgpt.weights.folder import (
-    LM_HEAD,
-    Progress,
-    named_folder,
-    read_config,
-    require_files,
-    require_shape,
-    weights_errors,
-)
-from sheetgpt.weights.progress import Counter
+from sheetgpt.weights.folder import named_folder, read_config, require_files, weights_errors
+from sheetgpt.weights.progress import Counter, Progress
+from sheetgpt.weights.shapes import require_shape
+
+__all__ = ["Written", "to_safetensors"]
 
 OTHER_POSITIONS = {
     "rotary": "turns queries and keys by their position",

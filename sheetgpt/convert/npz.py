@@ -24,8 +24,8 @@ from sheetgpt.convert.peek import names_in_zip
 from sheetgpt.convert.strangers import refuse_foreign
 from sheetgpt.errors import ConvertError
 from sheetgpt.models.config import REFERENCE_HEAD_SIZE, Config
+from sheetgpt.models.gpt2 import WPE, WTE
 from sheetgpt.models.kinds import known_names
-from sheetgpt.weights.folder import WPE, WTE
 
 ENDING = ".npy"
 DAMAGED = (  # numpy's headers are Python's literals

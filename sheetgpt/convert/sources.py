@@ -14,6 +14,8 @@ from sheetgpt.convert.checkpoint import Checkpoint
 from sheetgpt.convert.strangers import refuse_foreign
 from sheetgpt.errors import ConvertError
 
+__all__ = ["SOURCES", "Source", "source_of"]
+
 
 @dataclass(frozen=True)
 class Source:

@@ -25,6 +25,8 @@ from sheetgpt.models.sizes import Sizes
 from sheetgpt.models.step import ANY_BLOCK, Axis, Part, Role
 from sheetgpt.ops import masked_cells
 
+__all__ = ["Comparison"]
+
 WEIGHTS_TITLE = "weights"
 
 

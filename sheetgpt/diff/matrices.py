@@ -14,6 +14,8 @@ import numpy as np
 from sheetgpt.diff.grain import Grain, Kind
 from sheetgpt.ops import masked_cells
 
+__all__ = ["Tolerance"]
+
 
 @dataclass(frozen=True)
 class Tolerance:

@@ -22,6 +22,8 @@ from sheetgpt.workbook.cells import Numbers
 from sheetgpt.workbook.grid import MAX_COLUMNS, MAX_ROWS, MAX_TEXT, Area, boxes, cell, with_r1c1
 from sheetgpt.workbook.places import INDEX, LABEL_COLUMNS
 
+__all__ = ["write_report"]
+
 OUT = {"bg_color": "#F8C9C0", "font_color": "#9B1C1C", "bold": True}
 READABLE, SMALL = {"num_format": "0.000000"}, {"num_format": "0.0E+00"}
 ROW_LABEL_WIDTH = 26

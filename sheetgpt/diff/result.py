@@ -12,6 +12,8 @@ import numpy as np
 
 from sheetgpt.diff.matrices import Tolerance
 
+__all__ = ["Diagnosis", "StageDiff", "Taken", "WorstCell"]
+
 EQUAL, DIFFERENT, NOT_COMPARED = "equal", "different", "missing"
 FEW = 3  # names that are shown of those that number no block
 MISTAKE, ROUNDING, INPUTS, CELLS = "mistake", "rounding", "inputs", "cells"

@@ -33,6 +33,8 @@ from sheetgpt.models.config import Config
 from sheetgpt.models.step import Step
 from sheetgpt.training.matrices import LOSS, What, apart, are_of_training, held_in_steps, in_order, in_step
 
+__all__ = ["Difference", "TrainingReport", "compare", "is_training"]
+
 LOSSES, MATRICES = "losses", "matrices"  # in the manifest of a dump of training steps
 STEP_FOLDER = re.compile(r"step_([1-9]\d{0,8})")
 JSON = ".json"

@@ -24,6 +24,8 @@ from sheetgpt.weights.folder import Weights
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
+__all__ = ["Context", "Decoder", "Generated", "LanguageModel", "generate", "kept_after_slide"]
+
 FIRST_ROWS = 64  # that a cache has room for at first
 
 

@@ -18,6 +18,8 @@ from sheetgpt.generate.decode import Generated, LanguageModel
 from sheetgpt.generate.sample import COLUMNS, PickTable, Sampling
 from sheetgpt.weights.folder import folder_name
 
+__all__ = ["Record", "write_folder"]
+
 GENERATOR = "PCG64, upper 53 bits"  # of the random numbers
 ENDS = ("n", "end of text", "context", "interrupted")  # why a generation ended
 

@@ -18,6 +18,8 @@ import numpy as np
 
 from sheetgpt.errors import PromptError
 
+__all__ = ["Candidates", "Pick", "PickTable", "Sampler", "Sampling", "candidates", "pick_index"]
+
 COLUMNS = (
     "rank",
     "id",

@@ -19,6 +19,8 @@ from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.grid import MAX_TEXT, column_letters
 from sheetgpt.workbook.places import INDEX
 
+__all__ = ["write_workbook"]
+
 MAX_TABS = 200  # picks with a tab of their own: a program that opens more of them gets slow
 CHANCE_BAR = {
     "type": "data_bar",

@@ -13,16 +13,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sheetgpt.lens.ablation import Ablation as Ablation
     from sheetgpt.lens.ablation import ablate as ablate
+    from sheetgpt.lens.addresses import Region as Region
+    from sheetgpt.lens.attribution import Attribution as Attribution
     from sheetgpt.lens.attribution import attribute as attribute
     from sheetgpt.lens.cells import dependents as dependents
     from sheetgpt.lens.cells import precedents as precedents
     from sheetgpt.lens.explained import Explanation as Explanation
+    from sheetgpt.lens.explained import Term as Term
     from sheetgpt.lens.explanation import explain as explain
+    from sheetgpt.lens.gathered import Gathered as Gathered
     from sheetgpt.lens.gathered import LeftOut as LeftOut
     from sheetgpt.lens.gathered import gather as gather
+    from sheetgpt.lens.logits import LogitLens as LogitLens
     from sheetgpt.lens.logits import logit_lens as logit_lens
+    from sheetgpt.lens.means import Means as Means
     from sheetgpt.lens.means import corpus_means as corpus_means
+    from sheetgpt.lens.metrics import Metric as Metric
+    from sheetgpt.lens.patching import Patching as Patching
     from sheetgpt.lens.patching import patch as patch
     from sheetgpt.lens.plot import write_plot as write_plot
     from sheetgpt.lens.tables import Look as Look
@@ -31,11 +40,20 @@ if TYPE_CHECKING:
     from sheetgpt.lens.workbook import write_workbook as write_workbook
 
 _HOMES = {  # imported when they are asked for
+    "Ablation": "ablation",
+    "Attribution": "attribution",
     "Explanation": "explained",
+    "Gathered": "gathered",
     "LeftOut": "gathered",
+    "LogitLens": "logits",
     "Look": "tables",
+    "Means": "means",
+    "Metric": "metrics",
+    "Patching": "patching",
+    "Region": "addresses",
     "Report": "tables",
     "Table": "tables",
+    "Term": "explained",
     "ablate": "ablation",
     "attribute": "attribution",
     "corpus_means": "means",
@@ -49,11 +67,20 @@ _HOMES = {  # imported when they are asked for
     "write_workbook": "workbook",
 }
 __all__ = [
+    "Ablation",
+    "Attribution",
     "Explanation",
+    "Gathered",
     "LeftOut",
+    "LogitLens",
     "Look",
+    "Means",
+    "Metric",
+    "Patching",
+    "Region",
     "Report",
     "Table",
+    "Term",
     "ablate",
     "attribute",
     "corpus_means",

@@ -17,6 +17,8 @@ from sheetgpt.lens.tokens import alike, id_in
 from sheetgpt.model import Model
 from sheetgpt.models.step import Axis, Use, Weight
 
+__all__ = ["Neighbour", "Plane", "cosines", "find_token", "nearest", "neighbours", "plane", "token_table"]
+
 MOST_MAPPED = 2000  # tokens in a map; of a larger vocabulary only the tokens asked for and their neighbours
 ROWS_AT_ONCE = 512  # of a token table: of GPT-2, what a processor keeps at hand
 

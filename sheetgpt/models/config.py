@@ -13,6 +13,8 @@ from typing import Any
 from sheetgpt.errors import WeightsError
 from sheetgpt.files.text import separator_of
 
+__all__ = ["Config"]
+
 REFERENCE_HEAD_SIZE = 64  # the reference workbook fixes it; its weight folder says nothing of heads
 MOST_LAYERS = 10_000
 TEXTS = ("position", "model")  # constants that are words, and have a default

@@ -13,6 +13,18 @@ import numpy as np
 from sheetgpt.errors import StageError
 from sheetgpt.ops import masked_cells
 
+__all__ = [
+    "HEADS",
+    "REFERENCE",
+    "apart",
+    "joined",
+    "looks_causal",
+    "padded",
+    "side_by_side",
+    "under_each_other",
+    "unpadded",
+]
+
 HEADS, REFERENCE = "heads", "reference"
 LAYOUTS = (HEADS, REFERENCE)  # in which dumps can be written
 

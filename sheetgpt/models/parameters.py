@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from sheetgpt.models.step import Weight
 
+__all__ = ["Count", "count_parameters"]
+
 
 @dataclass(frozen=True)
 class Count:

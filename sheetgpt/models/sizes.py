@@ -17,6 +17,8 @@ from sheetgpt.models import heads, kinds
 from sheetgpt.models.config import REFERENCE_HEAD_SIZE, Config
 from sheetgpt.models.step import POSITIONS, Axis, Role, Step, Steps, Weight
 
+__all__ = ["Sizes", "config_of", "count_tokens", "infer_config"]
+
 Shape = tuple[int, int]
 Form = Callable[[np.ndarray], np.ndarray]
 WIDE = (Axis.DIMENSIONS, Axis.HEADS_BY_DIMENSIONS)

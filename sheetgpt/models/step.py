@@ -16,6 +16,8 @@ import numpy as np
 
 from sheetgpt import ops
 
+__all__ = ["POSITIONS", "TARGETS", "Axis", "Part", "Role", "Step", "Steps", "Use", "Weight"]
+
 POSITIONS = "positions"  # an input of every run: where each token stands
 TARGETS = "targets"  # an input of training: the token that comes after each position
 ANY_BLOCK = "*"

@@ -12,6 +12,8 @@ import numpy as np
 
 from sheetgpt.models.step import Step
 
+__all__ = ["backward"]
+
 Matrices = Mapping[str, np.ndarray]
 
 

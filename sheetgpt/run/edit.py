@@ -23,6 +23,8 @@ from sheetgpt.models.step import Part, Role
 from sheetgpt.run.forward import Override
 from sheetgpt.run.trace import Trace
 
+__all__ = ["Edit", "Travel", "current", "edited", "largest_change", "overrides_of", "parse", "read", "travel"]
+
 CELL = re.compile(r"(\w+)\[([^\]]*)\]=(.*)", re.DOTALL)
 WHOLE = re.compile(r"(\w+)=(.+)", re.DOTALL)
 TOKEN_IDS_ROW = 1  # of the stage of tokens

@@ -17,6 +17,8 @@ from sheetgpt.run.forward import Matrices, matrix
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
+__all__ = ["follow"]
+
 
 def follow(
     steps: Sequence[Step],

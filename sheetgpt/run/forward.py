@@ -12,6 +12,8 @@ from sheetgpt.models.step import Step
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
+__all__ = ["forward"]
+
 Matrices = Mapping[str, np.ndarray]
 Override = np.ndarray | Callable[[np.ndarray], np.ndarray]  # a matrix, or what becomes of the one that is computed
 Overrides = Mapping[str, Override]

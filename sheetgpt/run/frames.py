@@ -18,6 +18,8 @@ from sheetgpt.models.step import Axis, Step
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["AxisLabels", "Labels", "to_frame"]
+
 
 @dataclass(frozen=True)
 class AxisLabels:

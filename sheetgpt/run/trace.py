@@ -27,6 +27,8 @@ from sheetgpt.weights.folder import Weights
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["Prediction", "Trace", "probabilities"]
+
 
 def probabilities(logits: np.ndarray, axis: int = -1) -> np.ndarray:  # of any shape, tokens along the axis
     """The softmax of logits, in float64."""

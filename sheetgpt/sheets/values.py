@@ -28,6 +28,8 @@ from sheetgpt.workbook.cells import Numbers, Table
 from sheetgpt.workbook.grid import MAX_ROWS, MAX_TEXT, Area, width
 from sheetgpt.workbook.places import INDEX, Panel, Place, lay_out, tabs
 
+__all__ = ["write_workbook"]
+
 TITLE = "GPT-2, stage by stage"
 SUBTITLE = "Every matrix between the prompt and the predicted token, under its name."
 PROMPT_ROW = 3  # of the index

@@ -21,6 +21,8 @@ from sheetgpt.errors import TrainingError
 from sheetgpt.files.atomic import replacing
 from sheetgpt.training.trainer import LogRow, Trainer
 
+__all__ = ["resume", "save"]
+
 FILE = "checkpoint.npz"
 SAVED = ("vector", "mean", "square")  # the vectors of a state
 ABOUT = "about"

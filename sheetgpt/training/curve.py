@@ -17,6 +17,8 @@ from sheetgpt.lens.plot import require_plotting, save
 if TYPE_CHECKING:
     from sheetgpt.training.trainer import LogRow
 
+__all__ = ["write_log", "write_plot"]
+
 COLUMNS = ("step", "loss", "held_out", "learning_rate", "gradient_norm", "tokens", "seconds")
 SMOOTH_OVER = 50  # steps of the curve's mean line, at most a tenth of all
 

@@ -13,6 +13,8 @@ from sheetgpt.dump import MANIFEST, csv_bytes, replacing_folder
 from sheetgpt.files import decimals
 from sheetgpt.training.step import OneStep, Training
 
+__all__ = ["write_folder"]
+
 
 def write_folder(training: Training, folder: Path) -> Path:
     """Write `step_N/NAME.csv` for every matrix, without header and index as weights have it, and the tables."""

@@ -14,6 +14,8 @@ from sheetgpt.models.kinds import has_last_position
 from sheetgpt.models.step import Steps
 from sheetgpt.training.gradients import Loss
 
+__all__ = ["Example", "example"]
+
 
 @dataclass(frozen=True)
 class Example:

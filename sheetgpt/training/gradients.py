@@ -19,6 +19,8 @@ from sheetgpt.run.backward import backward
 from sheetgpt.run.forward import forward
 from sheetgpt.training import scalar
 
+__all__ = ["Check", "Loss", "gradient_check"]
+
 METHODS = ("backprop", "numeric", "value")
 EPSILON = 1e-6
 MOST_WEIGHTS = 5000  # for nudges and Values: beyond, one step takes minutes

@@ -19,6 +19,8 @@ from sheetgpt.model import Model
 from sheetgpt.models.kinds import kind_of, model_steps
 from sheetgpt.models.step import Steps
 
+__all__ = ["LossTable", "TokenLoss", "measure"]
+
 WINDOW = 1024  # tokens read at once by models that don't attend
 ROWS = 128  # predictions held at once: of GPT-2, each takes 0.4 MB
 

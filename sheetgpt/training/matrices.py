@@ -17,6 +17,8 @@ from sheetgpt.models.config import Config
 from sheetgpt.models.kinds import known_names, likeliest, training_steps, weights_of
 from sheetgpt.models.step import Axis, Step, Weight
 
+__all__ = ["StepMatrix", "What"]
+
 LOSS = "loss"  # the name of the one number that a step makes smaller, where it is compared
 NUDGE_SHOWN = 0.01  # of one weight, where the effect of a nudge is shown
 

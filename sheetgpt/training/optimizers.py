@@ -15,6 +15,8 @@ import numpy as np
 from sheetgpt.errors import TrainingError
 from sheetgpt.models.step import Weight
 
+__all__ = ["Settings"]
+
 OPTIMIZERS = ("adamw", "sgd")
 
 Matrices = Mapping[str, np.ndarray]

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+__all__ = ["Node", "Value"]
+
 
 class Value:
     """A number, the operation and the children that made it, and the slope along each child."""

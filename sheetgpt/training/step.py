@@ -23,6 +23,8 @@ from sheetgpt.training.gradients import Check, Loss, gradient_check
 from sheetgpt.training.matrices import NUDGE_SHOWN, StepMatrix, What
 from sheetgpt.training.optimizers import Packing, Settings
 
+__all__ = ["LossRow", "OneStep", "Training", "train_steps"]
+
 CHECKED = 500  # weights: up to so many, the three gradients are compared
 
 Matrices = Mapping[str, np.ndarray]

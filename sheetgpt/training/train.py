@@ -29,6 +29,8 @@ from sheetgpt.training.optimizers import Settings
 from sheetgpt.training.trainer import LogRow, Trainer
 from sheetgpt.weights.folder import write_weights
 
+__all__ = ["NewModel", "prepare", "run"]
+
 CHECKPOINT_EVERY = 60.0  # seconds
 
 

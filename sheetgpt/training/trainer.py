@@ -40,6 +40,8 @@ from sheetgpt.training.gradients import Loss
 from sheetgpt.training.optimizers import Packing, Settings
 from sheetgpt.weights.folder import Weights
 
+__all__ = ["LogRow", "Trainer", "initial_weights"]
+
 HANDOVER = 1e-6  # seconds
 HALVE_ABOVE = 256  # predictions in a batch: less work than this is done sooner than shared
 

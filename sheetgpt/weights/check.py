@@ -22,12 +22,15 @@ from sheetgpt.files import decimals
 from sheetgpt.files.journal import UNFINISHED
 from sheetgpt.files.paths import existing
 from sheetgpt.models.config import CONSTANTS_FILE, Config
-from sheetgpt.models.kinds import Shape
+from sheetgpt.models.gpt2 import LM_HEAD
+from sheetgpt.models.kinds import Shape, matrix_shapes
 from sheetgpt.weights.embedded import named_folder, or_a_name
 from sheetgpt.weights.figures import NO_SPREADSHEET, ODD, REWRITE, WRONG, Figures, Tally
-from sheetgpt.weights.folder import LM_HEAD, believed, matrix_shapes, read_config, refuse_foreign
+from sheetgpt.weights.folder import believed, read_config, refuse_foreign
 from sheetgpt.weights.progress import Counter, Progress
 from sheetgpt.weights.shapes import AGAIN, require_shape
+
+__all__ = ["Finding", "Report", "check"]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ import numpy as np
 
 from sheetgpt.weights.shapes import AGAIN
 
+__all__ = ["Figures"]
+
 REWRITE = "`sheetgpt convert-weights FOLDER DEST` writes it regularly"
 OUTLIER = 4  # a channel is an outlier where its root mean square is more than this many times the matrix's
 SAMPLE = 4096  # numbers of a file whose digits are counted

@@ -20,35 +20,21 @@ from sheetgpt.files.cache import Cache, release
 from sheetgpt.files.journal import UNFINISHED
 from sheetgpt.files.paths import existing
 from sheetgpt.models.config import CONSTANTS_FILE, Config
-from sheetgpt.models.gpt2 import LM_HEAD, WPE, WTE
+from sheetgpt.models.gpt2 import LM_HEAD, WTE
 from sheetgpt.models.kinds import Shape, matrix_shapes
 from sheetgpt.weights.embedded import EMBEDDED, embedded_folder, folder_name, named_folder, or_a_name
 from sheetgpt.weights.progress import Counter, Progress
 from sheetgpt.weights.shapes import AGAIN, first_row, header_error, infer_config, is_header, require_shape
-from sheetgpt.weights.writing import remove_others, write_constants, write_matrix, write_weights
+from sheetgpt.weights.writing import write_weights
 
 __all__ = [
-    "AGAIN",
     "EMBEDDED",
-    "LM_HEAD",
-    "WPE",
-    "WTE",
-    "Progress",
     "Weights",
     "embedded_folder",
     "folder_name",
-    "infer_config",
     "load_weights",
-    "matrix_shapes",
     "named_folder",
-    "or_a_name",
     "read_config",
-    "remove_others",
-    "require_files",
-    "require_shape",
-    "weights_errors",
-    "write_constants",
-    "write_matrix",
     "write_weights",
 ]
 

@@ -15,6 +15,8 @@ from xlsxwriter.utility import quote_sheetname, xl_cell_to_rowcol, xl_col_to_nam
 
 from sheetgpt.errors import DumpError
 
+__all__ = ["Area"]
+
 MAX_ROWS, MAX_COLUMNS, MAX_TEXT = 1_048_576, 16_384, 32_767  # of a sheet, and the characters of a cell
 CELL = r"\$?[A-Za-z]{1,3}\$?\d{1,7}"
 RANGE = re.compile(rf"{CELL}(?::{CELL})?")

@@ -28,12 +28,13 @@ from sheetgpt.diff.sides import RunSide, WorkbookSide, open_side
 from sheetgpt.errors import DumpError
 from sheetgpt.model import Model, load_model
 from sheetgpt.models.config import Config
+from sheetgpt.models.kinds import matrix_shapes
 from sheetgpt.sheets.live import plan as live_plan
 from sheetgpt.sheets.live.labels import ALL_RANKS
 from sheetgpt.sheets.live.plan import Size, parse_blocks, plan
 from sheetgpt.sheets.live.words import WordRow, constants
 from sheetgpt.sheets.live.write import write_live_workbook
-from sheetgpt.weights.folder import Weights, matrix_shapes
+from sheetgpt.weights.folder import Weights
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.grid import MAX_ROWS, Area, cell
 from sheetgpt.workbook.reading.names import areas_of, name_texts

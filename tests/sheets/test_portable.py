@@ -16,7 +16,7 @@ from engines import RECALCULATING, Cells, of_file, text_of, with_typed
 from portable_books import EMBEDDED, PROMPT, TINY, differences, name_areas
 from sheetgpt.bpe.words import cut
 from sheetgpt.model import load_model
-from sheetgpt.weights.folder import matrix_shapes
+from sheetgpt.models.kinds import matrix_shapes
 from sheetgpt.workbook.grid import Area, cell
 
 pytestmark = pytest.mark.office

@@ -13,11 +13,12 @@ from office import session
 from sheetgpt.bpe import Tokenizer
 from sheetgpt.model import Model
 from sheetgpt.models.config import Config
+from sheetgpt.models.kinds import matrix_shapes
 from sheetgpt.models.step import Role
 from sheetgpt.sheets.live.plan import plan
 from sheetgpt.sheets.live.words import words_area
 from sheetgpt.sheets.live.write import Writer
-from sheetgpt.weights.folder import Weights, matrix_shapes
+from sheetgpt.weights.folder import Weights
 
 CONFIG = Config(n_layer=2, n_head=12, n_embd=768, n_ctx=1024, n_vocab=50257)
 PROMPT, OTHER = "Mike is quick. He moves", "Mike is quick. He runs"

@@ -16,10 +16,11 @@ from sheetgpt.files import decimals
 from sheetgpt.files.cache import FOLDER
 from sheetgpt.files.journal import UNFINISHED, unfinished
 from sheetgpt.models.config import Config
+from sheetgpt.models.kinds import matrix_shapes
 from sheetgpt.weights import embedded
 from sheetgpt.weights import folder as weights
 from sheetgpt.weights.check import check
-from sheetgpt.weights.folder import Weights, load_weights, matrix_shapes, read_config, write_weights
+from sheetgpt.weights.folder import Weights, load_weights, read_config, write_weights
 
 
 @pytest.fixture(autouse=True)

@@ -29,7 +29,7 @@ KEPT = 30_000_000  # numbers of a workbook that are kept in order to follow it; 
 NOT_FOLLOWED = "The workbook is not followed"
 LOST = "the trail is lost after this stage"
 
-__all__ = ["Found", "Located", "locate", "map_rows"]
+__all__ = ["Found", "Located", "Location", "locate", "map_rows"]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sheetgpt.diff.sides.side import Held, Options, Side, Weights
+from sheetgpt.diff.sides.side import Held, Options, Side
+from sheetgpt.diff.sides.side import Weights as Weights
 from sheetgpt.errors import DumpError
 from sheetgpt.files.paths import existing
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 KINDS = (("run", "RunSide"), ("folder", "FolderSide"), ("arrays", "ArraysSide"), ("workbook", "WorkbookSide"))
 
-__all__ = ["KINDS", "ArraysSide", "FolderSide", "Held", "RunSide", "Side", "Weights", "WorkbookSide", "open_side"]
+__all__ = ["ArraysSide", "FolderSide", "Held", "Options", "RunSide", "Side", "WorkbookSide", "open_side"]
 
 
 def kinds() -> Iterator[type[Side]]:

@@ -25,6 +25,8 @@ from sheetgpt.workbook.cellwise import cell_formulas, exp_of_range
 from sheetgpt.workbook.grid import Area, cell
 from sheetgpt.workbook.references import N_TOKENS, Names
 
+__all__ = ["write_portable_workbook"]
+
 TOTALS = 4  # columns behind the logits in which their greatest stands, and the sum of their powers
 
 

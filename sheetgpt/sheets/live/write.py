@@ -27,6 +27,8 @@ from sheetgpt.workbook.grid import Area, boxes, cell, column_letters, width
 from sheetgpt.workbook.places import INDEX, Place, lay_out, tabs
 from sheetgpt.workbook.references import N_TOKENS, Input, Names, Slot, Source, formulas
 
+__all__ = ["write_live_workbook"]
+
 ZERO = style.STAGE_FILL  # numbers near 0 look like what they are, computed
 GROWS = {Axis.KEYS: "both", Axis.HEADS_BY_KEYS: "heads"}  # with the prompt: `references.Source.live`
 

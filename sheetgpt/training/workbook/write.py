@@ -9,6 +9,8 @@ from sheetgpt.training.step import Training
 from sheetgpt.training.workbook.bands import Bands
 from sheetgpt.training.workbook.tabs import OnTabs
 
+__all__ = ["write_training"]
+
 WIDEST_BAND = 6000  # columns; a model whose step is wider stands on tabs
 ROOM = 8  # positions that a live workbook has room for, at least
 

@@ -24,7 +24,7 @@ from sheetgpt.workbook.reading.reach import require_room
 from sheetgpt.workbook.reading.tab import FAR_OUT, UNSAVED, FarOutError, Tab
 from sheetgpt.workbook.references import N_TOKENS, N_WORDS
 
-__all__ = ["SUFFIXES", "Tab", "Workbook", "no_values", "one_line", "some"]
+__all__ = ["Tab", "Workbook"]
 
 SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".ods", ".xls")
 
