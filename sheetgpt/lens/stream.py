@@ -1,6 +1,7 @@
 """The residual stream of a model, read off its list of steps: where it begins, what writes to it, what reads its end.
 
-A write is an `Add` in a block; of its two inputs the stream is the one that the other was made of.
+A write is an `Add` in a block; of its two inputs the stream is the one that was written last. Before the first write it
+is the one that the other was made of.
 """
 
 from __future__ import annotations
@@ -58,9 +59,7 @@ class Stream:
 
     def source(self, step: Step) -> Step:
         """The stage that a step is a copy of, or the step."""
-        while isinstance(step.op, ops.Copy):
-            step = self.steps[step.inputs[0]]
-        return step
+        return copied(self.steps, step)
 
 
 def stream_of(trace: Trace) -> Stream:
@@ -75,12 +74,29 @@ def stream_of(trace: Trace) -> Stream:
 
 
 def writes_of(steps: Steps) -> Iterator[Write]:
+    stream: Step | None = None  # as the last write left it
     for step in steps:
         if isinstance(step.op, ops.Add) and step.block is not None:
             left, right = (steps[name] for name in step.inputs)
-            made, before = (left, right) if right in list(behind(steps, left, right)) else (right, left)
-            mixes = [one for one in behind(steps, made, before) if isinstance(one.op, ops.AttentionMix)]
-            yield Write(step.block, made, before, step, mixes[0] if mixes else None)
+            made, before = (left, right) if is_stream(steps, right, stream, left) else (right, left)
+            own = (one for one in behind(steps, made, before) if one.block == step.block)
+            mix = next((one for one in own if isinstance(one.op, ops.AttentionMix)), None)
+            yield Write(step.block, made, before, step, mix)
+            stream = step
+
+
+def is_stream(steps: Steps, step: Step, stream: Step | None, made: Step) -> bool:
+    """Is this input of a write the stream, and not what is added to it?"""
+    if stream is None:
+        return step in list(behind(steps, made, step))
+    return copied(steps, step) == stream
+
+
+def copied(steps: Steps, step: Step) -> Step:
+    """The stage that a step is a copy of, or the step."""
+    while isinstance(step.op, ops.Copy):
+        step = steps[step.inputs[0]]
+    return step
 
 
 def behind(steps: Steps, made: Step, before: Step) -> Iterator[Step]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -10,15 +11,16 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from models import random_ids, random_matrices
-from sheetgpt import lens, load_model
+from sheetgpt import lens, load_model, ops
 from sheetgpt.errors import LensError, SheetGPTError
 from sheetgpt.lens.ablation import pieces_of
 from sheetgpt.lens.changes import logits_after
 from sheetgpt.lens.metrics import parse
-from sheetgpt.lens.stream import ATTENTION, MLP, stream_of
+from sheetgpt.lens.stream import ATTENTION, MLP, stream_of, writes_of
 from sheetgpt.model import Model
+from sheetgpt.models import gpt2
 from sheetgpt.models.config import POSITIONS, Config
-from sheetgpt.models.step import Axis
+from sheetgpt.models.step import Axis, Steps
 from sheetgpt.weights.folder import Weights
 
 PROMPT, OTHER = "Mike is quick. He moves", "Mike is slow. He moves"
@@ -93,6 +95,26 @@ def test_each_write_is_what_its_addition_adds_and_the_blocks_begin_where_the_las
     assert [stream.source(writes[0].before) for writes in stream.blocks.values()] == ends[:-1]
     kinds = [ATTENTION] if trace.config.model == "attention" else [ATTENTION, MLP]
     assert [write.kind for write in stream.writes] == kinds * trace.config.n_layer
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("position", POSITIONS)
+def test_the_stream_is_found_where_the_mlp_reads_what_attention_reads_too(position, turned):
+    steps = gpt2.steps(Config(3, 2, 8, 12, 20, position))
+    def beside(step):
+        """The MLP takes the first layer norm; the inputs of a sum stand the other way round, too."""
+        if step.number == 13:
+            norm = next(one for one in steps if (one.block, one.number) == (step.block, 3))
+            return replace(step, inputs=(norm.name, *step.inputs[1:]))
+        is_sum = isinstance(step.op, ops.Add) and step.block is not None
+        return replace(step, inputs=step.inputs[::-1]) if is_sum and turned else step
+
+    parallel = Steps(beside(step) for step in steps if step.number not in (11, 12))
+    assert [in_names(write) for write in writes_of(parallel)] == [in_names(write) for write in writes_of(Steps(steps))]
+
+
+def in_names(write):
+    return write.kind, write.made.name, write.before.name, write.after.name, write.mix and write.mix.name
 
 
 @pytest.mark.parametrize("kind", WITHOUT)

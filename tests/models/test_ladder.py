@@ -16,14 +16,12 @@ from sheetgpt.models.kinds import matrix_shapes, model_steps, training_steps
 from sheetgpt.training.gradients import Loss, gradient_check
 from sheetgpt.weights.folder import write_weights
 
-SIZES = {
+SIZES = {name: Config(1, 2, 4, 8, 6, model=name) for name in MODELS} | {
     "die": Config(1, 1, 1, 8, 6, model="die"),
     "softmax": Config(1, 1, 1, 8, 6, model="softmax"),
     "bigram": Config(1, 1, 1, 8, 6, model="bigram"),
     "mlp": Config(1, 1, 2, 3, 6, model="mlp"),
     "attention": Config(1, 1, 4, 8, 6, model="attention"),
-    "microgpt": Config(1, 2, 4, 8, 6, model="microgpt"),
-    "gpt2": Config(1, 2, 4, 8, 6),
 }
 every_rung = pytest.mark.parametrize("model", MODELS)
 
