@@ -15,7 +15,7 @@ project = "sheetgpt"
 author = "the authors of sheetgpt"
 release = version = version_of("sheetgpt")
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.intersphinx", "sphinx.ext.viewcode", "site_parts"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.intersphinx", "sphinx.ext.viewcode", "site_parts", "live_pages"]
 extensions += ["api_parts"]
 exclude_patterns = ["**/.ipynb_checkpoints"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
