@@ -24,7 +24,7 @@ __all__ = ["COUNT", "SEED", "Person", "documents", "held_out", "own_names", "pro
 
 SEED = 1
 HELD_OUT_SHARE = 0.1
-COUNT = 30_000  # documents
+COUNT = 30_000  #: documents
 
 HE = "Mike John Paul Mark Luke Adam Peter David Tom Ben Sam Max".split()
 SHE = "Anna Mary Jane Lucy Emma Nina Rosa Lily Ella Eva Clara Maria".split()

@@ -87,7 +87,9 @@ def modules() -> list[str]:
     """Those that say what is public."""
     package = Path(sheetgpt.__file__).parent
     texts = {path: path.read_text(encoding="utf-8") for path in package.rglob("*.py")}
-    found = [path.relative_to(package.parent) for path, text in texts.items() if re.search(r"^__all__ =", text, re.M)]
+    found = [
+        path.relative_to(package.parent) for path, text in texts.items() if re.search(r"^__all__ =", text, re.MULTILINE)
+    ]
     return sorted(".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in found)
 
 
@@ -184,7 +186,9 @@ def is_listed(module: str, _: str, name: str = "") -> bool:
 
 def test_every_public_name_has_a_docstring():
     without = [public.name for public in everything() if not public.said.strip()]
-    assert not without, f"{len(everything()) - len(without)} of {len(everything())} have one, these don't:\n{listed(without)}"
+    assert not without, (
+        f"{len(everything()) - len(without)} of {len(everything())} have one, these don't:\n{listed(without)}"
+    )
     assert len(everything()) >= LEAST
 
 

@@ -60,7 +60,7 @@ class Answer:
 
     predicted: int
     probability: float
-    mean_loss: float  # NaN for a single token
+    mean_loss: float  #: NaN for a single token
 
 
 @dataclass(frozen=True)

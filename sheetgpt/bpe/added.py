@@ -31,10 +31,10 @@ class Added:
     id: int
     text: str
     special: bool = True
-    normalized: bool = False  # those that are not are found first
-    single_word: bool = False  # not inside of a word
-    lstrip: bool = False  # with the spaces before it
-    rstrip: bool = False  # with the spaces behind it
+    normalized: bool = False  #: those that are not are found first
+    single_word: bool = False  #: not inside of a word
+    lstrip: bool = False  #: with the spaces before it
+    rstrip: bool = False  #: with the spaces behind it
 
 
 FLAGS = tuple(field.name for field in fields(Added) if field.type == "bool")

@@ -31,7 +31,7 @@ class LearningPass:
     count: int
     token: str
     id: int
-    words: tuple[tuple[str, ...], ...]  # the different words after it, each in its symbols; () where they are many
+    words: tuple[tuple[str, ...], ...]  #: the different words after it, each in its symbols; () where they are many
 
     @property
     def as_they_stand(self) -> str:

@@ -106,8 +106,8 @@ class Checkpoint(ABC):
     """A GPT-2 that can be written as a CSV folder."""
 
     config: Config
-    origin: str  # of this source alone, so that no other goes on where it was interrupted
-    write_tables: Callable[[Path], object] | None = None  # writes the token files into a folder
+    origin: str  #: of this source alone, so that no other goes on where it was interrupted
+    write_tables: Callable[[Path], object] | None = None  #: writes the token files into a folder
     remarks: list[str] = field(default_factory=list)
 
     @property

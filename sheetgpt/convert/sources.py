@@ -22,8 +22,8 @@ class Source:
     """One kind of checkpoint, a folder or a file."""
 
     what: str
-    recognises: Callable[[Path], bool]  # by names and by the first bytes of a file, never by its numbers
-    open: Callable[[Path, int | None], Checkpoint]  # int: the number of heads, where the checkpoint doesn't hold it
+    recognises: Callable[[Path], bool]  #: by names and by the first bytes of a file, never by its numbers
+    open: Callable[[Path, int | None], Checkpoint]  #: int: the number of heads, where the checkpoint doesn't hold it
 
 
 # subtle: the order decides. A GGUF file is one whatever its name, minGPT writes a `config.json` beside its checkpoint,

@@ -15,7 +15,7 @@ from sheetgpt.diff.result import DIFFERENT, NOT_COMPARED, Report
 from sheetgpt.diff.sides import Side, Weights, open_side
 from sheetgpt.errors import DumpError
 
-__all__ = ["Report", "Side", "compared", "diff", "open_side"]
+__all__ = ["How", "Report", "Side", "compared", "diff", "open_side"]
 
 
 class How(TypedDict, total=False):

@@ -11,18 +11,20 @@ from sheetgpt.diff.grain import Grain
 from sheetgpt.diff.matrices import Tolerance, finite
 from sheetgpt.diff.sides import Held
 
+__all__ = ["Cells"]
+
 
 @dataclass(frozen=True)
 class Cells:
     """All matrices are in our layout, [rows, columns]."""
 
-    held: Sequence[Held]  # by LEFT, by RIGHT
+    held: Sequence[Held]  #: by LEFT, by RIGHT
     left: np.ndarray
     right: np.ndarray
-    difference: np.ndarray  # absolute; inf where only one side holds a number, or where it is masked
-    out: np.ndarray  # which cells differ by more than is allowed
-    absent: np.ndarray  # which cells one of the sides does not hold at all
-    printed: Grain | None  # how RIGHT's is rounded, where that is coarser than the rest of RIGHT
+    difference: np.ndarray  #: absolute; inf where only one side holds a number, or where it is masked
+    out: np.ndarray  #: which cells differ by more than is allowed
+    absent: np.ndarray  #: which cells one of the sides does not hold at all
+    printed: Grain | None  #: how RIGHT's is rounded, where that is coarser than the rest of RIGHT
 
     @property
     def matrices(self) -> tuple[np.ndarray, np.ndarray]:

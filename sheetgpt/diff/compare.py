@@ -39,7 +39,7 @@ class Comparison:
     sizes: Sizes
     grains: tuple[Grain, Grain]
     tolerance: Tolerance
-    given: Side | None = None  # LEFT as it was given, where this one is its model's run of RIGHT's tokens
+    given: Side | None = None  #: LEFT as it was given, where this one is its model's run of RIGHT's tokens
 
     @classmethod
     def of(

@@ -12,6 +12,8 @@ from enum import StrEnum
 
 import numpy as np
 
+__all__ = ["Grain"]
+
 SAMPLE, AMONG = 256, 8192  # numbers that are looked at; among so many, evenly spread
 FIRST_LOOK = 12  # and how many of these are looked at first, since most matrices hold all digits
 ENOUGH = 6  # numbers that are no whole ones, below which nothing is inferred
@@ -41,7 +43,7 @@ class Grain:
     """The rounding that a set of numbers shows."""
 
     kind: Kind = Kind.FLOAT64
-    count: int = 0  # of digits or decimals
+    count: int = 0  #: of digits or decimals
 
     def __str__(self) -> str:
         """As a person says it.

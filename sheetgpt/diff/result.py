@@ -28,7 +28,7 @@ class WorstCell:
     right_place: str
     row: str
     column: str
-    left: object  # a number, a text, or None where it is blank
+    left: object  #: a number, a text, or None where it is blank
     right: object
 
 
@@ -41,19 +41,19 @@ class StageDiff:
     verdict: str
     shape: tuple[int, int] | None = None
     largest_difference: float | None = None
-    largest_relative: float | None = None  # |left - right| / the larger of |left| and |right|
+    largest_relative: float | None = None  #: |left - right| / the larger of |left| and |right|
     rms: float | None = None
     cosine: float | None = None
     cells: int = 0
     cells_out: int = 0
     worst: WorstCell | None = None
     note: str = ""
-    own_error: bool | None = None  # does RIGHT's stage not follow from RIGHT's own inputs? None: they are not there
+    own_error: bool | None = None  #: does RIGHT's stage not follow from RIGHT's own inputs? None: they are not there
     cause: str = ""
-    is_matrix: bool = True  # of a stage: no weights, no table of texts
-    padding: str = ""  # a vocabulary with rows too many: what is said of them, and of the others
-    is_unreadable: bool = False  # not compared, as what a side holds of it is damaged or fits nothing
-    in_any_block: str = ""  # its name with `*` for the block's number, for lists of names
+    is_matrix: bool = True  #: of a stage: no weights, no table of texts
+    padding: str = ""  #: a vocabulary with rows too many: what is said of them, and of the others
+    is_unreadable: bool = False  #: not compared, as what a side holds of it is damaged or fits nothing
+    in_any_block: str = ""  #: its name with `*` for the block's number, for lists of names
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,9 @@ class Report:
     diagnosis: Diagnosis | None = None
     strict: bool = False
     assumed: str = ""
-    unread: tuple[tuple[str, tuple[str, ...]], ...] = ()  # arrays that are called like no stage, and the nearest names
+    unread: tuple[tuple[str, tuple[str, ...]], ...] = ()  #: arrays that are called like no stage, and the nearest names
     taken: tuple[Taken, ...] = ()
-    remarks: tuple[str, ...] = ()  # what one side shows of how it was made and the other does not
+    remarks: tuple[str, ...] = ()  #: what one side shows of how it was made and the other does not
 
     @property
     def first(self) -> StageDiff | None:

@@ -49,9 +49,9 @@ class Difference:
 
     name: str
     shapes: tuple[tuple[int, ...], tuple[int, ...]]
-    largest: float  # difference; NaN where the shapes don't fit
-    cells_out: int  # beyond the tolerance
-    note: str = ""  # what the figures can't say
+    largest: float  #: difference; NaN where the shapes don't fit
+    cells_out: int  #: beyond the tolerance
+    note: str = ""  #: what the figures can't say
 
     @property
     def equal(self) -> bool:

@@ -163,10 +163,10 @@ class Generated:
     """A token that was generated."""
 
     id: int
-    token: str  # as the token table spells it
-    text: str  # the characters that are complete with it: none while bytes of a character are missing
-    context_start: int  # the first token (of prompt and new ones) that the model still saw: above 0 after a slide
-    ends: bool  # it is the end of the text, and generation stopped at it
+    token: str  #: as the token table spells it
+    text: str  #: the characters that are complete with it: none while bytes of a character are missing
+    context_start: int  #: the first token (of prompt and new ones) that the model still saw: above 0 after a slide
+    ends: bool  #: it is the end of the text, and generation stopped at it
     pick: Pick = field(repr=False)
 
     @property

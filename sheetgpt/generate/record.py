@@ -33,10 +33,10 @@ class Record:
     prompt_ids: Sequence[int]
     n: int
     sampling: Sampling
-    keep_tables: bool = False  # they are needed for dumps only
+    keep_tables: bool = False  #: they are needed for dumps only
     tokens: list[dict[str, Any]] = field(default_factory=list)
     tables: list[PickTable] = field(default_factory=list)
-    interrupted: bool = False  # by Ctrl-C, which whoever follows the tokens notes here
+    interrupted: bool = False  #: by Ctrl-C, which whoever follows the tokens notes here
     slides: int = 0
     ended_text: bool = False
 

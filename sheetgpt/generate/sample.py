@@ -46,8 +46,8 @@ class Sampling:
     """
 
     temperature: float = 0.0
-    top_k: int | None = None  # only the k greatest logits stay
-    top_p: float | None = None  # of these, only the first whose probabilities reach p together
+    top_k: int | None = None  #: only the k greatest logits stay
+    top_p: float | None = None  #: of these, only the first whose probabilities reach p together
     seed: int | None = None
 
     def __post_init__(self) -> None:
@@ -91,10 +91,10 @@ class Candidates:
 
     ids: np.ndarray
     logits: np.ndarray
-    scaled: np.ndarray  # logit / temperature; the logit itself where temperature is 0
+    scaled: np.ndarray  #: logit / temperature; the logit itself where temperature is 0
     kept_by_top_k: np.ndarray
-    kept_by_top_p: np.ndarray  # among those kept by top-k
-    probabilities: np.ndarray  # of those kept by both; the others have 0
+    kept_by_top_p: np.ndarray  #: among those kept by top-k
+    probabilities: np.ndarray  #: of those kept by both; the others have 0
     cumulative: np.ndarray
 
 
@@ -134,9 +134,9 @@ class Pick:
     """One choice: the token and how it came to be chosen."""
 
     id: int
-    logits: np.ndarray = field(repr=False)  # [n_vocab]
+    logits: np.ndarray = field(repr=False)  #: [n_vocab]
     sampling: Sampling
-    random: float | None = None  # None where nothing was drawn
+    random: float | None = None  #: None where nothing was drawn
 
     @cached_property
     def candidates(self) -> Candidates:
@@ -185,7 +185,7 @@ class PickTable:
 
     shown: Candidates
     ranks: np.ndarray
-    picked: int  # the token's id
+    picked: int  #: the token's id
     random: float | None
     greedy: bool
     hidden: int

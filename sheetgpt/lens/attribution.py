@@ -43,7 +43,7 @@ class Attribution:
     trace: Trace
     token: int
     against: int | None
-    value: float  # the run's own logit or difference
+    value: float  #: the run's own logit or difference
     parts: pd.DataFrame
     blocks: pd.DataFrame
     by_token: pd.DataFrame

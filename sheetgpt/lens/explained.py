@@ -68,17 +68,17 @@ class Explanation:
 
     address: str
     value: float
-    title: str  # of its stage
-    label: str  # its row and column
-    words: str  # the stage's formula as a person would say it
-    formula: str  # the cell's, over names
+    title: str  #: of its stage
+    label: str  #: its row and column
+    words: str  #: the stage's formula as a person would say it
+    formula: str  #: the cell's, over names
     in_numbers: str
     numbers: tuple[Term, ...] = ()
     terms: tuple[Term, ...] = ()
     addends: tuple[Term, ...] = ()
-    heads: tuple[str, str, str] = ("left", "right", "value")  # what a term's left, right and value are
-    total: float | None = None  # of the terms, and of the addends where there is nothing else
-    adds_all: bool = False  # is the number the sum of terms and addends?
+    heads: tuple[str, str, str] = ("left", "right", "value")  #: what a term's left, right and value are
+    total: float | None = None  #: of the terms, and of the addends where there is nothing else
+    adds_all: bool = False  #: is the number the sum of terms and addends?
     notes: tuple[str, ...] = ()
     below: Explanation | None = None
     top: int = MOST_TERMS

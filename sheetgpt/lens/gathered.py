@@ -23,6 +23,8 @@ from sheetgpt.models.step import Role
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["Gathering", "Quantity"]
+
 STATED = (
     "Averaged over {}, each counted once: {}. The standard deviation is that of these prompts: its square is divided "
     "by their number."
@@ -76,7 +78,7 @@ class Gathering:
     """How one lens is gathered. target: the id of the token that a prompt was looked at for; None: it has several."""
 
     title: str
-    what: str  # that is averaged
+    what: str  #: that is averaged
     target: Callable[[Any], int | None]
     quantities: Sequence[Quantity]
 

@@ -46,7 +46,7 @@ class LogitLens:
     best_probability: pd.DataFrame
     rank: pd.DataFrame
     probability: pd.DataFrame
-    head: tuple[str, ...]  # what each row goes through, by the steps' titles
+    head: tuple[str, ...]  #: what each row goes through, by the steps' titles
 
     @property
     def looked_for(self) -> str:

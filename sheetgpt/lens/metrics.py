@@ -15,8 +15,6 @@ from sheetgpt.lens.tokens import known_id, spelled, token_id
 from sheetgpt.models.step import Role
 from sheetgpt.run.trace import Trace, probabilities
 
-__all__ = ["default", "parse"]
-
 DIFFERENCE, LOGIT, PROBABILITY = "logit difference", "logit", "probability"
 SYNTAX = re.compile(rf"({DIFFERENCE}|{LOGIT}|{PROBABILITY}) (.+)", re.DOTALL)
 FORMS = 'a metric is "logit difference A B", "logit A" or "probability A"'

@@ -37,8 +37,8 @@ class Neighbour:
 class Plane:
     """Vectors in two dimensions, those in which they differ most (principal components)."""
 
-    points: np.ndarray  # [n, 2]
-    shares: tuple[float, float]  # of the vectors' variance, that each dimension holds
+    points: np.ndarray  #: [n, 2]
+    shares: tuple[float, float]  #: of the vectors' variance, that each dimension holds
 
 
 def table_name(weights: Mapping[str, Weight]) -> str | None:

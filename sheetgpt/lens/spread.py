@@ -13,6 +13,8 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["Spread"]
+
 MEAN, DEVIATION, LEAST, GREATEST, COUNT = STATISTICS = ("mean", "standard deviation", "least", "greatest", "prompts")
 
 

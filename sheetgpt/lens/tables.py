@@ -47,7 +47,7 @@ class Table:
     shows more. span: the least size of a number that has the full colour; by default the largest number's.
     """
 
-    name: str  # a tab's name, too: short, without blanks
+    name: str  #: a tab's name, too: short, without blanks
     title: str
     frame: pd.DataFrame
     look: Look = Look.PLAIN
@@ -121,7 +121,7 @@ class Report:
     """What a lens shows: tables, what they are of, and the conventions in which their numbers are to be read."""
 
     title: str
-    facts: Mapping[str, Any]  # the prompt, the token, ...: by the words that name them
+    facts: Mapping[str, Any]  #: the prompt, the token, ...: by the words that name them
     tables: Sequence[Table]
     notes: tuple[str, ...] = ()
 

@@ -18,19 +18,7 @@ import numpy as np
 from sheetgpt.models.config import MODELS, POSITIONS, Config
 from sheetgpt.models.step import Step, Steps, Weight
 
-__all__ = [
-    "Defaults",
-    "Kind",
-    "StepsOf",
-    "WeightsOf",
-    "has_last_position",
-    "kind",
-    "kind_of",
-    "matrix_shapes",
-    "model_steps",
-    "training_steps",
-    "weights_of",
-]
+__all__ = ["Known", "has_last_position", "matrix_shapes", "model_steps", "training_steps", "weights_of"]
 
 Shape = tuple[int, int]
 MOST_BLOCKS = 1000  # that a stage's name is believed to count

@@ -18,8 +18,8 @@ from sheetgpt import ops
 
 __all__ = ["POSITIONS", "TARGETS", "Axis", "Part", "Role", "Step", "Steps", "Use", "Weight"]
 
-POSITIONS = "positions"  # an input of every run: where each token stands
-TARGETS = "targets"  # an input of training: the token that comes after each position
+POSITIONS = "positions"  #: an input of every run: where each token stands
+TARGETS = "targets"  #: an input of training: the token that comes after each position
 ANY_BLOCK = "*"
 
 
@@ -72,13 +72,13 @@ class Step:
     title: str
     op: ops.Op
     inputs: tuple[str, ...]
-    words: str  # the formula as a person would say it
-    why: str = ""  # in one sentence, what that is good for
+    words: str  #: the formula as a person would say it
+    why: str = ""  #: in one sentence, what that is good for
     rows: Axis = Axis.TOKENS
     columns: Axis = Axis.DIMENSIONS
     part: Part = Part.HEAD
     block: int | None = None
-    number: int | None = None  # in its block, as the reference counts
+    number: int | None = None  #: in its block, as the reference counts
     role: Role | None = None
 
     @property
@@ -222,10 +222,10 @@ class Weight:
 
     shape: tuple[int, int]
     use: Use
-    rows: Axis | None = None  # where they count tokens or positions
+    rows: Axis | None = None  #: where they count tokens or positions
     part: Part = Part.HEAD
     block: int | None = None
-    to_residual: bool = False  # writes to the residual stream, so it is drawn smaller
+    to_residual: bool = False  #: writes to the residual stream, so it is drawn smaller
 
     @property
     def is_vector(self) -> bool:

@@ -28,9 +28,9 @@ from sheetgpt.ops.base import (
 )
 from sheetgpt.ops.terms import entry, number, products, row_of_index, softmax_terms
 
-MASKED = -1e10  # added to the scores that look ahead; exp(MASKED) is exactly 0 in float32 and float64
-MASKED_TEXT = "-1e10"  # the same, as a person writes it
-MASKED_BELOW = -9.9e8  # -1e9 with a score added or as bfloat16 rounds it, -1e10, a type's minimum, -inf: as ports mask
+MASKED = -1e10  #: added to the scores that look ahead; exp(MASKED) is exactly 0 in float32 and float64
+MASKED_TEXT = "-1e10"  #: the same, as a person writes it
+MASKED_BELOW = -9.9e8  #: -1e9 with a score added or as bfloat16 rounds it, -1e10, a type's minimum, -inf: as ports mask
 
 
 def masked_cells(numbers: Array) -> Array:  # [rows, columns] -> bool of that shape

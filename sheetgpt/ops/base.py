@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 else:
     Array = np.ndarray  # what NDArray stands for, without its import
-Gradients = tuple[Array | None, ...]  # one an input
+Gradients = tuple[Array | None, ...]  #: one an input
 Shape = tuple[int, ...]
-Box = tuple[int, int, int, int]  # (row, column, rows, columns), counted from the matrix's first cell
-Cell = tuple[int, int]  # (row, column)
-Formulas = Iterator[tuple[Box, str]]  # each box that one formula fills, and the formula
-InputFormulas = list[Formulas | None]  # of each input's gradient, None where it has none
+Box = tuple[int, int, int, int]  #: (row, column, rows, columns), counted from the matrix's first cell
+Cell = tuple[int, int]  #: (row, column)
+Formulas = Iterator[tuple[Box, str]]  #: each box that one formula fills, and the formula
+InputFormulas = list[Formulas | None]  #: of each input's gradient, None where it has none
 LARGEST_EXACT = 1e300  # sums whose parts can't overflow
 
 
@@ -136,7 +136,7 @@ class Number:
 class Factors:
     """The left or the right side of all summands, and the cells that hold them, in that order."""
 
-    values: Array  # [n]
+    values: Array  #: [n]
     cells: Cells | None = None
 
 
@@ -147,7 +147,7 @@ class Sum:
     what: how a person calls a summand.
     """
 
-    values: Array  # [n]
+    values: Array  #: [n]
     left: Factors
     right: Factors | None = None
     what: str = "product"
@@ -207,9 +207,9 @@ class Op:
     """One operation. The class attributes say what the views alone don't."""
 
     piece: ClassVar[Piece] = Piece.MATRIX
-    all_rows: ClassVar[tuple[int, ...]] = ()  # inputs that a single new row needs whole: a decoder caches them
-    masked: ClassVar[bool] = False  # cells of the value may be masked: at or below `MASKED_BELOW`
-    shares: ClassVar[bool] = False  # each group's rows of the value add up to 1; its columns where those are pieces
+    all_rows: ClassVar[tuple[int, ...]] = ()  #: inputs that a single new row needs whole: a decoder caches them
+    masked: ClassVar[bool] = False  #: cells of the value may be masked: at or below `MASKED_BELOW`
+    shares: ClassVar[bool] = False  #: each group's rows of the value add up to 1; its columns where those are pieces
 
     @property
     def groups(self) -> int:

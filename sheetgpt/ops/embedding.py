@@ -27,7 +27,7 @@ from sheetgpt.ops.base import (
 )
 from sheetgpt.ops.terms import entry, number, one, row_of_index, rows_where, same
 
-POSITION_BASE = 10000  # of the angles by which sinusoidal and rotary positions turn
+POSITION_BASE = 10000  #: of the angles by which sinusoidal and rotary positions turn
 
 
 def add_at_rows(shape: Shape, index: Array, rows: Array) -> Array:  # [m], [m, n] -> shape

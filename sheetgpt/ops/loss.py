@@ -34,7 +34,7 @@ class Penalty(Op):
     """
 
     piece = Piece.COLUMN
-    in_short: ClassVar[str] = "-ln p"  # p: the probability of the token that came
+    in_short: ClassVar[str] = "-ln p"  #: p: the probability of the token that came
 
     def probability(self, penalty: float) -> float:
         return math.exp(-penalty)

@@ -30,7 +30,7 @@ from sheetgpt.ops.base import (
 from sheetgpt.ops.terms import number, one, products, taken, whole_row
 
 LAYER_NORM_EPSILON = 1e-5
-LAYER_NORM_EPSILON_TEXT = np.format_float_positional(LAYER_NORM_EPSILON)  # as a spreadsheet's user types it: 0.00001
+LAYER_NORM_EPSILON_TEXT = np.format_float_positional(LAYER_NORM_EPSILON)  #: as a spreadsheet's user types it: 0.00001
 
 
 def row_means(x: Array, y: Array | None = None) -> Array:  # [..., n] -> [..., 1]

@@ -56,9 +56,9 @@ class AxisLabels:
 class Labels:
     """What the labels of one run are made of."""
 
-    tokens: Sequence[str]  # of the prompt, as the token table spells them
+    tokens: Sequence[str]  #: of the prompt, as the token table spells them
     n_head: int
-    vocabulary: Callable[[], Sequence[str]]  # every token by id; asked for only when logits are labelled
+    vocabulary: Callable[[], Sequence[str]]  #: every token by id; asked for only when logits are labelled
 
     def positions(self) -> AxisLabels:
         return AxisLabels(("position", "token"), (range(len(self.tokens)), self.tokens))

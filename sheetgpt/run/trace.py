@@ -62,11 +62,11 @@ class Trace(Mapping[str, "pd.DataFrame"]):
 
     config: Config
     steps: Steps
-    arrays: Mapping[str, np.ndarray]  # of the tokens' stage: the ids [T]
+    arrays: Mapping[str, np.ndarray]  #: of the tokens' stage: the ids [T]
     labels: frames.Labels
     prompt: str | None = None
-    merges: MergeTrace | None = None  # of the prompt; None where the run began with token ids
-    weights: Weights | None = None  # the model's own, as they are without overrides
+    merges: MergeTrace | None = None  #: of the prompt; None where the run began with token ids
+    weights: Weights | None = None  #: the model's own, as they are without overrides
     tokenizer: Tokenizer | None = None
     overrides: Mapping[str, np.ndarray] = field(default_factory=lambda: NO_OVERRIDES)
 

@@ -19,6 +19,8 @@ from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.grid import Area, boxes
 
+__all__ = ["SetCells"]
+
 MARKED = {"bg_color": style.CHANGED_FILL, "bold": True, "font_color": "#8A3B12"}
 MOST_NOTES = 2_000  # of a matrix: programs get slow with more, so that more changed cells have one note together
 MOST_RANGES = 500  # of a rule: programs read long lists slowly
@@ -29,8 +31,8 @@ EXACT = 1e-12  # up to which, relatively, a cell is unchanged
 class SetCells:
     """A matrix in which cells were set. before: what it was, or what follows from its inputs; NaN: nothing."""
 
-    now: np.ndarray  # [rows, columns]
-    before: np.ndarray  # [rows, columns]
+    now: np.ndarray  #: [rows, columns]
+    before: np.ndarray  #: [rows, columns]
     how: str = "set"
     was: str = "computed"
 

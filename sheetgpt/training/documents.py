@@ -16,9 +16,9 @@ from sheetgpt.bpe import END_OF_TEXT, Tokenizer
 from sheetgpt.bpe.words import spell
 from sheetgpt.errors import TrainingError
 
-__all__ = ["NO_TARGET", "Corpus", "Documents", "character_tables", "documents_of", "end_token", "split"]
+__all__ = ["NO_TARGET", "Corpus", "Documents", "character_tables", "documents_of", "end_token"]
 
-NO_TARGET = -1  # a prediction that doesn't count: after a document's end
+NO_TARGET = -1  #: a prediction that doesn't count: after a document's end
 HELD_OUT_WINDOWS = 64  # at most so many are looked at
 END = "."  # of a document of characters, unless the text has it
 

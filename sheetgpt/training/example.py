@@ -21,11 +21,11 @@ __all__ = ["Example", "example"]
 class Example:
     """What is learned from: at each position the token before, the token to come, and its share of the loss."""
 
-    ids: np.ndarray  # [T]
-    targets: np.ndarray  # [T], 0 where nothing is to come
-    share: np.ndarray  # [T], adds up to 1
-    context: list[str]  # the tokens of `ids`
-    coming: list[str]  # the tokens of `targets`; both are empty where nothing is to come
+    ids: np.ndarray  #: [T]
+    targets: np.ndarray  #: [T], 0 where nothing is to come
+    share: np.ndarray  #: [T], adds up to 1
+    context: list[str]  #: the tokens of `ids`
+    coming: list[str]  #: the tokens of `targets`; both are empty where nothing is to come
 
     def loss(self, steps: Steps) -> Loss:
         return Loss(steps, steps.inputs(self.ids, targets=self.targets), self.share[None, :])

@@ -37,7 +37,7 @@ class Loss:
 
     steps: Steps
     given: Matrices
-    share: np.ndarray  # [..., 1, T]
+    share: np.ndarray  #: [..., 1, T]
 
     @classmethod
     def of(cls, steps: Steps, ids: np.ndarray, targets: np.ndarray) -> Loss:

@@ -33,9 +33,9 @@ class TokenLoss:
     id: int
     token: str
     probability: float
-    penalty: float  # -ln(probability)
-    rank: int  # 1: the model thought no other token more probable
-    seen: int  # how many tokens before it the model saw
+    penalty: float  #: -ln(probability)
+    rank: int  #: 1: the model thought no other token more probable
+    seen: int  #: how many tokens before it the model saw
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class LossTable:
     """The scored tokens of a text (all but the first), and what they amount to."""
 
     tokens: list[TokenLoss]
-    n_bytes: int  # of the scored tokens
+    n_bytes: int  #: of the scored tokens
     n_windows: int
 
     @property

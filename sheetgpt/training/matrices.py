@@ -57,7 +57,7 @@ class StepMatrix:
     """One matrix of a training step and all that may be asked of it."""
 
     what: What
-    of: str  # the stage or weight that it belongs to
+    of: str  #: the stage or weight that it belongs to
     about: Step | Weight
     numbers: np.ndarray
 

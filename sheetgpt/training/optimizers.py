@@ -26,21 +26,21 @@ Matrices = Mapping[str, np.ndarray]
 class Settings:
     """How a model is trained. The defaults are nanoGPT's kind, for a small model."""
 
-    steps: int = 2000  # 0: the first weights, from which nothing is learned
-    batch: int = 32  # windows a step
+    steps: int = 2000  #: 0: the first weights, from which nothing is learned
+    batch: int = 32  #: windows a step
     learning_rate: float = 3e-3
     min_learning_rate: float = 1e-4
-    warmup: int = 100  # steps
+    warmup: int = 100  #: steps
     weight_decay: float = 0.1
     beta1: float = 0.9
     beta2: float = 0.99
     epsilon: float = 1e-8
-    clip: float = 1.0  # largest norm of all gradients together; 0 doesn't clip
+    clip: float = 1.0  #: largest norm of all gradients together; 0 doesn't clip
     seed: int = 1
     optimizer: str = "adamw"
-    gradient: str = "backprop"  # "numeric" and "value": `gradients`
-    nudge: float = 1e-6  # of one weight, where the gradient is numeric
-    evaluate_every: int = 100  # steps between looks at what was held out
+    gradient: str = "backprop"  #: "numeric" and "value": `gradients`
+    nudge: float = 1e-6  #: of one weight, where the gradient is numeric
+    evaluate_every: int = 100  #: steps between looks at what was held out
 
     def __post_init__(self) -> None:
         if self.steps < 0:

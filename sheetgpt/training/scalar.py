@@ -133,7 +133,7 @@ class Node:
     """One row of the graph's table. Children are rows by their number."""
 
     node: int
-    name: str  # of a weight's cell; empty elsewhere
+    name: str  #: of a weight's cell; empty elsewhere
     operation: str
     children: tuple[int, ...]
     value: float

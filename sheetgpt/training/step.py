@@ -34,16 +34,16 @@ Matrices = Mapping[str, np.ndarray]
 class OneStep:
     """One step of training: every matrix that takes part. Stages and weights have their names."""
 
-    number: int  # from 1
-    about: Mapping[str, Step | Weight]  # what each name stands for
-    weights: Matrices  # before the step
+    number: int  #: from 1
+    about: Mapping[str, Step | Weight]  #: what each name stands for
+    weights: Matrices  #: before the step
     stages: Matrices
     loss: float
-    gradients: Matrices  # of stages and weights
-    means: Matrices  # of the weights' gradients after the step, as AdamW keeps them; empty for SGD
-    squares: Matrices  # the means of their squares, likewise
-    new: Matrices  # the weights after the step
-    nudged: Mapping[What, np.ndarray] = field(default_factory=dict)  # what nudging each weight does, where it is shown
+    gradients: Matrices  #: of stages and weights
+    means: Matrices  #: of the weights' gradients after the step, as AdamW keeps them; empty for SGD
+    squares: Matrices  #: the means of their squares, likewise
+    new: Matrices  #: the weights after the step
+    nudged: Mapping[What, np.ndarray] = field(default_factory=dict)  #: what nudging each weight does, where it is shown
 
     @cached_property
     def described(self) -> dict[str, StepMatrix]:

@@ -45,7 +45,7 @@ class NewModel:
     vocab_size: int = 512
     model: str = "gpt2"
     position: str = "learned"
-    tokens: str = "bpe"  # or "chars"
+    tokens: str = "bpe"  #: or "chars"
 
     @property
     def has_characters(self) -> bool:

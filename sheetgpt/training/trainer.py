@@ -50,13 +50,13 @@ HALVE_ABOVE = 256  # predictions in a batch: less work than this is done sooner 
 class LogRow:
     """What one step of training did."""
 
-    step: int  # from 1
+    step: int  #: from 1
     loss: float
     learning_rate: float
     gradient_norm: float
     tokens: int
     seconds: float
-    held_out: float | None = None  # the loss of what was held out, where this step looked
+    held_out: float | None = None  #: the loss of what was held out, where this step looked
 
     @property
     def tokens_per_second(self) -> float:
@@ -75,7 +75,7 @@ class Trainer:
     All weights are views into one vector, so that an update is a few operations on vectors.
     """
 
-    pool: ThreadPoolExecutor  # of one thread, the second half's; there while training runs
+    pool: ThreadPoolExecutor  #: of one thread, the second half's; there while training runs
 
     def __init__(
         self,

@@ -35,7 +35,7 @@ __all__ = ["Finding", "Report", "check"]
 
 @dataclass(frozen=True)
 class Finding:
-    level: str  # WRONG or ODD
+    level: str  #: WRONG or ODD
     file: str
     what: str
     remedy: str

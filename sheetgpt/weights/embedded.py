@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sheetgpt.errors import WeightsError
 
-EMBEDDED = "embedded"  # the default
+EMBEDDED = "embedded"  #: the default
 ABOUT: Mapping[str, str] = {  # each but the default lies in a folder of its name
     EMBEDDED: "the default: a GPT-2 with learned positions, trained on the corpus of `sheetgpt corpus`",
     "rotary": "the same sizes and corpus with rotary positions: right wherever a sentence stands",

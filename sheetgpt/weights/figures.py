@@ -45,7 +45,7 @@ class Figures:
     minimum: float
     maximum: float
     zeros: int
-    outliers: list[int]  # columns, the strongest first
+    outliers: list[int]  #: columns, the strongest first
 
 
 class Tally:

@@ -22,9 +22,9 @@ class Found:
     stage: str
     places: tuple[Location, ...]
     note: str = ""
-    assumed: str = ""  # the mistake with which the workbook computes it, where it is not RUN's own
-    rivals: tuple[Location, ...] = ()  # places that fit as well, with other numbers
-    is_whole: bool = True  # is all of the stage there, and not only some heads?
+    assumed: str = ""  #: the mistake with which the workbook computes it, where it is not RUN's own
+    rivals: tuple[Location, ...] = ()  #: places that fit as well, with other numbers
+    is_whole: bool = True  #: is all of the stage there, and not only some heads?
 
     @property
     def fit(self) -> str:

@@ -32,11 +32,11 @@ class Location:
     fit: str
     largest: float
     off: int
-    blank: int = 0  # cells that are blank where 0 or a masked cell may stand
+    blank: int = 0  #: cells that are blank where 0 or a masked cell may stand
     head: int | None = None
-    assumed: str = ""  # the mistake with which what stands there was computed
-    rows_off: tuple[int, ...] = ()  # of the stage, of which most cells don't fit
-    numbers: np.ndarray = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)  # as the pattern
+    assumed: str = ""  #: the mistake with which what stands there was computed
+    rows_off: tuple[int, ...] = ()  #: of the stage, of which most cells don't fit
+    numbers: np.ndarray = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)  #: as the pattern
 
     @property
     def address(self) -> str:

@@ -112,7 +112,7 @@ class Gathered:
 
     left: str
     right: str
-    outcomes: Sequence[Outcome]  # by number
+    outcomes: Sequence[Outcome]  #: by number
     missing: tuple[Mapping[int, str], Mapping[int, str]]
     unread: Sequence[str]
     remark: str = ""

@@ -34,12 +34,12 @@ Weights = Mapping[str, np.ndarray] | str | Path | None  # matrices, a folder, or
 class Held:
     """A stage or weight as a side holds it."""
 
-    numbers: np.ndarray  # [rows, columns] float64, NaN where a cell holds no number
-    place: Callable[[int, int], str]  # (row, column) -> the cell's address
-    others: Mapping[tuple[int, int], object] = field(default_factory=dict)  # cells that hold something else
-    blanks: bool = True  # is NaN a blank cell? Arrays have none: their NaN is NaN
-    absent: np.ndarray | None = None  # [rows, columns] the cells that the side does not hold at all
-    held_part: str = ""  # what it holds then, in words
+    numbers: np.ndarray  #: [rows, columns] float64, NaN where a cell holds no number
+    place: Callable[[int, int], str]  #: (row, column) -> the cell's address
+    others: Mapping[tuple[int, int], object] = field(default_factory=dict)  #: cells that hold something else
+    blanks: bool = True  #: is NaN a blank cell? Arrays have none: their NaN is NaN
+    absent: np.ndarray | None = None  #: [rows, columns] the cells that the side does not hold at all
+    held_part: str = ""  #: what it holds then, in words
 
     def content(self, cell: tuple[int, int]) -> object:
         """What stands in a cell: a number, a text, None where nothing does."""

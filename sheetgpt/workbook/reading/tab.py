@@ -25,8 +25,8 @@ class Tab:
     """
 
     name: str
-    numbers: np.ndarray  # [rows, columns] float64
-    others: Mapping[tuple[int, int], object]  # texts, TRUE and FALSE, errors such as #N/A, UNSAVED, by cell
+    numbers: np.ndarray  #: [rows, columns] float64
+    others: Mapping[tuple[int, int], object]  #: texts, TRUE and FALSE, errors such as #N/A, UNSAVED, by cell
 
     def part(self, area: Area) -> tuple[np.ndarray, dict[tuple[int, int], object]]:
         """The cells of an area, NaN beyond the filled ones: (numbers [rows, columns], the others by cell)."""
