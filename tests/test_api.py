@@ -29,7 +29,6 @@ DIRECTIVE = re.compile(r"^\.\. auto(?:class|function|data):: (sheetgpt[\w.]+)$",
 ARRAYS = re.compile(r"\b(ndarray|Array|DataFrame|Series|Matrices|Batch|Gradients|NamedArrays)\b")
 SHAPE = re.compile(r"\[[^\]]+\]")
 LEAST = 900  # public names, members included: a reference does not lose them unnoticed
-MEMBERS = (property, classmethod, staticmethod)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -154,12 +153,18 @@ def members(cls: Any, node: ast.ClassDef, where: str) -> Iterator[Public]:
     is_enum = hasattr(cls, "__members__")
     for part in node.body:
         if isinstance(part, Function) and (not part.name.startswith("_") or part.name in ("__init__", "__post_init__")):
-            said = inspect.getdoc(inspect.getattr_static(cls, part.name)) or ""
+            said = said_of(cls, part.name)
             if part.name.startswith("__"):  # a reader sees these with the class
                 said = f"{inspect.getdoc(cls)} {ast.get_docstring(part) or ''}"
             yield Public(f"{where}.{part.name}", said, part)
         elif isinstance(part, ast.AnnAssign) and not is_enum:
             yield from (Public(f"{where}.{name}", comment_at(cls.__module__, part), part) for name in names_of(part))
+
+
+def said_of(cls: Any, name: str) -> str:
+    """A member's docstring, or that of the same member of a base."""
+    found = (getattr(vars(base).get(name), "__doc__", None) for base in cls.__mro__ if name in vars(base))
+    return next(filter(None, found), "")
 
 
 def listed(found: list[Any]) -> str:
