@@ -101,6 +101,7 @@ class CausalMask(Op):
 @dataclass(frozen=True)
 class AttentionScores(Op):
     """How well each query fits each key, head by head, divided by the root of the head's size, the mask added.
+
     [..., Tq, d], [..., Tk, d], [Tq, Tk] -> [..., Tq, H Tk]; "Attention Is All You Need", 3.2.1.
     """
 
@@ -225,9 +226,9 @@ class Softmax(Op):
 
 @dataclass(frozen=True)
 class AttentionMix(Op):
-    """The values, weighted by the attention, head by head."""
+    """The values, weighted by the attention, head by head: [..., Tq, H Tk], [..., Tk, d] -> [..., Tq, d]."""
 
-    n_head: int
+    n_head: int  #: how many heads share the columns
     piece = Piece.HEAD
     all_rows = (1,)
 

@@ -183,6 +183,7 @@ class Sinusoids(Op):
 @dataclass(frozen=True)
 class Rotate(Op):
     """Each pair of columns (2i, 2i + 1) of a head turned by position / 10000^(2i / head size): RoFormer's positions.
+
     [..., T, d], positions [T] -> [..., T, d]. After it, a query and a key meet at an angle that tells how far apart
     they are.
     """

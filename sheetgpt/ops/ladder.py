@@ -90,6 +90,7 @@ class Turn(Op):
 @dataclass(frozen=True)
 class Window(Op):
     """The rows of the last `size` tokens side by side, the oldest first; zeros where there is none.
+
     [..., W, d], [..., T, d] -> [..., W, size d]. The rows are given twice: those that windows are wanted for, the last
     ones, and all of them.
     """

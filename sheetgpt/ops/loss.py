@@ -29,6 +29,7 @@ from sheetgpt.ops.terms import entry, number, one, softmax_terms
 @dataclass(frozen=True)
 class Penalty(Op):
     """What every penalty is: one number a prediction, and a way back to the probability of the token that came.
+
     That way is exp(-penalty), the inverse of the -ln by which all but the plainest penalty count. All take [...,
     n_vocab, R] and targets [..., R], and give [..., 1, R].
     """
