@@ -178,7 +178,7 @@ class Trace(Mapping[str, "pd.DataFrame"]):
         return [self.merges.words] if role is Role.WORDS else self.merges.table()
 
     def prediction_table(self) -> list[list[Any]]:
-        """The predicted token as the reference lays it out: greatest logit, id and token, a title before each.""""""
+        """The predicted token as the reference lays it out: greatest logit, id and token, a title before each."""
         best, token_id = self.role(Role.PREDICTION)[:, 0]
         token = self.labels.vocabulary()[int(token_id)]
         return [["Maximum logit value:", float(best)], ["Token ID:", int(token_id)], ["Predicted Token:", token]]

@@ -24,7 +24,7 @@ class Tab:
     as a date, say, makes no difference.
     """
 
-    name: str
+    name: str  #: the tab's name
     numbers: np.ndarray  #: [rows, columns] float64
     others: Mapping[tuple[int, int], object]  #: texts, TRUE and FALSE, errors such as #N/A, UNSAVED, by cell
 
