@@ -123,6 +123,11 @@ def comment_at(module: str, node: ast.stmt) -> str:
     return behind or before
 
 
+def top_level(tree: ast.Module | ast.If) -> Iterator[ast.stmt]:
+    for node in (*tree.body, *getattr(tree, "orelse", ())):
+        yield from top_level(node) if isinstance(node, ast.If) else [node]
+
+
 def names_of(node: ast.AST) -> list[str]:
     targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
     inner = [one for target in targets for one in (target.elts if isinstance(target, ast.Tuple) else [target])]
@@ -144,7 +149,7 @@ def publics(module: str, name: str) -> Iterator[Public]:
     elif nodes:
         yield Public(where, inspect.getdoc(found) or "", nodes[0])
     else:
-        assigned = [node for node in ast.walk(source_of(module)[0]) if name in names_of(node)]
+        assigned = [node for node in top_level(source_of(module)[0]) if name in names_of(node)]
         yield Public(where, comment_at(module, assigned[-1]))
 
 

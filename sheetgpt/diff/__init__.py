@@ -21,16 +21,16 @@ __all__ = ["How", "Report", "Side", "compared", "diff", "open_side"]
 class How(TypedDict, total=False):
     """By what two sides are compared, and how far; see `compared`."""
 
-    atol: float | None
-    rtol: float | None
-    strict: bool
-    weights: Weights
-    why: bool
-    only: str | None
+    atol: float | None  #: the absolute tolerance; None: as the coarser of the two sides has it
+    rtol: float | None  #: the relative tolerance; None: as the coarser of the two sides has it
+    strict: bool  #: is a stage that one side lacks a difference?
+    weights: Weights  #: what the diagnosis recomputes with, matrices or a folder
+    why: bool  #: is the cause looked for?
+    only: str | None  #: patterns of stages' names, with commas between them
 
 
 def diff(left: Side, right: Side, **how: Unpack[How]) -> Report:
-    """Compare two sides; see `compared`."""
+    """Compare two sides, a report; see `compared`. Raises DumpError where they have no stage in common."""
     return compared(left, right, **how)[1]
 
 
@@ -47,8 +47,12 @@ def compared(
 ) -> tuple[Comparison, Report]:
     """What two sides are compared by, and what it finds.
 
+    atol, rtol: a cell is equal when |left - right| <= atol + rtol |right|; by default as the coarser of the two sides
+    has it.
+    strict: a stage that one side lacks is a difference. why: the cause is looked for.
     only: patterns of stages' names, with commas between them; by default all.
     weights: what the diagnosis recomputes with, matrices or a folder; by default the folder that LEFT's manifest names.
+    Raises DumpError where the sides have no stage in common, or none can be read.
     """
     comparison = Comparison.of(left, right, atol=atol, rtol=rtol)
     names = chosen(comparison.names(), only)

@@ -21,10 +21,11 @@ __all__ = ["Tolerance"]
 class Tolerance:
     """A cell is equal when |left - right| <= atol + rtol |right|."""
 
-    atol: float
-    rtol: float
+    atol: float  #: absolute
+    rtol: float  #: relative to RIGHT
 
     def allowed(self, right: np.ndarray) -> np.ndarray:
+        """What each cell of RIGHT's [rows, columns] may differ by."""
         allowed: np.ndarray = self.atol + self.rtol * np.abs(right)
         return allowed
 
