@@ -190,7 +190,7 @@ def test_pages_name_what_a_module_says_is_public():
     assert not strange, listed(strange)
 
 
-def is_listed(module: str, _: str, name: str = "") -> bool:
+def is_listed(module: str, name: str) -> bool:
     return name in getattr(import_module(module), "__all__", ())
 
 

@@ -47,7 +47,7 @@ def compared(
 ) -> tuple[Comparison, Report]:
     """What two sides are compared by, and what it finds.
 
-    atol, rtol: a cell is equal when |left - right| <= atol + rtol |right|; by default as the coarser of the two sides
+    atol, rtol: a cell is equal when `|left - right| <= atol + rtol |right|`; by default as the coarser of the two sides
     has it.
     strict: a stage that one side lacks is a difference. why: the cause is looked for.
     only: patterns of stages' names, with commas between them; by default all.

@@ -19,7 +19,7 @@ __all__ = ["Tolerance"]
 
 @dataclass(frozen=True)
 class Tolerance:
-    """A cell is equal when |left - right| <= atol + rtol |right|."""
+    """A cell is equal when `|left - right| <= atol + rtol |right|`."""
 
     atol: float  #: absolute
     rtol: float  #: relative to RIGHT

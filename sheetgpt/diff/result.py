@@ -40,8 +40,8 @@ class StageDiff:
     title: str  #: the same in plain words
     verdict: str  #: "equal", "different" or "missing"
     shape: tuple[int, int] | None = None  #: (rows, columns); None where it isn't compared
-    largest_difference: float | None = None  #: of |left - right|
-    largest_relative: float | None = None  #: |left - right| divided by the larger of the two sizes
+    largest_difference: float | None = None  #: of `|left - right|`
+    largest_relative: float | None = None  #: `|left - right|` divided by the larger of the two sizes
     rms: float | None = None  #: the root mean square of the differences
     cosine: float | None = None  #: of the two matrices as vectors: 1 the same direction
     cells: int = 0  #: how many were compared
@@ -67,7 +67,7 @@ class Diagnosis:
     cause: str
     sentence: str  #: why, for a person
     mistakes: tuple[str, ...] = ()  #: the known mistakes of ports that explain it, by their names
-    within: float | None = None  #: how far RIGHT is from what the mistake makes, where one is found
+    within: float | None = None  #: up to which error RIGHT follows as the sentence says; None where nothing is said
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class Difference:
 
     name: str  #: the matrix
     shapes: tuple[tuple[int, ...], tuple[int, ...]]  #: LEFT's and RIGHT's
-    largest: float  #: of |left - right|; NaN where the shapes don't fit
+    largest: float  #: of `|left - right|`; NaN where the shapes don't fit
     cells_out: int  #: how many are beyond the tolerance
     note: str = ""  #: what the figures can't say
 

@@ -53,7 +53,7 @@ class LossTable:
 
     @property
     def perplexity(self) -> float:
-        """exp of the mean: of how many equally probable tokens the model would have to choose."""
+        """The exponential of the mean: of how many equally probable tokens the model would have to choose."""
         return math.exp(self.mean)
 
     @property

@@ -60,7 +60,7 @@ class Value:
     # what numpy asks of a number in an array: np.exp(array of Values) calls exp of each
 
     def exp(self) -> Value:
-        """e to this power; numpy calls it for each Value of an array."""
+        """The exponential; numpy calls it for each Value of an array."""
         power = math.exp(self.data)
         return Value(power, "exp", (self,), (power,))
 
