@@ -14,6 +14,8 @@ from pkgutil import walk_packages
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from docutils.nodes import Element
+from sphinx.addnodes import desc_signature
 from sphinx.pycode import ModuleAnalyzer
 
 import sheetgpt
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 NOT_IMPORTED = ("sheetgpt.__main__", "sheetgpt.explore")  # a program; and what no reference is about
+MEMBERS = ("attribute", "property", "method", "classmethod", "staticmethod")
 LINK = re.compile(r"\[`([^`\]]+)`\]\([\w./]*\.md#(sheetgpt[\w.]+)\)")
 
 
@@ -57,6 +60,19 @@ def add_comment(_app: Sphinx, what: str, name: str, _obj: Any, _options: Any, li
         lines[:] = comments.get(("", own), lines)
 
 
+def show_defaults(_app: Sphinx, *about: Any) -> tuple[str | None, str | None]:
+    """Dataclasses' defaults that are made anew, `<factory>` to Python, as `...`: else no signature can be read."""
+    signature, returned = about[-2:]
+    return signature and signature.replace("<factory>", "..."), returned
+
+
+def list_without_members(_app: Sphinx, _domain: str, kind: str, content: Element) -> None:
+    """The contents of a page list classes and functions: with all members, every page takes long to write."""
+    if kind in MEMBERS:
+        for signature in content.parent.findall(desc_signature):
+            signature["_toc_name"] = ""
+
+
 def link_names(_app: Sphinx, _page: str, source: list[str]) -> None:
     source[0] = LINK.sub(r"{py:obj}`\1 <\2>`", source[0])
 
@@ -64,5 +80,7 @@ def link_names(_app: Sphinx, _page: str, source: list[str]) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("builder-inited", give_types)
     app.connect("autodoc-process-docstring", add_comment)
+    app.connect("autodoc-process-signature", show_defaults)
+    app.connect("object-description-transform", list_without_members)
     app.connect("source-read", link_names)
     return {"parallel_read_safe": True, "version": "1"}

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import numpy as np
 
-__all__ = ["Grain"]
+__all__ = ["Grain", "Kind"]
 
 SAMPLE, AMONG = 256, 8192  # numbers that are looked at; among so many, evenly spread
 FIRST_LOOK = 12  # and how many of these are looked at first, since most matrices hold all digits
