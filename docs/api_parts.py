@@ -1,4 +1,4 @@
-"""What the reference of the API needs beyond autodoc: types as people know them, comments on constants, links to names.
+"""What the reference of the API needs beyond autodoc: types and shapes as people know them, links to names.
 
 A page links to a name by `[`load_model`](model.md#sheetgpt.model.load_model)`: a forge opens the page, the site finds
 the name on it.
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 NOT_IMPORTED = ("sheetgpt.__main__", "sheetgpt.explore")  # a program; and what no reference is about
 MEMBERS = ("attribute", "property", "method", "classmethod", "staticmethod")
+SHAPE = re.compile(r"\[(?:\.\.\.|[A-Za-z1])[^\]'\"]*\]")
 LINK = re.compile(r"\[`([^`\]]+)`\]\([\w./]*\.md#(sheetgpt[\w.]+)\)")
 
 
@@ -60,6 +61,15 @@ def add_comment(_app: Sphinx, what: str, name: str, _obj: Any, _options: Any, li
         lines[:] = comments.get(("", own), lines)
 
 
+def set_shapes(_app: Sphinx, _what: str, _name: str, _obj: Any, _options: Any, lines: list[str]) -> None:
+    """Shapes as code, up to an example: `[..., T, d]` with its three dots."""
+    end = next((number for number, line in enumerate(lines) if line.startswith(">>>")), len(lines))
+    for number, line in enumerate(lines[:end]):
+        texts = line.split("`")  # every second one is code already
+        texts[::2] = [SHAPE.sub(r"``\g<0>``", text) for text in texts[::2]]
+        lines[number] = "`".join(texts)
+
+
 def show_defaults(_app: Sphinx, *about: Any) -> tuple[str | None, str | None]:
     """Dataclasses' defaults that are made anew, `<factory>` to Python, as `...`: else no signature can be read."""
     signature, returned = about[-2:]
@@ -80,6 +90,7 @@ def link_names(_app: Sphinx, _page: str, source: list[str]) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("builder-inited", give_types)
     app.connect("autodoc-process-docstring", add_comment)
+    app.connect("autodoc-process-docstring", set_shapes)
     app.connect("autodoc-process-signature", show_defaults)
     app.connect("object-description-transform", list_without_members)
     app.connect("source-read", link_names)

@@ -20,7 +20,9 @@ extensions += ["api_parts"]  # the reference of the API
 exclude_patterns = ["**/.ipynb_checkpoints"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"(numpy|pandas|concurrent|collections|pathlib|typing|enum)\..*|DTypeLike")]  # others'
+nitpick_ignore_regex = [
+    ("py:.*", r"(numpy|pandas|concurrent|collections|pathlib|typing|enum)\..*|DTypeLike")
+]  # others'
 
 myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence"]
 myst_heading_anchors = 4  # links such as diff.md#the-sides, as on a forge

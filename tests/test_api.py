@@ -28,7 +28,7 @@ PAGES = sorted((ROOT / "docs" / "api").glob("*.md"))
 DIRECTIVE = re.compile(r"^\.\. auto(?:class|function|data):: (sheetgpt[\w.]+)$", re.MULTILINE)
 ARRAYS = re.compile(r"\b(ndarray|Array|DataFrame|Series|Matrices|Batch|Gradients|NamedArrays)\b")
 SHAPE = re.compile(r"\[[^\]]+\]")
-LEAST = 900  # public names, members included: a reference does not lose them unnoticed
+LEAST = 1500  # public names, members included: a reference does not lose them unnoticed
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -215,3 +215,9 @@ def test_docstrings_name_the_errors_that_are_raised():
 def test_docstrings_say_the_shapes_of_arrays_and_frames():
     shapeless = [public.name for public in everything() if public.takes_arrays and not SHAPE.search(public.said)]
     assert not shapeless, listed(shapeless)
+
+
+if __name__ == "__main__":
+    missing = [public.name for public in everything() if not public.said.strip()]
+    print(f"{len(everything()) - len(missing)} of {len(everything())} public names have a docstring")
+    print(listed(missing))
