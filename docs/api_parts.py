@@ -64,10 +64,9 @@ def add_comment(_app: Sphinx, what: str, name: str, _obj: Any, _options: Any, li
 def set_shapes(_app: Sphinx, _what: str, _name: str, _obj: Any, _options: Any, lines: list[str]) -> None:
     """Shapes as code, up to an example: `[..., T, d]` with its three dots."""
     end = next((number for number, line in enumerate(lines) if line.startswith(">>>")), len(lines))
-    for number, line in enumerate(lines[:end]):
-        texts = line.split("`")  # every second one is code already
-        texts[::2] = [SHAPE.sub(r"``\g<0>``", text) for text in texts[::2]]
-        lines[number] = "`".join(texts)
+    texts = "\n".join(lines[:end]).split("`")  # every second one is code already
+    texts[::2] = [SHAPE.sub(r"``\g<0>``", text) for text in texts[::2]]
+    lines[:end] = "`".join(texts).split("\n")
 
 
 def show_defaults(_app: Sphinx, *about: Any) -> tuple[str | None, str | None]:
