@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 NOT_IMPORTED = ("sheetgpt.__main__", "sheetgpt.explore")  # a program; and what no reference is about
 MEMBERS = ("attribute", "property", "method", "classmethod", "staticmethod")
+NO_VALUE = re.compile(r"<(factory|function <lambda>)>")
 SHAPE = re.compile(r"\[(?:\.\.\.|[A-Za-z1])[^\]'\"]*\]")
 LINK = re.compile(r"\[`([^`\]]+)`\]\([\w./]*\.md#(sheetgpt[\w.]+)\)")
 
@@ -70,9 +71,9 @@ def set_shapes(_app: Sphinx, _what: str, _name: str, _obj: Any, _options: Any, l
 
 
 def show_defaults(_app: Sphinx, *about: Any) -> tuple[str | None, str | None]:
-    """Dataclasses' defaults that are made anew, `<factory>` to Python, as `...`: else no signature can be read."""
+    """Defaults that are made anew, or functions, as `...`: as Python writes them no signature can be read."""
     signature, returned = about[-2:]
-    return signature and signature.replace("<factory>", "..."), returned
+    return signature and NO_VALUE.sub("...", signature), returned
 
 
 def list_without_members(_app: Sphinx, _domain: str, kind: str, content: Element) -> None:

@@ -23,7 +23,7 @@ class How(TypedDict, total=False):
 
     atol: float | None  #: the absolute tolerance; None: as the coarser of the two sides has it
     rtol: float | None  #: the relative tolerance; None: as the coarser of the two sides has it
-    strict: bool  #: is a stage that one side lacks a difference?
+    strict: bool  #: is a stage that is missing on one side a difference?
     weights: Weights  #: what the diagnosis recomputes with, matrices or a folder
     why: bool  #: is the cause looked for?
     only: str | None  #: patterns of stages' names, with commas between them
@@ -49,7 +49,7 @@ def compared(
 
     atol, rtol: a cell is equal when `|left - right| <= atol + rtol |right|`; by default as the coarser of the two sides
     has it.
-    strict: a stage that one side lacks is a difference. why: the cause is looked for.
+    strict: a stage that is missing on one side is a difference. why: the cause is looked for.
     only: patterns of stages' names, with commas between them; by default all.
     weights: what the diagnosis recomputes with, matrices or a folder; by default the folder that LEFT's manifest names.
     Raises DumpError where the sides have no stage in common, or none can be read.

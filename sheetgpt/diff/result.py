@@ -101,7 +101,7 @@ class Report:
     stages: list[StageDiff]  #: a line a stage, in causal order
     #: why the first divergent stage diverges; None where none does, or it wasn't asked
     diagnosis: Diagnosis | None = None
-    strict: bool = False  #: is a stage that one side lacks a difference?
+    strict: bool = False  #: is a stage that is missing on one side a difference?
     assumed: str = ""  #: what RIGHT's numbers were taken for
     unread: tuple[tuple[str, tuple[str, ...]], ...] = ()  #: arrays that are called like no stage, and the nearest names
     taken: tuple[Taken, ...] = ()  #: names without a block's number, and whose they were taken for

@@ -113,7 +113,7 @@ class Gathered:
     missing: tuple[Mapping[int, str], Mapping[int, str]]
     unread: Sequence[str]  #: files that were passed over
     remark: str = ""  #: what is said of the two as wholes
-    strict: bool = False  #: is a prompt that one side lacks a difference?
+    strict: bool = False  #: is a prompt that is missing on one side a difference?
 
     @cached_property
     def diverging(self) -> list[Outcome]:
