@@ -1,4 +1,4 @@
-"""What the reference of the API needs beyond autodoc: types as people know them, comments on constants, links to names.
+"""What the reference of the API needs beyond autodoc: types and shapes as people know them, links to names.
 
 A page links to a name by `[`load_model`](model.md#sheetgpt.model.load_model)`: a forge opens the page, the site finds
 the name on it.
@@ -14,6 +14,8 @@ from pkgutil import walk_packages
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from docutils.nodes import Element
+from sphinx.addnodes import desc_signature
 from sphinx.pycode import ModuleAnalyzer
 
 import sheetgpt
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 NOT_IMPORTED = ("sheetgpt.__main__", "sheetgpt.explore")  # a program; and what no reference is about
+MEMBERS = ("attribute", "property", "method", "classmethod", "staticmethod")
+NO_VALUE = re.compile(r"<(factory|function <lambda>)>")
+SHAPE = re.compile(r"\[(?:\.\.\.|[A-Za-z1])[^\]'\"]*\]")
 LINK = re.compile(r"\[`([^`\]]+)`\]\([\w./]*\.md#(sheetgpt[\w.]+)\)")
 
 
@@ -57,6 +62,27 @@ def add_comment(_app: Sphinx, what: str, name: str, _obj: Any, _options: Any, li
         lines[:] = comments.get(("", own), lines)
 
 
+def set_shapes(_app: Sphinx, _what: str, _name: str, _obj: Any, _options: Any, lines: list[str]) -> None:
+    """Shapes as code, up to an example: `[..., T, d]` with its three dots."""
+    end = next((number for number, line in enumerate(lines) if line.startswith(">>>")), len(lines))
+    texts = "\n".join(lines[:end]).split("`")  # every second one is code already
+    texts[::2] = [SHAPE.sub(r"``\g<0>``", text) for text in texts[::2]]
+    lines[:end] = "`".join(texts).split("\n")
+
+
+def show_defaults(_app: Sphinx, *about: Any) -> tuple[str | None, str | None]:
+    """Defaults that are made anew, or functions, as `...`: as Python writes them no signature can be read."""
+    signature, returned = about[-2:]
+    return signature and NO_VALUE.sub("...", signature), returned
+
+
+def list_without_members(_app: Sphinx, _domain: str, kind: str, content: Element) -> None:
+    """The contents of a page list classes and functions: with all members, every page takes long to write."""
+    if kind in MEMBERS:
+        for signature in content.parent.findall(desc_signature):
+            signature["_toc_name"] = ""
+
+
 def link_names(_app: Sphinx, _page: str, source: list[str]) -> None:
     source[0] = LINK.sub(r"{py:obj}`\1 <\2>`", source[0])
 
@@ -64,5 +90,8 @@ def link_names(_app: Sphinx, _page: str, source: list[str]) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("builder-inited", give_types)
     app.connect("autodoc-process-docstring", add_comment)
+    app.connect("autodoc-process-docstring", set_shapes)
+    app.connect("autodoc-process-signature", show_defaults)
+    app.connect("object-description-transform", list_without_members)
     app.connect("source-read", link_names)
     return {"parallel_read_safe": True, "version": "1"}

@@ -15,12 +15,22 @@ project = "sheetgpt"
 author = "the authors of sheetgpt"
 release = version = version_of("sheetgpt")
 
+<<<<<<< HEAD
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.intersphinx", "sphinx.ext.viewcode", "site_parts", "live_pages"]
 extensions += ["api_parts"]
+||||||| 5c6bc76
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.intersphinx", "sphinx.ext.viewcode", "site_parts"]
+extensions += ["api_parts"]
+=======
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.intersphinx", "sphinx.ext.viewcode", "site_parts"]
+extensions += ["api_parts"]  # the reference of the API
+>>>>>>> api
 exclude_patterns = ["**/.ipynb_checkpoints"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"(numpy|np|pandas|pd|collections|pathlib|typing|enum|abc|sheetgpt\.DTypeLike).*")]
+nitpick_ignore_regex = [
+    ("py:.*", r"(numpy|pandas|concurrent|collections|pathlib|typing|enum)\..*|DTypeLike")
+]  # others'
 
 myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence"]
 myst_heading_anchors = 4  # links such as diff.md#the-sides, as on a forge

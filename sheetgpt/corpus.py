@@ -22,9 +22,9 @@ from sheetgpt.files.atomic import write_file
 
 __all__ = ["COUNT", "SEED", "Person", "documents", "held_out", "own_names", "pronouns", "write"]
 
-SEED = 1
+SEED = 1  #: of the corpus that the embedded models learned from
 HELD_OUT_SHARE = 0.1
-COUNT = 30_000  # documents
+COUNT = 30_000  #: documents of that corpus
 
 HE = "Mike John Paul Mark Luke Adam Peter David Tom Ben Sam Max".split()
 SHE = "Anna Mary Jane Lucy Emma Nina Rosa Lily Ella Eva Clara Maria".split()
@@ -65,16 +65,18 @@ ASIDES = ["It is late.", "Yes.", "Look.", "Now it rains.", "Here is a friend."] 
 class Person:
     """Somebody of whom a document says something."""
 
-    name: str
-    pronoun: str
-    adjective: str
+    name: str  #: a name of the corpus, or one of a reader's own
+    pronoun: str  #: He or She
+    adjective: str  #: what is said of the person
 
     @property
     def adverb(self) -> str:
+        """What the person does: the adjective with -ly."""
         return self.adjective + ADVERBS[self.adjective]
 
     @property
     def statement(self) -> str:
+        """What the person is: `Mike is quick.`"""
         return f"{self.name} is {self.adjective}."
 
 

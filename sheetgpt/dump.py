@@ -42,7 +42,8 @@ def slug(text: str) -> str:
 
 
 def stage_matrix(trace: Trace, name: str, head_layout: str = heads.HEADS) -> tuple[np.ndarray, AxisLabels, AxisLabels]:
-    """A matrix stage as dumps show it: (matrix, row labels, column labels), heads as `head_layout` says.
+    """A matrix stage as dumps show it: (matrix [rows, columns], row labels, column labels), heads as `head_layout`
+    says.
 
     Raises StageError where the reference's head layout can't hold the run.
     """
@@ -159,7 +160,10 @@ def csv_bytes(rows: Iterable[Sequence[object]]) -> bytes:
 
 
 def write_folder(trace: Trace, folder: Path, *, head_layout: str = heads.HEADS) -> Path:
-    """Write every stage and the manifest, all or nothing; a dump that stood there is replaced."""
+    """Write every stage and the manifest, all or nothing; a dump that stood there is replaced. Returns the folder.
+
+    Raises DumpError where the folder holds something that is not a dump, or can't be written.
+    """
     about = json.dumps(manifest(trace, head_layout), ensure_ascii=False, indent=1) + "\n"
     with replacing_folder(folder) as temporary:
         labels = LabelTexts()

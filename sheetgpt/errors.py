@@ -27,6 +27,8 @@ __all__ = [
 class SheetGPTError(Exception):
     """Something is wrong with what the user gave; the message is one line and says what to do.
 
+    It is made of three fields: `where` (a file, a row), `what` is wrong there, and the `remedy`.
+
     >>> str(SheetGPTError("is torn", where="wte.csv, row 3", remedy="get it again"))
     'wte.csv, row 3 is torn: get it again'
     """
@@ -45,7 +47,7 @@ class WeightsError(SheetGPTError):
 
 
 class CellError(WeightsError):
-    """A cell of a weight file holds no number, but `cell`."""
+    """A cell of a weight file holds no number, but what its field `cell` holds."""
 
     def __init__(self, what: str, *, cell: str, where: object = "", remedy: str = ""):
         super().__init__(what, where=where, remedy=remedy)

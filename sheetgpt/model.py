@@ -36,13 +36,14 @@ TOKEN_FILES = (MERGES_FILE, TOKENS_FILE)
 
 @dataclass(frozen=True)
 class Model:
-    """A GPT-2 that runs. `tokenizer` is None for a folder without token files: then only token ids go in."""
+    """A GPT-2 that runs, or a smaller model of the ladder. Without a tokenizer only token ids go in."""
 
-    weights: Weights
-    tokenizer: Tokenizer | None
+    weights: Weights  #: the matrices by name
+    tokenizer: Tokenizer | None  #: None for a folder without token files
 
     @property
     def config(self) -> Config:
+        """The model's constants."""
         return self.weights.config
 
     def in_passing(self) -> Model:
@@ -67,8 +68,8 @@ class Model:
         """Every stage of a prompt (or of token ids).
 
         special: each special token in the prompt (`<|endoftext|>`) is one token, not the letters that spell it.
-        overrides: matrices [rows, columns] that replace a stage or a weight by name (`final_tokens`: the token ids);
-          of a stage also a function of the matrix that is computed.
+        overrides: matrices [rows, columns] that replace a stage or a weight by name (`final_tokens`: the token ids); of
+        a stage also a function of the matrix that is computed.
         base: the same prompt's run without overrides; only what depends on them is then computed again.
         on_stage: called with each stage's name and matrix as soon as it is there; what it raises ends the run.
         Raises PromptError where the prompt is empty, longer than n_ctx, or holds ids that the model doesn't have;
@@ -153,7 +154,11 @@ class Model:
     def encode(
         self, prompt: str | None, token_ids: Sequence[int] | None, *, special: bool = False
     ) -> tuple[MergeTrace | None, list[int]]:
-        """The prompt's tokens, checked against the model: (how they were made, their ids)."""
+        """The prompt's tokens, checked against the model: (how they were made, their ids).
+
+        Raises PromptError where there is no token, more than the context holds, an id that the model doesn't have, or a
+        text and no tokenizer.
+        """
         merges, ids = None, list(token_ids or ())
         if (read := self._to_read(prompt, token_ids)) is not None:
             tokenizer, text = read
@@ -169,8 +174,18 @@ class Model:
         self._require_known(ids)
         return merges, ids
 
+<<<<<<< HEAD
     def ids_of(self, text: str | None, token_ids: Sequence[int] | None = None, *, special: bool = False) -> list[int]:
         """The tokens of a text of any length, checked against the model."""
+||||||| 5c6bc76
+    def ids_of(self, text: str | None, token_ids: Sequence[int] | None, *, special: bool = False) -> list[int]:
+        """The tokens of a text of any length, checked against the model."""
+=======
+    def ids_of(self, text: str | None, token_ids: Sequence[int] | None, *, special: bool = False) -> list[int]:
+        """The tokens of a text of any length, checked against the model. Raises PromptError as `encode` does, but for
+        their number.
+        """
+>>>>>>> api
         read = self._to_read(text, token_ids)
         ids = list(token_ids or ()) if read is None else read[0].encode(read[1], special=special)
         self._require_known(ids)
@@ -230,9 +245,11 @@ class Model:
 
 
 def load_model(folder: str | Path | None = None, dtype: str = "float64") -> Model:
-    """The model in a CSV folder (default: the one that ships with sheetgpt).
+    """The model in a CSV folder (default: the one that ships with sheetgpt), or one that ships by its name, such as
+    "rotary".
 
-    dtype: "float64" computes on the CSV's decimals as doubles, as a spreadsheet does; "float32" as PyTorch does.
+    dtype: "float64" computes on the CSV's decimals as doubles, as a spreadsheet does; "float32" as PyTorch does. Raises
+    WeightsError where the folder holds no whole model, TokenizerError where its token tables are damaged.
     """
     path = named_folder(EMBEDDED if folder is None else folder)
     weights = load_weights(path, dtype)

@@ -37,22 +37,22 @@ COMPUTED = 1e-9  # relative to cell and stage: what a spreadsheet program's own 
 class Change:
     """One edited cell: where it stands in the workbook and in its stage, what it held and holds."""
 
-    place: str
-    stage: str
-    at: tuple[int, int]
-    row: str
-    column: str
-    before: float
-    after: float
+    place: str  #: the cell's address in the workbook
+    stage: str  #: the stage, weight or table of tokens
+    at: tuple[int, int]  #: (row, column) in it, from 0
+    row: str  #: what the row is called
+    column: str  #: what the column is called
+    before: float  #: what the run and the edits before it make of the cell
+    after: float  #: what was typed
 
 
 @dataclass(frozen=True)
 class Resumed:
     """The run that the workbook was dumped from, the edits, and the run that follows from them."""
 
-    before: Trace
-    after: Trace
-    changes: list[Change]
+    before: Trace  #: the run that the workbook was dumped from
+    after: Trace  #: the run with the edits
+    changes: list[Change]  #: the edited cells, in causal order
 
 
 def resume(path: Path, weights: str | Path | None = None) -> Resumed:

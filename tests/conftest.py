@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import runpy
 import shutil
 import signal
 import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +19,7 @@ import pytest
 
 import doc_files
 import doc_sessions
+import hatch_build
 
 SHARED = Path(os.environ.get("SHEETGPT_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 IN_CI = bool(os.environ.get("CI"))
@@ -249,3 +255,34 @@ def chromium():
         browser = driver.chromium.launch(executable_path=path)
         yield browser
         browser.close()
+
+
+# ------------------------------------------------------------------------------------------------ the page of `explore`
+
+
+@pytest.fixture(scope="session")
+def page_built() -> Path:
+    """The folder with the built page; built once, whichever test process comes first."""
+    checkout = hashlib.sha256(str(hatch_build.ROOT).encode()).hexdigest()[:16]
+    with alone(Path(tempfile.gettempdir()) / f"sheetgpt-page-{checkout}.lock"):
+        hatch_build.build_page()
+    return hatch_build.BUILT
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """One process at a time, the others wait. The system lets go of the lock where a process dies."""
+    with path.open("a+") as lock:
+        if sys.platform == "win32":
+            import msvcrt
+
+            lock.seek(0)
+            while True:
+                with suppress(OSError):  # it gives up after ten seconds
+                    msvcrt.locking(lock.fileno(), msvcrt.LK_LOCK, 1)
+                    break
+        else:
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -30,9 +30,9 @@ EMPTY = "the prompt is empty: give at least one token"
 class Prompt:
     """A text or token ids, or what is wrong."""
 
-    text: str | None = None
-    token_ids: tuple[int, ...] | None = None
-    error: str | None = None
+    text: str | None = None  #: the prompt as text
+    token_ids: tuple[int, ...] | None = None  #: or as token ids
+    error: str | None = None  #: what is wrong with it; None where nothing is
 
 
 def read_prompts(source: str, kind: str | None = None, column: str | None = None) -> list[Prompt]:

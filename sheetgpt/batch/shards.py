@@ -36,14 +36,15 @@ KINDS = {"float64": "F64", "float32": "F32", "int64": "I64", "uint8": "U8"}
 class Entry:
     """A prompt as its shard keeps it; without token ids where something is wrong with it."""
 
-    number: int
-    prompt: str | None
-    token_ids: Sequence[int] = ()
-    tokens: Sequence[str] = ()
-    error: str | None = None
+    number: int  #: of the prompt, from 0
+    prompt: str | None  #: the text; None where token ids were given
+    token_ids: Sequence[int] = ()  #: its tokens' ids
+    tokens: Sequence[str] = ()  #: its tokens, as the token table spells them
+    error: str | None = None  #: what is wrong with the prompt; None where nothing is
 
     @cached_property
     def line(self) -> bytes:
+        """The entry as a line of JSON."""
         return json.dumps({name: getattr(self, name) for name in ENTRY}).encode() + b"\n"
 
     def __reduce__(self) -> tuple[type[Entry], tuple[object, ...]]:
@@ -58,9 +59,10 @@ ENTRY = tuple(field.name for field in fields(Entry))
 class Answer:
     """What a model makes of a prompt."""
 
-    predicted: int
-    probability: float
-    mean_loss: float  # NaN for a single token
+    predicted: int  #: the predicted token's id
+    probability: float  #: its probability, 0 to 1
+    #: the mean of -ln(probability) of the prompt's own tokens but the first, in nats; NaN for a single token
+    mean_loss: float
 
 
 @dataclass(frozen=True)

@@ -60,8 +60,9 @@ def read_json(path: Path) -> Any:
 class Runs:
     """The runs of many prompts. `runs[17]` is the 18th prompt's run, with the stages that were kept.
 
-    Iterating gives every run in turn, in the memory of one; `items()` with their numbers. A bad prompt has no
-    run: asking for it raises PromptError, iterating leaves it out, `index` and `entry` say what is wrong.
+    Iterating gives every run in turn, in the memory of one; `items()` with their numbers. A bad prompt has no run:
+    asking for it raises PromptError, iterating leaves it out, `index` and `entry` say what is wrong. Raises
+    DamagedError where what the folder says of itself is damaged.
     """
 
     def __init__(self, folder: Path):
@@ -91,6 +92,7 @@ class Runs:
 
     @cached_property
     def shapes(self) -> StageShapes:
+        """The shapes of the kept stages."""
         config = config_of(self.manifest["constants"])
         assert config is not None
         return StageShapes(config, self.stages, untied=self.manifest["untied"])
@@ -102,6 +104,7 @@ class Runs:
 
     @property
     def dtype(self) -> str:
+        """The type of the numbers, float64 or float32."""
         return str(self.manifest["dtype"])
 
     @property
@@ -111,6 +114,7 @@ class Runs:
 
     @property
     def shard_size(self) -> int:
+        """How many prompts a shard holds."""
         return int(self.manifest["shard"])
 
     def __len__(self) -> int:
@@ -125,7 +129,9 @@ class Runs:
 
     @cached_property
     def index(self) -> pd.DataFrame:
-        """A row a prompt: number, prompt, token ids, tokens, predicted token, probability, loss, error, place."""
+        """A row a prompt, [prompts, columns]: number, prompt, token ids, tokens, predicted token, probability, loss,
+        error, place.
+        """
         return read_index(self.folder / INDEX)
 
     def _opened(self, number: int) -> Shard:

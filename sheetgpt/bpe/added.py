@@ -13,7 +13,7 @@ from functools import cache, cached_property
 
 from sheetgpt.bpe.words import spell, unspell
 
-END_OF_TEXT = "<|endoftext|>"
+END_OF_TEXT = "<|endoftext|>"  #: the token that ends a document, as GPT-2's table spells it
 ADDED_FILE = "bpe_added_tokens.csv"
 SPECIAL = re.compile(r"<[^<>\s]+>")  # how a table without that file spells them
 UNKNOWN = -1  # the id of a token that the table has not
@@ -28,13 +28,13 @@ Part = tuple[str, list[int]]  # a text that holds no such token, and the id of t
 class Added:
     """A token, and how it is found: a special one only where it is asked for, others always."""
 
-    id: int
-    text: str
-    special: bool = True
-    normalized: bool = False  # those that are not are found first
-    single_word: bool = False  # not inside of a word
-    lstrip: bool = False  # with the spaces before it
-    rstrip: bool = False  # with the spaces behind it
+    id: int  #: its row in the table
+    text: str  #: as it stands in a text
+    special: bool = True  #: is it found only where special tokens are asked for?
+    normalized: bool = False  #: those that are not are found first
+    single_word: bool = False  #: not inside of a word
+    lstrip: bool = False  #: with the spaces before it
+    rstrip: bool = False  #: with the spaces behind it
 
 
 FLAGS = tuple(field.name for field in fields(Added) if field.type == "bool")

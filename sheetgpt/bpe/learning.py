@@ -25,13 +25,13 @@ Pair = tuple[int, int]  # of symbols, each by its number: letters first, then wh
 class LearningPass:
     """One pass of learning: the pair that was the most frequent, how often it stood there, and what it became."""
 
-    number: int
-    left: str
-    right: str
-    count: int
-    token: str
-    id: int
-    words: tuple[tuple[str, ...], ...]  # the different words after it, each in its symbols; () where they are many
+    number: int  #: of the pass, from 1
+    left: str  #: of the pair
+    right: str  #: of the pair
+    count: int  #: how often the pair stood in the text
+    token: str  #: what the pair became
+    id: int  #: the token's id
+    words: tuple[tuple[str, ...], ...]  #: the different words after it, each in its symbols; () where they are many
 
     @property
     def as_they_stand(self) -> str:
@@ -52,7 +52,7 @@ def learn(
     Fewer where the text has no more pairs. Of pairs that are equally frequent, the one of the earliest symbols merges
     first, so the same text gives the same table everywhere. `progress(tokens so far, tokens wanted)` is called after
     each merge, `watch` with each pass. Raises TokenizerError for a `vocab_size` too small for letters and special
-    tokens.
+    tokens. Source: Sennrich, Haddow and Birch (2016), on bytes and with GPT-2's words.
 
     >>> merges, tokens = learn("aaabdaaabac", 260)
     >>> merges

@@ -317,7 +317,8 @@ def show(cells: Iterable[str]) -> str:
 def write_tables(folder: Path, merges: list[Merge], tokens: list[str], added: Sequence[Added] | None = None) -> None:
     """Write the files, or none. The score of a merge is the number of merges minus its rank.
 
-    added: where their spelling doesn't tell which tokens were added, and how they are found.
+    added: where their spelling doesn't tell which tokens were added, and how they are found. Raises TokenizerError
+    where a token can't stand in a file, or the folder can't be written.
     """
     folder = Path(folder)
     broken = [token for token in tokens if not token or "\n" in token or "\r" in token]

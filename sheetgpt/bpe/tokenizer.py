@@ -90,6 +90,7 @@ class Tokenizer:
 
     @property
     def n_vocab(self) -> int:
+        """How many tokens the table holds."""
         return len(self.tokens)
 
     @property

@@ -38,7 +38,10 @@ def convert(
     force: bool = False,
     progress: Progress | None = None,
 ) -> Checkpoint:
-    """Open a source and write it as a CSV folder; what was written. See `open_source` and `write`."""
+    """Open a source and write it as a CSV folder; what was written. See `open_source` and `write`.
+
+    Raises ConvertError where the source is none, is damaged or isn't safe to read, or is the destination.
+    """
     path = named_folder(source)
     if folder.exists() and path.exists() and folder.samefile(path):
         what = "is source and destination at once"
@@ -59,7 +62,8 @@ def open_source(
     """Find out what a source is, and open it; nothing but headers is read yet.
 
     revision: of a model on the hub. n_head: for checkpoints that don't say how many heads they have. map_file: where
-    weights stand in a workbook. tokenizer: is the token table wanted?
+    weights stand in a workbook. tokenizer: is the token table wanted? Raises ConvertError where no source is
+    recognised, or it is damaged, no GPT-2, or not safe to read.
     """
     path = named_folder(source)
     if not path.is_dir() and not path.is_file():

@@ -105,13 +105,14 @@ class StoredMatrices(Mapping[str, np.ndarray]):
 class Checkpoint(ABC):
     """A GPT-2 that can be written as a CSV folder."""
 
-    config: Config
-    origin: str  # of this source alone, so that no other goes on where it was interrupted
-    write_tables: Callable[[Path], object] | None = None  # writes the token files into a folder
-    remarks: list[str] = field(default_factory=list)
+    config: Config  #: the model's constants
+    origin: str  #: names this source alone, so that no other goes on where it was interrupted
+    write_tables: Callable[[Path], object] | None = None  #: writes the token files into a folder
+    remarks: list[str] = field(default_factory=list)  #: what a person should know of the conversion
 
     @property
     def tokenizer(self) -> bool:
+        """Has it a token table?"""
         return self.write_tables is not None
 
     @property
@@ -121,10 +122,12 @@ class Checkpoint(ABC):
 
     @property
     def shapes(self) -> dict[str, Shape]:
+        """(rows, columns) of every matrix, by name."""
         return matrix_shapes(self.config, untied=self.untied)
 
     @abstractmethod
-    def write_matrices(self, folder: Path, journal: Journal, progress: Progress | None) -> None: ...
+    def write_matrices(self, folder: Path, journal: Journal, progress: Progress | None) -> None:
+        """Write every matrix as a CSV; those in the journal are there already. `progress` counts numbers."""
 
 
 @dataclass(kw_only=True)

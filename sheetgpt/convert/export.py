@@ -47,10 +47,10 @@ ALIGNMENT = 8
 class Written:
     """What a Hugging Face folder holds now."""
 
-    config: Config
-    shapes: dict[str, Shape]
-    tokenizer: bool
-    remarks: list[str]
+    config: Config  #: the model's constants
+    shapes: dict[str, Shape]  #: (rows, columns) of every matrix, by our names
+    tokenizer: bool  #: are there token files?
+    remarks: list[str]  #: what a person should know of it
 
 
 def to_safetensors(

@@ -21,13 +21,16 @@ __all__ = ["SOURCES", "Source", "source_of"]
 class Source:
     """One kind of checkpoint, a folder or a file."""
 
-    what: str
-    recognises: Callable[[Path], bool]  # by names and by the first bytes of a file, never by its numbers
-    open: Callable[[Path, int | None], Checkpoint]  # int: the number of heads, where the checkpoint doesn't hold it
+    what: str  #: its kind, in words
+    #: is this folder or file one? Asks names and a file's first bytes, never its numbers
+    recognises: Callable[[Path], bool]
+    #: opens it; int: the number of heads, where the checkpoint doesn't hold it
+    open: Callable[[Path, int | None], Checkpoint]
 
 
 # subtle: the order decides. A GGUF file is one whatever its name, minGPT writes a `config.json` beside its checkpoint,
 # and whatever zip no other source knows is taken for an npz
+#: every kind of checkpoint; the first that recognises a folder or file opens it
 SOURCES = (
     Source("a GGUF file", gguf.recognises, gguf.open_path),
     Source("a nanoGPT or minGPT checkpoint", torch_checkpoint.recognises, torch_checkpoint.open_path),

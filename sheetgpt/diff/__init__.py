@@ -16,20 +16,21 @@ from sheetgpt.diff.sides import Side, Weights, open_side
 from sheetgpt.errors import DumpError
 from sheetgpt.run.trace import Trace
 
-__all__ = ["Report", "Side", "compared", "diff", "open_side"]
+__all__ = ["How", "Report", "Side", "compared", "diff", "open_side"]
 
 
 class How(TypedDict, total=False):
     """By what two sides are compared, and how far; see `compared`."""
 
-    atol: float | None
-    rtol: float | None
-    strict: bool
-    weights: Weights
-    why: bool
-    only: str | None
+    atol: float | None  #: the absolute tolerance; None: as the coarser of the two sides has it
+    rtol: float | None  #: the relative tolerance; None: as the coarser of the two sides has it
+    strict: bool  #: is a stage that is missing on one side a difference?
+    weights: Weights  #: what the diagnosis recomputes with, matrices or a folder
+    why: bool  #: is the cause looked for?
+    only: str | None  #: patterns of stages' names, with commas between them
 
 
+<<<<<<< HEAD
 def diff(left: Side | Trace, right: Side | Trace, **how: Unpack[How]) -> Report:
     """Compare two sides, which may be runs; see `compared`."""
     return compared(as_side(left, "left"), as_side(right, "right"), **how)[1]
@@ -42,6 +43,15 @@ def as_side(one: Side | Trace, label: str) -> Side:
     from sheetgpt.diff.sides.run import RunSide  # only where it is needed, as `sides` has it
 
     return RunSide(one, label=label)
+||||||| 5c6bc76
+def diff(left: Side, right: Side, **how: Unpack[How]) -> Report:
+    """Compare two sides; see `compared`."""
+    return compared(left, right, **how)[1]
+=======
+def diff(left: Side, right: Side, **how: Unpack[How]) -> Report:
+    """Compare two sides, a report; see `compared`. Raises DumpError where they have no stage in common."""
+    return compared(left, right, **how)[1]
+>>>>>>> api
 
 
 def compared(
@@ -57,8 +67,12 @@ def compared(
 ) -> tuple[Comparison, Report]:
     """What two sides are compared by, and what it finds.
 
+    atol, rtol: a cell is equal when `|left - right| <= atol + rtol |right|`; by default as the coarser of the two sides
+    has it.
+    strict: a stage that is missing on one side is a difference. why: the cause is looked for.
     only: patterns of stages' names, with commas between them; by default all.
     weights: what the diagnosis recomputes with, matrices or a folder; by default the folder that LEFT's manifest names.
+    Raises DumpError where the sides have no stage in common, or none can be read.
     """
     comparison = Comparison.of(left, right, atol=atol, rtol=rtol)
     names = chosen(comparison.names(), only)

@@ -11,25 +11,28 @@ from sheetgpt.diff.grain import Grain
 from sheetgpt.diff.matrices import Tolerance, finite
 from sheetgpt.diff.sides import Held
 
+__all__ = ["Cells"]
+
 
 @dataclass(frozen=True)
 class Cells:
-    """All matrices are in our layout, [rows, columns]."""
+    """A stage cell by cell. All matrices are in our layout, [rows, columns]."""
 
-    held: Sequence[Held]  # by LEFT, by RIGHT
-    left: np.ndarray
-    right: np.ndarray
-    difference: np.ndarray  # absolute; inf where only one side holds a number, or where it is masked
-    out: np.ndarray  # which cells differ by more than is allowed
-    absent: np.ndarray  # which cells one of the sides does not hold at all
-    printed: Grain | None  # how RIGHT's is rounded, where that is coarser than the rest of RIGHT
+    held: Sequence[Held]  #: by LEFT, by RIGHT
+    left: np.ndarray  #: [rows, columns] LEFT's numbers
+    right: np.ndarray  #: [rows, columns] RIGHT's numbers
+    difference: np.ndarray  #: [rows, columns] absolute; inf where only one side holds a number, or where it is masked
+    out: np.ndarray  #: [rows, columns] which cells differ by more than is allowed
+    absent: np.ndarray  #: [rows, columns] which cells one of the sides does not hold at all
+    printed: Grain | None  #: how RIGHT's is rounded, where that is coarser than the rest of RIGHT
 
     @property
     def matrices(self) -> tuple[np.ndarray, np.ndarray]:
+        """LEFT's and RIGHT's numbers, [rows, columns] each."""
         return self.left, self.right
 
     def beyond(self, tolerance: Tolerance) -> np.ndarray:  # [rows, columns]
-        """How many times what is allowed each cell differs by; -1 where it is within."""
+        """How many times what is allowed each cell differs by, [rows, columns]; -1 where it is within."""
         with np.errstate(over="ignore"):
             times = self.difference / np.maximum(tolerance.allowed(finite(self.right)), 1e-300)
         return np.where(self.out, times, -1)

@@ -34,12 +34,12 @@ WEIGHTS_TITLE = "weights"
 class Comparison:
     """Two sides and what they share: compares one stage at a time."""
 
-    left: Side
-    right: Side
-    sizes: Sizes
-    grains: tuple[Grain, Grain]
-    tolerance: Tolerance
-    given: Side | None = None  # LEFT as it was given, where this one is its model's run of RIGHT's tokens
+    left: Side  #: the first side
+    right: Side  #: the second side
+    sizes: Sizes  #: of the run that both show
+    grains: tuple[Grain, Grain]  #: how finely each side holds its numbers
+    tolerance: Tolerance  #: what cells may differ by
+    given: Side | None = None  #: LEFT as it was given, where this one is its model's run of RIGHT's tokens
 
     @classmethod
     def of(
@@ -72,10 +72,12 @@ class Comparison:
 
     @property
     def precision(self) -> tuple[str, str]:
+        """How finely each side holds its numbers, in words."""
         return str(self.grains[0]), str(self.grains[1])
 
     @property
     def sides(self) -> tuple[Side, Side]:
+        """LEFT and RIGHT."""
         return self.left, self.right
 
     def names(self) -> list[str]:
@@ -121,7 +123,9 @@ class Comparison:
     # -------------------------------------------------------------------------------------------- matrices
 
     def paired(self, name: str) -> tuple[list[Held], list[np.ndarray | None]]:
-        """What the sides hold of a stage, and the matrices to compare: of a decoding step, one row, the last one."""
+        """What the sides hold of a stage, and the matrices [rows, columns] to compare: of a decoding step, one row, the
+        last one.
+        """
         held = [self.read(side, name) for side in self.sides]
         whole = [self.fitted(name, one) for one in held]
         rows = self.sizes.shapes[name][0]
@@ -177,7 +181,7 @@ class Comparison:
         return Held(whole[-1:], place, others, blanks=held.blanks)
 
     def fitted(self, name: str, held: Held) -> np.ndarray | None:
-        """A side's numbers of a stage in our layout; None where their shape fits no layout."""
+        """A side's numbers of a stage in our layout, [rows, columns]; None where their shape fits no layout."""
         matrix, step = self.sizes.fitted(name, held.numbers), self.sizes.step(name)
         if matrix is not None and held.blanks and step is not None and step.by_head and step.op.shares:
             return np.where(
@@ -230,19 +234,21 @@ class Comparison:
             yield f"one row, compared with the last of {self.sizes.shapes[name][0]}"
 
     def absent(self, name: str, held: Sequence[Held]) -> np.ndarray:  # [rows, columns]
-        """The cells that one of the sides doesn't hold, in our layout."""
+        """The cells that one of the sides doesn't hold, in our layout, [rows, columns] of bool."""
         missing = [self.sizes.fitted(name, one.absent) for one in held if one.absent is not None]
         none_of_it: np.ndarray = np.zeros(1, dtype=bool)
         found: np.ndarray = np.logical_or.reduce([one for one in missing if one is not None] or [none_of_it])
         return found
 
     def printed_alone(self, name: str, right: np.ndarray) -> Grain | None:
-        """The printing of a computed stage that is rounded where the rest of RIGHT is not."""
+        """The printing of a computed stage, [rows, columns], that is rounded where the rest of RIGHT is not."""
         found = self.stage_grain(name, right)
         return None if found == self.grains[1] else found
 
     def stage_grain(self, name: str, right: np.ndarray) -> Grain:
-        """The rounding of one of RIGHT's matrices: as all of RIGHT has it, or, of a computed stage, printed coarser."""
+        """The rounding of one of RIGHT's matrices [rows, columns]: as all of RIGHT has it, or, of a computed stage,
+        printed coarser.
+        """
         step, whole = self.sizes.step(name), self.grains[1]
         if step is None or step.part in (Part.WORDS, Part.EMBEDDINGS):  # weights may have few digits of their own
             return whole
@@ -254,7 +260,7 @@ class Comparison:
 
     @staticmethod
     def misfit(left: np.ndarray, right: np.ndarray) -> str:
-        """What keeps two shapes from being compared, in words."""
+        """What keeps two matrices [rows, columns] from being compared, in words."""
         shapes = f"{left.shape[0]} x {left.shape[1]} and {right.shape[0]} x {right.shape[1]}"
         if left.shape == right.T.shape:
             same = np.allclose(left, right.T, rtol=1e-3, atol=1e-3, equal_nan=True)

@@ -12,6 +12,8 @@ from enum import StrEnum
 
 import numpy as np
 
+__all__ = ["Grain", "Kind"]
+
 SAMPLE, AMONG = 256, 8192  # numbers that are looked at; among so many, evenly spread
 FIRST_LOOK = 12  # and how many of these are looked at first, since most matrices hold all digits
 ENOUGH = 6  # numbers that are no whole ones, below which nothing is inferred
@@ -40,8 +42,8 @@ LEAST = {Kind.FLOAT64: 5e-324, Kind.FLOAT32: 1.4e-45, Kind.FLOAT16: 6e-8, Kind.B
 class Grain:
     """The rounding that a set of numbers shows."""
 
-    kind: Kind = Kind.FLOAT64
-    count: int = 0  # of digits or decimals
+    kind: Kind = Kind.FLOAT64  #: what rounds the numbers
+    count: int = 0  #: of digits or decimals, where these round
 
     def __str__(self) -> str:
         """As a person says it.
@@ -57,6 +59,7 @@ class Grain:
 
     @property
     def is_printed(self) -> bool:
+        """Were they printed with so many digits or decimals?"""
         return self.kind in (Kind.DIGITS, Kind.DECIMALS)
 
     @property
@@ -72,11 +75,11 @@ class Grain:
         return Kind.FLOAT32 if self.count <= FLOAT32_DIGITS else Kind.FLOAT64
 
     def restored(self, numbers: np.ndarray) -> np.ndarray:
-        """The numbers themselves, where their decimals tell them: float32's are not what their decimals are."""
+        """The numbers [...] themselves, where their decimals tell them: float32's are not what their decimals are."""
         return nearest_float32(numbers) if self.kind is Kind.FLOAT32 else numbers
 
     def half_unit(self, numbers: np.ndarray) -> np.ndarray:
-        """Half the step between neighbours at each number: what rounding once moves it by, at most."""
+        """Half the step between neighbours at each number, [...] -> [...]: what rounding once moves it by, at most."""
         if self.kind is Kind.DECIMALS:
             return np.full(numbers.shape, 0.5 * 10.0**-self.count)
         size = np.abs(np.where(np.isfinite(numbers), numbers, 0.0))
@@ -89,7 +92,7 @@ class Grain:
         return step / 2
 
     def rounded(self, numbers: np.ndarray) -> np.ndarray:
-        """The numbers as this grain holds them."""
+        """The numbers [...] as this grain holds them."""
         if self.kind is Kind.DECIMALS:
             return np.round(numbers, self.count)
         if self.kind is Kind.DIGITS:

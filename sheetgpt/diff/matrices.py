@@ -19,12 +19,13 @@ __all__ = ["Tolerance"]
 
 @dataclass(frozen=True)
 class Tolerance:
-    """A cell is equal when |left - right| <= atol + rtol |right|."""
+    """A cell is equal when `|left - right| <= atol + rtol |right|`."""
 
-    atol: float
-    rtol: float
+    atol: float  #: absolute
+    rtol: float  #: relative to RIGHT
 
     def allowed(self, right: np.ndarray) -> np.ndarray:
+        """What each cell of RIGHT's [rows, columns] may differ by."""
         allowed: np.ndarray = self.atol + self.rtol * np.abs(right)
         return allowed
 

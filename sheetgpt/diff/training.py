@@ -47,14 +47,15 @@ LOOKED_AT = 4  # matrices that show a file's precision, where the file has no ty
 class Difference:
     """One matrix on both sides."""
 
-    name: str
-    shapes: tuple[tuple[int, ...], tuple[int, ...]]
-    largest: float  # difference; NaN where the shapes don't fit
-    cells_out: int  # beyond the tolerance
-    note: str = ""  # what the figures can't say
+    name: str  #: the matrix
+    shapes: tuple[tuple[int, ...], tuple[int, ...]]  #: LEFT's and RIGHT's
+    largest: float  #: of `|left - right|`; NaN where the shapes don't fit
+    cells_out: int  #: how many are beyond the tolerance
+    note: str = ""  #: what the figures can't say
 
     @property
     def equal(self) -> bool:
+        """Are all cells within the tolerance?"""
         return self.cells_out == 0
 
 
@@ -62,11 +63,12 @@ class Difference:
 class TrainingReport:
     """Every matrix that both sides have, in the order of the data, and the names that only one has."""
 
-    matrices: list[Difference]
-    missing: list[str]
+    matrices: list[Difference]  #: in the order of the data
+    missing: list[str]  #: names that only one side has
 
     @property
     def first(self) -> Difference | None:
+        """The first matrix that diverges."""
         return next((one for one in self.matrices if not one.equal), None)
 
 

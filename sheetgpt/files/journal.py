@@ -14,11 +14,15 @@ from typing import Any
 from sheetgpt.errors import WeightsError
 from sheetgpt.files.atomic import sweep
 
+__all__ = ["Journal", "unfinished"]
+
 UNFINISHED = "unfinished.jsonl"  # where the files come from, and which of them are whole
 
 
 class Journal:
-    """What a folder that is being written says of itself: where the matrices come from, and which files are whole."""
+    """What a folder that is being written says of itself: where the matrices come from, and which files are whole.
+    `unfinished` gives one.
+    """
 
     def __init__(self, folder: Path, source: str):
         self.path = folder / UNFINISHED
@@ -33,6 +37,7 @@ class Journal:
         return path.exists() and self.whole.get(path.name) == _stamp(path)
 
     def add(self, path: Path) -> None:
+        """Note that a file is whole."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps([path.name, _stamp(path)]) + "\n")
 
@@ -50,7 +55,8 @@ def read_journal(folder: Path) -> list[Any]:
 def unfinished(folder: Path, source: str = "") -> Iterator[Journal]:
     """While inside, and after an interruption, the folder says that it is unfinished, and no one reads it as a model.
 
-    source: where the matrices come from; only the same one may go on where an earlier call was interrupted.
+    source: where the matrices come from; only the same one may go on where an earlier call was interrupted. Raises
+    WeightsError where the folder can't be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

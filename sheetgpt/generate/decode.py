@@ -33,15 +33,26 @@ class LanguageModel(Protocol):
     """What generating asks of a model (`model.Model` is one)."""
 
     @property
-    def config(self) -> Config: ...
+    def config(self) -> Config:
+        """The model's constants."""
+
     @property
-    def steps(self) -> Steps: ...
+    def steps(self) -> Steps:
+        """The model's list of steps."""
+
     @property
-    def weights(self) -> Weights: ...
+    def weights(self) -> Weights:
+        """The matrices by name."""
+
     @property
-    def tokenizer(self) -> Tokenizer | None: ...
-    def room(self, wanted: int) -> int: ...
-    def token(self, token_id: int) -> str: ...
+    def tokenizer(self) -> Tokenizer | None:
+        """What reads and spells texts; None where only ids go in."""
+
+    def room(self, wanted: int) -> int:
+        """How many tokens a run can hold, where so many are wanted."""
+
+    def token(self, token_id: int) -> str:
+        """A token as the token table spells it."""
 
 
 class Rows:
@@ -66,7 +77,8 @@ class Rows:
 class Decoder:
     """Steps and weights, and what is cached of the tokens fed so far.
 
-    `feed` gives the same logits as an uncached run of all tokens fed so far, up to rounding.
+    weights: matrices [rows, columns] by name. `feed` gives the same logits as an uncached run of all tokens fed so far,
+    up to rounding.
     """
 
     def __init__(self, steps: Steps, weights: Mapping[str, np.ndarray], dtype: DTypeLike):
@@ -88,11 +100,13 @@ class Decoder:
             rows.length = length
 
     def feed(self, ids: Sequence[int]) -> np.ndarray:  # [new tokens] -> [n_vocab]
-        """The logits after these tokens, which follow those fed before."""
+        """The logits [n_vocab] after these tokens, which follow those fed before."""
         return self.feed_rows(ids)[:, -1]
 
     def feed_rows(self, ids: Sequence[int]) -> np.ndarray:  # [new tokens] -> [n_vocab, new tokens]
-        """The same after each of them, by steps that predict after every token; else after the last."""
+        """The logits [n_vocab, new tokens] after each of these tokens, by steps that predict after every token; else
+        after the last, [n_vocab, 1].
+        """
         new: dict[str, np.ndarray] = dict(self._weights)
         whole: dict[str, np.ndarray] = {}
         given = self.all_steps.inputs(ids, np.arange(self.length, self.length + len(ids)))
@@ -145,7 +159,7 @@ class Context:
         self.logits = self.decoder.feed(self.window)  # after the last token: [n_vocab]
 
     def add(self, token_id: int) -> np.ndarray:  # -> [n_vocab]
-        """The logits after one more token."""
+        """The logits [n_vocab] after one more token."""
         self.window.append(token_id)
         if self.decoder.length == self.room:
             kept = kept_after_slide(self.room)
@@ -162,23 +176,26 @@ class Context:
 class Generated:
     """A token that was generated."""
 
-    id: int
-    token: str  # as the token table spells it
-    text: str  # the characters that are complete with it: none while bytes of a character are missing
-    context_start: int  # the first token (of prompt and new ones) that the model still saw: above 0 after a slide
-    ends: bool  # it is the end of the text, and generation stopped at it
-    pick: Pick = field(repr=False)
+    id: int  #: the token's id
+    token: str  #: as the token table spells it
+    text: str  #: the characters that are complete with it: none while bytes of a character are missing
+    context_start: int  #: the first token (of prompt and new ones) that the model still saw: above 0 after a slide
+    ends: bool  #: it is the end of the text, and generation stopped at it
+    pick: Pick = field(repr=False)  #: how it was chosen
 
     @property
     def logit(self) -> float:
+        """The token's score."""
         return self.pick.logit
 
     @property
     def probability(self) -> float:
+        """0 to 1, among the candidates kept, at this temperature (greedy: at temperature 1)."""
         return self.pick.probability
 
     @property
     def rank(self) -> int:
+        """Its place by logit; 1 is the greatest."""
         return self.pick.rank
 
 

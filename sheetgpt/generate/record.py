@@ -28,17 +28,18 @@ ENDS = ("n", "end of text", "context", "interrupted")  # why a generation ended
 class Record:
     """A generation as far as it went."""
 
-    model: LanguageModel
-    prompt: str | None
-    prompt_ids: Sequence[int]
-    n: int
-    sampling: Sampling
-    keep_tables: bool = False  # they are needed for dumps only
+    model: LanguageModel  #: what generates
+    prompt: str | None  #: the text; None where token ids were given
+    prompt_ids: Sequence[int]  #: the prompt's tokens
+    n: int  #: how many tokens were asked for
+    sampling: Sampling  #: how tokens are chosen
+    keep_tables: bool = False  #: are the picks' tables kept? They are needed for dumps only
+    #: of each new token id, token, text, logit, probability, rank
     tokens: list[dict[str, Any]] = field(default_factory=list)
-    tables: list[PickTable] = field(default_factory=list)
-    interrupted: bool = False  # by Ctrl-C, which whoever follows the tokens notes here
-    slides: int = 0
-    ended_text: bool = False
+    tables: list[PickTable] = field(default_factory=list)  #: the picks' tables, where they are kept
+    interrupted: bool = False  #: by Ctrl-C, which whoever follows the tokens notes here
+    slides: int = 0  #: how often a full context went on with its newest tokens
+    ended_text: bool = False  #: did the model end the text?
 
     def following(self, tokens: Iterator[Generated]) -> Iterator[Generated]:
         """The same tokens, each one noted."""
@@ -54,6 +55,7 @@ class Record:
 
     @property
     def text(self) -> str:
+        """The new tokens as text."""
         return "".join(token["text"] for token in self.tokens)
 
     @property
@@ -66,6 +68,7 @@ class Record:
         return "n" if len(self.tokens) == self.n else "context"
 
     def as_data(self) -> dict[str, Any]:
+        """The record as JSON has it."""
         sampling = self.sampling
         return {
             "sheetgpt": version("sheetgpt"),

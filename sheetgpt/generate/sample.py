@@ -45,10 +45,10 @@ class Sampling:
     Raises PromptError where a number is out of its range.
     """
 
-    temperature: float = 0.0
-    top_k: int | None = None  # only the k greatest logits stay
-    top_p: float | None = None  # of these, only the first whose probabilities reach p together
-    seed: int | None = None
+    temperature: float = 0.0  #: what logits are divided by; 0 is greedy
+    top_k: int | None = None  #: only the k greatest logits stay
+    top_p: float | None = None  #: of these, only the first whose probabilities reach p together
+    seed: int | None = None  #: of the random numbers, PCG64's
 
     def __post_init__(self) -> None:
         if not (isfinite(self.temperature) and self.temperature >= 0):
@@ -70,7 +70,10 @@ class Sampling:
         *,
         greedy: bool = False,
     ) -> Sampling:
-        """Greedy where no option is given; with any, temperature 1 unless it is given, and a seed to give again."""
+        """Greedy where no option is given; with any, temperature 1 unless it is given, and a seed to give again.
+
+        Raises PromptError where greedy is asked for, and a temperature.
+        """
         if greedy or all(option is None for option in (temperature, top_k, top_p, seed)):
             if temperature:
                 what = f"greedy has no temperature, and temperature {temperature} is given"
@@ -82,6 +85,7 @@ class Sampling:
 
     @property
     def greedy(self) -> bool:
+        """Does the greatest logit win?"""
         return self.temperature == 0
 
 
@@ -89,17 +93,19 @@ class Sampling:
 class Candidates:
     """Every token as a candidate, the greatest logit first; all arrays are [n_vocab]."""
 
-    ids: np.ndarray
-    logits: np.ndarray
-    scaled: np.ndarray  # logit / temperature; the logit itself where temperature is 0
-    kept_by_top_k: np.ndarray
-    kept_by_top_p: np.ndarray  # among those kept by top-k
-    probabilities: np.ndarray  # of those kept by both; the others have 0
-    cumulative: np.ndarray
+    ids: np.ndarray  #: [n_vocab] token ids
+    logits: np.ndarray  #: [n_vocab] falling
+    scaled: np.ndarray  #: [n_vocab] logit / temperature; the logit itself where temperature is 0
+    kept_by_top_k: np.ndarray  #: [n_vocab] of bool
+    kept_by_top_p: np.ndarray  #: [n_vocab] of bool, among those kept by top-k
+    probabilities: np.ndarray  #: [n_vocab] of those kept by both, adding up to 1; the others have 0
+    cumulative: np.ndarray  #: [n_vocab] the sums of the probabilities up to each
 
 
 def candidates(logits: np.ndarray, sampling: Sampling) -> Candidates:  # [n_vocab]
-    """The candidates in order, with what top-k and top-p leave of them."""
+    """The candidates of logits [n_vocab] in order, with what top-k and top-p leave of them. (Fan, Lewis and Dauphin
+    2018; Holtzman et al. 2020)
+    """
     exact = logits.astype(np.float64)
     ids = np.argsort(-exact, kind="stable")
     ordered = exact[ids]
@@ -133,13 +139,14 @@ def pick_index(probabilities: np.ndarray, random: float) -> int:
 class Pick:
     """One choice: the token and how it came to be chosen."""
 
-    id: int
-    logits: np.ndarray = field(repr=False)  # [n_vocab]
-    sampling: Sampling
-    random: float | None = None  # None where nothing was drawn
+    id: int  #: the token's id
+    logits: np.ndarray = field(repr=False)  #: [n_vocab]
+    sampling: Sampling  #: how it was chosen
+    random: float | None = None  #: the number that was drawn, from 0 up to 1; None where nothing was
 
     @cached_property
     def candidates(self) -> Candidates:
+        """Every token as a candidate, the greatest logit first."""
         return candidates(self.logits, self.sampling)
 
     @cached_property
@@ -154,6 +161,7 @@ class Pick:
 
     @property
     def logit(self) -> float:
+        """The token's score."""
         return float(self.logits[self.id])
 
     @property
@@ -183,19 +191,20 @@ class Pick:
 class PickTable:
     """The choice as a table under COLUMNS, and what it leaves out of a large vocabulary."""
 
-    shown: Candidates
-    ranks: np.ndarray
-    picked: int  # the token's id
-    random: float | None
-    greedy: bool
-    hidden: int
-    hidden_kept: int
-    hidden_probability: float
+    shown: Candidates  #: the candidates that are shown
+    ranks: np.ndarray  #: [shown] 1 for the greatest logit
+    picked: int  #: the token's id
+    random: float | None  #: the number that was drawn; None where nothing was
+    greedy: bool  #: was the greatest logit picked?
+    hidden: int  #: how many candidates are not shown
+    hidden_kept: int  #: how many of those top-k and top-p keep
+    hidden_probability: float  #: what those have together, 0 to 1
 
     def __len__(self) -> int:
         return len(self.ranks)
 
     def rows(self, token: Callable[[int], str]) -> Iterator[list[Any]]:
+        """The cells row by row, under `COLUMNS`; `token` spells an id."""
         shown = self.shown
         for row, rank in enumerate(self.ranks.tolist()):
             token_id, by_k = int(shown.ids[row]), shown.kept_by_top_k[row]
@@ -233,6 +242,7 @@ class Sampler:
         self._bits = None if sampling.greedy else np.random.PCG64(sampling.seed)
 
     def pick(self, logits: np.ndarray) -> Pick:  # [n_vocab]
+        """The choice of one token from logits [n_vocab]."""
         if self._bits is None:
             return Pick(int(logits.argmax()), logits, self.sampling)
         random = (self._bits.random_raw() >> (64 - DRAW_BITS)) * 2.0**-DRAW_BITS

@@ -50,19 +50,17 @@ class Piece:
 
 @dataclass(frozen=True)
 class Ablation:
-    """Blocks by heads, MLP and block: what changes when that piece is out. NaN and None where the model has none.
+    """Blocks by heads, MLP and block: what changes when that piece is out. NaN and None where the model has none."""
 
-    logit, probability: the token's after less before. prediction: the predicted token without the piece.
-    """
-
-    trace: Trace
-    token: int
-    means: Means | None
-    logit: pd.DataFrame
-    probability: pd.DataFrame
-    prediction: pd.DataFrame
+    trace: Trace  #: the run as it is
+    token: int  #: the token's id
+    means: Means | None  #: what takes a head's or an MLP's place; None: 0
+    logit: pd.DataFrame  #: [blocks, pieces] the token's logit after less before
+    probability: pd.DataFrame  #: [blocks, pieces] its probability after less before
+    prediction: pd.DataFrame  #: [blocks, pieces] the predicted token without the piece
 
     def report(self) -> Report:
+        """The tables with their conventions."""
         token, before = spelled(self.trace, self.token), measured(self.trace.role(Role.LOGITS)[None], self.token)
         facts: dict[str, Any] = {"prompt": self.trace.prompt} if self.trace.prompt is not None else {}
         facts |= set_in(self.trace) | {"token": token, "logit": float(before[0][0]), "probability": float(before[1][0])}

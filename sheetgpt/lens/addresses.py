@@ -27,16 +27,14 @@ QUOTED = re.compile(r"""\s*(?P<mark>['"])(?P<token>.*)(?P=mark)\s*""", re.DOTALL
 
 @dataclass(frozen=True)
 class Region:
-    """A box of cells of a stage or weight. As text its address: `block_0_step_3[2,5]`, `block_0_step_3[2,0:64]`.
+    """A box of cells of a stage or weight. As text its address: `block_0_step_3[2,5]`, `block_0_step_3[2,0:64]`."""
 
-    keys: how many columns each head has, where an address names heads: `block_0_step_7[1,-1,0:6]`.
-    """
-
-    stage: str
-    row: int
-    column: int
-    rows: int = 1
-    columns: int = 1
+    stage: str  #: the stage's or weight's name
+    row: int  #: the first row, from 0
+    column: int  #: the first column, from 0
+    rows: int = 1  #: how many rows
+    columns: int = 1  #: how many columns
+    #: how many columns each head has, where an address names heads: `block_0_step_7[1,-1,0:6]`
     keys: int = field(default=0, compare=False)
 
     def __str__(self) -> str:
@@ -57,10 +55,12 @@ class Region:
 
     @property
     def cell(self) -> Cell:
+        """(row, column) of its first cell."""
         return self.row, self.column
 
     @property
     def is_cell(self) -> bool:
+        """Is it one cell?"""
         return self.rows == self.columns == 1
 
     def at(self, number: int) -> Region:

@@ -33,20 +33,16 @@ DIRECT = (
 
 @dataclass(frozen=True)
 class Attribution:
-    """The parts of a logit (or of a difference), in the order of the data.
+    """The parts of a logit (or of a difference of two), in the order of the data. Logits have no unit."""
 
-    parts: a row a part: kind, block, head, source (the stage or weight it comes from), adds.
-    blocks: the same of all blocks as a map: heads, MLP and biases by blocks.
-    by_token: heads by positions: what each head adds, by the token that its values come from.
-    """
-
-    trace: Trace
-    token: int
-    against: int | None
-    value: float  # the run's own logit or difference
+    trace: Trace  #: the run
+    token: int  #: the token's id
+    against: int | None  #: the other token's id, of a difference
+    value: float  #: the run's own logit or difference
+    #: [parts, 6] a row a part: part, kind, block, head, source (the stage or weight it comes from), adds
     parts: pd.DataFrame
-    blocks: pd.DataFrame
-    by_token: pd.DataFrame
+    blocks: pd.DataFrame  #: [blocks, pieces] the same of all blocks as a map: heads, MLP and biases by blocks
+    by_token: pd.DataFrame  #: [heads, T] what each head adds, by the token that its values come from
 
     @property
     def total(self) -> float:
@@ -54,6 +50,9 @@ class Attribution:
         return float(self.parts["adds"].sum())
 
     def report(self, *, by_token: bool = False, top: int | None = None) -> Report:
+        """The tables with their conventions; by_token: with the map of heads by positions; top: parts that a terminal
+        shows.
+        """
         ranked = self.parts.sort_values("adds", key=abs, ascending=False, kind="stable")
         listed = ranked[["source", "adds"]].set_axis(ranked["part"], axis=0)
         tables = [
@@ -66,6 +65,7 @@ class Attribution:
         return Report("Direct logit attribution", self.facts(), tables, (SCALE, DIRECT))
 
     def facts(self) -> dict[str, Any]:
+        """What the report says of the run and the token."""
         facts: dict[str, Any] = {"prompt": self.trace.prompt} if self.trace.prompt is not None else {}
         facts |= {**set_in(self.trace), "token": spelled(self.trace, self.token)}
         if self.against is not None:

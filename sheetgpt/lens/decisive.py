@@ -17,8 +17,6 @@ from sheetgpt.lens.changes import logits_after
 from sheetgpt.models.step import Step
 from sheetgpt.run.trace import Trace, probabilities
 
-__all__ = ["Ablation", "decisive"]
-
 WORK = 1.5e10  # weights times tokens in all runs: a second or two. Beyond it only the likeliest cells are tried
 FEWEST = 8  # cells that are tried in any case
 CELLS_AT_ONCE = 20_000_000  # of the stages of the runs in memory together

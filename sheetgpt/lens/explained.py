@@ -24,17 +24,14 @@ COLUMNS = ("left", "right", "value", "share")
 
 @dataclass(frozen=True)
 class Term:
-    """A row of the table: a number of the formula, or something that is added up.
+    """A row of the table: a number of the formula, or something that is added up."""
 
-    share: of the sizes of all that is added up. cells: that hold its left and its right, or its value.
-    """
-
-    label: str
-    value: float
-    left: float | None = None
-    right: float | None = None
-    share: float | None = None
-    cells: tuple[Region, ...] = ()
+    label: str  #: what it is
+    value: float  #: its number
+    left: float | None = None  #: the left factor; None where there is none
+    right: float | None = None  #: the right factor; None where there is none
+    share: float | None = None  #: of the sizes of all that is added up, 0 to 1
+    cells: tuple[Region, ...] = ()  #: that hold its left and its right, or its value
 
     @property
     def in_cells(self) -> str:
@@ -42,6 +39,7 @@ class Term:
         return ", ".join(map(str, self.cells))
 
     def as_data(self) -> dict[str, Any]:
+        """The term as JSON has it."""
         numbers = {name: finite(getattr(self, name)) for name in COLUMNS}
         return {"label": self.label, **numbers, "cells": [str(cell) for cell in self.cells]}
 
@@ -60,28 +58,24 @@ def in_order(terms: Sequence[Term]) -> tuple[Term, ...]:
 
 @dataclass(frozen=True)
 class Explanation:
-    """One number from its inputs.
+    """One number from its inputs."""
 
-    numbers: of the formula, but for what is added up; terms: the summands, largest first; addends: what is added
-    besides, as a bias is; below: what its largest term comes from, down to the depth that was asked for.
-    """
-
-    address: str
-    value: float
-    title: str  # of its stage
-    label: str  # its row and column
-    words: str  # the stage's formula as a person would say it
-    formula: str  # the cell's, over names
-    in_numbers: str
-    numbers: tuple[Term, ...] = ()
-    terms: tuple[Term, ...] = ()
-    addends: tuple[Term, ...] = ()
-    heads: tuple[str, str, str] = ("left", "right", "value")  # what a term's left, right and value are
-    total: float | None = None  # of the terms, and of the addends where there is nothing else
-    adds_all: bool = False  # is the number the sum of terms and addends?
-    notes: tuple[str, ...] = ()
-    below: Explanation | None = None
-    top: int = MOST_TERMS
+    address: str  #: the cell's, as `--set` has it
+    value: float  #: the number itself
+    title: str  #: of its stage
+    label: str  #: its row and column
+    words: str  #: the stage's formula as a person would say it
+    formula: str  #: the cell's, over names
+    in_numbers: str  #: the formula with the numbers in it
+    numbers: tuple[Term, ...] = ()  #: of the formula, but for what is added up
+    terms: tuple[Term, ...] = ()  #: the summands, largest first
+    addends: tuple[Term, ...] = ()  #: what is added besides, as a bias is
+    heads: tuple[str, str, str] = ("left", "right", "value")  #: what a term's left, right and value are
+    total: float | None = None  #: of the terms, and of the addends where there is nothing else
+    adds_all: bool = False  #: is the number the sum of terms and addends?
+    notes: tuple[str, ...] = ()  #: what else is to be known
+    below: Explanation | None = None  #: what its largest term comes from, down to the depth that was asked for
+    top: int = MOST_TERMS  #: how many terms are shown one by one
 
     @property
     def levels(self) -> Iterator[Explanation]:
@@ -106,7 +100,7 @@ class Explanation:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The table as a DataFrame: left, right, value, share and cells by term; NaN where there is none."""
+        """The table as a DataFrame [terms, 5]: left, right, value, share and cells by term; NaN where there is none."""
         import pandas as pd
 
         index = pd.Index([term.label for term in self.rows], name="term")
@@ -131,6 +125,7 @@ class Explanation:
 
     @property
     def heading(self) -> str:
+        """The address and the number, as a title."""
         return f"{self.address} = {short(self.value)}"
 
     def report(self, facts: dict[str, Any]) -> Report:
@@ -140,6 +135,7 @@ class Explanation:
         return Report(f"explain {self.address}", facts, [level.table(depth) for depth, level in enumerate(self.levels)])
 
     def table(self, depth: int) -> Table:
+        """One level as a table of a report."""
         from sheetgpt.lens.tables import LONGEST_TAB, Look, Table
 
         heads = (*self.heads[:2], "value" if self.numbers else self.heads[2])

@@ -23,6 +23,8 @@ from sheetgpt.models.step import Role
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["Gathering", "Quantity"]
+
 STATED = (
     "Averaged over {}, each counted once: {}. The standard deviation is that of these prompts: its square is divided "
     "by their number."
@@ -34,29 +36,28 @@ LONGEST = 60  # letters of a prompt in a table: its number names it
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A prompt that could not be looked at. number: its place among the prompts, from 0."""
+    """A prompt that could not be looked at."""
 
-    number: int
-    prompt: str
-    reason: str
+    number: int  #: its place among the prompts, from 0
+    prompt: str  #: the text
+    reason: str  #: why not
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number in each cell of a lens. of: the cells by their labels; where these have two levels, they make a map.
+    """A number in each cell of a lens."""
 
-    listed: is there also, or only, a list of the cells with their spread? ranked: from its largest mean on?
-    """
-
-    name: str
-    title: str
+    name: str  #: a table's name
+    title: str  #: the table's title
+    #: gives the cells [cells] by their labels; where these have two levels, they make a map
     of: Callable[[Any], pd.Series]
-    look: Look
-    is_map: bool = False
-    is_listed: bool = True
-    is_ranked: bool = False
+    look: Look  #: how the numbers are shown
+    is_map: bool = False  #: do the cells make a map?
+    is_listed: bool = True  #: is there also, or only, a list of the cells with their spread?
+    is_ranked: bool = False  #: from its largest mean on?
 
     def tables(self, spread: Spread, over: str, top: int | None) -> Iterator[Table]:
+        """The tables of a quantity: a map of means, a list with the spread."""
         cells = spread.table()
         if self.is_map:
             yield Table(self.name, f"{self.title}: the mean over {over}", as_map(cells[MEAN]), self.look)
@@ -73,24 +74,25 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Gathering:
-    """How one lens is gathered. target: the id of the token that a prompt was looked at for; None: it has several."""
+    """How one lens is gathered."""
 
-    title: str
-    what: str  # that is averaged
+    title: str  #: the lens's name
+    what: str  #: that is averaged
+    #: gives the id of the token that a prompt was looked at for; None: it has several
     target: Callable[[Any], int | None]
-    quantities: Sequence[Quantity]
+    quantities: Sequence[Quantity]  #: the numbers that are averaged
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """A lens over many prompts. spreads: by the quantities' names."""
+    """A lens over many prompts."""
 
-    gathering: Gathering
-    count: int
-    left_out: Sequence[LeftOut]
-    spreads: Mapping[str, Spread]
-    facts: Mapping[str, Any]
-    notes: Sequence[str]
+    gathering: Gathering  #: which lens, and how it is gathered
+    count: int  #: prompts that were looked at
+    left_out: Sequence[LeftOut]  #: prompts that were not
+    spreads: Mapping[str, Spread]  #: by the quantities' names
+    facts: Mapping[str, Any]  #: what is the same for every prompt
+    notes: Sequence[str]  #: the lens's conventions
 
     def report(self, top: int | None = None) -> Report:
         """top: how many cells of each list a terminal shows."""

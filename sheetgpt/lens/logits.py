@@ -33,20 +33,17 @@ NOTE = (
 
 @dataclass(frozen=True)
 class LogitLens:
-    """Tokens by layers: the best token and its probability, the rank and the probability of the one looked for.
+    """Tokens by layers: the best token and its probability, the rank and the probability of the one looked for."""
 
-    stages: the stage of the residual stream that each column reads. target: the id of the token that is looked for in
-    every row; None where each row's own final prediction is.
-    """
-
-    trace: Trace
-    stages: tuple[str, ...]
+    trace: Trace  #: the run
+    stages: tuple[str, ...]  #: the stage of the residual stream that each column reads
+    #: the id of the token that is looked for in every row; None where each row's own final prediction is
     target: int | None
-    best: pd.DataFrame
-    best_probability: pd.DataFrame
-    rank: pd.DataFrame
-    probability: pd.DataFrame
-    head: tuple[str, ...]  # what each row goes through, by the steps' titles
+    best: pd.DataFrame  #: [T, layers] the best token
+    best_probability: pd.DataFrame  #: [T, layers] its probability, 0 to 1
+    rank: pd.DataFrame  #: [T, layers] the rank of the token looked for; 1 is the best
+    probability: pd.DataFrame  #: [T, layers] its probability, 0 to 1
+    head: tuple[str, ...]  #: what each row goes through, by the steps' titles
 
     @property
     def looked_for(self) -> str:
@@ -54,6 +51,7 @@ class LogitLens:
         return "the row's final prediction" if self.target is None else f'"{spelled(self.trace, self.target)}"'
 
     def report(self) -> Report:
+        """The tables with their conventions."""
         what = self.looked_for
         facts = {
             "prompt": self.trace.prompt,

@@ -20,11 +20,11 @@ Advance = Callable[[int, int], object]
 
 @dataclass(frozen=True)
 class Means:
-    """The mean row [columns] of each stage that can be taken out, by name, and of how much it is the mean."""
+    """The mean row of each stage that can be taken out, and of how much it is the mean."""
 
-    rows: dict[str, np.ndarray]
-    n_documents: int
-    n_positions: int
+    rows: dict[str, np.ndarray]  #: [columns] by the stage's name
+    n_documents: int  #: documents that were averaged over
+    n_positions: int  #: positions that were averaged over
 
 
 def corpus_means(trace: Trace, documents: Iterable[Sequence[int]], advance: Advance | None = None) -> Means:

@@ -15,8 +15,6 @@ from sheetgpt.lens.tokens import known_id, spelled, token_id
 from sheetgpt.models.step import Role
 from sheetgpt.run.trace import Trace, probabilities
 
-__all__ = ["default", "parse"]
-
 DIFFERENCE, LOGIT, PROBABILITY = "logit difference", "logit", "probability"
 SYNTAX = re.compile(rf"({DIFFERENCE}|{LOGIT}|{PROBABILITY}) (.+)", re.DOTALL)
 FORMS = 'a metric is "logit difference A B", "logit A" or "probability A"'
@@ -24,14 +22,14 @@ FORMS = 'a metric is "logit difference A B", "logit A" or "probability A"'
 
 @dataclass(frozen=True)
 class Metric:
-    """A number that follows from the last token's logits. tokens: one id, or two for a difference."""
+    """A number that follows from the last token's logits."""
 
-    kind: str
-    tokens: tuple[int, ...]
-    name: str
+    kind: str  #: "logit difference", "logit" or "probability"
+    tokens: tuple[int, ...]  #: one id, or two for a difference
+    name: str  #: the kind and the tokens, as a person reads it
 
     def of(self, logits: np.ndarray) -> np.ndarray:  # [..., n_vocab, 1] -> [...]
-        """The metric of each run."""
+        """The metric of each run, from its logits [..., n_vocab, 1] -> [...]."""
         scores = logits[..., -1].astype(np.float64)
         if self.kind == PROBABILITY:
             return np.asarray(probabilities(scores)[..., self.tokens[0]])

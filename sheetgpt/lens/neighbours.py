@@ -27,18 +27,18 @@ ROWS_AT_ONCE = 512  # of a token table: of GPT-2, what a processor keeps at hand
 class Neighbour:
     """A token near another one."""
 
-    rank: int
-    id: int
-    token: str
-    cosine: float
+    rank: int  #: 1 is the nearest
+    id: int  #: the token's id
+    token: str  #: as the token table spells it
+    cosine: float  #: 1 the same way, 0 across, -1 the other way
 
 
 @dataclass(frozen=True)
 class Plane:
     """Vectors in two dimensions, those in which they differ most (principal components)."""
 
-    points: np.ndarray  # [n, 2]
-    shares: tuple[float, float]  # of the vectors' variance, that each dimension holds
+    points: np.ndarray  #: [n, 2]
+    shares: tuple[float, float]  #: of the vectors' variance, that each dimension holds
 
 
 def table_name(weights: Mapping[str, Weight]) -> str | None:
@@ -48,7 +48,7 @@ def table_name(weights: Mapping[str, Weight]) -> str | None:
 
 
 def token_table(model: Model) -> np.ndarray:  # [n_vocab, d]
-    """The vectors of all tokens. Raises SheetGPTError where the model has none."""
+    """The vectors of all tokens, [n_vocab, d]. Raises SheetGPTError where the model has none."""
     from sheetgpt.models.kinds import weights_of
 
     name = table_name(weights_of(model.config, untied=model.weights.untied))
@@ -77,7 +77,9 @@ def find_token(tokenizer: Tokenizer, text: str) -> int:
 
 
 def cosines(table: np.ndarray, i: int) -> np.ndarray:  # [n, d] -> [n]
-    """How much each row points where row i points: 1 the same way, 0 across, -1 the other way; 0 of a row of zeros."""
+    """How much each row of a table [n, d] points where row i points, [n]: 1 the same way, 0 across, -1 the other way; 0
+    of a row of zeros.
+    """
     return np.concatenate([found[0] for _, found in cosines_by_part(table, [i])])
 
 
@@ -121,12 +123,12 @@ def largest(values: np.ndarray, count: int) -> np.ndarray:
 
 
 def nearest(table: np.ndarray, i: int, count: int) -> list[tuple[int, float]]:
-    """(id, cosine) of the rows nearest to row i, itself left out; of equals, the smaller id first."""
+    """(id, cosine) of the rows of a table [n, d] nearest to row i, itself left out; of equals, the smaller id first."""
     return nearest_of(table, [i], count)[i]
 
 
 def neighbours(table: np.ndarray, vocabulary: Sequence[str], i: int, count: int = 10) -> list[Neighbour]:
-    """The nearest tokens of a token."""
+    """The nearest tokens of token i, by the rows of a token table [n_vocab, d]."""
     found = enumerate(nearest(table, i, count), start=1)
     return [Neighbour(rank, one, vocabulary[one], cosine) for rank, (one, cosine) in found]
 
@@ -138,7 +140,7 @@ def on_map(n_vocab: int, near: Mapping[int, Sequence[int]]) -> list[int]:
 
 
 def plane(vectors: np.ndarray) -> Plane:  # [n, d]
-    """The vectors seen from where they differ most.
+    """The vectors [n, d] seen from where they differ most, by their two principal components.
 
     Each dimension points where its largest part is positive, so that the same vectors give the same picture.
     subtle: by one thread, as those that wait for parts of so small a decomposition cost more than it does.

@@ -37,21 +37,19 @@ Advance = Callable[[int, int, str], object]
 
 @dataclass(frozen=True)
 class Patching:
-    """How much of the metric each piece brings back: 0 is CORRUPT's run, 1 is CLEAN's.
+    """How much of the metric each piece brings back: 0 is CORRUPT's run, 1 is CLEAN's."""
 
-    patches: a row a piece: stage, block, head, position, metric, recovered. maps: the same for each kind of stage, by
-    its name with `*` for the block: layers (and heads) by positions.
-    """
-
-    clean: Trace
-    corrupt: Trace
-    metric: Metric
-    clean_metric: float
-    corrupt_metric: float
-    patches: pd.DataFrame
+    clean: Trace  #: the run that pieces come from
+    corrupt: Trace  #: the run that they are put into
+    metric: Metric  #: what is measured
+    clean_metric: float  #: CLEAN's
+    corrupt_metric: float  #: CORRUPT's
+    patches: pd.DataFrame  #: [pieces, 6] a row a piece: stage, block, head, position, metric, recovered
+    #: [layers (and heads), T] what is recovered, for each kind of stage, by its name with `*` for the block
     maps: dict[str, pd.DataFrame]
 
     def report(self) -> Report:
+        """The maps with their conventions."""
         titles = {step.in_any_block: step.title for step in self.clean.steps}
         facts: dict[str, Any] = {"clean": self.clean.prompt, "corrupt": self.corrupt.prompt}
         return Report(

@@ -13,29 +13,31 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["Spread"]
+
 MEAN, DEVIATION, LEAST, GREATEST, COUNT = STATISTICS = ("mean", "standard deviation", "least", "greatest", "prompts")
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Sums over the sets so far, a number a label. squares: of the distances from the mean, as Welford adds them up."""
+    """Sums over the sets so far, a number a label, as Welford (1962) adds them up."""
 
-    labels: pd.Index
-    count: np.ndarray
-    mean: np.ndarray
-    squares: np.ndarray
-    least: np.ndarray
-    greatest: np.ndarray
+    labels: pd.Index  #: what the numbers belong to
+    count: np.ndarray  #: [labels] how many sets have a number there
+    mean: np.ndarray  #: [labels] their mean
+    squares: np.ndarray  #: [labels] the sum of the squares of the distances from the mean
+    least: np.ndarray  #: [labels] the least number
+    greatest: np.ndarray  #: [labels] the greatest number
 
     @classmethod
     def of(cls, values: pd.Series) -> Spread:
-        """Of one set. NaN is an empty cell, which no prompt counts in."""
+        """Of one set [labels]. NaN is an empty cell, which no prompt counts in."""
         found = values.dropna()
         numbers, zeros = found.to_numpy(float), np.zeros(len(found))
         return cls(found.index, zeros + 1, numbers, zeros, numbers, numbers)
 
     def with_more(self, values: pd.Series) -> Spread:
-        """With one set more; a label that is new stands behind the others.
+        """With one set [labels] more; a label that is new stands behind the others.
 
         >>> import pandas as pd
         >>> Spread.of(pd.Series({"a": 1.0})).with_more(pd.Series({"a": 3.0, "b": 5.0})).table()["mean"].to_dict()
@@ -63,7 +65,7 @@ class Spread:
         return Spread(labels, *(np.append(one, [fill] * more) for one, fill in zip(kept, empty, strict=True)))
 
     def table(self) -> pd.DataFrame:  # labels by STATISTICS
-        """What the sets amount to; the standard deviation's square is divided by their number."""
+        """What the sets amount to, [labels, 5]; the standard deviation's square is divided by their number."""
         import pandas as pd
 
         columns = (self.mean, np.sqrt(self.squares / self.count), self.least, self.greatest, self.count.astype(int))

@@ -40,23 +40,20 @@ NO_LOOKS: Mapping[str, Look] = {}
 
 @dataclass(frozen=True)
 class Table:
-    """A titled DataFrame. Rows and columns have labels, and their names say what they count; NaN is an empty cell.
+    """A titled DataFrame. Rows and columns have labels, and their names say what they count; NaN is an empty cell."""
 
-    looks: of single columns that look otherwise than the rest. texts: what stands in the cells of its picture, instead
-    of the numbers, in a frame of the same shape. shown: how many rows a terminal shows, and cut_by: the option that
-    shows more. span: the least size of a number that has the full colour; by default the largest number's.
-    """
-
-    name: str  # a tab's name, too: short, without blanks
-    title: str
-    frame: pd.DataFrame
-    look: Look = Look.PLAIN
-    notes: tuple[str, ...] = ()
+    name: str  #: a tab's name, too: short, without blanks
+    title: str  #: what it shows
+    frame: pd.DataFrame  #: [rows, columns] the cells with their labels
+    look: Look = Look.PLAIN  #: how its numbers are shown
+    notes: tuple[str, ...] = ()  #: what is said below it
+    #: of single columns that look otherwise than the rest
     looks: Mapping[str, Look] = field(default_factory=lambda: NO_LOOKS)
+    #: [rows, columns] what stands in the cells of its picture, instead of the numbers
     texts: pd.DataFrame | None = None
-    shown: int | None = None
-    cut_by: str = "--top"
-    span: float = 0.0
+    shown: int | None = None  #: how many rows a terminal shows; None: all
+    cut_by: str = "--top"  #: the option that shows more
+    span: float = 0.0  #: the least size of a number that has the full colour; by default the largest number's
 
     def look_of(self, column: int) -> Look:
         """The look of a column, by its place."""
@@ -120,12 +117,13 @@ class Table:
 class Report:
     """What a lens shows: tables, what they are of, and the conventions in which their numbers are to be read."""
 
-    title: str
-    facts: Mapping[str, Any]  # the prompt, the token, ...: by the words that name them
-    tables: Sequence[Table]
-    notes: tuple[str, ...] = ()
+    title: str  #: the lens's name
+    facts: Mapping[str, Any]  #: the prompt, the token, ...: by the words that name them
+    tables: Sequence[Table]  #: what it shows
+    notes: tuple[str, ...] = ()  #: the conventions
 
     def as_data(self) -> dict[str, Any]:
+        """The report as JSON has it."""
         facts = {name.replace(" ", "_"): plain(value) for name, value in self.facts.items()}
         return {**facts, "notes": list(self.notes), "tables": [table.as_data() for table in self.tables]}
 

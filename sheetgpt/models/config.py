@@ -33,18 +33,19 @@ POSITIONS = ("learned", "sinusoidal", "rotary")
 
 @dataclass(frozen=True)
 class Config:
-    """The constants of a GPT-2.
+    """The constants of a GPT-2. Raises WeightsError where they fit no model: below 1, or heads that don't share n_embd.
 
     >>> Config(n_layer=12, n_head=12, n_embd=768, n_ctx=1024, n_vocab=50257).head_size
     64
     """
 
-    n_layer: int
-    n_head: int
-    n_embd: int
-    n_ctx: int
-    n_vocab: int
-    position: str = "learned"
+    n_layer: int  #: blocks
+    n_head: int  #: heads of each block
+    n_embd: int  #: dimensions of a token's row
+    n_ctx: int  #: tokens that a context holds
+    n_vocab: int  #: tokens of the vocabulary
+    position: str = "learned"  #: "learned", "sinusoidal" or "rotary"
+    #: "gpt2", or the name of a smaller model: "die", "softmax", "bigram", "mlp", "attention", "microgpt"
     model: str = "gpt2"
 
     def __post_init__(self) -> None:
@@ -72,6 +73,7 @@ class Config:
 
     @property
     def head_size(self) -> int:
+        """Dimensions of a head, n_embd / n_head."""
         return self.n_embd // self.n_head
 
     @classmethod

@@ -25,7 +25,7 @@ __all__ = [
     "unpadded",
 ]
 
-HEADS, REFERENCE = "heads", "reference"
+HEADS, REFERENCE = "heads", "reference"  #: the reference's layout: a slot of the head's size for each head, its rest 0
 LAYOUTS = (HEADS, REFERENCE)  # in which dumps can be written
 
 Shape = tuple[int, int]
@@ -33,28 +33,28 @@ Turn = Callable[[np.ndarray], np.ndarray]
 
 
 def apart(matrix: np.ndarray, n_head: int) -> np.ndarray:  # [T, H K] -> [T, H, K], a view
-    """With an axis for the heads."""
+    """[T, H K] -> [T, H, K], a view: with an axis for the heads."""
     return matrix.reshape(len(matrix), n_head, -1)
 
 
 def side_by_side(array: np.ndarray) -> np.ndarray:  # [H, T, K] -> [T, H K]
-    """Head after head in columns, from an array whose first axis is the head's."""
+    """[H, T, K] -> [T, H K]: head after head in columns, from an array whose first axis is the head's."""
     return array.swapaxes(0, 1).reshape(array.shape[1], -1)
 
 
 def joined(array: np.ndarray) -> np.ndarray:  # [T, H, K] -> [T, H K], a view
-    """Head after head in columns, from an array whose second axis is the head's."""
+    """[T, H, K] -> [T, H K], a view: head after head in columns, from an array whose second axis is the head's."""
     return array.reshape(len(array), -1)
 
 
 def under_each_other(matrix: np.ndarray, n_head: int) -> np.ndarray:  # [T, H K] -> [H T, K]
-    """Head after head in rows."""
+    """[T, H K] -> [H T, K]: head after head in rows."""
     by_head = apart(matrix, n_head).swapaxes(0, 1)
     return by_head.reshape(-1, by_head.shape[-1])
 
 
 def padded(matrix: np.ndarray, n_head: int, head_size: int) -> np.ndarray:  # [T, H T] -> [T, H s]
-    """The reference's layout: head h in columns s h .. s h + T - 1, the rest of each slot 0.
+    """The reference's layout, [T, H T] -> [T, H s]: head h in columns s h .. s h + T - 1, the rest of each slot 0.
 
     Raises StageError where T is larger than the head size: the reference's heads would overlap.
     """
@@ -70,7 +70,7 @@ def padded(matrix: np.ndarray, n_head: int, head_size: int) -> np.ndarray:  # [T
 
 
 def unpadded(matrix: np.ndarray, n_head: int, n_tokens: int | None = None) -> np.ndarray:  # [T, H s] -> [T, H T]
-    """The inverse of `padded`."""
+    """[T, H s] -> [T, H T], the inverse of `padded`."""
     count = len(matrix) if n_tokens is None else n_tokens
     return apart(matrix, n_head)[:, :, :count].reshape(len(matrix), n_head * count)
 
@@ -94,7 +94,7 @@ def arrays_apart(n_head: int, n_tokens: int, width: int) -> dict[tuple[int, ...]
 
 
 def looks_causal(matrix: np.ndarray, n_head: int) -> bool:  # [T, H T]
-    """Is every cell where a token would look ahead masked, blank or 0?"""
+    """Is every cell where a token would look ahead masked, blank or 0, in [T, H T]?"""
     ahead = apart(matrix, n_head)[np.triu_indices(len(matrix), 1)[0], :, np.triu_indices(len(matrix), 1)[1]]
     return bool(np.all(masked_cells(ahead) | (ahead == 0)))
 

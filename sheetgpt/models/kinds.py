@@ -18,19 +18,7 @@ import numpy as np
 from sheetgpt.models.config import MODELS, POSITIONS, Config
 from sheetgpt.models.step import Step, Steps, Weight
 
-__all__ = [
-    "Defaults",
-    "Kind",
-    "StepsOf",
-    "WeightsOf",
-    "has_last_position",
-    "kind",
-    "kind_of",
-    "matrix_shapes",
-    "model_steps",
-    "training_steps",
-    "weights_of",
-]
+__all__ = ["Known", "has_last_position", "matrix_shapes", "model_steps", "training_steps", "weights_of"]
 
 Shape = tuple[int, int]
 MOST_BLOCKS = 1000  # that a stage's name is believed to count
@@ -136,13 +124,14 @@ def has_last_position(config: Config) -> bool:
 class Known:
     """The stages and weights of every model of ours with so many blocks: what each name stands for."""
 
-    stages: dict[str, Step]
-    weights: dict[str, Weight]
+    stages: dict[str, Step]  #: by name
+    weights: dict[str, Weight]  #: by name
 
     def __contains__(self, name: object) -> bool:
         return name in self.stages or name in self.weights
 
     def among(self, names: Iterable[str]) -> list[str]:
+        """Those of the names that are known, in their order."""
         return [name for name in names if name in self]
 
     def unnumbered(self, names: Iterable[str]) -> dict[str, Step]:

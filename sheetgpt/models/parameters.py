@@ -14,9 +14,9 @@ __all__ = ["Count", "count_parameters"]
 class Count:
     """The parameters of one part of a model, and the product or sum that gives them."""
 
-    part: str
-    how: str
-    count: int
+    part: str  #: a weight's name, or so many blocks
+    how: str  #: the product or sum, as text
+    count: int  #: the number of parameters
 
 
 def size(weight: Weight) -> int:

@@ -28,10 +28,10 @@ WIDE = (Axis.DIMENSIONS, Axis.HEADS_BY_DIMENSIONS)
 class Sizes:
     """The constants of a run, its number of tokens and, where known, the tokens."""
 
-    config: Config
-    n_tokens: int
-    tokens: Sequence[str] = ()
-    untied: bool = False
+    config: Config  #: the model's constants
+    n_tokens: int  #: tokens of the run
+    tokens: Sequence[str] = ()  #: the tokens themselves, where they are known
+    untied: bool = False  #: has the language head a matrix of its own?
 
     @cached_property
     def steps(self) -> Steps:
@@ -70,6 +70,7 @@ class Sizes:
         return step is not None and step.op.masked
 
     def row_label(self, name: str, row: int) -> str:
+        """What a row is called: `position 2 " quick"`, `token id 7`."""
         step = self.step(name)
         rows = step.rows if step else None
         if rows in (Axis.TOKENS, Axis.LAST_TOKEN):
@@ -78,6 +79,7 @@ class Sizes:
         return f"token id {row}" if rows is Axis.VOCABULARY else f"row {row}"
 
     def column_label(self, name: str, column: int) -> str:
+        """What a column is called: `head 0, key 2 " quick"`, `dimension 5`."""
         step = self.step(name)
         columns = step.columns if step else None
         if columns is Axis.HEADS_BY_KEYS:
@@ -145,7 +147,7 @@ class Sizes:
         return [left] if left in forms else [form for form in forms if (math.prod(form),) == left]
 
     def layout_of(self, name: str, array: np.ndarray) -> tuple[int, ...] | None:
-        """The shape among `forms` as which an array of any shape is read; None where it fits none.
+        """The shape among `forms` as which an array of any shape, such as [1, T, d], is read; None where it fits none.
 
         Flat heads have their rows in our order, or head after head where only then no token looks ahead.
         """
@@ -157,7 +159,7 @@ class Sizes:
         return layouts[0] if layouts else None
 
     def fitted(self, name: str, array: np.ndarray) -> np.ndarray | None:
-        """An array in our layout of a stage; None where its shape fits none of the layouts.
+        """An array in our layout of a stage, [rows, columns]; None where its shape fits none of the layouts.
 
         subtle: a matrix must have the shape of one, as its cells are looked for there; others are read freely.
         """

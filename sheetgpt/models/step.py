@@ -18,8 +18,8 @@ from sheetgpt import ops
 
 __all__ = ["POSITIONS", "TARGETS", "Axis", "Part", "Role", "Step", "Steps", "Use", "Weight"]
 
-POSITIONS = "positions"  # an input of every run: where each token stands
-TARGETS = "targets"  # an input of training: the token that comes after each position
+POSITIONS = "positions"  #: an input of every run: where each token stands, [T]
+TARGETS = "targets"  #: an input of training: the token that comes after each position, [..., T]
 ANY_BLOCK = "*"
 
 
@@ -68,25 +68,27 @@ GIVEN = (Role.WORDS, Role.MERGES, Role.TOKENS)  # made by `bpe`, not computed fr
 class Step:
     """One stage of the pipeline: how it is made, and all that a reader may ask of it."""
 
-    name: str
-    title: str
-    op: ops.Op
-    inputs: tuple[str, ...]
-    words: str  # the formula as a person would say it
-    why: str = ""  # in one sentence, what that is good for
-    rows: Axis = Axis.TOKENS
-    columns: Axis = Axis.DIMENSIONS
-    part: Part = Part.HEAD
-    block: int | None = None
-    number: int | None = None  # in its block, as the reference counts
-    role: Role | None = None
+    name: str  #: the reference's name of the stage, the key everywhere
+    title: str  #: the same in plain words
+    op: ops.Op  #: how it is computed
+    inputs: tuple[str, ...]  #: the stages and weights that it is computed from, by name
+    words: str  #: the formula as a person would say it
+    why: str = ""  #: in one sentence, what that is good for
+    rows: Axis = Axis.TOKENS  #: what its rows count
+    columns: Axis = Axis.DIMENSIONS  #: what its columns count
+    part: Part = Part.HEAD  #: the part of the model that it belongs to
+    block: int | None = None  #: the block's number, from 0; None outside of blocks
+    number: int | None = None  #: in its block, as the reference counts
+    role: Role | None = None  #: what it is for those who give a run its input and take its answer
 
     @property
     def is_text(self) -> bool:
+        """Is it a table of texts, and no matrix?"""
         return self.rows is Axis.TEXT
 
     @property
     def is_given(self) -> bool:
+        """Is it made by the tokenizer, not computed from matrices?"""
         return self.role in GIVEN
 
     @property
@@ -166,6 +168,7 @@ class Steps(Sequence[Step]):
 
     @cached_property
     def by_name(self) -> Mapping[str, Step]:
+        """The steps by their names."""
         return {step.name: step for step in self._steps}
 
     @cached_property
@@ -178,6 +181,7 @@ class Steps(Sequence[Step]):
         return {step.role: step for step in self._steps if step.role}
 
     def has(self, role: Role) -> bool:
+        """Has the list a step of this role?"""
         return role in self._by_role
 
     def of(self, role: Role) -> Step:
@@ -185,6 +189,7 @@ class Steps(Sequence[Step]):
         return self._by_role[role]
 
     def name(self, role: Role) -> str:
+        """The name of the step of a role. Raises KeyError where the list has none."""
         return self._by_role[role].name
 
     def in_block(self, block: int | None, number: int) -> Step:
@@ -201,7 +206,9 @@ class Steps(Sequence[Step]):
     def inputs(
         self, ids: Any, positions: np.ndarray | None = None, targets: np.ndarray | None = None
     ) -> dict[str, np.ndarray]:
-        """What a run is given: token ids [..., T], positions [T] (0, 1, ... unless given), and targets [..., T]."""
+        """What a run is given, by name: token ids [..., T], positions [T] (0, 1, ... unless given), and targets [...,
+        T].
+        """
         ids = np.asarray(ids)
         places = np.arange(ids.shape[-1]) if positions is None else positions
         given = {self.name(Role.TOKENS): ids, POSITIONS: places}
@@ -225,12 +232,12 @@ class Use(Enum):
 class Weight:
     """What a weight matrix is: its shape, what its rows count, how it enters, and where it belongs."""
 
-    shape: tuple[int, int]
-    use: Use
-    rows: Axis | None = None  # where they count tokens or positions
-    part: Part = Part.HEAD
-    block: int | None = None
-    to_residual: bool = False  # writes to the residual stream, so it is drawn smaller
+    shape: tuple[int, int]  #: (rows, columns)
+    use: Use  #: how it enters its operation
+    rows: Axis | None = None  #: what its rows count, where that is tokens or positions
+    part: Part = Part.HEAD  #: the part of the model that it belongs to
+    block: int | None = None  #: the block's number, from 0; None outside of blocks
+    to_residual: bool = False  #: does it write to the residual stream? Then it is drawn smaller
 
     @property
     def is_vector(self) -> bool:

@@ -22,14 +22,16 @@ from sheetgpt.ops.base import (
 )
 from sheetgpt.ops.terms import number, one
 
-GELU_CUBIC = 0.044715
-GELU_SLOPE = sqrt(2 / pi)
+GELU_CUBIC = 0.044715  #: of x^3 in the tanh approximation of GELU (Hendrycks and Gimpel 2016), as GPT-2 has it
+GELU_SLOPE = sqrt(2 / pi)  #: sqrt(2 / pi), in the same approximation
 GELU_SLOPE_TEXT = "SQRT(2/PI())"
 
 
 @dataclass(frozen=True)
 class Gelu(Op):
-    """GPT-2's activation: the tanh approximation of x times the normal distribution's cumulative function."""
+    """GPT-2's activation, [..., T, n] -> the same: x times the normal distribution's cumulative function, approximated
+    by tanh (Hendrycks and Gimpel 2016; PyTorch's `gelu(approximate="tanh")`).
+    """
 
     def value(self, x: Array) -> Array:  # [..., T, n] -> [..., T, n]
         out = x * x
@@ -47,6 +49,7 @@ class Gelu(Op):
 
     @staticmethod
     def tanh_text(x: Reference | GradientReference) -> str:
+        """The tanh in the formula, of a whole matrix or of a part."""
         return f"TANH({GELU_SLOPE_TEXT}*({x}+{GELU_CUBIC}*{x}^3))"
 
     def gradient(self, d_out: Array, out: Array, x: Array) -> Gradients:
@@ -88,7 +91,7 @@ class Gelu(Op):
 
 @dataclass(frozen=True)
 class Relu(Op):
-    """What is above 0 stays, all else becomes 0."""
+    """What is above 0 stays, all else becomes 0: [..., T, n] -> the same."""
 
     def value(self, x: Array) -> Array:  # [..., T, n] -> [..., T, n]
         return np.maximum(x, 0)

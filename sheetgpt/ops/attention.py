@@ -28,22 +28,29 @@ from sheetgpt.ops.base import (
 )
 from sheetgpt.ops.terms import entry, number, products, row_of_index, softmax_terms
 
-MASKED = -1e10  # added to the scores that look ahead; exp(MASKED) is exactly 0 in float32 and float64
-MASKED_TEXT = "-1e10"  # the same, as a person writes it
-MASKED_BELOW = -9.9e8  # -1e9 with a score added or as bfloat16 rounds it, -1e10, a type's minimum, -inf: as ports mask
+MASKED = -1e10  #: added to the scores that look ahead; exp(MASKED) is exactly 0 in float32 and float64
+MASKED_TEXT = "-1e10"  #: the same, as a person writes it
+#: at or below it a cell is masked: -1e9 with a score added or as bfloat16 rounds it, -1e10, a type's minimum, -inf, as
+#: ports mask
+MASKED_BELOW = -9.9e8
 
 
 def masked_cells(numbers: Array) -> Array:  # [rows, columns] -> bool of that shape
-    """Cells that hold any port's mark of "may not look": about -1e10, the type's minimum, -inf, or nothing."""
+    """Which cells hold any port's mark of "may not look", [rows, columns] -> bool of that shape: about -1e10, the
+    type's minimum, -inf, or nothing.
+    """
     return np.isnan(numbers) | (numbers <= MASKED_BELOW)
 
 
 def split_heads(x: Array, n_head: int) -> Array:  # [..., T, H s] -> [..., H, T, s], a view
+    """[..., T, H s] -> [..., H, T, s], a view with an axis for the heads."""
     return x.reshape(*x.shape[:-1], n_head, x.shape[-1] // n_head).swapaxes(-3, -2)
 
 
 def matmul_heads(left: Array, right: Array) -> Array:  # [..., H, T, a], [..., H, a, b] -> [..., T, H b]
-    """Each head's product, written side by side (head-major columns) without a copy."""
+    """[..., H, T, a], [..., H, a, b] -> [..., T, H b]: each head's product, written side by side (head-major columns)
+    without a copy.
+    """
     batch = np.broadcast_shapes(left.shape[:-3], right.shape[:-3])
     heads, rows, columns = left.shape[-3], left.shape[-2], right.shape[-1]
     out = np.empty((*batch, rows, heads, columns), np.result_type(left, right))
@@ -52,13 +59,15 @@ def matmul_heads(left: Array, right: Array) -> Array:  # [..., H, T, a], [..., H
 
 
 def row_maxima(x: Array) -> Array:  # [..., n] -> [..., 1]
-    """The maximum of each row, by its place: numpy finds that in half the time."""
+    """[..., n] -> [..., 1]: the maximum of each row, by its place, as numpy finds that in half the time."""
     return np.take_along_axis(x, x.argmax(-1, keepdims=True), -1)
 
 
 @dataclass(frozen=True)
 class CausalMask(Op):
-    """0 where a token may look (itself and before), -1e10 where it would look ahead."""
+    """0 where a token may look (itself and before), -1e10 where it would look ahead: positions of queries [Tq] and of
+    keys [Tk] -> [Tq, Tk].
+    """
 
     all_rows = (1,)
     masked = True
@@ -91,9 +100,12 @@ class CausalMask(Op):
 
 @dataclass(frozen=True)
 class AttentionScores(Op):
-    """How well each query fits each key, head by head, scaled by the head's size, the mask added."""
+    """How well each query fits each key, head by head, divided by the root of the head's size, the mask added.
 
-    n_head: int
+    [..., Tq, d], [..., Tk, d], [Tq, Tk] -> [..., Tq, H Tk]; "Attention Is All You Need", 3.2.1.
+    """
+
+    n_head: int  #: how many heads share the columns
     piece = Piece.HEAD
     all_rows = (1,)
     masked = True
@@ -103,6 +115,7 @@ class AttentionScores(Op):
         return self.n_head
 
     def scale(self, width: int) -> float:
+        """The root of a head's size, where all heads together are `width` columns wide."""
         return sqrt(width // self.n_head)
 
     def value(self, queries: Array, keys: Array, mask: Array) -> Array:
@@ -163,9 +176,11 @@ class AttentionScores(Op):
 
 @dataclass(frozen=True)
 class Softmax(Op):
-    """Scores to weights that add up to 1, row by row, in each of `groups` equal slices of the columns."""
+    """Scores to weights that add up to 1, row by row, in each of `groups` equal slices of the columns: [..., T, groups
+    n] -> the same.
+    """
 
-    groups: int = 1
+    groups: int = 1  #: heads, for attention
     piece = Piece.CELL
     shares = True
 
@@ -211,9 +226,9 @@ class Softmax(Op):
 
 @dataclass(frozen=True)
 class AttentionMix(Op):
-    """The values, weighted by the attention, head by head."""
+    """The values, weighted by the attention, head by head: [..., Tq, H Tk], [..., Tk, d] -> [..., Tq, d]."""
 
-    n_head: int
+    n_head: int  #: how many heads share the columns
     piece = Piece.HEAD
     all_rows = (1,)
 

@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 else:
-    Array = np.ndarray  # what NDArray stands for, without its import
-Gradients = tuple[Array | None, ...]  # one an input
-Shape = tuple[int, ...]
-Box = tuple[int, int, int, int]  # (row, column, rows, columns), counted from the matrix's first cell
-Cell = tuple[int, int]  # (row, column)
-Formulas = Iterator[tuple[Box, str]]  # each box that one formula fills, and the formula
-InputFormulas = list[Formulas | None]  # of each input's gradient, None where it has none
+    Array = np.ndarray  #: an array of any shape and type of numbers
+Gradients = tuple[Array | None, ...]  #: one [shape of the input] an input, None where it has none
+Shape = tuple[int, ...]  #: of an array
+Box = tuple[int, int, int, int]  #: (row, column, rows, columns), counted from the matrix's first cell
+Cell = tuple[int, int]  #: (row, column), counted from 0
+Formulas = Iterator[tuple[Box, str]]  #: each box that one formula fills, and the formula
+InputFormulas = list[Formulas | None]  #: of each input's gradient, None where it has none
 LARGEST_EXACT = 1e300  # sums whose parts can't overflow
 
 
@@ -69,7 +69,8 @@ class Reference(Protocol):
         """The cell in the same place."""
 
     @property
-    def last_row(self) -> str: ...
+    def last_row(self) -> str:
+        """Its last row."""
 
     @property
     def width(self) -> int:
@@ -90,23 +91,31 @@ class GradientReference(Protocol):
     """What a gradient formula knows of a matrix. As text it is the whole matrix, by its name; parts are addresses."""
 
     @property
-    def rows(self) -> int: ...
+    def rows(self) -> int:
+        """How many rows it has."""
 
     @property
-    def columns(self) -> int: ...
+    def columns(self) -> int:
+        """How many columns it has."""
 
     @property
-    def whole(self) -> Box: ...
+    def whole(self) -> Box:
+        """The box of all its cells."""
 
-    def cell(self, row: int, column: int) -> str: ...
+    def cell(self, row: int, column: int) -> str:
+        """The address of one cell."""
 
-    def row(self, row: int) -> str: ...
+    def row(self, row: int) -> str:
+        """The addresses of one row."""
 
-    def column(self, column: int) -> str: ...
+    def column(self, column: int) -> str:
+        """The addresses of one column."""
 
-    def columns_from(self, column: int, count: int) -> str: ...
+    def columns_from(self, column: int, count: int) -> str:
+        """The addresses of `count` columns, from this one on."""
 
-    def part_of_row(self, row: int, column: int, count: int) -> str: ...
+    def part_of_row(self, row: int, column: int, count: int) -> str:
+        """The addresses of `count` cells of a row, from this column on."""
 
     def cells(self) -> Iterator[tuple[int, int]]:
         """(row, column) of every cell, row by row."""
@@ -116,8 +125,8 @@ class GradientReference(Protocol):
 class Cells:
     """A box of cells of one input."""
 
-    input: int
-    box: Box
+    input: int  #: which input, from 0
+    box: Box  #: its cells
 
 
 @dataclass(frozen=True)
@@ -127,17 +136,17 @@ class Number:
     addend: it is added as it is, beside the summands of a sum, as a bias is.
     """
 
-    value: float
-    cells: Cells | None = None
-    addend: bool = False
+    value: float  #: the number itself
+    cells: Cells | None = None  #: where it stands; None where it is made on the way
+    addend: bool = False  #: is it added as it is?
 
 
 @dataclass(frozen=True)
 class Factors:
     """The left or the right side of all summands, and the cells that hold them, in that order."""
 
-    values: Array  # [n]
-    cells: Cells | None = None
+    values: Array  #: [n]
+    cells: Cells | None = None  #: where they stand; None where they are made on the way
 
 
 @dataclass(frozen=True)
@@ -147,19 +156,21 @@ class Sum:
     what: how a person calls a summand.
     """
 
-    values: Array  # [n]
-    left: Factors
-    right: Factors | None = None
-    what: str = "product"
+    values: Array  #: [n] the summands
+    left: Factors  #: of each summand
+    right: Factors | None = None  #: of each summand; None where it is the left alone, or made of it
+    what: str = "product"  #: how a person calls a summand
 
     @cached_property
     def total(self) -> float:
+        """The sum, exactly rounded (`math.fsum`) where no part can overflow."""
         with np.errstate(all="ignore"):
             is_safe = np.abs(self.values).sum() < LARGEST_EXACT
             return math.fsum(self.values) if is_safe else float(self.values.sum())
 
     @property
     def in_words(self) -> str:
+        """As a formula has it: `sum of 64 products`; of a single summand only what it is."""
         return self.what if len(self.values) == 1 else f"sum of {len(self.values)} {self.what}s"
 
 
@@ -172,12 +183,12 @@ class Terms:
     source: the number whose cell to look at next; empty where that is the largest term's.
     """
 
-    value: float
-    formula: str
-    numbers: Mapping[str, Number]
-    sum: Sum | None = None
-    chosen_by: tuple[Cells, ...] = ()
-    source: str = ""
+    value: float  #: of the cell
+    formula: str  #: as a person would type it, `numbers` and `sum` as names in braces
+    numbers: Mapping[str, Number]  #: by the names that the formula has for them
+    sum: Sum | None = None  #: what `{sum}` stands for; None where the formula has none
+    chosen_by: tuple[Cells, ...] = ()  #: cells that say which others count: ids, and where they stand
+    source: str = ""  #: the name of the number whose cell to look at next; empty where that is the largest term's
 
     @property
     def cells(self) -> list[Cells]:
@@ -206,10 +217,10 @@ class Terms:
 class Op:
     """One operation. The class attributes say what the views alone don't."""
 
-    piece: ClassVar[Piece] = Piece.MATRIX
-    all_rows: ClassVar[tuple[int, ...]] = ()  # inputs that a single new row needs whole: a decoder caches them
-    masked: ClassVar[bool] = False  # cells of the value may be masked: at or below `MASKED_BELOW`
-    shares: ClassVar[bool] = False  # each group's rows of the value add up to 1; its columns where those are pieces
+    piece: ClassVar[Piece] = Piece.MATRIX  #: what one formula fills
+    all_rows: ClassVar[tuple[int, ...]] = ()  #: inputs that a single new row needs whole: a decoder caches them
+    masked: ClassVar[bool] = False  #: cells of the value may be masked: at or below `MASKED_BELOW`
+    shares: ClassVar[bool] = False  #: each group's rows of the value add up to 1; its columns where those are pieces
 
     @property
     def groups(self) -> int:
@@ -217,26 +228,39 @@ class Op:
         return 1
 
     def value(self, *inputs: Array) -> Array:
+        """The value of the inputs, a matrix [..., rows, columns] each; leading axes are batches."""
         raise NotImplementedError
 
     def formula(self, *inputs: Reference) -> str | list[str]:
+        """The Excel formula of a piece, without `=`; of `Piece.CELLS` a list, one for each row."""
         raise NotImplementedError
 
     def gradient(self, d_out: Array, out: Array, *inputs: Array) -> Gradients:
+        """The gradient of each input, given that of the value (`d_out`) and the value (`out`), [..., rows, columns]
+        each. None for an input that has none, as whole numbers.
+        """
         raise NotImplementedError
 
     def gradient_formula(
         self, d_out: GradientReference, out: GradientReference, *inputs: GradientReference
     ) -> InputFormulas:
+        """The same as Excel formulas: for each input its boxes with their formulas, None where it has none. Cells in no
+        box are 0.
+        """
         raise NotImplementedError
 
     def shape(self, *shapes: Shape) -> Shape:
+        """The value's shape, given the inputs' shapes."""
         raise NotImplementedError
 
     def terms(self, cell: Cell, *inputs: Array) -> Terms:
+        """What makes a cell of the value of single matrices [rows, columns]; a list of ids or positions is [n]."""
         raise NotImplementedError
 
     def dependents(self, number: int, cell: Cell, *inputs: Array) -> list[Box]:
+        """The boxes of the value's cells that a cell of input `number` enters: `terms` from the other side. Inputs are
+        single matrices [rows, columns]; a list of ids or positions, [n], counts as one row.
+        """
         raise NotImplementedError
 
 
@@ -249,11 +273,14 @@ class Given(Op):
 
 
 def rows_of(x: Array) -> Array:  # [..., n] -> [rows, n]
-    """All rows of all batches under each other: one matrix product is quicker than one a batch."""
+    """[..., n] -> [rows, n]: all rows of all batches under each other, as one matrix product is quicker than one a
+    batch.
+    """
     return x.reshape(-1, x.shape[-1])
 
 
 def column_sums(x: Array) -> Array:  # [m, n] -> [1, n]
+    """[m, n] -> [1, n]: the sum of each column."""
     return np.ones((1, x.shape[0]), x.dtype) @ x
 
 

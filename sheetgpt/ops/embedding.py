@@ -27,11 +27,11 @@ from sheetgpt.ops.base import (
 )
 from sheetgpt.ops.terms import entry, number, one, row_of_index, rows_where, same
 
-POSITION_BASE = 10000  # of the angles by which sinusoidal and rotary positions turn
+POSITION_BASE = 10000  #: of the angles by which sinusoidal and rotary positions turn
 
 
 def add_at_rows(shape: Shape, index: Array, rows: Array) -> Array:  # [m], [m, n] -> shape
-    """A matrix of zeros with each row of `rows` added at its index; an index may repeat."""
+    """A matrix of zeros with each row of `rows` [m, n] added at its `index` [m]; an index may repeat."""
     total = np.zeros(shape, rows.dtype)
     if index.size:
         order = np.argsort(index, kind="stable")
@@ -41,7 +41,9 @@ def add_at_rows(shape: Shape, index: Array, rows: Array) -> Array:  # [m], [m, n
 
 
 def angles(positions: Array, size: int) -> Array:  # [T] -> [T, size // 2], float64
-    """The angle of each pair of columns, position / 10000^(2i / size): slower from pair to pair."""
+    """The angle of each pair of columns at each position, in radians, [T] -> [T, size // 2] float64: position /
+    10000^(2i / size), slower from pair to pair.
+    """
     return positions[:, None] / POSITION_BASE ** (np.arange(0, size - 1, 2) / size)
 
 
@@ -65,7 +67,7 @@ def angle_in_words(column: int, size: int) -> str:
 
 @dataclass(frozen=True)
 class TakeRows(Op):
-    """Row `id` of a table for each token id."""
+    """Row `id` of a table [n, d] for each token id [..., T] -> [..., T, d]."""
 
     piece = Piece.ROW
 
@@ -96,7 +98,7 @@ class TakeRows(Op):
 
 @dataclass(frozen=True)
 class AddRows(Op):
-    """Each row plus the table's row for its position."""
+    """Each row [..., T, d] plus the table's row [n_ctx, d] for its position [T] -> [..., T, d]."""
 
     piece = Piece.ROW
 
@@ -139,7 +141,9 @@ class AddRows(Op):
 
 @dataclass(frozen=True)
 class Sinusoids(Op):
-    """The position table of "Attention Is All You Need" (3.5), as wide as x: sine and cosine of the pair's angle."""
+    """The position table of "Attention Is All You Need" (3.5), as wide as x: sine and cosine of the pair's angle. x
+    [..., T, d], positions [T] -> [T, d].
+    """
 
     piece = Piece.CELL
 
@@ -180,10 +184,11 @@ class Sinusoids(Op):
 class Rotate(Op):
     """Each pair of columns (2i, 2i + 1) of a head turned by position / 10000^(2i / head size): RoFormer's positions.
 
-    After it, a query and a key meet at an angle that tells how far apart they are.
+    [..., T, d], positions [T] -> [..., T, d]. After it, a query and a key meet at an angle that tells how far apart
+    they are.
     """
 
-    n_head: int
+    n_head: int  #: how many heads share the columns
     piece = Piece.CELL
 
     @property
@@ -194,6 +199,7 @@ class Rotate(Op):
         return self.turned(x, angles(positions, x.shape[-1] // self.n_head))
 
     def turned(self, x: Array, angle: Array) -> Array:  # [..., T, d], [T, s // 2] -> [..., T, d]
+        """The rows [..., T, d] turned by the angles [T, s // 2] of each pair of a head."""
         pairs = x.reshape(*x.shape[:-1], self.n_head, -1, 2)
         cos, sin = (function(angle)[:, None].astype(x.dtype) for function in (np.cos, np.sin))
         even, odd = pairs[..., 0], pairs[..., 1]

@@ -29,7 +29,7 @@ from sheetgpt.ops.terms import number, one, products, same
 
 @dataclass(frozen=True)
 class LastRow(Op):
-    """The last token's row: it alone decides what comes next."""
+    """The last token's row, which alone decides what comes next: [..., T, d] -> [..., 1, d]."""
 
     def value(self, x: Array) -> Array:  # [..., T, d] -> [..., 1, d]
         return x[..., -1:, :]
@@ -57,7 +57,9 @@ class LastRow(Op):
 
 @dataclass(frozen=True)
 class ScoreTokens(Op):
-    """Every token's embedding times the predicted one: a column, one score a token."""
+    """Every token's embedding times the predicted one, a column with one score a token: [n_vocab, d], [..., R, d] ->
+    [..., n_vocab, R].
+    """
 
     def value(self, table: Array, x: Array) -> Array:  # [n_vocab, d], [..., R, d] -> [..., n_vocab, R]
         scores = rows_of(x) @ table.T
@@ -90,7 +92,7 @@ class ScoreTokens(Op):
 
 @dataclass(frozen=True)
 class BestToken(Op):
-    """The greatest score and its token's id; of equals, the first."""
+    """The greatest score and its token's id; of equals, the first: [..., n_vocab, 1] -> [..., 2, 1]."""
 
     piece = Piece.CELLS
 

@@ -31,7 +31,9 @@ from sheetgpt.ops.terms import number, one, same, softmax_terms, taken
 
 @dataclass(frozen=True)
 class Spread(Op):
-    """The same column of scores at every position: a model that doesn't look at what came before."""
+    """The same column of scores at every position, for a model that doesn't look at what came before: [n_vocab, 1], ids
+    [..., T] -> [..., n_vocab, T].
+    """
 
     piece = Piece.COLUMN
 
@@ -61,7 +63,7 @@ class Spread(Op):
 
 @dataclass(frozen=True)
 class Turn(Op):
-    """Rows become columns."""
+    """Rows become columns: [..., T, n] -> [..., n, T]."""
 
     def value(self, x: Array) -> Array:  # [..., T, n] -> [..., n, T], a view
         return x.swapaxes(-1, -2)
@@ -89,10 +91,11 @@ class Turn(Op):
 class Window(Op):
     """The rows of the last `size` tokens side by side, the oldest first; zeros where there is none.
 
-    The rows are given twice: those that windows are wanted for, the last ones, and all of them.
+    [..., W, d], [..., T, d] -> [..., W, size d]. The rows are given twice: those that windows are wanted for, the last
+    ones, and all of them.
     """
 
-    size: int
+    size: int  #: tokens in a window
     piece = Piece.CELL
     all_rows = (1,)
 
@@ -140,7 +143,7 @@ class Window(Op):
 
 @dataclass(frozen=True)
 class Shares(Op):
-    """Each column divided by its sum: weights to probabilities, plainly."""
+    """Each column divided by its sum, weights to probabilities, plainly: [..., n_vocab, R] -> the same."""
 
     piece = Piece.COLUMN
     shares = True
@@ -176,7 +179,7 @@ class Shares(Op):
 
 @dataclass(frozen=True)
 class SoftmaxColumns(Op):
-    """Each column's exponentials divided by their sum: scores to probabilities."""
+    """Each column's exponentials divided by their sum, scores to probabilities: [..., n_vocab, R] -> the same."""
 
     piece = Piece.COLUMN
     shares = True
@@ -211,7 +214,7 @@ class SoftmaxColumns(Op):
 
 @dataclass(frozen=True)
 class Log(Op):
-    """The natural logarithm, cell by cell."""
+    """The natural logarithm, cell by cell: [..., n, R], positive numbers -> the same shape."""
 
     def value(self, x: Array) -> Array:  # [..., n, R] -> [..., n, R], positive numbers
         return np.log(x)

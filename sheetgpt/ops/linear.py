@@ -30,7 +30,7 @@ from sheetgpt.ops.terms import number, one, products, same, whole_row
 
 @dataclass(frozen=True)
 class Copy(Op):
-    """The same matrix under the name of the next stage."""
+    """The same matrix [..., T, n] under the name of the next stage."""
 
     def value(self, x: Array) -> Array:  # [..., T, n] -> the same
         return x
@@ -56,7 +56,9 @@ class Copy(Op):
 
 @dataclass(frozen=True)
 class Linear(Op):
-    """x @ w + b, with w as [in, out]."""
+    """x @ w + b, with w as [in, out] (PyTorch's `Linear` stores [out, in]): [..., T, in], [in, out], [1, out] -> [...,
+    T, out].
+    """
 
     def value(self, x: Array, w: Array, b: Array) -> Array:  # [..., T, in], [in, out], [1, out] -> [..., T, out]
         out = rows_of(x) @ w
@@ -94,7 +96,7 @@ class Linear(Op):
 
 @dataclass(frozen=True)
 class Project(Op):
-    """x @ w without a bias, with w as [in, out]."""
+    """x @ w without a bias, with w as [in, out]: [..., T, in], [in, out] -> [..., T, out]."""
 
     def value(self, x: Array, w: Array) -> Array:  # [..., T, in], [in, out] -> [..., T, out]
         return (rows_of(x) @ w).reshape(*x.shape[:-1], w.shape[1])
@@ -136,12 +138,15 @@ def product_gradients(d_out: GradientReference, x: GradientReference, w: Gradien
 
 @dataclass(frozen=True)
 class Columns(Op):
-    """One of several equal slices of the columns, such as the queries of queries, keys, values."""
+    """One of several equal slices of the columns, such as the queries of queries, keys, values: [..., T, count n] ->
+    [..., T, n].
+    """
 
-    index: int
-    count: int
+    index: int  #: which slice, from 0
+    count: int  #: how many slices there are
 
     def slice(self, width: int) -> slice:
+        """Which columns of a matrix of that width."""
         size = width // self.count
         return slice(self.index * size, (self.index + 1) * size)
 
@@ -173,7 +178,7 @@ class Columns(Op):
 
 @dataclass(frozen=True)
 class Add(Op):
-    """The residual: what came in is added to what was made of it."""
+    """The residual, what came in added to what was made of it: [..., T, d], [..., T, d] -> [..., T, d]."""
 
     def value(self, x: Array, y: Array) -> Array:  # [..., T, d], [..., T, d] -> [..., T, d]
         return x + y

@@ -30,19 +30,23 @@ from sheetgpt.ops.terms import entry, number, one, softmax_terms
 class Penalty(Op):
     """What every penalty is: one number a prediction, and a way back to the probability of the token that came.
 
-    That way is exp(-penalty), the inverse of the -ln by which all but the plainest penalty count.
+    That way is exp(-penalty), the inverse of the -ln by which all but the plainest penalty count. All take [...,
+    n_vocab, R] and targets [..., R], and give [..., 1, R].
     """
 
     piece = Piece.COLUMN
-    in_short: ClassVar[str] = "-ln p"  # p: the probability of the token that came
+    in_short: ClassVar[str] = "-ln p"  #: what it is of p, the probability of the token that came
 
     def probability(self, penalty: float) -> float:
+        """The probability of the token that came, 0 to 1, that a penalty says."""
         return math.exp(-penalty)
 
     def probability_formula(self, penalty: str) -> str:
+        """The same as a formula over the penalty's address."""
         return f"EXP(-{penalty})"
 
     def shape(self, x: Shape, targets: Shape) -> Shape:  # [..., n_vocab, R], [..., R] -> [..., 1, R]
+        """[..., n_vocab, R], [..., R] -> [..., 1, R]."""
         return *x[:-2], 1, x[-1]
 
 
@@ -51,7 +55,7 @@ def at_targets(x: Array, targets: Array) -> Array:  # [..., n_vocab, R], [..., R
 
 
 def spread_at_targets(d_out: Array, targets: Array, shape: Shape) -> Array:
-    """Zeros but at each prediction's target: [..., 1, R], [..., R] -> [..., n_vocab, R]."""
+    """Zeros but at each prediction's target: gradients [..., 1, R], targets [..., R] -> [..., n_vocab, R]."""
     spread = np.zeros(shape, d_out.dtype)
     np.put_along_axis(spread, targets[..., None, :], d_out, -2)
     return spread
@@ -65,7 +69,9 @@ def target(cell: Cell, targets: Array) -> tuple[Cells, ...]:
 
 @dataclass(frozen=True)
 class LogLoss(Penalty):
-    """-ln of the probability that the scores give to the token that came."""
+    """-ln of the probability that the scores give to the token that came, in nats (PyTorch's `cross_entropy`): scores
+    [..., n_vocab, R], targets [..., R] -> [..., 1, R].
+    """
 
     def value(self, logits: Array, targets: Array) -> Array:  # [..., n_vocab, R], [..., R] -> [..., 1, R]
         highest = logits.max(-2, keepdims=True)
@@ -109,7 +115,9 @@ class LogLoss(Penalty):
 
 @dataclass(frozen=True)
 class Missed(Penalty):
-    """1 minus the probability of the token that came: the plainest penalty."""
+    """1 minus the probability of the token that came, the plainest penalty: probabilities [..., n_vocab, R], targets
+    [..., R] -> [..., 1, R].
+    """
 
     in_short = "1 - p"
 
@@ -150,7 +158,9 @@ class Missed(Penalty):
 
 @dataclass(frozen=True)
 class Surprise(Penalty):
-    """-ln of the probability of the token that came."""
+    """-ln of the probability of the token that came, in nats: probabilities [..., n_vocab, R], targets [..., R] ->
+    [..., 1, R].
+    """
 
     def value(self, probabilities: Array, targets: Array) -> Array:  # [..., n_vocab, R], [..., R] -> [..., 1, R]
         return -np.log(at_targets(probabilities, targets))

@@ -29,23 +29,26 @@ from sheetgpt.ops.base import (
 )
 from sheetgpt.ops.terms import number, one, products, taken, whole_row
 
-LAYER_NORM_EPSILON = 1e-5
-LAYER_NORM_EPSILON_TEXT = np.format_float_positional(LAYER_NORM_EPSILON)  # as a spreadsheet's user types it: 0.00001
+LAYER_NORM_EPSILON = 1e-5  #: added to the variance, as in OpenAI's code and PyTorch
+LAYER_NORM_EPSILON_TEXT = np.format_float_positional(LAYER_NORM_EPSILON)  #: as a spreadsheet's user types it: 0.00001
 
 
 def row_means(x: Array, y: Array | None = None) -> Array:  # [..., n] -> [..., 1]
-    """The mean of each row of x (of x * y), without a temporary matrix."""
+    """The mean of each row of x (of x * y), [..., n] -> [..., 1], without a temporary matrix."""
     total = np.einsum("...n->...", x) if y is None else np.vecdot(x, y)
     return total[..., None] / x.dtype.type(x.shape[-1])
 
 
 def root_mean_square(x: Array) -> Array:  # [..., n] -> [..., 1]
+    """The root of each row's mean square and `LAYER_NORM_EPSILON`: [..., n] -> [..., 1]."""
     return np.sqrt(row_means(x, x) + x.dtype.type(LAYER_NORM_EPSILON))
 
 
 @dataclass(frozen=True)
 class Normalize(Op):
-    """Each row to mean 0 and (population) variance 1, the first half of a layer normalisation."""
+    """Each row to mean 0 and (population) variance 1, the first half of a layer normalisation (Ba, Kiros and Hinton
+    2016): [..., T, d] -> the same.
+    """
 
     piece = Piece.ROW
 
@@ -56,6 +59,7 @@ class Normalize(Op):
 
     @staticmethod
     def deviation(centred: Array) -> Array:  # [..., T, d] -> [..., T, 1]
+        """The standard deviation that rows are divided by, of rows whose mean is 0: [..., T, d] -> [..., T, 1]."""
         return root_mean_square(centred)
 
     def formula(self, x: Reference) -> str:
@@ -97,7 +101,9 @@ class Normalize(Op):
 
 @dataclass(frozen=True)
 class ScaleShift(Op):
-    """Times the gain, plus the bias, column by column: the second half of a layer normalisation."""
+    """Times the gain, plus the bias, column by column, the second half of a layer normalisation: [..., T, d], [1, d],
+    [1, d] -> [..., T, d].
+    """
 
     def value(self, x: Array, gain: Array, bias: Array) -> Array:  # [..., T, d], [1, d], [1, d] -> [..., T, d]
         out = x * gain
@@ -136,7 +142,9 @@ class ScaleShift(Op):
 
 @dataclass(frozen=True)
 class NormalizeRms(Op):
-    """Each row divided by its root mean square: neither mean nor gain nor bias. (Zhang and Sennrich 2019)"""
+    """Each row divided by its root mean square, with neither mean nor gain nor bias (Zhang and Sennrich 2019): [..., T,
+    d] -> the same.
+    """
 
     piece = Piece.ROW
 

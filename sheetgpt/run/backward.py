@@ -22,8 +22,9 @@ def backward(
 ) -> dict[str, np.ndarray]:
     """The gradient of each stage and weight on which a seeded stage depends, under its name, in reverse order.
 
-    values: every stage's matrix, from `forward` with the same steps and weights, and the run's inputs.
-    seeds: the gradient at the stages where the chain begins, such as {"penalties": 1 / count}.
+    values: every stage's matrix [..., rows, columns], from `forward` with the same steps and weights, and the run's
+    inputs.
+    seeds: the gradient at the stages where the chain begins, such as `{"penalties": 1 / count}`.
     keep_stages: False drops a stage's gradient once it has been passed on (training needs only the weights').
     """
     gradients = dict(seeds)

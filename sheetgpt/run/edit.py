@@ -38,18 +38,18 @@ Index = int | slice
 class Edit:
     """One assignment: a cell of a matrix, several cells, or all of it (`at` is None)."""
 
-    stage: str
-    at: At | None
-    value: float | np.ndarray
+    stage: str  #: the name of a stage or weight
+    at: At | None  #: (row, column), or numpy's open mesh of several; None: all of it
+    value: float | np.ndarray  #: a number, or a matrix [rows, columns]
 
 
 @dataclass(frozen=True)
 class Travel:
     """How far a change got: the largest change in a part of the model, and in which stage it is."""
 
-    part: str
-    largest_change: float
-    stage: str
+    part: str  #: "embeddings", "block 0" and so on, "head"
+    largest_change: float  #: the size of the change, in the stage's own units
+    stage: str  #: where it is
 
 
 # ------------------------------------------------------------------------------------------------ what --set says
@@ -277,14 +277,16 @@ def overrides_of(before: Trace, edits: Iterable[Edit]) -> dict[str, Override]:
 
 
 def current(name: str, trace: Trace) -> np.ndarray:
-    """The matrix of a stage or weight in a run, as edits find it; tokens as their two rows, positions above ids."""
+    """The matrix [rows, columns] of a stage or weight in a run, as edits find it; tokens as their two rows, positions
+    above ids.
+    """
     if trace.steps.name(Role.TOKENS) == name:
         return np.array([range(len(trace.token_ids)), trace.token_ids], float)
     return trace.matrix(name)
 
 
 def edited(matrix: np.ndarray, edits: Iterable[Edit]) -> np.ndarray:
-    """A copy of the matrix with the edits in the order in which they were made."""
+    """A copy of the matrix [rows, columns] with the edits in the order in which they were made."""
     changed = np.array(matrix)
     for edit in edits:
         changed[... if edit.at is None else edit.at] = edit.value
@@ -295,7 +297,9 @@ def edited(matrix: np.ndarray, edits: Iterable[Edit]) -> np.ndarray:
 
 
 def largest_change(before: np.ndarray, after: np.ndarray) -> float:
-    """Infinite where a number became none; cells that are masked before or after are left out."""
+    """The size of the largest change between two matrices [rows, columns]. Infinite where a number became none; cells
+    that are masked before or after are left out.
+    """
     masked = (before <= ops.MASKED_BELOW) | (after <= ops.MASKED_BELOW)
     with np.errstate(invalid="ignore", over="ignore"):
         change = np.abs(after - before)

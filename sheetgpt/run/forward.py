@@ -31,7 +31,7 @@ def forward(
     base: Matrices = NO_OVERRIDES,
     on_stage: OnStage | None = None,
 ) -> dict[str, np.ndarray]:
-    """Every stage's matrix by name, in order, each read-only and of `dtype`.
+    """Every stage's matrix [..., rows, columns] by name, in order, each read-only and of `dtype`.
 
     given: the run's inputs, token ids [..., T] and positions [T] (`Steps.inputs`).
     overrides: what replaces a stage, and the matrices that replace a weight.

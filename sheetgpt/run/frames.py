@@ -25,8 +25,8 @@ __all__ = ["AxisLabels", "Labels", "to_frame"]
 class AxisLabels:
     """The labels of one axis: a name and a list for each level. A matrix axis of plain numbers has one level."""
 
-    names: tuple[str, ...]
-    levels: tuple[Sequence[Any], ...]
+    names: tuple[str, ...]  #: what each level is: position, token, head, ...
+    levels: tuple[Sequence[Any], ...]  #: each level's labels
 
     def __len__(self) -> int:
         return len(self.levels[0])
@@ -56,11 +56,12 @@ class AxisLabels:
 class Labels:
     """What the labels of one run are made of."""
 
-    tokens: Sequence[str]  # of the prompt, as the token table spells them
-    n_head: int
-    vocabulary: Callable[[], Sequence[str]]  # every token by id; asked for only when logits are labelled
+    tokens: Sequence[str]  #: of the prompt, as the token table spells them
+    n_head: int  #: how many heads share the columns of scores
+    vocabulary: Callable[[], Sequence[str]]  #: every token by id; asked for only when logits are labelled
 
     def positions(self) -> AxisLabels:
+        """The labels of a row a token: its position and the token."""
         return AxisLabels(("position", "token"), (range(len(self.tokens)), self.tokens))
 
     def rows(self, step: Step, count: int) -> AxisLabels:
@@ -102,6 +103,7 @@ class Labels:
 def to_frame(
     matrix: np.ndarray, rows: AxisLabels, columns: AxisLabels
 ) -> pd.DataFrame:  # [rows, columns] -> DataFrame sharing the matrix
+    """A matrix [rows, columns] as a DataFrame with these labels, which shares the matrix."""
     import pandas as pd
 
     return pd.DataFrame(matrix, index=rows.index(), columns=columns.index(), copy=False)

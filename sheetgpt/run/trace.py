@@ -31,7 +31,9 @@ __all__ = ["Prediction", "Trace", "probabilities"]
 
 
 def probabilities(logits: np.ndarray, axis: int = -1) -> np.ndarray:  # of any shape, tokens along the axis
-    """The softmax of logits, in float64."""
+    """The softmax of logits of any shape, in float64: along the `axis`, which counts tokens ([..., n_vocab] by
+    default).
+    """
     exact = np.asarray(logits, np.float64)
     powers: np.ndarray = np.exp(exact - exact.max(axis, keepdims=True))
     powers /= powers.sum(axis, keepdims=True)
@@ -47,28 +49,31 @@ def read_only(array: np.ndarray) -> np.ndarray:
 class Prediction:
     """One row of the table of the most probable next tokens."""
 
-    rank: int
-    id: int
-    token: str
-    logit: float
-    probability: float
+    rank: int  #: 1 is the most probable
+    id: int  #: the token's id
+    token: str  #: as the token table spells it
+    logit: float  #: the score
+    probability: float  #: 0 to 1
 
 
 @dataclass(frozen=True)
 class Trace(Mapping[str, "pd.DataFrame"]):
-    """One run, stage by stage: a mapping from a stage's name to its labelled DataFrame, in the order of the data.
+    """One run, stage by stage: a mapping from a stage's name to its labelled DataFrame [rows, columns], in the order of
+    the data.
 
-    `trace.array(name)` is the matrix without labels; frames are made when asked for and share it.
+    `trace.array(name)` is the matrix without labels; frames are made when asked for and share it. Raises
+    UnknownStageError, a KeyError, for a name that is no stage of the run.
     """
 
-    config: Config
-    steps: Steps
-    arrays: Mapping[str, np.ndarray]  # of the tokens' stage: the ids [T]
-    labels: frames.Labels
-    prompt: str | None = None
-    merges: MergeTrace | None = None  # of the prompt; None where the run began with token ids
-    weights: Weights | None = None  # the model's own, as they are without overrides
-    tokenizer: Tokenizer | None = None
+    config: Config  #: the model's constants
+    steps: Steps  #: the model's list of steps
+    arrays: Mapping[str, np.ndarray]  #: the matrices [rows, columns] by stage; of the tokens' stage the ids [T]
+    labels: frames.Labels  #: what rows and columns are called
+    prompt: str | None = None  #: the text; None where the run began with token ids
+    merges: MergeTrace | None = None  #: of the prompt; None where the run began with token ids
+    weights: Weights | None = None  #: the model's own, as they are without overrides
+    tokenizer: Tokenizer | None = None  #: the model's, where it has one
+    #: the matrices [rows, columns] that took the place of stages and weights
     overrides: Mapping[str, np.ndarray] = field(default_factory=lambda: NO_OVERRIDES)
 
     @property
@@ -78,7 +83,7 @@ class Trace(Mapping[str, "pd.DataFrame"]):
 
     @property
     def changed_weights(self) -> Mapping[str, np.ndarray]:
-        """Those that were in place of the model's own."""
+        """The matrices [rows, columns] that were in place of the model's own."""
         return {name: matrix for name, matrix in self.overrides.items() if name in (self.weights or {})}
 
     @property
@@ -131,7 +136,9 @@ class Trace(Mapping[str, "pd.DataFrame"]):
         return self.arrays[name]
 
     def matrix(self, name: str) -> np.ndarray:
-        """What the run computed with under this name, of stages, weights and its inputs, as arrays."""
+        """What the run computed with under this name, of stages, weights and its inputs, as an array [rows, columns].
+        Raises UnknownStageError where there is none.
+        """
         if name in self.arrays:
             return self.arrays[name]
         if self.weights is None or name not in self.weights:
@@ -144,7 +151,7 @@ class Trace(Mapping[str, "pd.DataFrame"]):
         return self.labels.rows(step, rows), self.labels.columns(step, columns)
 
     def role(self, role: Role) -> np.ndarray:
-        """The array of the stage that has this role."""
+        """The array [rows, columns] of the stage that has this role; of the tokens the ids [T]."""
         return self.arrays[self.steps.name(role)]
 
     def has(self, role: Role) -> bool:
@@ -153,14 +160,17 @@ class Trace(Mapping[str, "pd.DataFrame"]):
 
     @property
     def dtype(self) -> np.dtype:
+        """The type of the numbers, float64 or float32."""
         return self.role(Role.LOGITS).dtype
 
     @property
     def token_ids(self) -> list[int]:
+        """The ids of the prompt's tokens."""
         return [int(i) for i in self.role(Role.TOKENS)]
 
     @property
     def tokens(self) -> list[str]:
+        """The prompt's tokens, as the token table spells them."""
         return list(self.labels.tokens)
 
     @cached_property
@@ -171,6 +181,7 @@ class Trace(Mapping[str, "pd.DataFrame"]):
 
     @property
     def weights_folder(self) -> Path | None:
+        """The folder that the weights came from; None where they came from none."""
         return self.weights.folder if self.weights is not None else None
 
     # -------------------------------------------------------------------------------------------- texts
@@ -186,6 +197,7 @@ class Trace(Mapping[str, "pd.DataFrame"]):
         return [self.merges.words] if role is Role.WORDS else self.merges.table()
 
     def prediction_table(self) -> list[list[Any]]:
+        """The predicted token as the reference lays it out: greatest logit, id and token, a title before each."""
         best, token_id = self.role(Role.PREDICTION)[:, 0]
         token = self.labels.vocabulary()[int(token_id)]
         return [["Maximum logit value:", float(best)], ["Token ID:", int(token_id)], ["Predicted Token:", token]]
@@ -198,10 +210,13 @@ class Trace(Mapping[str, "pd.DataFrame"]):
 
     @property
     def predicted_token(self) -> str:
+        """The most probable next token, as the token table spells it."""
         return str(self.prediction_table()[2][1])
 
     def ranking(self) -> tuple[np.ndarray, np.ndarray]:  # [n_vocab] each, read-only
-        """(each token's probability to come next, the ids from the most probable on; of equals, the smaller first)."""
+        """(each token's probability to come next [n_vocab], the ids from the most probable on [n_vocab]), both
+        read-only; of equals, the smaller id comes first.
+        """
         return self._ranking
 
     @cached_property
@@ -211,7 +226,7 @@ class Trace(Mapping[str, "pd.DataFrame"]):
 
     @cached_property
     def ranks(self) -> np.ndarray:  # [n_vocab], read-only
-        """Each token's rank; 1 is the most probable."""
+        """Each token's rank [n_vocab], read-only; 1 is the most probable."""
         _, best = self.ranking()
         found = np.empty(len(best), int)
         found[best] = range(1, len(best) + 1)

@@ -19,6 +19,8 @@ from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.grid import Area, boxes
 
+__all__ = ["SetCells"]
+
 MARKED = {"bg_color": style.CHANGED_FILL, "bold": True, "font_color": "#8A3B12"}
 MOST_NOTES = 2_000  # of a matrix: programs get slow with more, so that more changed cells have one note together
 MOST_RANGES = 500  # of a rule: programs read long lists slowly
@@ -29,21 +31,22 @@ EXACT = 1e-12  # up to which, relatively, a cell is unchanged
 class SetCells:
     """A matrix in which cells were set. before: what it was, or what follows from its inputs; NaN: nothing."""
 
-    now: np.ndarray  # [rows, columns]
-    before: np.ndarray  # [rows, columns]
-    how: str = "set"
-    was: str = "computed"
+    now: np.ndarray  #: [rows, columns] with the set cells
+    before: np.ndarray  #: [rows, columns] what it was, or what follows from its inputs; NaN: nothing
+    how: str = "set"  #: what was done, in a word
+    was: str = "computed"  #: what the number before is, in a word
 
     @cached_property
     def cells(self) -> np.ndarray:  # [rows, columns] of bool
-        """Which cells were set."""
+        """Which cells were set, [rows, columns] of bool."""
         return np.asarray(~np.isclose(self.now, self.before, rtol=EXACT, atol=EXACT, equal_nan=True))
 
     def turned(self, turn: Callable[[np.ndarray], np.ndarray]) -> SetCells:
-        """The same in another layout."""
+        """The same in another layout; `turn` takes and gives a matrix [rows, columns]."""
         return SetCells(turn(self.now), turn(self.before), self.how, self.was)
 
     def note(self, row: int, column: int) -> str:
+        """What a comment on a set cell says."""
         return f"{self.how}: {self.now[row, column]:.12g}, {self.was}: {self.before[row, column]:.12g}"
 
     def notes(self) -> Iterator[tuple[int, int, str]]:

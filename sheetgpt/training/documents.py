@@ -16,9 +16,9 @@ from sheetgpt.bpe import END_OF_TEXT, Tokenizer
 from sheetgpt.bpe.words import spell
 from sheetgpt.errors import TrainingError
 
-__all__ = ["NO_TARGET", "Corpus", "Documents", "character_tables", "documents_of", "end_token", "split"]
+__all__ = ["NO_TARGET", "Corpus", "Documents", "character_tables", "documents_of", "end_token"]
 
-NO_TARGET = -1  # a prediction that doesn't count: after a document's end
+NO_TARGET = -1  #: the target of a prediction that doesn't count: after a document's end
 HELD_OUT_WINDOWS = 64  # at most so many are looked at
 END = "."  # of a document of characters, unless the text has it
 
@@ -27,7 +27,10 @@ Document = TypeVar("Document")
 
 
 class Corpus:
-    """Documents as one stream of token ids, each followed by an end token, and the windows drawn from it."""
+    """Documents as one stream of token ids, each followed by an end token, and the windows drawn from it.
+
+    Raises TrainingError where the stream is shorter than one window.
+    """
 
     def __init__(self, documents: Sequence[Sequence[int]], end: int, n_ctx: int):
         lengths = np.array([len(document) + 1 for document in documents])
@@ -46,7 +49,7 @@ class Corpus:
         return hashlib.sha256(self.ids.tobytes() + str(self.n_ctx).encode()).hexdigest()
 
     def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """Where that many windows begin."""
+        """Where that many windows begin, [count]."""
         return rng.choice(self.starts, count)
 
     def windows(self, count: int, rng: np.random.Generator) -> Batch:
@@ -54,7 +57,7 @@ class Corpus:
         return self._at(self.draw(count, rng))
 
     def all_windows(self) -> Iterator[Batch]:
-        """The stream cut into windows, at most `HELD_OUT_WINDOWS`, one by one."""
+        """The stream cut into windows, (ids, targets) [1, n_ctx] each, at most `HELD_OUT_WINDOWS`, one by one."""
         firsts = range(0, len(self.ids) - self.n_ctx, self.n_ctx)
         return (self._at(np.array([first])) for first in firsts[:HELD_OUT_WINDOWS])
 
@@ -64,7 +67,10 @@ class Corpus:
 
 
 class Documents:
-    """Documents one by one: each begins after an end token and ends with one, and knows nothing of the others."""
+    """Documents one by one: each begins after an end token and ends with one, and knows nothing of the others.
+
+    Raises TrainingError where there is none, or one doesn't fit into the context.
+    """
 
     def __init__(self, documents: Sequence[Sequence[int]], end: int, n_ctx: int | None):
         """n_ctx: what the model's context holds; None where nothing limits it."""
@@ -84,7 +90,7 @@ class Documents:
         return hashlib.sha256(repr([list(document) for document in self.documents]).encode()).hexdigest()
 
     def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """The numbers of that many documents."""
+        """The numbers of that many documents, [count]."""
         return rng.integers(0, len(self.documents), count)
 
     def windows(self, count: int, rng: np.random.Generator) -> Batch:
@@ -92,7 +98,7 @@ class Documents:
         return self._batch([self.documents[i] for i in self.draw(count, rng)])
 
     def all_windows(self) -> Iterator[Batch]:
-        """Documents one by one, at most `HELD_OUT_WINDOWS`."""
+        """Documents one by one, (ids, targets) [1, length + 1] each, at most `HELD_OUT_WINDOWS`."""
         return (self._batch([document]) for document in self.documents[:HELD_OUT_WINDOWS])
 
     def _batch(self, documents: Sequence[Sequence[int]]) -> Batch:

@@ -21,19 +21,23 @@ __all__ = ["Example", "example"]
 class Example:
     """What is learned from: at each position the token before, the token to come, and its share of the loss."""
 
-    ids: np.ndarray  # [T]
-    targets: np.ndarray  # [T], 0 where nothing is to come
-    share: np.ndarray  # [T], adds up to 1
-    context: list[str]  # the tokens of `ids`
-    coming: list[str]  # the tokens of `targets`; both are empty where nothing is to come
+    ids: np.ndarray  #: [T]
+    targets: np.ndarray  #: [T], 0 where nothing is to come
+    share: np.ndarray  #: [T], adds up to 1
+    context: list[str]  #: the tokens of `ids`
+    coming: list[str]  #: the tokens of `targets`; both are empty where nothing is to come
 
     def loss(self, steps: Steps) -> Loss:
+        """The loss of these predictions, by steps that predict after every token."""
         return Loss(steps, steps.inputs(self.ids, targets=self.targets), self.share[None, :])
 
 
 def example(model: Model, text: str | None, token_ids: Sequence[int] | None = None, room: int = 0) -> Example:
     """The text as training sees it: a document of characters begins after an end token, others with their first token;
-    after the last token comes the end token. `room`: at least so many positions, the last ones without a share.
+    after the last token comes the end token.
+
+    `room`: at least so many positions, the last ones without a share. Raises PromptError where the text has nothing to
+    learn from, or takes more positions than the context holds.
     """
     ids, tokenizer = model.ids_of(text, token_ids), model.tokenizer
     end = tokenizer.end_of_text if tokenizer else None

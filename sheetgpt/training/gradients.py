@@ -30,18 +30,17 @@ Matrices = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Loss:
-    """A list of steps up to the penalties, and what it is given: ids [..., T], positions [T], targets [..., T].
-
-    The loss is the sum of the penalties, each times its share, which so is its gradient.
+    """A list of steps up to the penalties, and what it is given. The loss is the sum of the penalties, each times its
+    share, which so is its gradient.
     """
 
-    steps: Steps
-    given: Matrices
-    share: np.ndarray  # [..., 1, T]
+    steps: Steps  #: steps that predict after every token
+    given: Matrices  #: ids [..., T], positions [T], targets [..., T], by name
+    share: np.ndarray  #: [..., 1, T] of each penalty
 
     @classmethod
     def of(cls, steps: Steps, ids: np.ndarray, targets: np.ndarray) -> Loss:
-        """The mean penalty; a prediction whose target is below 0 doesn't count."""
+        """The mean penalty over ids and targets, [..., T] each; a prediction whose target is below 0 doesn't count."""
         counts = targets[..., None, :] >= 0
         return cls(steps, steps.inputs(ids, targets=targets), counts / counts.sum())
 
@@ -56,17 +55,20 @@ class Loss:
         return cast("Penalty", self.steps.of(Role.PENALTIES).op)
 
     def values(self, weights: Matrices) -> dict[str, np.ndarray]:
+        """Every stage's matrix [..., rows, columns] by name."""
         return forward(self.steps, weights, self.given)
 
     def total(self, values: Matrices) -> float:
-        """The loss, given every stage's matrix."""
+        """The loss, given every stage's matrix [..., rows, columns]; in nats where penalties are -ln p."""
         return float((values[self.penalties] * self.share).sum())
 
     def __call__(self, weights: Matrices) -> float:
         return self.total(self.values(weights))
 
     def gradients(self, weights: Matrices, method: str = "backprop", epsilon: float = EPSILON) -> Matrices:
-        """The gradient of every weight, by name. Raises SheetGPTError where a method can't do so many weights."""
+        """The gradient of every weight [rows, columns], by name. Raises SheetGPTError where a method can't do so many
+        weights.
+        """
         count = sum(matrix.size for matrix in weights.values())
         if method != "backprop" and count > MOST_WEIGHTS:
             raise SheetGPTError(
@@ -82,11 +84,13 @@ class Loss:
         return {name: found[name] for name in weights}
 
     def backprop(self, values: Matrices, weights: Matrices) -> dict[str, np.ndarray]:
-        """The gradient of every stage and every weight."""
+        """The gradient of every stage [..., rows, columns] and every weight [rows, columns], given all their values."""
         return backward(self.steps, values, weights, {self.penalties: self.share})
 
     def nudged(self, weights: Matrices, epsilon: float = EPSILON) -> dict[str, np.ndarray]:
-        """How much the loss changes when one weight is nudged by epsilon, divided by epsilon."""
+        """How much the loss changes when one weight is nudged by epsilon, divided by epsilon; [rows, columns] a weight
+        matrix.
+        """
         before, found = self(weights), {}
         for name, matrix in weights.items():
             slopes = np.empty(matrix.shape)
@@ -98,7 +102,9 @@ class Loss:
         return found
 
     def graph(self, weights: Matrices) -> tuple[list[scalar.Node], dict[str, np.ndarray]]:
-        """The graph of Values that ends with the loss, as a table, and the gradient of every weight."""
+        """The graph of Values that ends with the loss, as a table, and the gradient of every weight, [rows, columns]
+        each.
+        """
         leaves = {name: scalar.to_values(matrix) for name, matrix in weights.items()}
         values = forward(self.steps, leaves, self.given, dtype=object)
         nodes = (values[self.penalties] * self.share).sum().backward()
@@ -113,22 +119,23 @@ class Loss:
 class Check:
     """One weight's gradient, three times."""
 
-    weight: str
-    row: int
-    column: int
-    value: float
-    backprop: float
-    numeric: float
-    value_graph: float
+    weight: str  #: the matrix
+    row: int  #: of the weight in it
+    column: int  #: of the weight in it
+    value: float  #: the weight itself
+    backprop: float  #: its gradient by `backward`
+    numeric: float  #: its gradient by a nudge
+    value_graph: float  #: its gradient by the graph of Values
 
     @property
     def difference(self) -> float:
+        """The largest of the three less the smallest."""
         found = self.backprop, self.numeric, self.value_graph
         return max(found) - min(found)
 
 
 def gradient_check(loss: Loss, weights: Matrices, epsilon: float = EPSILON) -> list[Check]:
-    """Every weight's gradient by each method: the table `gradient_check`."""
+    """Every weight's gradient by each method, for weights [rows, columns] by name: the table `gradient_check`."""
     by_method = [loss.gradients(weights, method, epsilon) for method in METHODS]
     return [
         Check(name, row, column, float(matrix[row, column]), *(float(found[name][row, column]) for found in by_method))

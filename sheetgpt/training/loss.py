@@ -29,29 +29,31 @@ ROWS = 128  # predictions held at once: of GPT-2, each takes 0.4 MB
 class TokenLoss:
     """One token of the text as the model saw it coming."""
 
-    position: int
-    id: int
-    token: str
-    probability: float
-    penalty: float  # -ln(probability)
-    rank: int  # 1: the model thought no other token more probable
-    seen: int  # how many tokens before it the model saw
+    position: int  #: in the text, from 0
+    id: int  #: the token's id
+    token: str  #: as the token table spells it
+    probability: float  #: that the model gave it, 0 to 1
+    penalty: float  #: -ln(probability), in nats
+    rank: int  #: 1: the model thought no other token more probable
+    seen: int  #: how many tokens before it the model saw
 
 
 @dataclass(frozen=True)
 class LossTable:
     """The scored tokens of a text (all but the first), and what they amount to."""
 
-    tokens: list[TokenLoss]
-    n_bytes: int  # of the scored tokens
-    n_windows: int
+    tokens: list[TokenLoss]  #: all but the first token
+    n_bytes: int  #: of the scored tokens
+    n_windows: int  #: in how many pieces the text was read
 
     @property
     def mean(self) -> float:
+        """The mean penalty of a token, in nats."""
         return math.fsum(token.penalty for token in self.tokens) / len(self.tokens)
 
     @property
     def perplexity(self) -> float:
+        """The exponential of the mean: of how many equally probable tokens the model would have to choose."""
         return math.exp(self.mean)
 
     @property
@@ -61,6 +63,7 @@ class LossTable:
         return bits / self.n_bytes if self.n_bytes else math.nan
 
     def as_data(self) -> dict[str, Any]:
+        """The table as JSON has it."""
         means = {name: getattr(self, name) for name in ("mean", "perplexity", "bits_per_byte", "n_bytes", "n_windows")}
         return means | {"tokens": [asdict(token) for token in self.tokens]}
 

@@ -23,8 +23,6 @@ from sheetgpt.run.forward import forward
 from sheetgpt.training.documents import documents_of
 from sheetgpt.training.loss import measure
 
-__all__ = ["LineLoss", "LinesLoss", "measure_lines"]
-
 AT_ONCE = 256  # lines
 
 

@@ -17,8 +17,6 @@ from sheetgpt.lens.gathered import LeftOut, nothing_left
 from sheetgpt.lens.tables import plain
 from sheetgpt.training.loss import LossTable
 
-__all__ = ["TextLoss", "TextsLoss", "gather_losses"]
-
 STATED = (
     "The mean and the spread are over the texts, each counted once; the standard deviation's square is divided by "
     "their number. The perplexity is that of the mean over all tokens."

@@ -56,13 +56,14 @@ IN_ORDER = (What.WEIGHT, What.STAGE, What.TARGET_SHARE, What.NUDGED_LOSS, What.N
 class StepMatrix:
     """One matrix of a training step and all that may be asked of it."""
 
-    what: What
-    of: str  # the stage or weight that it belongs to
-    about: Step | Weight
-    numbers: np.ndarray
+    what: What  #: a weight, a stage, a gradient, ...
+    of: str  #: the stage or weight that it belongs to
+    about: Step | Weight  #: the stage's step, or the weight
+    numbers: np.ndarray  #: [rows, columns]
 
     @property
     def name(self) -> str:
+        """Made of what it is and what it belongs to: `d_logits`."""
         return self.what.name_of(self.of)
 
     @property
@@ -72,6 +73,7 @@ class StepMatrix:
 
     @property
     def is_gradient(self) -> bool:
+        """Is it a gradient?"""
         return self.what is What.GRADIENT
 
     @property
@@ -86,14 +88,17 @@ class StepMatrix:
 
     @property
     def title(self) -> str:
+        """In plain words."""
         return self.step.title if self.step and self.what is What.STAGE else self.what.title
 
     @property
     def words(self) -> str:
+        """How it is made, as a person would say it."""
         return self.step.words if self.step and self.what is What.STAGE else self.what.words
 
     @property
     def why(self) -> str:
+        """In one sentence, what a stage is good for; empty for what is no stage."""
         return self.step.why if self.step and self.what is What.STAGE else ""
 
     @property

@@ -24,23 +24,26 @@ Matrices = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Settings:
-    """How a model is trained. The defaults are nanoGPT's kind, for a small model."""
+    """How a model is trained. The defaults are nanoGPT's kind, for a small model.
 
-    steps: int = 2000  # 0: the first weights, from which nothing is learned
-    batch: int = 32  # windows a step
-    learning_rate: float = 3e-3
-    min_learning_rate: float = 1e-4
-    warmup: int = 100  # steps
-    weight_decay: float = 0.1
-    beta1: float = 0.9
-    beta2: float = 0.99
-    epsilon: float = 1e-8
-    clip: float = 1.0  # largest norm of all gradients together; 0 doesn't clip
-    seed: int = 1
-    optimizer: str = "adamw"
-    gradient: str = "backprop"  # "numeric" and "value": `gradients`
-    nudge: float = 1e-6  # of one weight, where the gradient is numeric
-    evaluate_every: int = 100  # steps between looks at what was held out
+    Raises TrainingError where a number is out of its range, or there is no such optimizer.
+    """
+
+    steps: int = 2000  #: how many; 0: the first weights, from which nothing is learned
+    batch: int = 32  #: windows a step
+    learning_rate: float = 3e-3  #: the largest, after warm-up
+    min_learning_rate: float = 1e-4  #: the last
+    warmup: int = 100  #: steps in which the learning rate rises
+    weight_decay: float = 0.1  #: of matrices; AdamW's, apart from the gradient (Loshchilov and Hutter 2019)
+    beta1: float = 0.9  #: of the mean of gradients
+    beta2: float = 0.99  #: of the mean of their squares
+    epsilon: float = 1e-8  #: added to the root of that mean
+    clip: float = 1.0  #: largest norm of all gradients together; 0 doesn't clip
+    seed: int = 1  #: of the first weights and of what is drawn for each batch
+    optimizer: str = "adamw"  #: "adamw" or "sgd"
+    gradient: str = "backprop"  #: "backprop", "numeric" or "value": `Loss.gradients`
+    nudge: float = 1e-6  #: of one weight, where the gradient is numeric
+    evaluate_every: int = 100  #: steps between looks at what was held out
 
     def __post_init__(self) -> None:
         if self.steps < 0:

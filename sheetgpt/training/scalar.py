@@ -16,7 +16,7 @@ __all__ = ["Node", "Value"]
 
 
 class Value:
-    """A number, the operation and the children that made it, and the slope along each child."""
+    """A number, the operation and the children that made it, and the slope along each child (Karpathy's micrograd)."""
 
     __slots__ = ("children", "data", "gradient", "operation", "slopes")
 
@@ -60,21 +60,26 @@ class Value:
     # what numpy asks of a number in an array: np.exp(array of Values) calls exp of each
 
     def exp(self) -> Value:
+        """The exponential; numpy calls it for each Value of an array."""
         power = math.exp(self.data)
         return Value(power, "exp", (self,), (power,))
 
     def log(self) -> Value:
+        """The natural logarithm."""
         return Value(math.log(self.data), "ln", (self,), (1 / self.data,))
 
     def tanh(self) -> Value:
+        """The hyperbolic tangent."""
         found = math.tanh(self.data)
         return Value(found, "tanh", (self,), (1 - found * found,))
 
     def sqrt(self) -> Value:
+        """The square root."""
         root = math.sqrt(self.data)
         return Value(root, "sqrt", (self,), (0.5 / root,))
 
     def conjugate(self) -> Value:
+        """Itself, as it is real; numpy's products ask for it."""
         return self
 
     def __lt__(self, other: Value | float) -> bool:
@@ -132,13 +137,13 @@ def to_values(matrix: np.ndarray) -> np.ndarray:
 class Node:
     """One row of the graph's table. Children are rows by their number."""
 
-    node: int
-    name: str  # of a weight's cell; empty elsewhere
-    operation: str
-    children: tuple[int, ...]
-    value: float
-    slopes: tuple[float, ...]
-    gradient: float
+    node: int  #: the row's number
+    name: str  #: of a weight's cell; empty elsewhere
+    operation: str  #: that made it
+    children: tuple[int, ...]  #: the rows that it was made of
+    value: float  #: the number
+    slopes: tuple[float, ...]  #: along each child
+    gradient: float  #: of the last node along this one
 
 
 def table(nodes: Iterable[Value], names: dict[int, str]) -> Iterator[Node]:

@@ -34,16 +34,17 @@ Matrices = Mapping[str, np.ndarray]
 class OneStep:
     """One step of training: every matrix that takes part. Stages and weights have their names."""
 
-    number: int  # from 1
-    about: Mapping[str, Step | Weight]  # what each name stands for
-    weights: Matrices  # before the step
-    stages: Matrices
-    loss: float
-    gradients: Matrices  # of stages and weights
-    means: Matrices  # of the weights' gradients after the step, as AdamW keeps them; empty for SGD
-    squares: Matrices  # the means of their squares, likewise
-    new: Matrices  # the weights after the step
-    nudged: Mapping[What, np.ndarray] = field(default_factory=dict)  # what nudging each weight does, where it is shown
+    number: int  #: from 1
+    about: Mapping[str, Step | Weight]  #: what each name stands for
+    weights: Matrices  #: [rows, columns] by name, before the step
+    stages: Matrices  #: [rows, columns] by name
+    loss: float  #: before the step
+    gradients: Matrices  #: [rows, columns] of stages and weights, by name
+    means: Matrices  #: [rows, columns] of the weights' gradients after the step, as AdamW keeps them; empty for SGD
+    squares: Matrices  #: [rows, columns] the means of their squares, likewise
+    new: Matrices  #: [rows, columns] the weights after the step
+    #: [rows, columns] what nudging each weight does, where it is shown
+    nudged: Mapping[What, np.ndarray] = field(default_factory=dict)
 
     @cached_property
     def described(self) -> dict[str, StepMatrix]:
@@ -71,26 +72,27 @@ class OneStep:
 class LossRow:
     """One prediction: what stood before, what came, how probable the model thought it."""
 
-    position: int
-    context: str
-    target: str
-    probability: float
-    penalty: float
-    share: float
+    position: int  #: from 0
+    context: str  #: the token before
+    target: str  #: the token that came
+    probability: float  #: that the model gave it, 0 to 1
+    penalty: float  #: what the loss is the mean of
+    share: float  #: of the loss
 
 
 @dataclass(frozen=True)
 class Training:
     """Some steps of training on one example."""
 
-    model: Model
-    example: Example
-    settings: Settings
-    loss: Loss
-    steps: list[OneStep]
-    text: str | None = None
+    model: Model  #: that the steps began with
+    example: Example  #: that it learned from
+    settings: Settings  #: of the optimizer
+    loss: Loss  #: what was made smaller
+    steps: list[OneStep]  #: each with all its matrices
+    text: str | None = None  #: the example as text, where it was one
 
     def loss_table(self, step: OneStep) -> list[LossRow]:
+        """One row a prediction, as the model stood before a step."""
         seen, penalties = self.example, step.stages[self.loss.penalties][0].tolist()
         probability = self.loss.penalty.probability
         rows = zip(seen.context, seen.coming, penalties, seen.share, strict=True)
@@ -120,7 +122,10 @@ def constant_rate(settings: Settings) -> Settings:
 
 
 def train_steps(model: Model, seen: Example, settings: Settings, text: str | None = None) -> Training:
-    """`settings.steps` steps of training from the model's weights, on the same example each time."""
+    """`settings.steps` steps of training from the model's weights, on the same example each time, in float64.
+
+    Raises TrainingError where no step is asked for, or the loss is no finite number.
+    """
     if settings.steps < 1:
         raise TrainingError(f"--steps is {settings.steps}; a step to look at needs at least 1")
     loss = seen.loss(training_steps(model.config, untied=model.weights.untied))

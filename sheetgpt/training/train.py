@@ -36,22 +36,24 @@ CHECKPOINT_EVERY = 60.0  # seconds
 
 @dataclass(frozen=True)
 class NewModel:
-    """The model to train; `vocab_size` is what its token table is learned up to."""
+    """The model to train."""
 
-    n_layer: int = 2
-    n_head: int = 4
-    n_embd: int = 64
-    n_ctx: int = 64
-    vocab_size: int = 512
-    model: str = "gpt2"
-    position: str = "learned"
-    tokens: str = "bpe"  # or "chars"
+    n_layer: int = 2  #: blocks
+    n_head: int = 4  #: heads of each block
+    n_embd: int = 64  #: dimensions of a token's row
+    n_ctx: int = 64  #: tokens that a context holds
+    vocab_size: int = 512  #: what the token table is learned up to
+    model: str = "gpt2"  #: "gpt2", or the name of a smaller model
+    position: str = "learned"  #: "learned", "sinusoidal" or "rotary"
+    tokens: str = "bpe"  #: "bpe" or "chars"
 
     @property
     def has_characters(self) -> bool:
+        """Is every token one character?"""
         return self.tokens == "chars"
 
     def config(self, n_vocab: int) -> Config:
+        """The constants with so many tokens."""
         return Config(self.n_layer, self.n_head, self.n_embd, self.n_ctx, n_vocab, self.position, self.model)
 
     def tables(self, text: str) -> tuple[list[tuple[str, str]], list[str]]:

@@ -50,21 +50,22 @@ HALVE_ABOVE = 256  # predictions in a batch: less work than this is done sooner 
 class LogRow:
     """What one step of training did."""
 
-    step: int  # from 1
-    loss: float
-    learning_rate: float
-    gradient_norm: float
-    tokens: int
-    seconds: float
-    held_out: float | None = None  # the loss of what was held out, where this step looked
+    step: int  #: from 1
+    loss: float  #: the mean penalty of the batch, in nats where penalties are -ln p
+    learning_rate: float  #: of this step
+    gradient_norm: float  #: of all gradients together, before clipping
+    tokens: int  #: of the batch
+    seconds: float  #: that the step took
+    held_out: float | None = None  #: the loss of what was held out, where this step looked
 
     @property
     def tokens_per_second(self) -> float:
+        """How many tokens were learned from in a second."""
         return self.tokens / self.seconds
 
 
 def initial_weights(config: Config, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Every weight before training, drawn in the files' order as suits the model."""
+    """Every weight [rows, columns] before training, drawn in the files' order as suits the model."""
     kind = kind_of(config)
     return {name: kind.first_weight(weight, config, rng) for name, weight in weights_of(config).items()}
 
@@ -75,7 +76,7 @@ class Trainer:
     All weights are views into one vector, so that an update is a few operations on vectors.
     """
 
-    pool: ThreadPoolExecutor  # of one thread, the second half's; there while training runs
+    pool: ThreadPoolExecutor  #: of one thread, the second half's; there while training runs
 
     def __init__(
         self,

@@ -35,27 +35,34 @@ __all__ = ["Finding", "Report", "check"]
 
 @dataclass(frozen=True)
 class Finding:
-    level: str  # WRONG or ODD
-    file: str
-    what: str
-    remedy: str
+    """One thing that is wrong with a folder, or odd."""
+
+    level: str  #: "wrong": the model can't run, or isn't the one that was written; "odd": someone should look
+    file: str  #: the file's name
+    what: str  #: what is wrong there
+    remedy: str  #: what to do about it
 
 
 @dataclass
 class Report:
-    folder: Path
-    config: Config | None = None
-    matrices: list[Figures] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    """What `check` finds in a folder."""
+
+    folder: Path  #: the folder that was looked at
+    config: Config | None = None  #: the constants; None where they can't be read
+    matrices: list[Figures] = field(default_factory=list)  #: each matrix in figures
+    findings: list[Finding] = field(default_factory=list)  #: what is wrong or odd, file by file
 
     @property
     def wrong(self) -> int:
+        """How many findings are wrong, not only odd."""
         return sum(finding.level == WRONG for finding in self.findings)
 
     def add(self, level: str, file: str, what: str, remedy: str) -> None:
+        """Add a finding."""
         self.findings.append(Finding(level, file, what, remedy))
 
     def as_data(self) -> dict[str, Any]:
+        """The report as JSON has it."""
         return {
             "folder": str(self.folder),
             "sane": not self.wrong,

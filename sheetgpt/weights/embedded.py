@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sheetgpt.errors import WeightsError
 
-EMBEDDED = "embedded"  # the default
+EMBEDDED = "embedded"  #: the name of the model that `load_model()` loads
 ABOUT: Mapping[str, str] = {  # each but the default lies in a folder of its name
     EMBEDDED: "the default: a GPT-2 with learned positions, trained on the corpus of `sheetgpt corpus`",
     "rotary": "the same sizes and corpus with rotary positions: right wherever a sentence stands",
@@ -20,7 +20,7 @@ ABOUT: Mapping[str, str] = {  # each but the default lies in a folder of its nam
 
 
 def embedded_folder(name: str = EMBEDDED) -> Path:
-    """Where a model lies that ships with sheetgpt."""
+    """Where a model lies that ships with sheetgpt. Raises WeightsError where the installation has lost it."""
     package = Path(__file__).resolve().parent.parent
     for folder in (package / "weights_csv", package.parent / "weights_csv"):
         if folder.is_dir():

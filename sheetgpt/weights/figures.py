@@ -37,15 +37,15 @@ class Remark(NamedTuple):
 class Figures:
     """A matrix in figures."""
 
-    name: str
-    rows: int
-    columns: int
-    mean: float
-    deviation: float
-    minimum: float
-    maximum: float
-    zeros: int
-    outliers: list[int]  # columns, the strongest first
+    name: str  #: of the matrix
+    rows: int  #: how many
+    columns: int  #: how many
+    mean: float  #: of all its numbers
+    deviation: float  #: the standard deviation of all its numbers
+    minimum: float  #: the least number
+    maximum: float  #: the greatest number
+    zeros: int  #: how many numbers are 0
+    outliers: list[int]  #: columns whose root mean square is more than 4 times the matrix's, the strongest first
 
 
 class Tally:

@@ -86,9 +86,11 @@ class _Passing(Weights):
 
 
 def load_weights(folder: str | Path, dtype: str = "float64", *, progress: Progress | None = None) -> Weights:
-    """Every matrix of a folder; `progress` counts bytes where CSVs must be read because the cache has no copy.
+    """Every matrix of a folder, [rows, columns] each; `progress` counts bytes where CSVs must be read because the cache
+    has no copy.
 
-    float64: the CSV's decimals as doubles, as a spreadsheet has them; float32: as PyTorch has them.
+    float64: the CSV's decimals as doubles, as a spreadsheet has them; float32: as PyTorch has them. Raises WeightsError
+    where the folder is none, or a file is missing, torn, misshapen or no numbers.
     """
     folder, dtype = named_folder(folder), np.dtype(dtype).name
     if dtype not in DTYPES:
@@ -120,7 +122,10 @@ def read_matrices(
 
 
 def read_config(folder: Path) -> Config:
-    """The constants in `constants.csv`; without it inferred from the shapes, the head size being the reference's."""
+    """The constants in `constants.csv`; without it inferred from the shapes, the head size being the reference's.
+
+    Raises WeightsError where the folder is no whole model, or the constants are none.
+    """
     _require_model(folder)
     path = folder / CONSTANTS_FILE
     if not path.exists():

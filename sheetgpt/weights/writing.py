@@ -28,10 +28,11 @@ def write_weights(
     progress: Progress | None = None,
     journal: Journal | None = None,
 ) -> None:
-    """Write the CSVs and `constants.csv`, one matrix at a time; `progress` counts numbers.
+    """Write the CSVs and `constants.csv`, one matrix [rows, columns] at a time; `progress` counts numbers.
 
-    Until all is written the folder says that it is unfinished. Matrices that another model left there are removed.
-    With a journal that an interrupted call began, the files it finished are kept, and a mapping isn't asked for them.
+    Until all is written the folder says that it is unfinished. Matrices that another model left there are removed. With
+    a journal that an interrupted call began, the files it finished are kept, and a mapping isn't asked for them. Raises
+    WeightsError where a matrix is missing, misshapen or holds what is no finite number.
     """
     folder = Path(folder)
     if journal is None:

@@ -58,11 +58,11 @@ def target(tab: str, row: int = 0, column: int = 0) -> str:
 class Area:
     """A rectangle of cells on one tab."""
 
-    tab: str
-    row: int
-    column: int
-    rows: int
-    columns: int
+    tab: str  #: the tab's name
+    row: int  #: the first row, from 0
+    column: int  #: the first column, from 0
+    rows: int  #: how many rows
+    columns: int  #: how many columns
 
     @property
     def last(self) -> tuple[int, int]:

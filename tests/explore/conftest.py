@@ -100,34 +100,6 @@ class Script:
         )
 
 
-@pytest.fixture(scope="session")
-def page_built() -> Path:
-    """The folder with the built page; built once, whichever test process comes first."""
-    checkout = hashlib.sha256(str(hatch_build.ROOT).encode()).hexdigest()[:16]
-    with alone(Path(tempfile.gettempdir()) / f"sheetgpt-page-{checkout}.lock"):
-        hatch_build.build_page()
-    return hatch_build.BUILT
-
-
-@contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """One process at a time, the others wait. The system lets go of the lock where a process dies."""
-    with path.open("a+") as lock:
-        if sys.platform == "win32":
-            import msvcrt
-
-            lock.seek(0)
-            while True:
-                with suppress(OSError):  # it gives up after ten seconds
-                    msvcrt.locking(lock.fileno(), msvcrt.LK_LOCK, 1)
-                    break
-        else:
-            import fcntl
-
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 @pytest.fixture(scope="module")
 def script(page_built, chromium) -> Script:
     page = chromium.new_page()

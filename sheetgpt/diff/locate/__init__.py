@@ -36,8 +36,8 @@ __all__ = ["Found", "Located", "Location", "locate", "map_rows"]
 class Located(Mapping[str, Found | None]):
     """Where each matrix stage of a run stands in a workbook, in causal order; None where it doesn't."""
 
-    found: Mapping[str, Found | None]
-    remarks: tuple[str, ...] = ()
+    found: Mapping[str, Found | None]  #: by stage
+    remarks: tuple[str, ...] = ()  #: what else is to be known
 
     def __getitem__(self, name: str) -> Found | None:
         return self.found[name]

@@ -19,12 +19,12 @@ BETTER = 100  # times nearer than the right formula: what a mistake must be wher
 class Found:
     """Where a stage stands: one place, or one a head, in the order of the heads."""
 
-    stage: str
-    places: tuple[Location, ...]
-    note: str = ""
-    assumed: str = ""  # the mistake with which the workbook computes it, where it is not RUN's own
-    rivals: tuple[Location, ...] = ()  # places that fit as well, with other numbers
-    is_whole: bool = True  # is all of the stage there, and not only some heads?
+    stage: str  #: the stage's name
+    places: tuple[Location, ...]  #: one place, or one a head
+    note: str = ""  #: what else is to be known of it
+    assumed: str = ""  #: the mistake with which the workbook computes it, where it is not RUN's own
+    rivals: tuple[Location, ...] = ()  #: places that fit as well, with other numbers
+    is_whole: bool = True  #: is all of the stage there, and not only some heads?
 
     @property
     def fit(self) -> str:
@@ -34,26 +34,31 @@ class Found:
 
     @property
     def area(self) -> Area:
+        """The first place's cells."""
         return self.places[0].area
 
     @property
     def areas(self) -> list[Area]:
+        """The cells of every place."""
         return [place.area for place in self.places]
 
     @property
     def transposed(self) -> bool:
+        """Does it stand there with rows and columns exchanged?"""
         return self.places[0].transposed
 
     @property
     def largest(self) -> float:
+        """The largest difference from RUN's numbers, of the cells that are within the tolerance."""
         return max(place.largest for place in self.places)
 
     @property
     def off(self) -> int:
+        """How many cells are beyond the tolerance."""
         return sum(place.off for place in self.places)
 
     def matrix(self, sizes: Sizes) -> np.ndarray | None:  # [rows, columns]
-        """The workbook's own numbers, in our layout; None where some heads are missing."""
+        """The workbook's own numbers, in our layout [rows, columns]; None where some heads are missing."""
         if not self.is_whole:
             return None
         if self.places[0].head is None:

@@ -24,22 +24,24 @@ EXACTLY, NEARLY = "exactly", "nearly"
 
 @dataclass(frozen=True)
 class Location:
-    """A place that a stage fits. `off` counts cells beyond the tolerance; `largest` is the difference of the others."""
+    """A place that a stage fits."""
 
-    stage: str
-    area: Area
-    transposed: bool
-    fit: str
-    largest: float
-    off: int
-    blank: int = 0  # cells that are blank where 0 or a masked cell may stand
-    head: int | None = None
-    assumed: str = ""  # the mistake with which what stands there was computed
-    rows_off: tuple[int, ...] = ()  # of the stage, of which most cells don't fit
-    numbers: np.ndarray = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)  # as the pattern
+    stage: str  #: the stage's name
+    area: Area  #: the cells
+    transposed: bool  #: are rows and columns exchanged there?
+    fit: str  #: "exactly" or "nearly"
+    largest: float  #: the largest difference of the cells within the tolerance
+    off: int  #: how many cells are beyond the tolerance
+    blank: int = 0  #: cells that are blank where 0 or a masked cell may stand
+    head: int | None = None  #: whose slice of columns it is; None: it is the whole
+    assumed: str = ""  #: the mistake with which what stands there was computed
+    rows_off: tuple[int, ...] = ()  #: of the stage, of which most cells don't fit
+    #: [rows, columns] what stands there, as the stage has it
+    numbers: np.ndarray = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)
 
     @property
     def address(self) -> str:
+        """The tab and the range, as Excel writes them."""
         return f"{quoted(self.area.tab)}!{self.area.range()}"
 
 

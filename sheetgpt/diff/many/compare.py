@@ -45,33 +45,28 @@ UNEXPLAINED = "not explained"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is found of one prompt.
+    """What is found of one prompt."""
 
-    first: the first stage that diverges. stage, sentence: where the difference begins, and why, as `diff` says it of
-    this prompt alone; also of a prompt that is equal, where a mistake hides within the tolerance. in_short: the same
-    cause for prompts that share it. largest: the largest difference in a stage; infinite where stages can't be
-    subtracted. stages: how many matrices were compared. has_tokens: do both sides hold token ids? These were
-    compared then. trouble: why the prompt, or a stage that had to be there, could not be compared.
-    """
-
-    number: int
-    prompt: str | None = None
-    equal: bool = False
-    first: str = ""
-    title: str = ""
+    number: int  #: of the prompt
+    prompt: str | None = None  #: the text, where a side says it
+    equal: bool = False  #: is no difference found?
+    first: str = ""  #: the first stage that diverges; empty where none does
+    title: str = ""  #: that stage's title
+    #: where the difference begins, also of a prompt that is equal, where a mistake hides within the tolerance
     stage: str = ""
-    cause: str = ""
-    in_short: str = ""
-    sentence: str = ""
-    mistakes: tuple[str, ...] = ()
-    largest: float = 0.0
-    stages: int = 0
-    stages_out: int = 0
-    has_tokens: bool = True
-    trouble: str = ""
+    cause: str = ""  #: why, as `Diagnosis.cause` has it
+    in_short: str = ""  #: the same cause for prompts that share it
+    sentence: str = ""  #: why, as `diff` says it of this prompt alone
+    mistakes: tuple[str, ...] = ()  #: the known mistakes of ports that explain it
+    largest: float = 0.0  #: the largest difference in a stage; infinite where stages can't be subtracted
+    stages: int = 0  #: how many matrices were compared
+    stages_out: int = 0  #: how many stages differ
+    has_tokens: bool = True  #: do both sides hold token ids? These were compared then
+    trouble: str = ""  #: why the prompt, or a stage that had to be there, could not be compared
 
     @classmethod
     def of(cls, number: int, prompt: str | None, report: Report, *, has_tokens: bool = True) -> Outcome:
+        """What a prompt's own report comes to."""
         out = [stage for stage in report.stages if stage.verdict == DIFFERENT]
         sizes = [math.inf if stage.largest_difference is None else stage.largest_difference for stage in out]
         first, why = report.first, report.diagnosis
@@ -91,32 +86,34 @@ class Outcome:
         return found if why is None else found.because(why.stage, why.cause, why.sentence, why.mistakes)
 
     def because(self, stage: str, cause: str, sentence: str, mistakes: tuple[str, ...]) -> Outcome:
+        """The same with a cause."""
         in_short = " and ".join(mistakes) or IN_SHORT[cause]
         return replace(self, stage=stage, cause=cause, sentence=sentence, mistakes=mistakes, in_short=in_short)
 
 
 @dataclass(frozen=True)
 class Total:
-    """The prompts that diverge first in the same stage for the same cause. example: the worst one's number."""
+    """The prompts that diverge first in the same stage for the same cause."""
 
-    stage: str
-    title: str
-    cause: str
-    prompts: int
-    example: int
+    stage: str  #: where they diverge first
+    title: str  #: the stage's title
+    cause: str  #: why, in short
+    prompts: int  #: how many
+    example: int  #: the worst one's number
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """A comparison of two folders. missing: number -> why a side has no such run, for LEFT and for RIGHT."""
+    """A comparison of two folders of many prompts' runs."""
 
-    left: str
-    right: str
-    outcomes: Sequence[Outcome]  # by number
+    left: str  #: the first folder
+    right: str  #: the second folder
+    outcomes: Sequence[Outcome]  #: by number
+    #: number -> why a side has no such run, for LEFT and for RIGHT
     missing: tuple[Mapping[int, str], Mapping[int, str]]
-    unread: Sequence[str]
-    remark: str = ""
-    strict: bool = False
+    unread: Sequence[str]  #: files that were passed over
+    remark: str = ""  #: what is said of the two as wholes
+    strict: bool = False  #: is a prompt that is missing on one side a difference?
 
     @cached_property
     def diverging(self) -> list[Outcome]:
@@ -140,6 +137,7 @@ class Gathered:
 
     @property
     def equal(self) -> bool:
+        """Is no difference found?"""
         return all(one.equal for one in self.outcomes) and not (self.strict and any(self.missing))
 
     @property

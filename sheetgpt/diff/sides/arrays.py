@@ -36,7 +36,11 @@ LARGE = 2**24  # beyond any vocabulary, below the bits of 1.0
 
 
 class ArraysSide(Side):
-    """Arrays by name, each read when it is asked for; those in odd shapes when the run's sizes are known (`check`)."""
+    """Arrays by name in a file or folder, each read when it is asked for.
+
+    Those in odd shapes are read when the run's sizes are known (`check`). Raises DumpError where none is called like a
+    stage.
+    """
 
     def __init__(self, path: Path):
         self._arrays, about, self._unread = opened(path)

@@ -24,7 +24,7 @@ BESIDE = {CONSTANTS_FILE, MERGES_FILE, TOKENS_FILE}  # what a model's folder hol
 
 
 class FolderSide(Side):
-    """A folder of `STAGE.csv`."""
+    """A folder of `STAGE.csv`. Raises DumpError where it holds no stage."""
 
     def __init__(self, folder: Path):
         self.folder, about = folder, read_manifest(folder)

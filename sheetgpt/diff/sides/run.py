@@ -20,7 +20,7 @@ NO_WEIGHTS: Mapping[str, np.ndarray] = {}
 
 
 class RunSide(Side):
-    """A run's trace. Its weights are there too, for a side that holds some."""
+    """A run's trace. Its weights, [rows, columns] each by name, are there too, for a side that holds some."""
 
     def __init__(self, trace: Trace, weights: Mapping[str, np.ndarray] | None = None, label: str = "run"):
         known = Known(dict(trace.steps.by_name), weights_of(trace.config, untied=True))

@@ -34,12 +34,12 @@ Weights = Mapping[str, np.ndarray] | str | Path | None  # matrices, a folder, or
 class Held:
     """A stage or weight as a side holds it."""
 
-    numbers: np.ndarray  # [rows, columns] float64, NaN where a cell holds no number
-    place: Callable[[int, int], str]  # (row, column) -> the cell's address
-    others: Mapping[tuple[int, int], object] = field(default_factory=dict)  # cells that hold something else
-    blanks: bool = True  # is NaN a blank cell? Arrays have none: their NaN is NaN
-    absent: np.ndarray | None = None  # [rows, columns] the cells that the side does not hold at all
-    held_part: str = ""  # what it holds then, in words
+    numbers: np.ndarray  #: [rows, columns] float64, NaN where a cell holds no number
+    place: Callable[[int, int], str]  #: (row, column) -> the cell's address
+    others: Mapping[tuple[int, int], object] = field(default_factory=dict)  #: cells that hold something else
+    blanks: bool = True  #: is NaN a blank cell? Arrays have none: their NaN is NaN
+    absent: np.ndarray | None = None  #: [rows, columns] the cells that the side does not hold at all
+    held_part: str = ""  #: what it holds then, in words
 
     def content(self, cell: tuple[int, int]) -> object:
         """What stands in a cell: a number, a text, None where nothing does."""
@@ -56,9 +56,9 @@ class Held:
 class Options:
     """How sides are opened: weights and numbers of a run on the spot, the map of a workbook that has no names."""
 
-    weights: str | None = None
-    dtype: str = "float64"
-    map_file: Path | None = None
+    weights: str | None = None  #: the model's folder, of `run:PROMPT`
+    dtype: str = "float64"  #: float64 or float32, of `run:PROMPT`
+    map_file: Path | None = None  #: where stages stand in a workbook
 
 
 def readable(read: Callable[[str], Found], name: str) -> Found | None:
@@ -115,6 +115,7 @@ class Side:
         raise NotImplementedError
 
     def shape(self, name: str) -> Shape:
+        """(rows, columns) of a stage as the side holds it."""
         rows, columns = self.read(name).numbers.shape
         return rows, columns
 
@@ -127,6 +128,7 @@ class Side:
         return ""
 
     def has(self, name: str) -> bool:
+        """Does it hold this stage or weight?"""
         return name in self.names
 
     def gap(self, name: str) -> str:  # noqa: ARG002 - a live workbook asks
@@ -175,6 +177,7 @@ class Side:
     # ------------------------------------------------------------------------------------------------ what it says
 
     def is_text(self, name: str) -> bool:
+        """Is it a table of texts?"""
         step = self.known.stages.get(name)
         return step is not None and step.is_text
 
@@ -185,6 +188,7 @@ class Side:
 
     @property
     def config(self) -> Config | None:
+        """The model's constants; None where the side doesn't say."""
         return constants_of(self.about)
 
     @cached_property

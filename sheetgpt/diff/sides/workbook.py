@@ -41,7 +41,7 @@ CHANGED = "Changed by hand"
 
 
 class WorkbookSide(Side):
-    """A workbook, ours or anybody's."""
+    """A workbook, ours or anybody's. Raises DumpError where no defined name and no tab is called like a stage."""
 
     def __init__(self, path: Path, map_file: Path | None = None):
         self.book, self.map_file = Workbook(path), map_file
@@ -107,6 +107,7 @@ class WorkbookSide(Side):
         return f"passes of {some(typed, 3)} are not in {self.label}" if typed else ""
 
     def place_kind(self, name: str) -> str:
+        """What says where a stage stands: "defined name" or "tab"."""
         return "defined name" if name.lower() in self.book.names else "tab"
 
     def shape(self, name: str) -> Shape:

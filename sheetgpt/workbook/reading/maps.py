@@ -18,7 +18,7 @@ from sheetgpt.files.text import separator_of
 from sheetgpt.workbook.grid import MAX_COLUMNS, MAX_ROWS, Area, parse_range
 from sheetgpt.workbook.reading.open import one_line, some
 
-__all__ = ["Mapped", "read_map", "write_map"]
+__all__ = ["write_map"]
 
 COLUMNS = ("stage", "sheet", "range", "transposed")
 CUTS = ("head", "rows", "columns")  # a map need not have these

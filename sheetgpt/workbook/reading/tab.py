@@ -24,9 +24,9 @@ class Tab:
     as a date, say, makes no difference.
     """
 
-    name: str
-    numbers: np.ndarray  # [rows, columns] float64
-    others: Mapping[tuple[int, int], object]  # texts, TRUE and FALSE, errors such as #N/A, UNSAVED, by cell
+    name: str  #: the tab's name
+    numbers: np.ndarray  #: [rows, columns] float64
+    others: Mapping[tuple[int, int], object]  #: texts, TRUE and FALSE, errors such as #N/A, UNSAVED, by cell
 
     def part(self, area: Area) -> tuple[np.ndarray, dict[tuple[int, int], object]]:
         """The cells of an area, NaN beyond the filled ones: (numbers [rows, columns], the others by cell)."""
