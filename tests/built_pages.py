@@ -25,7 +25,7 @@ NEEDS = {"model": ("operation",)}
 COPIED = ("sheetgpt", "weights_csv", "tests", "docs/built", "pyproject.toml", "hatch_build.py")
 LEFT = shutil.ignore_patterns("__pycache__", ".sheetgpt_cache", "node_modules")
 NEW, END, IN = "A new file", "At the end of", "In"
-HEADING = rf"(?P<how>{NEW},|{END}|{IN}) `(?P<path>[\w./]+)`[^\n]*:\n\n"
+HEADING = rf"(?P<how>{NEW},|{END}|{IN})\s`(?P<path>[\w./]+)`[^\n]*:\n\n"
 BLOCK = re.compile(rf"(?:{HEADING})?^```(?P<kind>\S+)[^\n]*\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 GAP = re.compile(r"^@@\n", re.MULTILINE)
 
