@@ -22,10 +22,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "built"
 NEEDS = {"model": ("operation",)}
-COPIED = ("sheetgpt", "weights_csv", "tests", "docs", "pyproject.toml", "hatch_build.py")
+COPIED = ("sheetgpt", "weights_csv", "tests", "docs/built", "pyproject.toml", "hatch_build.py")
 LEFT = shutil.ignore_patterns("__pycache__", ".sheetgpt_cache", "node_modules")
 NEW, END, IN = "A new file", "At the end of", "In"
-HEADING = rf"(?P<how>{NEW},|{END}|{IN}) `(?P<path>[\w./]+)`[^\n]*:\n\n"
+HEADING = rf"(?P<how>{NEW},|{END}|{IN})\s`(?P<path>[\w./]+)`[^\n]*:\n\n"
 BLOCK = re.compile(rf"(?:{HEADING})?^```(?P<kind>\S+)[^\n]*\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 GAP = re.compile(r"^@@\n", re.MULTILINE)
 
@@ -58,13 +58,12 @@ def text_of(page: str) -> str:
 
 
 def followed(page: str, checkout: Path, folder: Path) -> None:
-    """A copy of the checkout with all that a page shows, and a folder with the files that stand outside it."""
+    """A copy of the checkout with all that a page shows; files that it names without a folder are put into `folder`."""
     copy(checkout)
     for one in (*NEEDS.get(page, ()), page):
         for block in blocks(text_of(one)):
             if block.path:
-                place = checkout if (checkout / block.path).parent.name and "/" in block.path else folder
-                put(block, place / block.path)
+                put(block, (checkout if "/" in block.path else folder) / block.path)
 
 
 def copy(checkout: Path) -> None:
