@@ -223,17 +223,24 @@ def test_any_number_is_shown_to_its_last_digit_and_only_an_exact_zero_as_0(value
 
 
 @every_run
-def test_a_stage_is_the_frame_it_was_in_every_use(kind, how):
+def test_a_stage_is_a_plain_frame_of_the_run_s_own_matrix(kind, how):
     trace = run(kind, **how)
-    for name in trace:
-        frame, step = trace[name], trace.step(name)
-        plain = pd.DataFrame(frame)
-        assert type(frame) is pd.DataFrame
-        pd.testing.assert_frame_equal(frame, plain)
-        pd.testing.assert_frame_equal(plain, frame)
+    for step in trace.steps.computed:
         if not step.is_text:
-            pd.testing.assert_frame_equal(frame, to_frame(trace.array(name), *trace.axes(name)))
-            assert np.shares_memory(frame.to_numpy(), trace.array(name))
+            frame, made = trace[step.name], to_frame(trace.array(step.name), *trace.axes(step.name))
+            assert type(frame) is pd.DataFrame
+            assert np.shares_memory(frame.to_numpy(), trace.array(step.name))
+            assert frame.equals(made)
+            assert frame.index.identical(made.index)
+            assert frame.columns.identical(made.columns)
+
+
+@pytest.mark.parametrize("name", ["block_0_step_7", "logits", "final_tokens"])
+def test_a_stage_and_a_plain_frame_are_equal_either_way_round(name):
+    frame = run("embedded")[name]
+    plain = pd.DataFrame(frame)
+    pd.testing.assert_frame_equal(frame, plain)
+    pd.testing.assert_frame_equal(plain, frame)
 
 
 MADE = {
