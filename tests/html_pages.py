@@ -1,4 +1,4 @@
-"""HTML read strictly, for tests of what shows itself in Jupyter: every tag closed in its order, tables as their cells."""
+"""HTML read strictly, for tests of what Jupyter shows: every tag closed in its order, tables as their cells."""
 
 from __future__ import annotations
 

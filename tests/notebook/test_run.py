@@ -1,4 +1,4 @@
-"""A run shows itself: its tokens, the best next ones, every stage; small, readable in light and dark, without a script."""
+"""A run shows itself: its tokens, the best next ones, every stage; small, and readable in light and dark."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def test_a_run_shows_its_tokens_the_best_next_ones_and_every_stage_with_its_shap
     trace = run(kind, **how)
     page = read(trace._repr_html_())
     tokens = [one.text for one in page.all("span")]
-    assert tokens[:-1] == [
-        f"{cells.token(token)} {i}" for token, i in zip(trace.tokens, trace.token_ids, strict=True)
-    ]
+    assert tokens[:-1] == [f"{cells.token(token)} {i}" for token, i in zip(trace.tokens, trace.token_ids, strict=True)]
     assert tokens[-1].startswith(f"→ {cells.token(trace.predicted_token)}")
     best, *groups = page.all("table")
     assert [[cell.text for cell in row.all("td")[:2]] for row in best.all("tr")[1:]] == [
         [cells.token(one.token), str(one.id)] for one in trace.predictions()
     ]
-    listed = {row.all("th")[0].text: [cell.text for cell in row.all("td")] for group in groups for row in group.all("tr")}
+    listed = {
+        row.all("th")[0].text: [cell.text for cell in row.all("td")] for group in groups for row in group.all("tr")
+    }
     assert list(listed) == list(trace)
     for name, (title, shape, *_) in listed.items():
         assert title == trace.step(name).title

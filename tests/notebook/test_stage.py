@@ -15,15 +15,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from html_pages import read, rows
+from runs_of_kinds import RUNS, run
 from sheetgpt.models.step import Axis, Role
 from sheetgpt.notebook import cells, stage
 from sheetgpt.run.frames import Labels, to_frame
-from runs_of_kinds import RUNS, run
 
 MOST = 12
 NOTHING = "nothing"  # no level of the labels is left out
 every_run = pytest.mark.parametrize(("kind", "how"), RUNS, ids=[" ".join([kind, *how]) for kind, how in RUNS])
-HOSTILE = ["<script>alert(1)</script>", '"', "'", "\n", "&amp;", " </td>", "\x00", "\u202e", "a" * 300, "", "·", "\u2028"]
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"',
+    "'",
+    "\n",
+    "&amp;",
+    " </td>",
+    "\x00",
+    "\u202e",
+    "a" * 300,
+    "",
+    "·",
+    "\u2028",
+]
 
 
 def shown(frame):
@@ -68,7 +81,9 @@ def check_cell(cell, value):
 def check_table(table, frame, columns: list[int], hidden: str):
     head, *body = rows(table)
     across = [None if one is None else columns[one] for one in places(len(columns))]
-    assert [cell.text.replace("·", " ") for cell in head[1:]] == [label_of(frame.columns, one, hidden) for one in across]
+    assert [cell.text.replace("·", " ") for cell in head[1:]] == [
+        label_of(frame.columns, one, hidden) for one in across
+    ]
     values, down = frame.to_numpy(), places(len(frame))
     assert [row[0].text.replace("·", " ") for row in body] == [label_of(frame.index, one) for one in down]
     for number, row in zip(down, body, strict=True):
@@ -90,7 +105,7 @@ def test_every_stage_shows_the_labels_and_numbers_of_its_frame_with_a_tab_for_ea
         page = shown(frame)
         tables, count = page.all("table"), frame.shape[1]
         n_head = trace.config.n_head if step.columns in (Axis.HEADS_BY_KEYS, Axis.HEADS_BY_DIMENSIONS) else 1
-        seen = [head for head in (range(n_head) if n_head <= 16 else [*range(8), *range(n_head - 8, n_head)])]
+        seen = [*range(n_head)] if n_head <= 16 else [*range(8), *range(n_head - 8, n_head)]
         assert len(tables) == len(seen), name
         for head, table in zip(seen, tables, strict=True):
             width = count // n_head

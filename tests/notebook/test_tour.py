@@ -38,7 +38,7 @@ def ran(tmp_path_factory):
         "assert sum(trace.array(one).size for one in trace if not trace.step(one).is_text) // 1000 == 20",
         "assert lens.attribute(trace, ' quickly').blocks.loc[1].idxmax() == 'head 2'",
         "assert lens.ablate(trace).prediction.loc[1, 'head 2'] == ' quietly'",
-        "assert patching.maps['block_*_step_8'].loc[('block 1', '2')].iloc[-1] > 0.5",
+        "assert patching.maps['block_*_step_8'].loc[('block 1', 2), :].iloc[-1] > 0.5",
         "assert np.isclose(trace['block_1_step_7'][2].iloc[-1, 2], 0.986, atol=0.001)",
     ]
     notebook.cells.append(nbformat.v4.new_code_cell("\n".join(claims)))
