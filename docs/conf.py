@@ -15,16 +15,15 @@ project = "sheetgpt"
 author = "the authors of sheetgpt"
 release = version = version_of("sheetgpt")
 
-<<<<<<< HEAD
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.intersphinx", "sphinx.ext.viewcode", "site_parts", "live_pages"]
-extensions += ["api_parts"]
-||||||| 5c6bc76
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.intersphinx", "sphinx.ext.viewcode", "site_parts"]
-extensions += ["api_parts"]
-=======
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.intersphinx", "sphinx.ext.viewcode", "site_parts"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.viewcode",
+    "site_parts",
+    "live_pages",
+]
 extensions += ["api_parts"]  # the reference of the API
->>>>>>> api
 exclude_patterns = ["**/.ipynb_checkpoints"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 nitpicky = True

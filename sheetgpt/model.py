@@ -174,18 +174,10 @@ class Model:
         self._require_known(ids)
         return merges, ids
 
-<<<<<<< HEAD
     def ids_of(self, text: str | None, token_ids: Sequence[int] | None = None, *, special: bool = False) -> list[int]:
-        """The tokens of a text of any length, checked against the model."""
-||||||| 5c6bc76
-    def ids_of(self, text: str | None, token_ids: Sequence[int] | None, *, special: bool = False) -> list[int]:
-        """The tokens of a text of any length, checked against the model."""
-=======
-    def ids_of(self, text: str | None, token_ids: Sequence[int] | None, *, special: bool = False) -> list[int]:
         """The tokens of a text of any length, checked against the model. Raises PromptError as `encode` does, but for
         their number.
         """
->>>>>>> api
         read = self._to_read(text, token_ids)
         ids = list(token_ids or ()) if read is None else read[0].encode(read[1], special=special)
         self._require_known(ids)

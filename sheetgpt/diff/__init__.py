@@ -30,9 +30,8 @@ class How(TypedDict, total=False):
     only: str | None  #: patterns of stages' names, with commas between them
 
 
-<<<<<<< HEAD
 def diff(left: Side | Trace, right: Side | Trace, **how: Unpack[How]) -> Report:
-    """Compare two sides, which may be runs; see `compared`."""
+    """A report on two sides, or runs; see `compared`. Raises DumpError where they have no stage in common."""
     return compared(as_side(left, "left"), as_side(right, "right"), **how)[1]
 
 
@@ -43,15 +42,6 @@ def as_side(one: Side | Trace, label: str) -> Side:
     from sheetgpt.diff.sides.run import RunSide  # only where it is needed, as `sides` has it
 
     return RunSide(one, label=label)
-||||||| 5c6bc76
-def diff(left: Side, right: Side, **how: Unpack[How]) -> Report:
-    """Compare two sides; see `compared`."""
-    return compared(left, right, **how)[1]
-=======
-def diff(left: Side, right: Side, **how: Unpack[How]) -> Report:
-    """Compare two sides, a report; see `compared`. Raises DumpError where they have no stage in common."""
-    return compared(left, right, **how)[1]
->>>>>>> api
 
 
 def compared(

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import math
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import explore_pages as pages
-import hatch_build
 from sheetgpt import load_model
 from sheetgpt.explore.export import export
 from sheetgpt.explore.runs import Asked
