@@ -116,4 +116,4 @@ def shape_of(trace: Trace, step: Step) -> tuple[int, ...]:
 
 
 def strip(trace: Trace, step: Step) -> str:
-    return "" if step.is_text else image(trace.array(step.name))
+    return "" if step.is_text else image(trace.array(step.name), shares=step.op.shares)

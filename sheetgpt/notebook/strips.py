@@ -22,11 +22,11 @@ LEVELS = 7  # of a colour
 MASKED = 2 * LEVELS + 1  # in the palette: negative ones, 0, positive ones, masked
 
 
-def image(matrix: np.ndarray) -> str:
-    """The strip, and for those who can't see it what it spans; nothing of an empty matrix."""
+def image(matrix: np.ndarray, *, shares: bool = False) -> str:
+    """The strip, in the colour of shares or in those of the signs, and for those who can't see it what it spans; nothing of an empty matrix."""
     if not matrix.size:
         return ""
-    data = base64.b64encode(png(levels(matrix))).decode()
+    data = base64.b64encode(png(levels(-matrix if shares else matrix))).decode()
     return f'<img alt="{span(matrix)}" src="data:image/png;base64,{data}">'
 
 
