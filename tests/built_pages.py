@@ -81,7 +81,9 @@ def put(block: Block, path: Path) -> None:
         path.write_text(block.text, encoding="utf-8", newline="")
         return
     before = path.read_text(encoding="utf-8")
-    path.write_text(before + block.text if block.how == END else changed(before, block.text), encoding="utf-8")
+    blank = "\n\n" if path.suffix == ".py" else "\n"
+    now = f"{before}{blank}{block.text}" if block.how == END else changed(before, block.text)
+    path.write_text(now, encoding="utf-8", newline="")
 
 
 def changed(text: str, diff: str) -> str:
