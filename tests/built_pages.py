@@ -1,4 +1,4 @@
-"""Follows the pages under docs/built: makes the files and edits that a page shows in a copy of the checkout, runs its commands.
+"""Follows the pages under docs/built: makes the edits that a page shows in a copy of the checkout, runs its commands.
 
     python tests/built_pages.py --update docs/built/model.md
 
@@ -54,7 +54,7 @@ def text_of(page: str) -> str:
     return (PAGES / f"{page}.md").read_text(encoding="utf-8")
 
 
-# ------------------------------------------------------------------------------------------------ a copy of the checkout
+# ------------------------------------------------------------------------------------------------ a copy to edit
 
 
 def followed(page: str, checkout: Path, folder: Path) -> None:
