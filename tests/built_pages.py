@@ -1,4 +1,4 @@
-"""Follows the pages under docs/built: makes the files and edits that a page shows in a copy of the checkout, runs its commands.
+"""Follows the pages under docs/built: makes the edits that a page shows in a copy of the checkout, runs its commands.
 
     python tests/built_pages.py --update docs/built/model.md
 
@@ -54,7 +54,7 @@ def text_of(page: str) -> str:
     return (PAGES / f"{page}.md").read_text(encoding="utf-8")
 
 
-# ------------------------------------------------------------------------------------------------ a copy of the checkout
+# ------------------------------------------------------------------------------------------------ a copy to edit
 
 
 def followed(page: str, checkout: Path, folder: Path) -> None:
@@ -81,7 +81,9 @@ def put(block: Block, path: Path) -> None:
         path.write_text(block.text, encoding="utf-8", newline="")
         return
     before = path.read_text(encoding="utf-8")
-    path.write_text(before + block.text if block.how == END else changed(before, block.text), encoding="utf-8")
+    blank = "\n\n" if path.suffix == ".py" else "\n"
+    now = f"{before}{blank}{block.text}" if block.how == END else changed(before, block.text)
+    path.write_text(now, encoding="utf-8", newline="")
 
 
 def changed(text: str, diff: str) -> str:

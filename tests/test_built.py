@@ -1,14 +1,12 @@
-"""The pages under docs/built, followed to the letter in a copy of the checkout: what they say is there to do, is enough."""
+"""The pages under docs/built, followed to the letter in a copy of the checkout: what they say is enough."""
 
 from __future__ import annotations
 
-import ast
 import re
 
 import pytest
 
-import built_pages
-from built_pages import PAGES, ROOT, blocks, changed, followed, python, shell_lines, text_of, walk
+from built_pages import PAGES, blocks, followed, python, shell_lines, text_of, walk
 
 NAMES = sorted(path.stem for path in PAGES.glob("*.md"))
 INCLUDED = "{literalinclude}"
@@ -58,5 +56,3 @@ def is_test(command):
 def test_what_is_added_as_the_page_says_does_what_the_page_shows(name, checkout, folder):
     followed(name, checkout, folder)
     assert walk(name, checkout, folder) == ""
-
-

@@ -101,6 +101,7 @@ def test_each_write_is_what_its_addition_adds_and_the_blocks_begin_where_the_las
 @pytest.mark.parametrize("position", POSITIONS)
 def test_the_stream_is_found_where_the_mlp_reads_what_attention_reads_too(position, turned):
     steps = gpt2.steps(Config(3, 2, 8, 12, 20, position))
+
     def beside(step):
         """The MLP takes the first layer norm; the inputs of a sum stand the other way round, too."""
         if step.number == 13:
