@@ -52,7 +52,7 @@ def is_test(command):
     return "pytest" in command
 
 
-@pytest.mark.parametrize("name", ["model", "source"])
+@pytest.mark.parametrize("name", [pytest.param("model", marks=pytest.mark.slow), "source"])
 def test_what_is_added_as_the_page_says_does_what_the_page_shows(name, checkout, folder):
     followed(name, checkout, folder)
     assert walk(name, checkout, folder) == ""
