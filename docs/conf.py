@@ -49,4 +49,8 @@ html_theme = "furo"
 html_title = "sheetgpt"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_theme_options = {  # the accent of the workbook and the page
+    "light_css_variables": {"color-brand-primary": "#2a7076", "color-brand-content": "#2a7076"},
+    "dark_css_variables": {"color-brand-primary": "#6cc3c6", "color-brand-content": "#6cc3c6"},
+}
 html_copy_source = html_show_sourcelink = False

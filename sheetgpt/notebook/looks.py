@@ -72,8 +72,8 @@ text-overflow:ellipsis}}
 {R} td.z{{color:var(--mute)}}
 {R} td.m{{background:var(--mask);color:var(--mute)}}
 {R} td.w{{background:var(--wrong-bg);color:var(--wrong)}}
-{R} td.bar{{background:var(--bg) linear-gradient(var(--share),var(--share)) no-repeat 0 50%/var(--s) 11px;min-width:150px;
-border-left:1px solid var(--line);padding:0}}
+{R} td.bar{{background:var(--bg) linear-gradient(var(--share),var(--share)) no-repeat 0 50%/var(--s) 11px;
+min-width:150px;border-left:1px solid var(--line);padding:0}}
 {R} .tabs{{display:flex;flex-wrap:wrap;position:relative}}
 {R} .tabs input{{position:absolute;opacity:0;width:1px;height:1px;margin:0}}
 {R} .tabs label{{padding:1px 9px;margin:0 4px 6px 0;border:1px solid var(--line);border-radius:3px;
