@@ -23,7 +23,7 @@ MASKED = 2 * LEVELS + 1  # in the palette: negative ones, 0, positive ones, mask
 
 
 def image(matrix: np.ndarray, *, shares: bool = False) -> str:
-    """The strip, in the colour of shares or in those of the signs; in words, what it spans. Nothing of an empty matrix."""
+    """The strip, in the colour of shares or of the signs; in words, what it spans. Nothing of an empty matrix."""
     if not matrix.size:
         return ""
     data = base64.b64encode(png(levels(-matrix if shares else matrix))).decode()
