@@ -11,6 +11,7 @@ import click
 
 from sheetgpt.commands import show, strange_words
 from sheetgpt.errors import DumpError
+from sheetgpt.files.text import counted
 
 if TYPE_CHECKING:
     from sheetgpt.run.trace import Trace
@@ -190,7 +191,8 @@ def as_text(trace: Trace, top: int, files: list[Path], changes: show.Changes | N
     best = [
         [p.rank, p.id, show.token(p.token), f"{p.logit:.4f}", f"{p.probability:.2%}"] for p in trace.predictions(top)
     ]
-    sizes = f"{config.n_layer} blocks, {config.n_head} heads, {config.n_embd} dimensions, {config.n_vocab:,} tokens"
+    counts = {"block": config.n_layer, "head": config.n_head, "dimension": config.n_embd, "token": config.n_vocab}
+    sizes = ", ".join(counted(count, what) for what, count in counts.items())
     return "\n".join(
         [
             f"{sizes}, {trace.dtype}",
