@@ -67,13 +67,20 @@ HEAVY = {"soffice", "recalculate", "gpt2_tables", "reference_run"}
 INNER = {"bpe", "files", "models", "ops", "run", "workbook"}  # rooms whose tests take a moment each; and doctests
 
 
+LONG = ("slow", "office", "browser")  # marks of tests whose files take long, the longest first
+
+
 def pytest_collection_modifyitems(items):
-    """What the inner loop runs is `fast`."""
+    """What the inner loop runs is `fast`. Files that take long come first: with `-n` no worker waits for one."""
+    rank: dict[Path, int] = {}
     for item in items:
         marks = {mark.name for mark in item.iter_markers()}
         is_inner = item.path.parent.name in INNER or "tests" not in item.path.parts
         if is_inner and not marks & NOT_FAST and not HEAVY.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.fast)
+        own = next((number for number, name in enumerate(LONG) if name in marks), len(LONG))
+        rank[item.path] = min(own, rank.get(item.path, own))
+    items.sort(key=lambda item: rank[item.path])
 
 
 GROUPS = {  # how the names of files begin that share what takes long to make; each other file is a group of its own
@@ -99,6 +106,7 @@ def pytest_xdist_make_scheduler(config, log):
         def _split_scope(self, nodeid: str) -> str:
             return group_of(nodeid.partition("::")[0])
 
+    config.option.loadscopereorder = False  # which would begin with the group of most tests
     return ByGroup(config, log) if config.getvalue("dist") == "load" else None
 
 
