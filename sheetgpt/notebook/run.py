@@ -8,6 +8,7 @@ from itertools import groupby
 
 import numpy as np
 
+from sheetgpt.files.text import counted
 from sheetgpt.models.step import Part, Role, Step
 from sheetgpt.notebook import looks
 from sheetgpt.notebook.cells import hint, token
@@ -91,7 +92,7 @@ def folded(trace: Trace, name: str, steps: list[Step]) -> str:
     """A group, of which a closed one shows its last matrix."""
     last = next((strip(trace, step) for step in reversed(steps) if not step.is_text), "")
     rows = "".join(stage(trace, step) for step in steps)
-    count = f"{len(steps)} stage{'s' if len(steps) > 1 else ''}"
+    count = counted(len(steps), "stage")
     return (
         f"<details><summary>{name} <small>{count}</small>{last}</summary>"
         f'<div class="scroll"><table><tbody>{rows}</tbody></table></div></details>'
