@@ -1,5 +1,5 @@
 /** Keys that hold everywhere on the page, and the list of all. */
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { copy } from "./clipboard";
 import { origin } from "./origin";
 import { focusSheet } from "./sheet";
@@ -46,7 +46,7 @@ export function Keys() {
 
 export function Help() {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => dialog.current?.showModal(), [state.help.value]);
+  useLayoutEffect(() => dialog.current?.showModal(), [state.help.value]);
   if (!state.help.value) return null;
   const close = (): void => {
     state.help.value = false;
