@@ -10,6 +10,7 @@ import click
 from sheetgpt.commands import show
 
 if TYPE_CHECKING:
+    from sheetgpt.models.sizes import Sizes
     from sheetgpt.models.step import Step, Steps
 
 NAMES = ("reference", "transformerlens", "huggingface", "webgpt", "llm-viz")
@@ -66,7 +67,7 @@ def as_data() -> dict[str, Any]:
     return {"conventions": conventions, "stages": [row_data(row, **about) for row, about in rows().items()]}
 
 
-def row_data(row: str, title: str, how: str, why: str, axes: str) -> dict[str, Any]:
+def row_data(row: str, title: str, how: str, why: str, axes: str, weights: str) -> dict[str, Any]:
     """A row of the table: what it is, and its names and shape in each convention."""
     from sheetgpt.fixtures.axes import shape_text
     from sheetgpt.fixtures.conventions import CONVENTIONS
@@ -78,7 +79,7 @@ def row_data(row: str, title: str, how: str, why: str, axes: str) -> dict[str, A
         for name, cell in cells.items()
         if cell.names or cell.aliases
     }
-    return {"stage": row, "title": title, "how": how, "why": why, "names": names}
+    return {"stage": row, "title": title, "how": how, "why": why, "weights": weights.split(), "names": names}
 
 
 def rows() -> dict[str, dict[str, str]]:
@@ -113,12 +114,20 @@ def rows_of(position: str) -> dict[str, dict[str, str]]:
     for step, made in in_order(sizes.steps):
         row = row_of(step)
         if made:
-            found.setdefault(made.stage, {"title": f"{made.words} {made.of}", "how": "", "why": "", "axes": ""})
+            other = {"title": f"{made.words} {made.of}", "how": "", "why": "", "axes": "", "weights": ""}
+            found.setdefault(made.stage, other)
         elif row not in found:
             first, later = how[row, step.block], how.get((row, 1))
             words = f"{first}; later {later}" if step.block == 0 and later != first else first
-            found[row] = {"title": step.title, "how": words, "why": step.why, "axes": our_axes(step, sizes)}
+            about = {"title": step.title, "how": words, "why": step.why, "axes": our_axes(step, sizes)}
+            found[row] = about | {"weights": " ".join(weights_of(step, sizes))}
     return found
+
+
+def weights_of(step: Step, sizes: Sizes) -> list[str]:
+    """The weights that the step reads, those of a block by its number {i}."""
+    found = [(name, sizes.weights[name].block) for name in step.inputs if name in sizes.weights]
+    return [name if block is None else name.replace(str(block), "{i}", 1) for name, block in found]
 
 
 def how_made(step: Step, steps: Steps) -> str:
@@ -207,12 +216,13 @@ Every stage from the prompt to the predicted token, in order. A stage's name is 
 file's name, as a name in the workbook, in `diff`, in `--set`, in `fixtures`. `sheetgpt stages` prints these tables.
 
 In shapes T is the number of tokens, d `n_embd`, H `n_head`, s = d / H, V `n_vocab`. In names `{i}` is the block's
-number, `{last}` the last block's, `{n}` the number of blocks.
+number, `{last}` the last block's, `{n}` the number of blocks. Weights are files, `WEIGHT.csv`: `w` is the matrix, `b`
+the bias. The prediction is a table of texts and numbers in the workbook; in memory and in dumps the logit and the id.
 """
 
 
 def as_markdown(data: dict[str, Any]) -> str:
-    parts = [INTRODUCTION, markdown_table(["stage", "title", "how it is made", "why", "shape"], ours(data))]
+    parts = [INTRODUCTION, markdown_table(["stage", "title", "how it is made", "weights", "why", "shape"], ours(data))]
     for about in data["conventions"][1:]:
         parts.append(f"\n## `--names {about['name']}`: {about['title']}\n")
         parts.append(f"{about['notes']} Masked scores hold {about['masked']}.\n")
@@ -221,11 +231,15 @@ def as_markdown(data: dict[str, Any]) -> str:
 
 
 def ours(data: dict[str, Any]) -> list[list[str]]:
+    made = [stage for stage in data["stages"] if stage["how"]]
     return [
-        [code(stage["stage"]), stage["title"], stage["how"], stage["why"], shape_of(stage, "reference")]
-        for stage in data["stages"]
-        if stage["how"]
+        [code(one["stage"]), one["title"], one["how"], weights_text(one), one["why"], shape_of(one, "reference")]
+        for one in made
     ]
+
+
+def weights_text(stage: dict[str, Any]) -> str:
+    return ", ".join(map(code, stage["weights"]))
 
 
 def theirs(data: dict[str, Any], convention: str) -> list[list[str]]:

@@ -7,6 +7,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from sheetgpt.commands import show
 from sheetgpt.models.config import MODELS, POSITIONS
@@ -113,7 +114,7 @@ def command(corpus, dest, held_out, sample_every, log, plot, resume, force, firs
     """Train a model on CORPUS (UTF-8, one document a line) and write it to DEST as a CSV folder.
 
     The token table in DEST is used where there is one, else made from the corpus. Stopped half-way (Ctrl-C), the same
-    command goes on from DEST/checkpoint.npz, bit for bit.
+    command goes on from DEST/checkpoint.npz, bit for bit. A model that is whole is not trained further.
 
     \b
     Example:
@@ -122,6 +123,7 @@ def command(corpus, dest, held_out, sample_every, log, plot, resume, force, firs
       sheetgpt train names.txt names --tokens chars --model bigram
       sheetgpt train names.txt untrained --tokens chars --steps 0
     """
+    from sheetgpt.model import TOKEN_FILES
     from sheetgpt.training import checkpoint, train
     from sheetgpt.weights.embedded import typed
 
@@ -130,7 +132,9 @@ def command(corpus, dest, held_out, sample_every, log, plot, resume, force, firs
 
         require_plotting(plot)
     new, settings = chosen(options)
+    table = dest if (dest / TOKEN_FILES[0]).exists() else None
     trainer = train.prepare(corpus, dest, new, settings, held_out=held_out, resume=resume, force=force, first=first)
+    show.notice(other_tokens(trainer.config.n_vocab, new, table))
     if trainer.log:
         show.echo(f"Going on after step {len(trainer.log)} from {dest / checkpoint.FILE}", err=True)
     watch = Watch(trainer, dest, sample_every)
@@ -146,6 +150,15 @@ def command(corpus, dest, held_out, sample_every, log, plot, resume, force, firs
         return
     show.echo("\n".join([*result(trainer, corpus, dest), *(f"Wrote {file}" for file in files), f"Wrote {dest}"]))
     show.echo(f'Try: sheetgpt run "{first_words(corpus, trainer)}" --weights {typed(dest)}')
+
+
+def other_tokens(count: int, new, table: Path | None) -> str | None:
+    """What is said where there are not as many tokens as were asked for. table: the folder that held them already."""
+    asked = click.get_current_context().get_parameter_source("vocab_size") is not ParameterSource.DEFAULT
+    if not asked or new.has_characters or count == new.vocab_size:
+        return None
+    why = f"those of the token table in {table}" if table else "the text holds no more merges"
+    return f"{count} tokens, not {new.vocab_size}: {why}."
 
 
 def chosen(options: dict):

@@ -34,7 +34,7 @@ from sheetgpt.commands import show
 )
 @click.option("--nudge", type=float, default=1e-6, show_default=True, help="Of each weight, with --gradient numeric.")
 @click.option("--dump-xlsx", is_flag=True, help="Write EXPORTS/NAME.xlsx.")
-@click.option("--formulas", is_flag=True, help="With --dump-xlsx: everything as formulas, where the model is small.")
+@click.option("--formulas", is_flag=True, help="With --dump-xlsx: everything as formulas; up to microgpt.")
 @click.option("--dump-csv", is_flag=True, help="Write EXPORTS/NAME/step_N/MATRIX.csv, and the tables.")
 @click.option(
     "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the steps' losses: FILE.png or FILE.svg."
@@ -46,7 +46,7 @@ def command(text, weights, token_ids, steps, dump_xlsx, formulas, dump_csv, plot
     """Show a step of training on TEXT: each prediction's penalty, each weight's gradient, the update.
 
     The rate stays the same, nothing is clipped, and the weights in DIR stay as they are. Of many weights those with the
-    largest gradients are shown.
+    largest gradients are shown. TEXT is learned as a document: what comes behind its last token is the end token.
 
     \b
     Example:
@@ -73,6 +73,7 @@ def command(text, weights, token_ids, steps, dump_xlsx, formulas, dump_csv, plot
         show.notice("This model is too large for gradients as formulas: they are dumped as values.")
         formulas, dump_xlsx = False, True
         training = train_steps(model, example(model, text, token_ids), settings, text)
+    show.notice(risen(training))
     name = name or default_name(training, weights)
     files = dump(training, exports, name, xlsx=dump_xlsx or formulas, csv=dump_csv, live=formulas)
     if plot:
@@ -81,6 +82,18 @@ def command(text, weights, token_ids, steps, dump_xlsx, formulas, dump_csv, plot
         show.print_json(as_data(training, files))
     else:
         show.echo(as_text(training, files))
+
+
+def risen(training) -> str | None:
+    """What is said where the loss rose: the rate is the first to ask."""
+    from sheetgpt.models.kinds import kind_of
+
+    first, last = training.steps[0], training.steps[-1]
+    if not last.loss > first.loss:
+        return None
+    rate, usual = training.settings.learning_rate, kind_of(training.model.config).defaults.learning_rate
+    smaller = min(usual, rate / 10)
+    return f"The loss rose from {first.loss:.4f} to {last.loss:.4f}: try --learning-rate {smaller:g}."
 
 
 def live_room(live: bool) -> int:
