@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import openpyxl
 import pytest
 
 from models import DIE, VOCABULARY
@@ -19,6 +18,7 @@ from sheetgpt.training.step import Training, train_steps
 from sheetgpt.training.trainer import initial_weights
 from sheetgpt.weights.folder import write_weights
 from sheetgpt.workbook.reading.names import defined_names
+from workbooks import contents
 
 LIVE = ("die", "softmax", "bigram", "mlp", "attention", "microgpt", "gpt2", "gpt2 sinusoidal", "gpt2 rotary")
 
@@ -43,12 +43,10 @@ def trained(folder, model: str, text: str = "ann", *, room: int = 0, **settings)
 
 def numbers(path: Path) -> dict[str, np.ndarray]:
     """Every named area of a workbook that holds numbers only, as matrices."""
-    book, found = openpyxl.load_workbook(path, data_only=True), {}
+    tabs, found = contents(path), {}
     for name, (area, *_) in defined_names(path).items():
-        rows = book[area.tab].iter_rows(
-            area.row + 1, area.row + area.rows, area.column + 1, area.column + area.columns, values_only=True
-        )
-        cells = [list(row) for row in rows]
+        rows = tabs[area.tab][area.row : area.row + area.rows]
+        cells = [row[area.column : area.column + area.columns] for row in rows]
         if all(isinstance(value, int | float) for row in cells for value in row):
             found[name] = np.array(cells, float)
     return found
