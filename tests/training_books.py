@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engines import with_typed
 from models import DIE, VOCABULARY
 from sheetgpt import load_model
 from sheetgpt.bpe import write_tables
@@ -17,6 +18,7 @@ from sheetgpt.training.optimizers import Settings
 from sheetgpt.training.step import Training, train_steps
 from sheetgpt.training.trainer import initial_weights
 from sheetgpt.weights.folder import write_weights
+from sheetgpt.workbook.grid import cell
 from sheetgpt.workbook.reading.names import defined_names
 from workbooks import contents
 
@@ -39,6 +41,12 @@ def trained(folder, model: str, text: str = "ann", *, room: int = 0, **settings)
     loaded = write_model(folder, model)
     options = {"optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 0.0} | settings
     return train_steps(loaded, example(loaded, text, room=room), Settings(**{"steps": 1} | options), text)
+
+
+def with_word(file: Path, copy: Path, word: str) -> Path:
+    """A copy of a live workbook with another word typed, in which no formula has a value."""
+    area = defined_names(file)["word"][0]
+    return with_typed(file, copy, {(area.tab, cell(area.row, area.column)): word or None})
 
 
 def numbers(path: Path) -> dict[str, np.ndarray]:

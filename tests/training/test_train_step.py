@@ -21,8 +21,7 @@ from sheetgpt.training.trainer import initial_weights
 from sheetgpt.training.workbook.write import write_training
 from sheetgpt.weights.folder import write_weights
 from sheetgpt.workbook.reading.names import defined_names
-from training_books import LIVE, assert_shows, trained, write_model
-from workbooks import set_cell
+from training_books import LIVE, assert_shows, trained, with_word, write_model
 
 every_live = pytest.mark.parametrize("model", LIVE)
 
@@ -122,9 +121,7 @@ def test_another_word_retrains_the_whole_sheet(tmp_path, recalculate):
     files, expected = [], []
     for model in LIVE:
         file = write_training(trained(tmp_path / model, model, steps=4, room=8), tmp_path / f"{model}.xlsx", live=True)
-        area = defined_names(file)["word"][0]
-        set_cell(file, f"{area.tab}!{area.range()}", "lilie")
-        files.append(file)
+        files.append(with_word(file, tmp_path / f"{model} lilie.xlsx", "lilie"))
         expected.append(trained(tmp_path / model, model, "lilie", steps=4, room=8))
     for file, training in zip(recalculate(*files), expected, strict=True):
         assert_shows(file, training)
@@ -144,9 +141,8 @@ def test_a_word_of_characters_with_several_bytes_can_be_typed(tmp_path, recalcul
     model, settings = load_model(folder), Settings(steps=2, optimizer="sgd", weight_decay=0.0)
     training = train_steps(model, example(model, "zoë", room=8), settings, "zoë")
     file = write_training(training, tmp_path / "z.xlsx", live=True)
-    area = defined_names(file)["word"][0]
-    set_cell(file, f"{area.tab}!{area.range()}", "ë*aA?")
-    assert_shows(recalculate(file), train_steps(model, example(model, "ë*aA?", room=8), settings, "ë*aA?"))
+    other = with_word(file, tmp_path / "other.xlsx", "ë*aA?")
+    assert_shows(recalculate(other), train_steps(model, example(model, "ë*aA?", room=8), settings, "ë*aA?"))
 
 
 def test_several_steps_have_a_curve(tmp_path):
