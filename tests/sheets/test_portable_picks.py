@@ -21,6 +21,7 @@ from sheetgpt.workbook.grid import Area
 from spins import INPUT, SPINS, Spin, drawn, require_pick
 
 pytestmark = pytest.mark.office
+ONE_BLOCK = replace(SMALL, n_layer=1)  # as many logits
 ENGINES = ["libreoffice", *RECALCULATING]
 LARGE = (Spin(random=0.95), Spin(top_k=40, temperature=2, random=0.8), Spin(top_k=4, top_p=0.6, random=0.9))
 WRONG = {"temperature": -1, "top_k": 2.5, "top_p": 1.5, "random_number": 1}
@@ -46,7 +47,7 @@ def rows_of(cells: Cells, rows: int) -> list[list]:
 def traces(tmp_path_factory) -> dict[str, object]:
     """Runs of models without words, one with all tokens as candidates, one with the ten best."""
     folder, found = tmp_path_factory.mktemp("models"), {}
-    for name, config in (("small", SMALL), ("large", replace(SMALL, n_layer=1, n_vocab=ALL_RANKS + 1))):
+    for name, config in (("small", ONE_BLOCK), ("large", replace(ONE_BLOCK, n_vocab=ALL_RANKS + 1))):
         write_random_model(folder / name, config)
         found[name] = load_model(folder / name).run(token_ids=random_ids(config, 3))
     return found
