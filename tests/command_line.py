@@ -59,7 +59,7 @@ def sheetgpt(*arguments, cwd=None, **environment) -> Result:
     return Result(process.returncode, process.stdout, process.stderr)
 
 
-def sheetgpt_here(*arguments, cwd, **environment) -> Result:
+def sheetgpt_here(*arguments, cwd=".", **environment) -> Result:
     """The same in this process, which is faster: for commands that leave it as it was. Warnings are errors."""
     from sheetgpt.cli import main
 

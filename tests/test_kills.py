@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from checkpoints import MATRICES, write_csvs, write_huggingface
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 
 pytestmark = [
     pytest.mark.slow,
@@ -55,7 +55,7 @@ def base(tmp_path_factory):
     write_csvs(folder / "model", MATRICES)
     write_huggingface(folder / "source", MATRICES)
     (folder / "names.txt").write_text(NAMES)
-    assert sheetgpt("run", "--token-ids", 1, "--weights", folder / "model").code == 0
+    assert sheetgpt_here("run", "--token-ids", 1, "--weights", folder / "model").code == 0
     return folder
 
 
@@ -90,7 +90,7 @@ def test_a_command_may_be_killed_at_any_moment(base, tmp_path, arguments):
             if path.name == "d":
                 assert files(path).keys() == {name.removeprefix("d/") for name in whole if name.startswith("d/")}
             if path.suffix == ".xlsx":
-                assert sheetgpt("diff", path, "run-ids:5,6,7", "--weights", place / "model").code == 0
+                assert sheetgpt_here("diff", path, "run-ids:5,6,7", "--weights", place / "model").code == 0
         again = start(arguments, place)
         told = again.communicate(timeout=120)[1]
         assert again.returncode == 0, told

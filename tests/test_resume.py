@@ -148,17 +148,21 @@ def test_a_workbook_saved_by_libreoffice_is_resumed(suffix, edited, tmp_path, so
     assert_run(found, "block_0_step_10[4,60]=1.5")
 
 
-def test_a_live_workbook_without_an_edit_says_so(tmp_path):
-    path = TRACE.to_excel(tmp_path / "live.xlsx", formulas=True)
-    assert resume(path).changes == []
+def test_a_live_workbook_without_an_edit_says_so(embedded_book):
+    assert resume(embedded_book(formulas=True)).changes == []
+
+
+@pytest.fixture(scope="module")
+def edited_live(embedded_book, tmp_path_factory):
+    path = shutil.copy(embedded_book(formulas=True), tmp_path_factory.mktemp("live") / "live.xlsx")
+    set_in(path, "model_h0_mlp_c_fc_w", 3, 5, 0.75)  # saved without cached values: LibreOffice computes all
+    return path
 
 
 @pytest.mark.office
 @pytest.mark.parametrize("suffix", ["xlsx", "ods"])
-def test_in_a_live_workbook_what_formulas_computed_after_an_edit_is_no_edit(suffix, tmp_path, soffice):
-    path = TRACE.to_excel(tmp_path / "live.xlsx", formulas=True)
-    set_in(path, "model_h0_mlp_c_fc_w", 3, 5, 0.75)  # saved without cached values: LibreOffice computes all
-    found = resume(soffice(suffix, path, tmp_path / "office"))
+def test_in_a_live_workbook_what_formulas_computed_after_an_edit_is_no_edit(suffix, edited_live, tmp_path, soffice):
+    found = resume(soffice(suffix, edited_live, tmp_path / "office"))
     assert [(change.stage, change.at) for change in found.changes] == [("model_h0_mlp_c_fc_w", (3, 5))]
     assert_run(found, "model_h0_mlp_c_fc_w[3,5]=0.75")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import openpyxl
 import pytest
 
+from engines import with_typed
 from models import DIE, VOCABULARY
 from sheetgpt import load_model
 from sheetgpt.bpe import write_tables
@@ -18,7 +18,9 @@ from sheetgpt.training.optimizers import Settings
 from sheetgpt.training.step import Training, train_steps
 from sheetgpt.training.trainer import initial_weights
 from sheetgpt.weights.folder import write_weights
+from sheetgpt.workbook.grid import cell
 from sheetgpt.workbook.reading.names import defined_names
+from workbooks import contents
 
 LIVE = ("die", "softmax", "bigram", "mlp", "attention", "microgpt", "gpt2", "gpt2 sinusoidal", "gpt2 rotary")
 
@@ -41,14 +43,18 @@ def trained(folder, model: str, text: str = "ann", *, room: int = 0, **settings)
     return train_steps(loaded, example(loaded, text, room=room), Settings(**{"steps": 1} | options), text)
 
 
+def with_word(file: Path, copy: Path, word: str) -> Path:
+    """A copy of a live workbook with another word typed, in which no formula has a value."""
+    area = defined_names(file)["word"][0]
+    return with_typed(file, copy, {(area.tab, cell(area.row, area.column)): word or None})
+
+
 def numbers(path: Path) -> dict[str, np.ndarray]:
     """Every named area of a workbook that holds numbers only, as matrices."""
-    book, found = openpyxl.load_workbook(path, data_only=True), {}
+    tabs, found = contents(path), {}
     for name, (area, *_) in defined_names(path).items():
-        rows = book[area.tab].iter_rows(
-            area.row + 1, area.row + area.rows, area.column + 1, area.column + area.columns, values_only=True
-        )
-        cells = [list(row) for row in rows]
+        rows = tabs[area.tab][area.row : area.row + area.rows]
+        cells = [row[area.column : area.column + area.columns] for row in rows]
         if all(isinstance(value, int | float) for row in cells for value in row):
             found[name] = np.array(cells, float)
     return found

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from sheetgpt.bpe import Tokenizer, write_tables
 from sheetgpt.cli import main
 from sheetgpt.commands.tokenize import merges_in_order
@@ -123,7 +123,7 @@ def test_an_empty_text_has_no_tokens(tokenize):
 
 
 def test_the_model_that_ships_is_the_default():
-    result = sheetgpt("tokenize", PROMPT)
+    result = sheetgpt_here("tokenize", PROMPT)
     assert result.code == 0, result.err
     assert result.out.startswith("position")
     assert len(result.out.splitlines()) > 5
@@ -261,9 +261,9 @@ def test_options_that_do_not_go_together_are_refused(capsys):
 
 @pytest.mark.parametrize("as_json", [[], ["--json"]])
 def test_a_word_whose_merges_would_fill_the_memory_is_refused(as_json):
-    assert "give shorter words" in sheetgpt("tokenize", "moves" * 2000, "--trace", *as_json).error
-    assert sheetgpt("tokenize", "moves" * 2000, *as_json).code == 0
-    assert sheetgpt("tokenize", "moves " * 2000, "--trace", *as_json).code == 0
+    assert "give shorter words" in sheetgpt_here("tokenize", "moves" * 2000, "--trace", *as_json).error
+    assert sheetgpt_here("tokenize", "moves" * 2000, *as_json).code == 0
+    assert sheetgpt_here("tokenize", "moves " * 2000, "--trace", *as_json).code == 0
 
 
 @pytest.mark.parametrize("text", ["", "a", "moves quickly", "é日本 moves moves", "x" * 70])

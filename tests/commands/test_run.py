@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from models import SMALL, write_random_model
 from sheetgpt import load_model
 from sheetgpt.commands import run
@@ -34,7 +34,7 @@ def numbers(path) -> np.ndarray:
 
 
 def test_the_embedded_model_completes_the_references_prompt():
-    result = sheetgpt("run", PROMPT)
+    result = sheetgpt_here("run", PROMPT)
     assert result.code == 0, result.err
     assert 'Predicted token: " quickly"' in result.out
     assert result.err == ""
@@ -62,7 +62,7 @@ def test_a_large_dump_is_announced_with_its_size(dtype, tmp_path, monkeypatch):
 
 
 def test_json_holds_tokens_predictions_and_constants():
-    data = json.loads(sheetgpt("run", PROMPT, "--json", "--top", "3").out)
+    data = json.loads(sheetgpt_here("run", PROMPT, "--json", "--top", "3").out)
     assert [entry["token"] for entry in data["tokens"]] == ["Mike", " is", " quick", ".", " He", " moves"]
     assert data["predicted_token"]["token"] == " quickly"
     assert len(data["predictions"]) == 3
@@ -72,7 +72,7 @@ def test_json_holds_tokens_predictions_and_constants():
 
 def test_a_csv_dump_holds_every_stage_exactly_and_says_what_it_is(small, tmp_path):
     arguments = ["--weights", small, "--token-ids", "5, 4,3", "--dump-csv", "--exports", tmp_path, "--name", "d"]
-    result = sheetgpt("run", *arguments)
+    result = sheetgpt_here("run", *arguments)
     assert f"Wrote {tmp_path / 'd'}" in result.out
     trace = load_model(small).run(token_ids=[5, 4, 3])
     about = json.loads((tmp_path / "d" / "manifest.json").read_text(encoding="utf-8"))
@@ -90,7 +90,7 @@ def test_a_csv_dump_holds_every_stage_exactly_and_says_what_it_is(small, tmp_pat
 
 def test_the_references_head_layout_is_written_where_it_fits(small, tmp_path):
     arguments = ["--weights", small, "--token-ids", "1,2,3", "--dump-csv", "--exports", tmp_path, "--name", "d"]
-    sheetgpt("run", *arguments, "--head-layout", "reference")
+    sheetgpt_here("run", *arguments, "--head-layout", "reference")
     trace = load_model(small).run(token_ids=[1, 2, 3])
     padded = numbers(tmp_path / "d" / "block_1_step_7.csv")
     assert padded.shape == (3, SMALL.n_embd)
@@ -99,14 +99,14 @@ def test_the_references_head_layout_is_written_where_it_fits(small, tmp_path):
 
 def test_more_tokens_than_the_head_size_are_refused_in_the_references_layout_and_nothing_is_left(small, tmp_path):
     arguments = ["--weights", small, "--token-ids", "1,2,3,4,5", "--dump-csv", "--exports", tmp_path]
-    assert "holds 4 tokens" in sheetgpt("run", *arguments, "--head-layout", "reference").error
+    assert "holds 4 tokens" in sheetgpt_here("run", *arguments, "--head-layout", "reference").error
     assert list(tmp_path.iterdir()) == []
 
 
 def test_dumped_csvs_equal_the_references_run_within_1e_11(reference_run, tmp_path):
     folder, expected, tokens = reference_run
     arguments = ["--weights", folder, "--dump-csv", "--exports", tmp_path, "--name", "d", "--head-layout", "reference"]
-    assert sheetgpt("run", tokens["prompt"], *arguments).code == 0
+    assert sheetgpt_here("run", tokens["prompt"], *arguments).code == 0
     for name, matrix in expected.items():
         ours, masked = numbers(tmp_path / "d" / f"{name}.csv"), matrix < -1e9
         np.testing.assert_allclose(ours[~masked], matrix[~masked], rtol=0, atol=1e-11, err_msg=name)
@@ -117,7 +117,7 @@ def test_dumped_csvs_equal_the_references_run_within_1e_11(reference_run, tmp_pa
 
 def test_the_same_run_writes_the_same_bytes(small, tmp_path):
     for place in ("a", "b"):
-        sheetgpt(
+        sheetgpt_here(
             "run", "--weights", small, "--token-ids", "1,2", "--dump-csv", "--dump-xlsx", "--exports", tmp_path / place
         )
     files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file())
@@ -127,18 +127,18 @@ def test_the_same_run_writes_the_same_bytes(small, tmp_path):
 
 
 def test_a_dump_of_the_embedded_model_names_no_path_and_a_diff_finds_the_model_again(tmp_path):
-    assert sheetgpt("run", PROMPT, "--dump-csv", "--dump-xlsx", "--exports", tmp_path, "--name", "d").code == 0
+    assert sheetgpt_here("run", PROMPT, "--dump-csv", "--dump-xlsx", "--exports", tmp_path, "--name", "d").code == 0
     assert json.loads((tmp_path / "d" / "manifest.json").read_text(encoding="utf-8"))["weights"] == "embedded"
-    result = sheetgpt("diff", tmp_path / "d.xlsx", "run:" + PROMPT, cwd=tmp_path)
+    result = sheetgpt_here("diff", tmp_path / "d.xlsx", "run:" + PROMPT, cwd=tmp_path)
     assert result.code == 0, result.err
 
 
 def test_a_dump_replaces_a_dump_but_never_something_else(small, tmp_path):
     arguments = ["run", "--weights", small, "--token-ids", "1,2", "--dump-csv", "--exports", tmp_path, "--name", "d"]
-    assert sheetgpt(*arguments).code == 0
-    assert sheetgpt(*arguments).code == 0
+    assert sheetgpt_here(*arguments).code == 0
+    assert sheetgpt_here(*arguments).code == 0
     (tmp_path / "d" / "manifest.json").unlink()
-    assert "exists and is not a dump" in sheetgpt(*arguments).error
+    assert "exists and is not a dump" in sheetgpt_here(*arguments).error
     assert (tmp_path / "d" / "logits.csv").exists()
 
 
@@ -157,31 +157,31 @@ def test_a_dump_replaces_a_dump_but_never_something_else(small, tmp_path):
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, message, tmp_path):
-    assert message in sheetgpt("run", *arguments, cwd=tmp_path).error
+    assert message in sheetgpt_here("run", *arguments, cwd=tmp_path).error
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_model_without_token_files_says_so(small):
-    assert "give --token-ids" in sheetgpt("run", "Mike", "--weights", small).error
+    assert "give --token-ids" in sheetgpt_here("run", "Mike", "--weights", small).error
 
 
 @pytest.mark.parametrize("name", ["../out", "a/b", "/tmp/x", "a\\b", "", ".", "..", "n" * 300])
 @pytest.mark.parametrize("command", [["run"], ["generate", "-n", "1"], ["train-step"]])
 def test_a_name_is_one_name_and_nothing_is_written_else(tmp_path, command, name):
     first, *more = command
-    result = sheetgpt(first, "Mike is quick", *more, "--dump-csv", "--name", name, cwd=tmp_path)
+    result = sheetgpt_here(first, "Mike is quick", *more, "--dump-csv", "--name", name, cwd=tmp_path)
     assert "is not one name: a folder is given by --exports" in result.error
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["a b", "ü=1", "-x", ".hidden", "a.b"])
 def test_any_one_name_will_do(tmp_path, name):
-    assert sheetgpt("run", "Mike", "--dump-csv", f"--name={name}", cwd=tmp_path).code == 0
+    assert sheetgpt_here("run", "Mike", "--dump-csv", f"--name={name}", cwd=tmp_path).code == 0
     assert (tmp_path / "exports" / name / "manifest.json").is_file()
 
 
 def test_texts_stand_in_csv_dumps_as_they_are(tmp_path):
-    assert sheetgpt("run", '=1+2 @x -3 "', "--dump-csv", "--name", "d", cwd=tmp_path).code == 0
+    assert sheetgpt_here("run", '=1+2 @x -3 "', "--dump-csv", "--name", "d", cwd=tmp_path).code == 0
     with (tmp_path / "exports" / "d" / "separated_into_words.csv").open(newline="", encoding="utf-8") as file:
         words = list(csv.reader(file))[1][1:]
     assert "".join(words) == '=1+2 @x -3 "'

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from models import write_random_model
 from sheetgpt import load_model
 from sheetgpt.bpe import write_tables
@@ -39,41 +39,43 @@ def tokens_of(done, name="tokens"):
 
 def test_every_command_reads_special_tokens_where_it_is_asked_to(weights):
     for command, name in (("tokenize", "tokens"), ("run", "tokens"), ("generate", "prompt_tokens")):
-        done = sheetgpt(command, PROMPT, "--weights", weights, "--special", "--json")
+        done = sheetgpt_here(command, PROMPT, "--weights", weights, "--special", "--json")
         assert tokens_of(done, name) == SPECIAL, command
-    done = sheetgpt("loss", PROMPT, "--weights", weights, "--special", "--json")
+    done = sheetgpt_here("loss", PROMPT, "--weights", weights, "--special", "--json")
     assert tokens_of(done) == SPECIAL[1:]
 
 
 @pytest.mark.parametrize("command", ["run", "generate", "loss"])
 def test_without_it_a_note_says_that_they_are_letters(weights, command):
-    done = sheetgpt(command, PROMPT, "--weights", weights)
+    done = sheetgpt_here(command, PROMPT, "--weights", weights)
     assert done.code == 0
     assert done.err.startswith("[PAD] is read as the letters that spell it: --special reads it as one token.\n")
-    assert "letters" not in sheetgpt(command, "ab plain", "--weights", weights).err
-    assert "letters" not in sheetgpt(command, PROMPT, "--weights", weights, "--special").err
+    assert "letters" not in sheetgpt_here(command, "ab plain", "--weights", weights).err
+    assert "letters" not in sheetgpt_here(command, PROMPT, "--weights", weights, "--special").err
 
 
 def test_tokens_that_are_not_special_are_found_always(weights):
-    assert tokens_of(sheetgpt("tokenize", "abplain", "--weights", weights, "--json")) == ["ab", "plain"]
+    assert tokens_of(sheetgpt_here("tokenize", "abplain", "--weights", weights, "--json")) == ["ab", "plain"]
 
 
 def test_the_trace_shows_them_as_words(weights):
-    done = sheetgpt("tokenize", PROMPT, "--weights", weights, "--special", "--trace", "--json")
+    done = sheetgpt_here("tokenize", PROMPT, "--weights", weights, "--special", "--trace", "--json")
     assert json.loads(done.out)["words"] == ["ab", "[PAD]", " the", "<|im start|>", "plain", " ab"]
 
 
 def test_the_embedded_models_end_of_text_in_the_middle(tmp_path):
-    done = sheetgpt("run", "Mike moves.<|endoftext|>Mike", "--special", "--json")
+    done = sheetgpt_here("run", "Mike moves.<|endoftext|>Mike", "--special", "--json")
     assert tokens_of(done) == ["Mike", " moves", ".", "<|endoftext|>", "Mike"]
-    done = sheetgpt("loss", "Mike moves.<|endoftext|>Mike", "--special")
+    done = sheetgpt_here("loss", "Mike moves.<|endoftext|>Mike", "--special")
     assert (done.code, done.err) == (0, "")
     (tmp_path / "text.txt").write_text("Mike moves.<|endoftext|>Mike")
-    assert sheetgpt("loss", "--file", tmp_path / "text.txt").err.startswith("<|endoftext|> is read as the letters")
+    assert sheetgpt_here("loss", "--file", tmp_path / "text.txt").err.startswith("<|endoftext|> is read as the letters")
 
 
 def test_a_changed_cell_keeps_the_tokens(weights):
-    done = sheetgpt("run", PROMPT, "--weights", weights, "--special", "--set", "block_0_step_7[0,-1,2]=0", "--json")
+    done = sheetgpt_here(
+        "run", PROMPT, "--weights", weights, "--special", "--set", "block_0_step_7[0,-1,2]=0", "--json"
+    )
     assert tokens_of(done) == SPECIAL
 
 
@@ -85,7 +87,7 @@ def test_a_dump_is_resumed_with_the_same_tokens(weights, tmp_path, formulas):
     assert found.changes == []
     assert found.before.token_ids == trace.token_ids
     if not formulas:
-        assert "special" not in json.loads(sheetgpt("run", "ab", "--weights", weights, "--json").out)
+        assert "special" not in json.loads(sheetgpt_here("run", "ab", "--weights", weights, "--json").out)
 
 
 @pytest.mark.office

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from sheetgpt import load_model
 from sheetgpt.bpe.words import cut
 from sheetgpt.commands import strange_words
@@ -63,13 +63,13 @@ def test_what_may_be_meant_is_said(prompt, says, model):
 
 
 def test_it_stands_on_stderr_in_one_line_and_the_answer_alone_on_stdout():
-    plain, as_json = (sheetgpt("run", "Zxqz is quick. He moves", *more) for more in ([], ["--json"]))
+    plain, as_json = (sheetgpt_here("run", "Zxqz is quick. He moves", *more) for more in ([], ["--json"]))
     assert plain.err == as_json.err
     assert plain.err.startswith("This model never read")
     assert plain.err.count("\n") == 1
     assert "never read" not in plain.out + as_json.out
     assert json.loads(as_json.out)["predictions"]
-    assert sheetgpt("run", "Mike is quick. He moves").err == ""
+    assert sheetgpt_here("run", "Mike is quick. He moves").err == ""
 
 
 @pytest.fixture(scope="module")

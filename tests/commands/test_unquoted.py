@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from sheetgpt.cli import COMMANDS, TEXTS, cli
 from sheetgpt.commands import unquoted
 from sheetgpt.errors import PromptError
@@ -73,17 +73,17 @@ def takes(name):
 
 
 def test_what_stands_behind_the_text_is_no_word_of_it():
-    done = sheetgpt("explain", "Mike", "is", "quick.", "logits[ 3 ]", "--depth", "2")
+    done = sheetgpt_here("explain", "Mike", "is", "quick.", "logits[ 3 ]", "--depth", "2")
     command = 'sheetgpt explain "Mike is quick." "logits[ 3 ]" --depth 2'
     assert done.error == f"a text of several words stands in quotes: {command}"
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if len(takes(name)) == 1 and takes(name)[0] in TEXTS])
 def test_every_command_with_a_text_answers_in_one_line(name):
-    done = sheetgpt(name, "Mike", "is", "quick.", "He", "moves")
+    done = sheetgpt_here(name, "Mike", "is", "quick.", "He", "moves")
     assert done.error == f'a text of several words stands in quotes: sheetgpt {name} "Mike is quick. He moves"'
     assert done.out == ""
 
 
 def test_other_commands_keep_their_own_sentence():
-    assert "unexpected extra argument" in sheetgpt("check", "a", "b").error
+    assert "unexpected extra argument" in sheetgpt_here("check", "a", "b").error

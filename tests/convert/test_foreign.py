@@ -26,7 +26,7 @@ from checkpoints import (
     write_settings,
     write_token_files,
 )
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from conftest import require
 from models import write_random_model
 
@@ -103,9 +103,9 @@ def test_a_file_that_is_not_ours_is_called_by_its_name(tmp_path, name, data, wha
     assert message.startswith(f"SOURCE {what}"), message
     assert ": " in message
     assert not any(word in message for word in DAMAGE), message
-    as_weights = sheetgpt("run", "--token-ids", "1", "--weights", file)
+    as_weights = sheetgpt_here("run", "--token-ids", "1", "--weights", file)
     assert (as_weights.code, as_weights.error.replace(str(file), "SOURCE")) == (2, message)
-    assert sheetgpt("tokenize", "a", "--weights", file).error.replace(str(file), "SOURCE") == message
+    assert sheetgpt_here("tokenize", "a", "--weights", file).error.replace(str(file), "SOURCE") == message
 
 
 @pytest.mark.parametrize("where", ["model.safetensors", "pytorch_model.bin"])
@@ -146,7 +146,7 @@ def test_a_folder_that_is_not_ours_is_called_by_its_name(tmp_path, names, what):
     assert message.startswith(f"SOURCE {what}"), message
     assert not any(word in message for word in DAMAGE), message
     if "token" not in what:
-        as_weights = sheetgpt("run", "--token-ids", "1", "--weights", folder)
+        as_weights = sheetgpt_here("run", "--token-ids", "1", "--weights", folder)
         assert as_weights.error.replace(str(folder), "SOURCE") == message
 
 
@@ -166,7 +166,7 @@ def test_a_folder_of_folders_names_the_one_that_holds_a_model(tmp_path, depth):
     inner.parent.mkdir(parents=True)
     write_huggingface(inner, MATRICES)
     assert fault(outer) == f"SOURCE holds a folder with a model: name that folder: SOURCE/{depth}"
-    error = sheetgpt("run", "a", "--weights", outer).error
+    error = sheetgpt_here("run", "a", "--weights", outer).error
     assert error.endswith(f"holds a folder with a model: name that folder: {inner}")
 
 
@@ -174,27 +174,27 @@ def test_a_folder_of_csv_folders_names_one(tmp_path):
     outer = tmp_path / "outer"
     outer.mkdir()
     write_csvs(outer / "csv", MATRICES)
-    assert sheetgpt("run", "the", "--weights", outer).error.endswith(f"name that folder: {outer}/csv")
+    assert sheetgpt_here("run", "the", "--weights", outer).error.endswith(f"name that folder: {outer}/csv")
 
 
 @pytest.mark.parametrize("make", [gguf, npz])
 def test_what_can_be_converted_says_so_as_weights(tmp_path, make):
     file = make(tmp_path / "source")
     for command in (["run", "--token-ids", "1"], ["tokenize", "a"]):
-        error = sheetgpt(*command, "--weights", file).error
+        error = sheetgpt_here(*command, "--weights", file).error
         assert error.endswith(f": first `sheetgpt convert-weights {file} DEST`"), error
 
 
 def test_a_safetensors_file_as_weights_says_what_to_do(tmp_path):
     file = write_huggingface(tmp_path / "hf", MATRICES) / "model.safetensors"
     message = f"{file} is a safetensors file: first `sheetgpt convert-weights {file} DEST`"
-    assert sheetgpt("run", "a", "--weights", file).error == message
+    assert sheetgpt_here("run", "a", "--weights", file).error == message
 
 
 def test_a_model_of_ours_is_not_foreign(tmp_path):
     write_random_model(tmp_path / "w", CONFIG)
     (tmp_path / "w" / "tokenizer.json").write_text("{}")
-    assert sheetgpt("run", "--token-ids", "1", "--weights", tmp_path / "w").code == 0
+    assert sheetgpt_here("run", "--token-ids", "1", "--weights", tmp_path / "w").code == 0
 
 
 # tensors of other models
@@ -294,7 +294,9 @@ def test_what_was_saved_in_place_of_a_settings_or_token_file_is_named(tmp_path, 
 
 def test_check_names_what_is_no_folder_of_ours(tmp_path):
     file = write_huggingface(tmp_path / "hf", MATRICES) / "model.safetensors"
-    assert sheetgpt("check", file).error.startswith(f"{file} is a safetensors file: first `sheetgpt convert-weights")
+    assert sheetgpt_here("check", file).error.startswith(
+        f"{file} is a safetensors file: first `sheetgpt convert-weights"
+    )
 
 
 def test_a_quantized_gguf_is_called_so_before_anything_is_written(tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from checkpoints import MERGES, TOKENS, contents, gguf, write_huggingface, write_settings, write_token_files
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from conftest import require
 from models import random_matrices
 from sheetgpt import load_model
@@ -187,10 +187,10 @@ def test_a_class_of_tokenizers_with_rules_of_its_own_is_named(tmp_path):
 def test_a_rule_is_a_note_and_the_model_runs_by_ids(tmp_path):
     folder = write_huggingface(tmp_path / "hf", random_matrices(Config(2, 3, 12, 16, 262)))
     write_json(folder, tokenizer_json(normalizer={"type": "Lowercase"}))
-    done = sheetgpt("convert-weights", folder, tmp_path / "csv")
+    done = sheetgpt_here("convert-weights", folder, tmp_path / "csv")
     assert done.code == 0
     assert done.err.startswith("Note: tokenizer.json: the normalizer Lowercase changes a text before it is cut")
-    assert sheetgpt("run", "--token-ids", "1,2", "--weights", tmp_path / "csv").code == 0
+    assert sheetgpt_here("run", "--token-ids", "1,2", "--weights", tmp_path / "csv").code == 0
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ def folder_with(tmp_path, n_vocab, data):
 
 def test_tokens_without_a_row_are_left_out_and_named(tmp_path):
     folder = folder_with(tmp_path, N, tokenizer_json([flagged("[PAD]", N), flagged("<s>", N + 1)]))
-    done = sheetgpt("convert-weights", folder, tmp_path / "csv")
+    done = sheetgpt_here("convert-weights", folder, tmp_path / "csv")
     assert (done.code, done.err) == (
         0,
         "Note: 2 of 264 tokens in tokenizer.json have no row in the model, left out: '[PAD]', '<s>'\n",
@@ -346,7 +346,7 @@ def test_tokens_without_a_row_are_left_out_and_named(tmp_path):
     tokenizer = load_model(tmp_path / "csv").tokenizer
     assert tokenizer.n_vocab == N
     assert tokenizer.encode("the<s>", special=True) == library(folder).encode("the").ids + tokenizer.encode("<s>")
-    assert sheetgpt("check", tmp_path / "csv").code == 0
+    assert sheetgpt_here("check", tmp_path / "csv").code == 0
 
 
 def test_a_merge_whose_token_has_no_row_is_said_where_a_text_needs_it(tmp_path):
@@ -368,7 +368,7 @@ def test_holes_in_the_ids_are_padding(tmp_path, hole):
     else:
         data = tokenizer_json([flagged("[PAD]", N + 2)])
     folder = folder_with(tmp_path, N + 3, data)
-    done = sheetgpt("convert-weights", folder, tmp_path / "csv")
+    done = sheetgpt_here("convert-weights", folder, tmp_path / "csv")
     assert done.code == 0
     assert f"Note: 2 of {N + 3} ids have no token in tokenizer.json: padding\n" in done.err
     assert ("Hugging Face's libraries number them without gaps" in done.err) == (hole == "among the added")
@@ -376,7 +376,7 @@ def test_holes_in_the_ids_are_padding(tmp_path, hole):
     assert tokenizer.encode("[PAD] the", special=True) == [N + 2, *tokenizer.encode(" the")]
     assert tokenizer.tokens[N:] == ["#262", "#263", "[PAD]"]
     assert len(tokenizer.encode("#262", special=True)) == 4
-    assert sheetgpt("check", tmp_path / "csv").code == 0
+    assert sheetgpt_here("check", tmp_path / "csv").code == 0
 
 
 def test_an_added_token_whose_id_is_anothers_is_numbered_on_as_the_library_does(tmp_path):

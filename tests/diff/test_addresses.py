@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from sheetgpt.model import load_model
 from sheetgpt.workbook.grid import MAX_COLUMNS, MAX_ROWS, Area, address, with_r1c1
 
@@ -47,24 +47,24 @@ def edited(tmp_path_factory):
 
 def test_diff_shows_both_in_its_tables_and_its_sentence_and_data_hold_a1(edited, tmp_path):
     path, both = edited
-    result = sheetgpt("diff", f"run:{PROMPT}", path, "--report", tmp_path / "report.xlsx")
+    result = sheetgpt_here("diff", f"run:{PROMPT}", path, "--report", tmp_path / "report.xlsx")
     assert result.code == 1, result.err
     assert result.out.count(both) >= 2, "the cause and the worst cell"
     report = openpyxl.load_workbook(tmp_path / "report.xlsx").worksheets[0]
     assert any(both in str(cell.value) for row in report for cell in row)
-    found = json.loads(sheetgpt("diff", f"run:{PROMPT}", path, "--json").out)
+    found = json.loads(sheetgpt_here("diff", f"run:{PROMPT}", path, "--json").out)
     worst = next(stage["worst"] for stage in found["stages"] if stage["stage"] == "block_0_step_9")
     assert worst["right_place"] == both.partition(" ")[0]
 
 
 def test_locate_shows_both_corners(edited):
-    result = sheetgpt("locate", f"run:{PROMPT}", edited[0])
+    result = sheetgpt_here("locate", f"run:{PROMPT}", edited[0])
     assert result.code == 0, result.err
     line = next(line for line in result.out.splitlines() if line.startswith("block_0_step_9 "))
     assert re.search(r"![A-Z]+\d+:[A-Z]+\d+ \(R\d+C\d+:R\d+C\d+\)", line)
 
 
 def test_resume_shows_both(edited):
-    result = sheetgpt("resume", edited[0])
+    result = sheetgpt_here("resume", edited[0])
     assert result.code == 0, result.err
     assert edited[1] in result.out

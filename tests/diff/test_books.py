@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from itertools import cycle
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
@@ -13,6 +14,7 @@ import pytest
 from openpyxl.workbook.defined_name import DefinedName
 
 from conftest import libreoffice
+from models import SMALL, random_ids, write_random_model
 from sheetgpt.diff import diff
 from sheetgpt.diff.sides import FolderSide, RunSide, WorkbookSide
 from sheetgpt.errors import DumpError
@@ -94,45 +96,49 @@ def test_where_the_original_is_deleted_the_copy_counts(dump, tmp_path):
 MACRO = """<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE script:module PUBLIC "-//OpenOffice.org//DTD OfficeDocument 1.0//EN" "module.dtd">
 <script:module xmlns:script="http://openoffice.org/2000/script" script:name="Module1" script:language="StarBasic">
-Sub CopyTabs(source, cell, which, asXlsx, asOds)
+Sub CopyTabs(source, cell, folder)
   Dim hidden(0) As New com.sun.star.beans.PropertyValue
   hidden(0).Name = "Hidden"
   hidden(0).Value = True
   Dim how(0) As New com.sun.star.beans.PropertyValue
   how(0).Name = "FilterName"
-  book = StarDesktop.loadComponentFromURL("file://" &amp; source, "_blank", 0, hidden())
-  book.Sheets.copyByName("block_0", "block_0_copy", book.Sheets.Count)
-  book.Sheets.copyByName("block_0_copy", "a_copy_of_it", 0)
-  book.Sheets.getByName(which).getCellRangeByName(cell).Value = 99
-  how(0).Value = "Calc MS Excel 2007 XML"
-  book.storeToURL("file://" &amp; asXlsx, how())
-  how(0).Value = "calc8"
-  book.storeToURL("file://" &amp; asOds, how())
-  book.close(True)
+  For Each which In Array("block_0", "block_0_copy")
+    book = StarDesktop.loadComponentFromURL("file://" &amp; source, "_blank", 0, hidden())
+    book.Sheets.copyByName("block_0", "block_0_copy", book.Sheets.Count)
+    book.Sheets.copyByName("block_0_copy", "a_copy_of_it", 0)
+    book.Sheets.getByName(which).getCellRangeByName(cell).Value = 99
+    how(0).Value = "Calc MS Excel 2007 XML"
+    book.storeToURL("file://" &amp; folder &amp; "/" &amp; which &amp; ".xlsx", how())
+    how(0).Value = "calc8"
+    book.storeToURL("file://" &amp; folder &amp; "/" &amp; which &amp; ".ods", how())
+    book.close(True)
+  Next which
 End Sub
 </script:module>"""
 
 
-def copied_by_libreoffice(dump, folder, which):
-    """LibreOffice copies a tab, and the copy, and edits a cell of one; saved as .xlsx and .ods."""
+@pytest.fixture(scope="module")
+def copied_by_libreoffice(dump, tmp_path_factory):
+    """LibreOffice copies a tab, and the copy, and edits a cell of either; a folder of both, as .xlsx and .ods."""
+    folder = tmp_path_factory.mktemp("copies")
     office = [libreoffice(), f"-env:UserInstallation=file://{folder / 'profile'}", "--headless", "--norestore"]
     subprocess.run([*office, "--terminate_after_init"], check=True, timeout=300, capture_output=True)
     (folder / "profile" / "user" / "basic" / "Standard" / "Module1.xba").write_text(MACRO)
-    made = [folder / "copied.xlsx", folder / "copied.ods"]
-    arguments = ",".join(f'"{text}"' for text in (dump, first_cell(dump), which, *made))
+    arguments = ",".join(f'"{text}"' for text in (dump, first_cell(dump), folder))
     macro = f"macro:///Standard.Module1.CopyTabs({arguments})"
     subprocess.run([*office, macro], check=True, timeout=300, capture_output=True)
-    return made
+    return folder
 
 
 @pytest.mark.office
 @pytest.mark.usefixtures("soffice")
 @pytest.mark.parametrize("which", ["block_0", "block_0_copy"])
-def test_copies_that_libreoffice_made_take_over_none_either(dump, tmp_path, which):
-    for path in copied_by_libreoffice(dump, tmp_path, which):
-        report = compared(path)
-        assert report.equal == (which != "block_0"), path
-        assert bool(resume(path).changes) == (which == "block_0"), path
+@pytest.mark.parametrize("kind", ["xlsx", "ods"])
+def test_copies_that_libreoffice_made_take_over_none_either(copied_by_libreoffice, which, kind):
+    path = copied_by_libreoffice / f"{which}.{kind}"
+    report = compared(path)
+    assert report.equal == (which != "block_0"), path
+    assert bool(resume(path).changes) == (which == "block_0"), path
 
 
 # ------------------------------------------------------------------------------------------------ formats
@@ -141,31 +147,28 @@ def test_copies_that_libreoffice_made_take_over_none_either(dump, tmp_path, whic
 FORMATS = ["yyyy-mm-dd", "[h]:mm:ss", "Standard", "0.00%", "# ?/?", "@", '#,##0.00 "€"']
 
 
-def displayed(dump, to, form):
-    """A dump whose queries, keys and values are displayed so."""
-    book = openpyxl.load_workbook(dump)
-    (area,) = areas_of(dump)[STAGE]
-    box = {"min_row": area.row + 1, "max_row": area.row + area.rows, "max_col": area.column + area.columns}
-    for row in book["block_0"].iter_rows(min_col=area.column + 1, **box):
-        for one in row:
-            one.number_format = form
-    book.save(to)
-    return to
+@pytest.fixture(scope="module")
+def displayed(dump, tmp_path_factory, soffice):
+    """A dump whose matrices in the blocks are each displayed in one of the formats, in turn; as .xlsx and .ods."""
+    book, path = openpyxl.load_workbook(dump), tmp_path_factory.mktemp("displayed") / "b.xlsx"
+    places = areas_of(dump)
+    stages = [step.name for step in TRACE.steps if step.block is not None and not step.is_text]
+    for name, form in zip(stages, cycle(FORMATS)):
+        (area,) = places[name.lower()]
+        box = {"min_row": area.row + 1, "max_row": area.row + area.rows, "max_col": area.column + area.columns}
+        for row in book[area.tab].iter_rows(min_col=area.column + 1, **box):
+            for one in row:
+                one.number_format = form
+    book.save(path)
+    return {"xlsx": path, "ods": soffice("ods", path, path.parent)}
 
 
 @pytest.mark.office
-@pytest.mark.parametrize("form", FORMATS)
-def test_nor_is_it_in_an_ods(dump, tmp_path, soffice, form):
-    path = soffice("ods", displayed(dump, tmp_path / "b.xlsx", form), tmp_path)
-    assert diff(WorkbookSide(dump), WorkbookSide(path), why=False).equal
-    assert resume(path).changes == []
-
-
-@pytest.mark.parametrize("form", FORMATS)
-def test_a_display_format_is_neither_a_difference_nor_an_edit(dump, tmp_path, form):
-    displayed(dump, tmp_path / "b.xlsx", form)
-    assert diff(WorkbookSide(dump), WorkbookSide(tmp_path / "b.xlsx"), why=False).equal
-    assert resume(tmp_path / "b.xlsx").changes == []
+@pytest.mark.parametrize("kind", ["xlsx", "ods"])
+def test_a_display_format_is_neither_a_difference_nor_an_edit(dump, displayed, kind):
+    report = diff(WorkbookSide(dump), WorkbookSide(displayed[kind]), why=False)
+    assert report.equal, report.first
+    assert resume(displayed[kind]).changes == []
 
 
 # ------------------------------------------------------------------------------------------- formulas without values
@@ -199,8 +202,10 @@ def test_some_formulas_without_values_are_a_difference_that_says_so(dump, tmp_pa
 
 
 def test_a_live_workbook_that_a_script_saved_has_no_values(tmp_path):
-    path = TRACE.to_excel(tmp_path / "live.xlsx", formulas=True)
-    assert compared(path).equal
+    write_random_model(tmp_path / "model", SMALL)
+    trace = load_model(tmp_path / "model").run(token_ids=random_ids(SMALL, 5))
+    path = trace.to_excel(tmp_path / "live.xlsx", formulas=True)
+    assert diff(RunSide(trace), WorkbookSide(path), why=False).equal
     openpyxl.load_workbook(path).save(path)
     with pytest.raises(DumpError, match="has formulas without saved values: open and save it in a spreadsheet program"):
         WorkbookSide(path)

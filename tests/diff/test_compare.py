@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import models
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from sheetgpt.cli import main
 from sheetgpt.commands.diff import as_text, command
 from sheetgpt.diff import diff
@@ -464,7 +464,7 @@ def test_a_damaged_manifest_is_one_line(content, flipped, dumps, tmp_path):
     shutil.copytree(dumps / "dump", tmp_path / "dump")
     (tmp_path / "dump" / "manifest.json").write_bytes(content)
     sides = [tmp_path / "dump", dumps / "dump.xlsx"][:: -1 if flipped else 1]
-    line = sheetgpt("diff", *sides).error
+    line = sheetgpt_here("diff", *sides).error
     assert str(tmp_path / "dump") in line
     assert "dump" in line.rpartition(": ")[2]  # what to do
 

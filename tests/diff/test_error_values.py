@@ -22,24 +22,29 @@ def trace():
 
 @pytest.fixture(scope="module")
 def book(trace, tmp_path_factory):
-    return trace.to_excel(tmp_path_factory.mktemp("book") / "dump.xlsx")
+    """`book(path, changes)`: the dump with other values in some cells, (stage, row, column) -> value; None: blank."""
+    dump = trace.to_excel(tmp_path_factory.mktemp("book") / "dump.xlsx")
+    areas, opened = areas_of(dump), openpyxl.load_workbook(dump)
 
+    def with_cells(path, changes):
+        before = {}
+        for (stage, row, column), value in changes.items():
+            (area,) = areas[stage]
+            one = opened[area.tab][cell(area.row + row, area.column + column)]
+            before[one], one.value = one.value, value
+        opened.save(path)
+        for one, value in before.items():
+            one.value = value
+        return WorkbookSide(path)
 
-def with_cells(book, path, changes):
-    """The workbook with other values in some cells, (stage, row, column) -> value; None makes a cell blank."""
-    areas, opened = areas_of(book), openpyxl.load_workbook(book)
-    for (stage, row, column), value in changes.items():
-        (area,) = areas[stage]
-        opened[area.tab][cell(area.row + row, area.column + column)].value = value
-    opened.save(path)
-    return WorkbookSide(path)
+    return with_cells
 
 
 @pytest.mark.parametrize("error", ERROR_CODES)
 @pytest.mark.parametrize("stage", ["block_0_step_9", "block_1_step_7", "block_1_step_6", "logits"])
 def test_error_values_are_named_with_their_number_and_the_first_place(stage, error, trace, book, tmp_path):
     cells = {(stage, row, 0): error for row in (3, 4, 5)}
-    report = diff(RunSide(trace), with_cells(book, tmp_path / "t.xlsx", cells))
+    report = diff(RunSide(trace), book(tmp_path / "t.xlsx", cells))
     assert report.first.stage == stage
     assert report.first.worst.right == error
     size = trace.array(stage).size
@@ -51,7 +56,7 @@ def test_error_values_are_named_with_their_number_and_the_first_place(stage, err
 def test_each_kind_is_counted_by_itself_and_blank_cells_are_called_blank(trace, book, tmp_path):
     values = ["#NUM!", None, "#DIV/0!", "nan", "#NUM!"]
     cells = {("block_0_step_9", 1, column): value for column, value in enumerate(values)}
-    cause = diff(RunSide(trace), with_cells(book, tmp_path / "t.xlsx", cells)).first.cause
+    cause = diff(RunSide(trace), book(tmp_path / "t.xlsx", cells)).first.cause
     assert "2 of 384 cells are #NUM!, the first at row 1, column 0" in cause
     assert "1 of 384 cells is blank, the first at row 1, column 1" in cause
     assert "1 of 384 cells is #DIV/0!, the first at row 1, column 2" in cause
@@ -59,7 +64,7 @@ def test_each_kind_is_counted_by_itself_and_blank_cells_are_called_blank(trace, 
 
 def test_an_error_value_is_no_masked_cell_and_no_share_of_0(trace, book, tmp_path):
     for name in ("block_0_step_6", "block_0_step_7", "triangle_matrix"):
-        report = diff(RunSide(trace), with_cells(book, tmp_path / "t.xlsx", {(name, 0, 3): "#N/A"}))
+        report = diff(RunSide(trace), book(tmp_path / "t.xlsx", {(name, 0, 3): "#N/A"}))
         assert report.first.stage == name
         assert report.first.own_error
         assert report.first.worst.right == "#N/A"
@@ -67,7 +72,7 @@ def test_an_error_value_is_no_masked_cell_and_no_share_of_0(trace, book, tmp_pat
 
 def test_the_same_error_on_both_sides_is_equal_and_another_one_is_not(book, tmp_path):
     one, same, other = (
-        with_cells(book, tmp_path / f"{number}.xlsx", {("block_0_step_9", 2, 2): error})
+        book(tmp_path / f"{number}.xlsx", {("block_0_step_9", 2, 2): error})
         for number, error in enumerate(("#N/A", "#N/A", "#REF!"))
     )
     assert diff(one, same, why=False).equal
@@ -78,7 +83,7 @@ def test_the_same_error_on_both_sides_is_equal_and_another_one_is_not(book, tmp_
 def test_an_error_that_spreads_over_a_whole_product_is_inherited_there(trace, book, tmp_path):
     """MMULT of a matrix with one error is an error in every cell."""
     every = {("block_0_step_13", row, column): "#VALUE!" for row in range(6) for column in range(256)}
-    report = diff(RunSide(trace), with_cells(book, tmp_path / "t.xlsx", {("block_0_step_12", 2, 5): "#NUM!"} | every))
+    report = diff(RunSide(trace), book(tmp_path / "t.xlsx", {("block_0_step_12", 2, 5): "#NUM!"} | every))
     stages = {stage.stage: stage for stage in report.stages}
     assert stages["block_0_step_12"].own_error
     assert stages["block_0_step_13"].own_error is False

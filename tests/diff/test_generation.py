@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from sheetgpt.diff.generation.caches import wrong_caches
 from sheetgpt.diff.generation.dumps import is_generation, opened
 from sheetgpt.diff.generation.steps import compare
@@ -81,7 +81,7 @@ def write(folder, prompt, ids, logits, form="a.npz"):
 def test_a_right_generation_is_equal_in_every_form(form, prompt, right, tmp_path):
     path = write(tmp_path, prompt, *right, form)
     assert is_generation(path)
-    done = sheetgpt("diff", RUN, path)
+    done = sheetgpt_here("diff", RUN, path)
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith(f"No step diverges: {N} steps compared, equal within")
     assert "Every token is the best of RIGHT's own logits." in done.out
@@ -101,19 +101,19 @@ def test_a_changed_logit_of_any_step_is_found_in_every_form(form, prompt, right,
 
 @pytest.mark.parametrize("options", [["--json"], ["--dump-csv"], ["--json", "--temperature", "1.5", "--seed", "3"]])
 def test_what_generate_writes_is_read_as_either_side(options, prompt, right, tmp_path):
-    done = sheetgpt(
+    done = sheetgpt_here(
         "generate", PROMPT, "-n", str(N), "--no-stop-at-eos", *options, "--exports", tmp_path, "--name", "g"
     )
     path = tmp_path / "g"
     if "--json" in options:
         path = tmp_path / "g.json"
         path.write_text(done.out)
-    assert sheetgpt("diff", RUN, path).code == 0
-    assert sheetgpt("diff", path, write(tmp_path, prompt, *right)).code == 0
+    assert sheetgpt_here("diff", RUN, path).code == 0
+    assert sheetgpt_here("diff", path, write(tmp_path, prompt, *right)).code == 0
     assert len(opened(str(path)).steps) == N
     changed = right[1].copy()
     changed[2] += 0.1
-    assert "step 3 diverges first" in sheetgpt("diff", path, write(tmp_path, prompt, right[0], changed)).out
+    assert "step 3 diverges first" in sheetgpt_here("diff", path, write(tmp_path, prompt, right[0], changed)).out
 
 
 def test_the_rest_follows_rights_own_ids_and_not_lefts(model, prompt, tmp_path):
@@ -185,7 +185,7 @@ def test_picks_that_do_not_follow_are_told_from_sampled_ones(prompt, right, tmp_
 
 def test_a_greedy_record_whose_tokens_are_not_the_best_is_a_difference(model, tmp_path):
     options = ["--dump-csv", "--exports", tmp_path, "--name", "g", "--temperature", "9", "--seed", "1"]
-    assert sheetgpt("generate", PROMPT, "-n", "4", *options).code == 0
+    assert sheetgpt_here("generate", PROMPT, "-n", "4", *options).code == 0
     manifest = tmp_path / "g" / "manifest.json"
     report = compare(RUN, str(tmp_path / "g"))
     assert report.equal
@@ -201,7 +201,7 @@ def test_a_greedy_record_whose_tokens_are_not_the_best_is_a_difference(model, tm
 def test_another_prompt_is_said_and_the_steps_follow_rights(model, tmp_path):
     other = model.run("Mike is slow. He moves").token_ids
     ids, logits = generated(model, other)
-    done = sheetgpt("diff", RUN, write(tmp_path, other, ids, logits))
+    done = sheetgpt_here("diff", RUN, write(tmp_path, other, ids, logits))
     assert done.code == 1
     assert "two texts: the first word that differs is" in done.out
     assert "No step diverges" in done.out
@@ -228,7 +228,7 @@ def test_not_a_number_is_called_so(prompt, right, tmp_path):
     ids, logits = right
     changed = logits.copy()
     changed[2, 5:8] = np.nan
-    data = json.loads(sheetgpt("diff", RUN, write(tmp_path, prompt, ids, changed), "--json").out)
+    data = json.loads(sheetgpt_here("diff", RUN, write(tmp_path, prompt, ids, changed), "--json").out)
     assert data["first"] == 3
     assert data["cause"] == "3 of its 592 logits are NaN or infinite"
 
@@ -255,11 +255,11 @@ def test_a_context_that_is_full_goes_on_as_generate_does(model, tmp_path):
 )
 def test_a_damaged_generation_is_one_line(name, content, says, tmp_path):
     (tmp_path / name).write_text(content)
-    assert says in sheetgpt("diff", RUN, tmp_path / name).error
+    assert says in sheetgpt_here("diff", RUN, tmp_path / name).error
 
 
 def test_a_generation_against_a_run_says_which_comes_first(prompt, right, tmp_path):
-    assert "give the run first" in sheetgpt("diff", write(tmp_path, prompt, *right), RUN).error
+    assert "give the run first" in sheetgpt_here("diff", write(tmp_path, prompt, *right), RUN).error
 
 
 @settings(max_examples=30, deadline=None)

@@ -7,7 +7,7 @@ import struct
 import numpy as np
 import pytest
 
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from conftest import require
 from models import ODD_HEADS, ONE_BLOCK, SMALL, random_matrices
 from sheetgpt.diff import training as diff
@@ -97,7 +97,7 @@ def test_each_gradient_that_is_off_is_named_and_the_first_is_the_nearest_to_the_
     off = {**gradients, "ln_f.bias": gradients["ln_f.bias"] * 1.5, "wpe.weight": gradients["wpe.weight"] + 0.1}
     off["h.0.mlp.c_fc.weight"] = gradients["h.0.mlp.c_fc.weight"] * 2
     file = write_state(tmp_path / "state.bin", config, *held, off)
-    result = sheetgpt("diff", "train-step:", file, "--weights", folder)
+    result = sheetgpt_here("diff", "train-step:", file, "--weights", folder)
     assert (result.code, result.out.splitlines()[0]) == (1, "d_model_ln_f_b diverges first.")
     report = diff.compare("train-step:", str(file), weights=folder)
     wrong = [one.name for one in report.matrices if not one.equal]
@@ -124,9 +124,9 @@ def test_a_dump_of_a_step_on_the_same_tokens_is_compared_and_on_others_refused(c
     config, folder, (ids, targets, *held) = case
     text = ",".join(map(str, [*ids[0], targets[0, -1]]))
     made = ("--weights", folder, "--dump-csv", "--exports", tmp_path, "--name", "step")
-    sheetgpt("train-step", "--token-ids", text, *made)
+    sheetgpt_here("train-step", "--token-ids", text, *made)
     file = write_state(tmp_path / "state.bin", config, ids, targets, *held)
-    result = sheetgpt("diff", tmp_path / "step", file)
+    result = sheetgpt_here("diff", tmp_path / "step", file)
     if len(ids) == 1:
         assert (result.code, "d_model_wte" in result.out) == (0, True)
     else:
@@ -136,12 +136,12 @@ def test_a_dump_of_a_step_on_the_same_tokens_is_compared_and_on_others_refused(c
 
 def test_a_step_on_a_text_is_a_side_without_a_batch(case, tmp_path):
     _, folder, _ = case
-    same = sheetgpt("diff", "train-step-ids:1,2,3", "train-step-ids:1,2,3", "--weights", folder)
+    same = sheetgpt_here("diff", "train-step-ids:1,2,3", "train-step-ids:1,2,3", "--weights", folder)
     assert same.code == 0
     assert "d_logits" in same.out
-    none = sheetgpt("diff", "train-step:", "train-step:", "--weights", folder)
+    none = sheetgpt_here("diff", "train-step:", "train-step:", "--weights", folder)
     assert (none.code, "train-step: has no text" in none.error) == (2, True)
-    ours = sheetgpt("diff", "train-step:Mike is quick.", "train-step:Mike is slow.")
+    ours = sheetgpt_here("diff", "train-step:Mike is quick.", "train-step:Mike is slow.")
     assert (ours.code, ours.out.splitlines()[0].endswith("diverges first.")) == (1, True)
 
 
@@ -181,19 +181,21 @@ def test_a_header_that_claims_an_absurd_batch_takes_no_memory(shape, tmp_path):
 def test_a_state_of_another_version_or_model_is_one_line(case, tmp_path):
     config, folder, held = case
     file = write_state(tmp_path / "state.bin", config, *held, version=3)
-    assert "is version 3 of llm.c's debug state, and 1 and 2 are read" in sheetgpt("diff", "train-step:", file).error
+    assert (
+        "is version 3 of llm.c's debug state, and 1 and 2 are read" in sheetgpt_here("diff", "train-step:", file).error
+    )
     file = write_state(tmp_path / "state.bin", config, *held)
-    result = sheetgpt("diff", "train-step:", file)
+    result = sheetgpt_here("diff", "train-step:", file)
     assert result.code == 2
     assert "it is torn, or not of a GPT-2 of n_layer 2, n_embd" in result.error
-    assert "of no published GPT-2" in sheetgpt("diff", file, file).error
-    assert sheetgpt("diff", file, file, "--weights", folder).code == 0
+    assert "of no published GPT-2" in sheetgpt_here("diff", file, file).error
+    assert sheetgpt_here("diff", file, file, "--weights", folder).code == 0
 
 
 def test_ids_beyond_the_vocabulary_are_one_line(case, tmp_path):
     config, folder, (ids, *held) = case
     file = write_state(tmp_path / "state.bin", config, ids + config.n_vocab, *held)
-    assert "holds token ids that are none of" in sheetgpt("diff", "train-step:", file, "--weights", folder).error
+    assert "holds token ids that are none of" in sheetgpt_here("diff", "train-step:", file, "--weights", folder).error
 
 
 @pytest.mark.parametrize("config", llmc.PUBLISHED, ids=lambda config: f"{config.n_layer} blocks")

@@ -140,35 +140,41 @@ def test_our_own_workbook_is_found_where_its_names_say(trace, run, tmp_path):
         assert (place.area,) == book.names[name], name
 
 
-@pytest.mark.parametrize("layout", ["ours", "padded", "padded, gaps blank", "stacked"])
-@pytest.mark.parametrize("transposed", [False, True])
-def test_heads_are_found_in_every_layout(layout, transposed, trace, run, tmp_path):
-    heads, size = trace.config.n_head, trace.config.head_size
+LAYOUTS = ("ours", "padded", "padded, gaps blank", "stacked")
+BY_HEAD = ("block_0_step_7", "block_1_step_6", "block_0_step_6", "block_1_step_7")
+
+
+def laid_out(matrix, layout, config):
+    if layout.startswith("padded"):
+        wide = padded(matrix, config.n_head, config.head_size)
+        return np.where(wide == 0, np.nan, wide) if "blank" in layout else wide
+    return under_each_other(matrix, config.n_head) if layout == "stacked" else matrix
+
+
+@pytest.mark.parametrize("turn", range(len(LAYOUTS)))
+def test_heads_are_found_in_every_layout(turn, trace, run, tmp_path):
+    """Each stage once in each layout; of the stages that have one, half are transposed."""
     sheets = Sheets(tmp_path / "h.xlsx")
-    for number, name in enumerate(["block_0_step_7", "block_1_step_6"]):
-        matrix = trace.array(name)
-        if layout.startswith("padded"):
-            matrix = padded(matrix, heads, size)
-            if "blank" in layout:
-                matrix = np.where(matrix == 0, np.nan, matrix)
-        elif layout == "stacked":
-            matrix = under_each_other(matrix, heads)
-        sheets.put(name, "heads", 3, 2 + 90 * number, matrix, transposed=transposed)
+    for number, name in enumerate(BY_HEAD):
+        shown = laid_out(trace.array(name), LAYOUTS[(turn + number) % len(LAYOUTS)], trace.config)
+        transposed = bool((number + turn // 2) % 2)
+        sheets.put(name, f"heads {number}", 3, 2 + 9 * number, shown, transposed=transposed)
     found = locate(run, sheets.close())
     assert places(found) == sheets.places
     write_map(tmp_path / "map.csv", map_rows(found))
     assert diff(run, WorkbookSide(sheets.path, tmp_path / "map.csv"), rtol=0).equal
 
 
-@pytest.mark.parametrize("mark", [-1e10, -1e9 - 1, np.finfo(np.float32).min, np.nan])
-def test_masked_cells_may_hold_any_mark_or_nothing(mark, trace, run, tmp_path):
+@pytest.mark.parametrize("marks", [(-1e10, -1e9 - 1), (np.finfo(np.float32).min, np.nan)])
+def test_masked_cells_may_hold_any_mark_or_nothing(marks, trace, run, tmp_path):
     sheets = Sheets(tmp_path / "m.xlsx")
-    scores = trace.array("block_0_step_6").copy()
-    scores[scores < -1e9] = mark
-    sheets.put("block_0_step_6", "a", 5, 5, scores)
+    for name, mark in zip(("block_0_step_6", "block_1_step_6"), marks, strict=True):
+        scores = trace.array(name).copy()
+        scores[scores < -1e9] = mark
+        sheets.put(name, name, 5, 5, scores)
     found = locate(run, sheets.close())
     assert places(found) == sheets.places
-    assert found["block_0_step_6"].fit == "exactly"
+    assert {found[name].fit for name in sheets.places} == {"exactly"}
 
 
 def test_the_queries_are_found_inside_step_4_only_where_they_stand_nowhere_else(trace, run, tmp_path):
@@ -185,20 +191,22 @@ def test_the_queries_are_found_inside_step_4_only_where_they_stand_nowhere_else(
 # ------------------------------------------------------------------------------------------------ several candidates
 
 
-@pytest.mark.parametrize("digit", [1e-9, 1e-8, 1e-5])
-def test_of_candidates_that_differ_in_the_9th_digit_the_exact_one_is_taken(digit, trace, run, tmp_path):
-    name, rng = "block_1_step_9", np.random.default_rng(0)
+def test_of_candidates_that_differ_in_the_9th_digit_the_exact_one_is_taken(trace, run, tmp_path):
+    rng = np.random.default_rng(0)
     sheets = Sheets(tmp_path / "many.xlsx")
-    matrix = trace.array(name)
-    for number in range(5):
-        decoy = matrix.copy()
-        decoy[rng.integers(6), rng.integers(64)] *= 1 + digit * 3
-        sheets.put(f"decoy {number}", "a", 10 * number, number, decoy)
-    sheets.put(name, "b", 3, 3, matrix)
-    sheets.put("another", "c", 3, 3, matrix * (1 + digit))
+    digits = {"block_1_step_9": 1e-9, "block_0_step_9": 1e-8, "block_1_step_3": 1e-5}
+    for name, digit in digits.items():
+        matrix = trace.array(name)
+        for number in range(5):
+            decoy = matrix.copy()
+            decoy[rng.integers(6), rng.integers(64)] *= 1 + digit * 3
+            sheets.put(f"decoy {number}", f"a {name}", 10 * number, number, decoy)
+        sheets.put(name, f"b {name}", 3, 3, matrix)
+        sheets.put("another", f"c {name}", 3, 3, matrix * (1 + digit))
     found = locate(run, sheets.close())
-    assert places(found)[name] == sheets.places[name]
-    assert found[name].fit == "exactly"
+    for name in digits:
+        assert places(found)[name] == sheets.places[name]
+        assert found[name].fit == "exactly"
 
 
 def test_of_near_candidates_the_clearly_nearest_is_taken_and_called_near(trace, run, tmp_path):
@@ -212,17 +220,18 @@ def test_of_near_candidates_the_clearly_nearest_is_taken_and_called_near(trace, 
     assert found[name].largest == pytest.approx(1e-9 * np.abs(trace.array(name)).max(), rel=1e-3)
 
 
-@pytest.mark.parametrize("factor", [1.0, 1 + 1e-7])
-def test_of_exact_copies_the_first_is_taken_and_the_others_are_said(factor, trace, run, tmp_path):
-    name = "block_1_step_9"
+def test_of_exact_copies_the_first_is_taken_and_the_others_are_said(trace, run, tmp_path):
     sheets = Sheets(tmp_path / "twice.xlsx")
-    sheets.put("one", "a", 0, 0, trace.array(name) * factor)
-    sheets.put("two", "b", 2, 1, trace.array(name) * factor)
+    factors = {"block_1_step_9": 1.0, "block_0_step_9": 1 + 1e-7}
+    for number, (name, factor) in enumerate(factors.items()):
+        sheets.put("one", "a", 20 * number, 0, trace.array(name) * factor)
+        sheets.put("two", "b", 20 * number + 2, 1, trace.array(name) * factor)
     book = sheets.close()
-    found = locate(run, book)
-    assert places(found)[name] == ("a", "A1:BL6", False)
-    assert found[name].note.startswith("2 equal places, in the workbook's order")
-    assert places(locate(run, book, tabs=["b"]))[name] == ("b", "B3:BM8", False)
+    found, of_one = locate(run, book), locate(run, book, tabs=["b"])
+    for name, first, second in zip(factors, ("A1:BL6", "A21:BL26"), ("B3:BM8", "B23:BM28"), strict=True):
+        assert places(found)[name] == ("a", first, False)
+        assert found[name].note.startswith("2 equal places, in the workbook's order")
+        assert places(of_one)[name] == ("b", second, False)
 
 
 def test_places_that_fit_equally_and_differ_are_refused_and_may_be_chosen(trace, run, tmp_path):

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from models import write_random_model
 from sheetgpt import load_model
 from sheetgpt.batch.batching import Batch
@@ -146,7 +146,7 @@ def test_another_prompt_under_the_same_number_is_said_to_have_other_tokens(folde
 def test_token_ids_that_a_side_does_not_hold_are_said_not_to_be_compared(folders, model, tmp_path):
     (tmp_path / "logits").mkdir()
     np.savez(tmp_path / "logits" / "0.npz", logits=model.run(TEXTS[0]).array("logits"))
-    result = sheetgpt("diff", folders / "runs", tmp_path / "logits")
+    result = sheetgpt_here("diff", folders / "runs", tmp_path / "logits")
     assert result.code == 0
     assert "No prompt diverges: 1 compared, 1 stages of each." in result.out
     assert "Token ids not compared, as a side holds none: 0" in result.out
@@ -183,7 +183,7 @@ def test_only_one_pair_of_sides_is_held_at_a_time(folders, monkeypatch):
 
 
 def test_exit_codes_and_json_for_ci(folders):
-    equal, different = (sheetgpt("diff", "runs", side, "--json", cwd=folders) for side in ("right", "port"))
+    equal, different = (sheetgpt_here("diff", "runs", side, "--json", cwd=folders) for side in ("right", "port"))
     assert (equal.code, different.code) == (0, 1)
     assert json.loads(equal.out)["equal"] is True
     data = json.loads(different.out)
@@ -192,12 +192,12 @@ def test_exit_codes_and_json_for_ci(folders):
     assert data["unread"] == ["port/notes.txt"]
     assert data["outcomes"][0]["number"] == SCALED
     assert data["outcomes"][0]["prompt"] == TEXTS[SCALED]
-    every = json.loads(sheetgpt("diff", "runs", "port", "--json", "--all", cwd=folders).out)
+    every = json.loads(sheetgpt_here("diff", "runs", "port", "--json", "--all", cwd=folders).out)
     assert sorted(one["number"] for one in every["outcomes"]) == [0, 1, 2, 4, 5]
 
 
 def test_the_table_shows_the_worst_and_all_totals(folders):
-    result = sheetgpt("diff", "runs", "port", "--top", "1", "--all", cwd=folders)
+    result = sheetgpt_here("diff", "runs", "port", "--top", "1", "--all", cwd=folders)
     assert result.code == 1
     lines = result.out.splitlines()
     assert lines[0] == f"3 of 5 prompts diverge, worst number {SCALED}: first block_1_step_7."
@@ -212,8 +212,8 @@ def test_a_prompt_that_is_missing_is_a_difference_where_strict(folders, tmp_path
     (tmp_path / "few").mkdir()
     (tmp_path / "few" / "0.npz").write_bytes((folders / "right" / "0.npz").read_bytes())
     options = [folders / "right", tmp_path / "few", "--stages", "block_0_step_7"]
-    assert sheetgpt("diff", *options).code == 0
-    assert sheetgpt("diff", *options, "--strict").code == 1
+    assert sheetgpt_here("diff", *options).code == 0
+    assert sheetgpt_here("diff", *options, "--strict").code == 1
 
 
 def test_another_model_is_said_to_be_one(folders, tmp_path):
@@ -223,7 +223,7 @@ def test_another_model_is_said_to_be_one(folders, tmp_path):
         other = load_model(tmp_path / f"w{seed}")
         Batch(other, [Prompt(token_ids=(1, 2))], tmp_path / f"runs{seed}", "logits").write()
         sides.append(tmp_path / f"runs{seed}")
-    result = sheetgpt("diff", *sides)
+    result = sheetgpt_here("diff", *sides)
     assert result.code == 1
     assert "The two sides are runs of different models." in result.out
 
@@ -247,7 +247,7 @@ def test_what_does_not_fit_is_one_line(case, folders):
         for file in files:
             (folders / name / file).write_bytes((folders / "right" / "0.npz").read_bytes())
     arguments, expected = REFUSALS[case]
-    assert expected in sheetgpt("diff", *arguments, cwd=folders).error
+    assert expected in sheetgpt_here("diff", *arguments, cwd=folders).error
 
 
 @given(st.sets(st.integers(0, 60)))

@@ -10,7 +10,7 @@ import openpyxl
 import pytest
 import xlsxwriter
 
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from sheetgpt.diff import diff, open_side
 from sheetgpt.diff.sides import RunSide
 from sheetgpt.model import load_model
@@ -118,18 +118,18 @@ def test_another_blocks_number_leaves_it_the_last_blocks(trace, tmp_path):
 
 def test_the_command_says_whose_they_are_taken_for(trace, tmp_path):
     folder = as_csvs(tmp_path / "page", held(trace))
-    result = sheetgpt("diff", f"run:{PROMPT}", folder)
+    result = sheetgpt_here("diff", f"run:{PROMPT}", folder)
     assert result.code == 0, result.err
     line = next(line for line in result.out.splitlines() if "block_step" in line)
     assert line.startswith(f"In {folder} block_step_")
     assert line.endswith("and 15 more number no block and are taken as block 1's, the last.")
-    found = json.loads(sheetgpt("diff", f"run:{PROMPT}", folder, "--json").out)
+    found = json.loads(sheetgpt_here("diff", f"run:{PROMPT}", folder, "--json").out)
     assert found["taken"][0]["block"] == 1
 
 
 def test_the_workbook_of_a_report_says_it_too(trace, tmp_path):
     folder = as_csvs(tmp_path / "page", held(trace))
-    result = sheetgpt("diff", f"run:{PROMPT}", folder, "--report", tmp_path / "report.xlsx")
+    result = sheetgpt_here("diff", f"run:{PROMPT}", folder, "--report", tmp_path / "report.xlsx")
     assert result.code == 0, result.err
     cells = [str(cell.value) for row in openpyxl.load_workbook(tmp_path / "report.xlsx").worksheets[0] for cell in row]
     assert any(cell.endswith("taken as block 1's, the last.") for cell in cells)
@@ -137,7 +137,7 @@ def test_the_workbook_of_a_report_says_it_too(trace, tmp_path):
 
 def test_a_single_file_is_a_side_too(trace, tmp_path):
     np.save(tmp_path / "block_step_7.npy", trace.array("block_1_step_7"))
-    result = sheetgpt("diff", f"run:{PROMPT}", tmp_path / "block_step_7.npy")
+    result = sheetgpt_here("diff", f"run:{PROMPT}", tmp_path / "block_step_7.npy")
     assert result.code == 0, result.err
     assert "block_step_7 numbers no block and is taken as block 1's, the last." in result.out
 
@@ -145,6 +145,6 @@ def test_a_single_file_is_a_side_too(trace, tmp_path):
 def test_a_map_may_name_them(trace, tmp_path):
     as_workbook(tmp_path / "book", {"block_step_9": trace.array("block_1_step_9")})
     (tmp_path / "map.csv").write_text("stage,sheet,range,transposed\nblock_step_9,block_step_9,B3:BM8,no\n")
-    result = sheetgpt("diff", f"run:{PROMPT}", tmp_path / "book.xlsx", "--map", tmp_path / "map.csv")
+    result = sheetgpt_here("diff", f"run:{PROMPT}", tmp_path / "book.xlsx", "--map", tmp_path / "map.csv")
     assert result.code == 0, result.err
     assert "taken as block 1's" in result.out

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from sheetgpt.bpe import write_tables
 from sheetgpt.diff import diff, open_side
 from sheetgpt.diff.sides import FolderSide, RunSide, WorkbookSide
@@ -44,8 +44,8 @@ def test_what_is_no_id_is_refused_in_one_line(ids):
 
 
 def test_ids_that_the_model_has_not_and_no_ids_are_refused():
-    assert "token id 592 (position 1) is not in the model" in sheetgpt("diff", "run-ids:1,592", "run:Mike").error
-    assert "the prompt is empty" in sheetgpt("diff", "run:Mike", "run-ids:").error
+    assert "token id 592 (position 1) is not in the model" in sheetgpt_here("diff", "run-ids:1,592", "run:Mike").error
+    assert "the prompt is empty" in sheetgpt_here("diff", "run:Mike", "run-ids:").error
 
 
 @pytest.mark.parametrize("prompt", ["ab" * 200, "a\0b", "a/b/" * 70, "b.xlsx", "ab.json"])
@@ -61,7 +61,7 @@ def test_a_prompt_is_no_path_however_long_and_whatever_it_holds(tmp_path, prompt
 def test_the_command_compares_prompts_that_are_longer_than_a_file_name():
     prompt = " quickly" * 40
     assert len(prompt) > 250
-    done = sheetgpt("diff", f"run:{prompt}", f"run:{prompt}")
+    done = sheetgpt_here("diff", f"run:{prompt}", f"run:{prompt}")
     assert (done.code, done.err) == (0, "")
 
 

@@ -9,14 +9,15 @@ import numpy as np
 import openpyxl
 import pytest
 
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from conftest import require
-from models import write_random_model
+from models import random_matrices, write_random_model
 from sheetgpt import lens, load_model
 from sheetgpt.cli import cli
 from sheetgpt.lens.stream import stream_of
 from sheetgpt.models import kinds
 from sheetgpt.models.config import MODELS, Config
+from sheetgpt.weights.folder import write_weights
 from strange_model import NAME, strange
 
 PROMPT, OTHER = "Mike is quick. He moves", "Mike is slow. He moves"
@@ -54,7 +55,7 @@ def test_the_commands_give_what_python_gives(trace, tmp_path):
         "patch": ["--stage", "block_*_step_8", "--metric", 'logit " quickly"'],
     }
     for name, arguments in COMMANDS.items():
-        result = sheetgpt(*arguments, *options[name], "--json", cwd=tmp_path)
+        result = sheetgpt_here(*arguments, *options[name], "--json", cwd=tmp_path)
         data = json.loads(result.out)
         assert data.pop("files") == []
         assert data == json.loads(json.dumps(lenses[name].as_data()))
@@ -64,32 +65,32 @@ def test_the_commands_give_what_python_gives(trace, tmp_path):
 def test_a_changed_run_is_looked_at_and_says_what_was_set(command, trace, tmp_path):
     changed = load_model().run(PROMPT, overrides={"block_0_step_15": np.zeros_like(trace.array("block_0_step_15"))})
     looks = {"lens": lens.logit_lens, "attribute": lens.attribute, "ablate": lens.ablate}
-    result = sheetgpt(command, PROMPT, "--set", "block_0_step_15=0", "--json", cwd=tmp_path)
+    result = sheetgpt_here(command, PROMPT, "--set", "block_0_step_15=0", "--json", cwd=tmp_path)
     data, expected = json.loads(result.out), looks[command](changed).report().as_data()
     assert data["set"] == ["block_0_step_15"]
     assert data["tables"] == json.loads(json.dumps(expected["tables"]))
-    assert sheetgpt(command, PROMPT, "--set", "block_0_step_99=0").error
+    assert sheetgpt_here(command, PROMPT, "--set", "block_0_step_99=0", cwd=tmp_path).error
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_workbook_and_a_picture_are_written_where_they_are_asked_for(command, tmp_path):
     require("matplotlib", "plot")
-    result = sheetgpt(*COMMANDS[command], "--dump-xlsx", "--plot", "x.svg", cwd=tmp_path)
+    result = sheetgpt_here(*COMMANDS[command], "--dump-xlsx", "--plot", "x.svg", cwd=tmp_path)
     assert result.code == 0, result.err
     book = tmp_path / "exports" / f"{command}-mike-is-quick-he-moves.xlsx"
     assert result.out.splitlines()[-2:] == [f"Wrote {book.relative_to(tmp_path)}", "Wrote x.svg"]
     assert openpyxl.load_workbook(book).sheetnames[0] == "index"
-    named = sheetgpt(*COMMANDS[command], "--dump-xlsx", "--exports", "there", "--name", "mine", cwd=tmp_path)
+    named = sheetgpt_here(*COMMANDS[command], "--dump-xlsx", "--exports", "there", "--name", "mine", cwd=tmp_path)
     assert named.code == 0
     assert (tmp_path / "there" / "mine.xlsx").exists()
 
 
 @pytest.mark.parametrize("arguments", [*COMMANDS.values(), ["explain", PROMPT, "logits[3]"], ["neighbours", "Mike"]])
 def test_a_workbook_of_that_name_is_replaced_with_a_word_unless_the_name_was_given(arguments, tmp_path):
-    first = sheetgpt(*arguments, "--dump-xlsx", cwd=tmp_path)
+    first = sheetgpt_here(*arguments, "--dump-xlsx", cwd=tmp_path)
     path = first.out.splitlines()[-1].removeprefix("Wrote ")
     second, chosen = (
-        sheetgpt(*arguments, "--dump-xlsx", *name, cwd=tmp_path) for name in ([], ["--name", Path(path).stem])
+        sheetgpt_here(*arguments, "--dump-xlsx", *name, cwd=tmp_path) for name in ([], ["--name", Path(path).stem])
     )
     assert second.err == f"{path} was there already and is replaced; --name keeps the next one beside it.\n"
     assert first.err == chosen.err == ""
@@ -97,9 +98,9 @@ def test_a_workbook_of_that_name_is_replaced_with_a_word_unless_the_name_was_giv
 
 def test_a_mean_over_a_corpus_is_said_to_be_one(tmp_path):
     (tmp_path / "corpus.txt").write_text("Mike is quick.\nAnna is slow. She moves slowly.\n", encoding="utf-8")
-    result = sheetgpt("ablate", PROMPT, "--mean", "corpus.txt", "--json", cwd=tmp_path)
+    result = sheetgpt_here("ablate", PROMPT, "--mean", "corpus.txt", "--json", cwd=tmp_path)
     assert "positions of 2 documents" in json.loads(result.out)["instead"]
-    first = sheetgpt(
+    first = sheetgpt_here(
         "ablate", PROMPT, "--mean", "corpus.txt", "--documents", "1", "--what", "block_1 head 0", cwd=tmp_path
     )
     assert "positions of 1 documents" in first.out
@@ -142,16 +143,18 @@ REFUSALS = {
 def test_what_does_not_fit_is_one_line_and_writes_nothing(case, tmp_path):
     arguments, *expected = REFUSALS[case]
     (tmp_path / "empty.txt").touch()
-    error = sheetgpt(*arguments, "--dump-xlsx", cwd=tmp_path).error
+    error = sheetgpt_here(*arguments, "--dump-xlsx", cwd=tmp_path).error
     assert all(text in error for text in expected), error
     assert [path.name for path in tmp_path.iterdir()] == ["empty.txt"]
 
 
 @pytest.mark.parametrize("kind", ["die", "softmax", "bigram", "mlp"])
 def test_a_model_without_a_residual_stream_is_said_to_have_none(kind, tmp_path):
-    write_random_model(tmp_path / "w", Config(1, 1, 4, 4, 6, model=kind), seed=3)
+    config = Config(1, 1, 4, 4, 6, model=kind)
+    shares = {name: np.abs(matrix) for name, matrix in random_matrices(config, seed=3).items()}
+    write_weights(tmp_path / "w", config, shares)
     for command in ("lens", "attribute", "ablate"):
-        result = sheetgpt(command, "--token-ids", "1,2", "--weights", tmp_path / "w", cwd=tmp_path)
+        result = sheetgpt_here(command, "--token-ids", "1,2", "--weights", tmp_path / "w", cwd=tmp_path)
         assert f"a {kind} model has no blocks that write to a residual stream" in result.error
 
 
@@ -162,7 +165,9 @@ def test_every_model_with_a_stream_works_without_a_tokenizer(kind, position, tmp
     config = Config(1, 2, 8, 8, 10, position=position, model=kind)
     write_random_model(tmp_path / "w", config, untied=kind == "microgpt")
     for command in ("lens", "attribute", "ablate"):
-        result = sheetgpt(command, "--token-ids", "1,2,3", "--token", "#4", "--weights", tmp_path / "w", cwd=tmp_path)
+        result = sheetgpt_here(
+            command, "--token-ids", "1,2,3", "--token", "#4", "--weights", tmp_path / "w", cwd=tmp_path
+        )
         assert result.code == 0, result.err
         assert '"#4"' in result.out
 
@@ -170,12 +175,12 @@ def test_every_model_with_a_stream_works_without_a_tokenizer(kind, position, tmp
 def test_patch_takes_token_ids_where_there_is_no_tokenizer(tmp_path):
     write_random_model(tmp_path / "w", Config(1, 2, 8, 8, 10))
     options = ["--ids", "--metric", "logit #4", "--weights", tmp_path / "w", "--json"]
-    result = sheetgpt("patch", "1,2,3", "1,5,3", *options, cwd=tmp_path)
+    result = sheetgpt_here("patch", "1,2,3", "1,5,3", *options, cwd=tmp_path)
     recovered = table(result, "block_step_16")
     assert recovered.shape == (1, 3)
     assert recovered[0, 2] == pytest.approx(1)
     assert recovered[0, 0] == 0
-    assert "whole numbers" in sheetgpt("patch", "a", "b", *options, cwd=tmp_path).error
+    assert "whole numbers" in sheetgpt_here("patch", "a", "b", *options, cwd=tmp_path).error
 
 
 # ------------------------------------------------------------------------------------------------ strange names

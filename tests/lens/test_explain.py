@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import doc_sessions
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from conftest import require
 from models import random_ids, random_matrices
 from sheetgpt import load_model
@@ -348,7 +348,7 @@ def test_the_frame_has_the_rows_and_the_cells(trace):
 def test_the_command_prints_a_tree_and_writes_what_is_asked_for(tmp_path, trace):
     require("matplotlib", "plot")
     arguments = ("--depth", 2, "--top", 3, "--dump-xlsx", "--plot", "terms.svg")
-    done = sheetgpt("explain", PROMPT, "block_1_step_4[2,3]", *arguments, cwd=tmp_path)
+    done = sheetgpt_here("explain", PROMPT, "block_1_step_4[2,3]", *arguments, cwd=tmp_path)
     assert done.code == 0, done.err
     value = trace.array("block_1_step_4")[2, 3]
     assert done.out.startswith(f'block_1_step_4[2,3] = {value:.6g}  (queries, keys, values; position 2 " quick"')
@@ -368,7 +368,7 @@ def test_the_command_prints_a_tree_and_writes_what_is_asked_for(tmp_path, trace)
 
 
 def test_json_holds_every_term_with_its_cells(trace):
-    done = sheetgpt("explain", PROMPT, "logits[' quickly']-logits[' slowly']", "--depth", 1, "--json")
+    done = sheetgpt_here("explain", PROMPT, "logits[' quickly']-logits[' slowly']", "--depth", 1, "--json")
     data, found = json.loads(done.out), explain(trace, "logits[' quickly']-logits[' slowly']", depth=1)
     assert data["value"] == found.value
     assert [term["value"] for term in data["terms"]] == [term.value for term in found.terms]
@@ -379,9 +379,9 @@ def test_json_holds_every_term_with_its_cells(trace):
 
 def test_a_changed_run_and_token_ids_are_explained(trace):
     ids = ",".join(map(str, trace.token_ids))
-    same = sheetgpt("explain", "--token-ids", ids, "block_1_step_16[-1,5]", "--json")
+    same = sheetgpt_here("explain", "--token-ids", ids, "block_1_step_16[-1,5]", "--json")
     assert json.loads(same.out)["value"] == trace.array("block_1_step_16")[-1, 5]
-    changed = sheetgpt("explain", PROMPT, "block_1_step_1[2,3]", "--set", "block_0_step_16[2,3]=4", "--json")
+    changed = sheetgpt_here("explain", PROMPT, "block_1_step_1[2,3]", "--set", "block_0_step_16[2,3]=4", "--json")
     assert json.loads(changed.out)["value"] == 4
 
 
@@ -396,7 +396,7 @@ def test_what_is_only_printed_needs_no_frames(outputs):
 
 @pytest.mark.parametrize("arguments", [[PROMPT, "blok_1_step_4[1,2]"], [PROMPT], ["", "logits[1]"]])
 def test_a_bad_question_is_one_line(arguments):
-    assert sheetgpt("explain", *arguments).error
+    assert sheetgpt_here("explain", *arguments).error
 
 
 # ------------------------------------------------------------------------------------------------ the page

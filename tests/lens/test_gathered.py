@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from conftest import require
 from models import write_random_model
 from sheetgpt import lens, load_model
@@ -144,14 +144,14 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize("command", LOOKS)
 def test_a_command_over_prompts_gives_what_python_gives(command, traces, folder):
-    data = json.loads(sheetgpt(command, "--prompts", "texts.txt", "--json", cwd=folder).out)
+    data = json.loads(sheetgpt_here(command, "--prompts", "texts.txt", "--json", cwd=folder).out)
     assert data.pop("files") == []
     assert data == json.loads(json.dumps(gather(map(LOOKS[command], traces)).report().as_data()))
 
 
 @pytest.mark.parametrize("command", LOOKS)
 def test_bad_lines_are_counted_and_named_and_the_others_looked_at(command, folder):
-    result = sheetgpt(command, "--prompts", "mixed.jsonl", "--json", cwd=folder)
+    result = sheetgpt_here(command, "--prompts", "mixed.jsonl", "--json", cwd=folder)
     data = json.loads(result.out)
     assert (result.code, data["prompts"], data["left_out"]) == (0, 5, 4)
     (table,) = [one for one in data["tables"] if one["name"] == "left_out"]
@@ -159,7 +159,7 @@ def test_bad_lines_are_counted_and_named_and_the_others_looked_at(command, folde
     reasons = [reason for _, reason in table["values"]]
     for reason, part in zip(reasons, ["no JSON", "9999", "is empty", "context holds"], strict=True):
         assert part in reason
-    printed = sheetgpt(command, "--prompts", "mixed.jsonl", cwd=folder).out
+    printed = sheetgpt_here(command, "--prompts", "mixed.jsonl", cwd=folder).out
     assert "left out: 4" in printed
     assert all(reason in printed for reason in reasons)
 
@@ -167,7 +167,7 @@ def test_bad_lines_are_counted_and_named_and_the_others_looked_at(command, folde
 def test_cells_are_set_in_every_run_and_a_workbook_and_a_picture_hold_the_report(folder):
     require("matplotlib", "plot")
     options = ["--set", "block_0_step_15=0", "--dump-xlsx", "--plot", "x.png", "--json"]
-    result = sheetgpt("ablate", "--prompts", "texts.txt", *options, cwd=folder)
+    result = sheetgpt_here("ablate", "--prompts", "texts.txt", *options, cwd=folder)
     data = json.loads(result.out)
     assert data["set"] == ["block_0_step_15"]
     assert [*map(str, data["files"])] == ["exports/ablate-texts.xlsx", "x.png"]
@@ -177,7 +177,7 @@ def test_cells_are_set_in_every_run_and_a_workbook_and_a_picture_hold_the_report
 
 def test_a_column_of_a_csv_and_a_mean_over_a_corpus(folder):
     options = ["--column", "text", "--mean", "texts.txt", "--json"]
-    data = json.loads(sheetgpt("ablate", "--prompts", "table.csv", *options, cwd=folder).out)
+    data = json.loads(sheetgpt_here("ablate", "--prompts", "table.csv", *options, cwd=folder).out)
     assert data["prompts"] == 2
     assert data["instead"].endswith("of 4 documents")
 
@@ -186,7 +186,7 @@ def test_a_model_without_a_tokenizer_takes_ids(folder):
     write_random_model(folder / "w", Config(1, 2, 8, 8, 10))
     (folder / "ids.jsonl").write_text('{"token_ids": [1, 2]}\n{"token_ids": [3]}\n"text"\n', encoding="utf-8")
     for command in LOOKS:
-        result = sheetgpt(command, "--prompts", "ids.jsonl", "--weights", "w", "--json", cwd=folder)
+        result = sheetgpt_here(command, "--prompts", "ids.jsonl", "--weights", "w", "--json", cwd=folder)
         data = json.loads(result.out)
         assert (data["prompts"], data["left_out"]) == (2, 1)
 
@@ -211,14 +211,14 @@ REFUSALS = {
 @pytest.mark.parametrize("case", REFUSALS)
 def test_what_does_not_fit_is_one_line(case, folder):
     arguments, expected = REFUSALS[case]
-    assert expected in sheetgpt(*arguments, cwd=folder).error
+    assert expected in sheetgpt_here(*arguments, cwd=folder).error
 
 
 # ------------------------------------------------------------------------------------------------ loss
 
 
 def test_the_loss_over_prompts_is_that_of_each_and_of_all_their_tokens(folder):
-    data = json.loads(sheetgpt("loss", "--prompts", "mixed.jsonl", "--json", cwd=folder).out)
+    data = json.loads(sheetgpt_here("loss", "--prompts", "mixed.jsonl", "--json", cwd=folder).out)
     model = load_model()
     own = [measure(model, model.ids_of(text, None)) for text in TEXTS if text != "Mike"]
     own += [measure(model, [3, 1, 2]), measure(model, model.ids_of("Mike " * 200, None))]
@@ -235,7 +235,7 @@ def test_the_loss_over_prompts_is_that_of_each_and_of_all_their_tokens(folder):
 
 
 def test_the_loss_prints_a_line_a_prompt_and_names_what_it_left_out(folder):
-    result = sheetgpt("loss", "--prompts", "mixed.jsonl", "--top", "2", cwd=folder)
+    result = sheetgpt_here("loss", "--prompts", "mixed.jsonl", "--top", "2", cwd=folder)
     assert "... and 3 more (--top)" in result.out
     assert max(map(len, result.out.splitlines()[:4])) < 150
     assert "Left out, 4:" in result.out

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import models
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from conftest import require
 from sheetgpt import corpus, load_model
 from sheetgpt.commands.neighbours import command
@@ -127,14 +127,14 @@ def test_a_token_by_its_id_is_the_token(model):
 
 def test_a_model_without_a_token_table_is_asked_by_id(tmp_path):
     models.write_random_model(tmp_path, models.SMALL)
-    assert sheetgpt("neighbours", "7", "--weights", tmp_path, "--by-id").code == 0
-    assert "--by-id" in sheetgpt("neighbours", "7", "--weights", tmp_path).error
-    assert "ids are 0 to 39" in sheetgpt("neighbours", "40", "--weights", tmp_path, "--by-id").error
+    assert sheetgpt_here("neighbours", "7", "--weights", tmp_path, "--by-id").code == 0
+    assert "--by-id" in sheetgpt_here("neighbours", "7", "--weights", tmp_path).error
+    assert "ids are 0 to 39" in sheetgpt_here("neighbours", "40", "--weights", tmp_path, "--by-id").error
 
 
 def test_a_model_without_vectors_is_refused_in_one_line(tmp_path):
     models.write_random_model(tmp_path, Config(1, 1, 1, 8, 6, model="softmax"))
-    assert "has no vectors for tokens" in sheetgpt("neighbours", "1", "--weights", tmp_path, "--by-id").error
+    assert "has no vectors for tokens" in sheetgpt_here("neighbours", "1", "--weights", tmp_path, "--by-id").error
 
 
 def test_the_picture_is_of_the_kind_that_its_name_says(tmp_path, monkeypatch):
@@ -145,7 +145,7 @@ def test_the_picture_is_of_the_kind_that_its_name_says(tmp_path, monkeypatch):
         assert done.exit_code == 0, done.output
         assert Path(name).read_bytes().startswith(begins)
     assert Path("a.svg").read_bytes() == Path("b.svg").read_bytes()
-    assert "ends in .png or .svg" in sheetgpt("neighbours", "Mike", "--plot", "a.jpg").error
+    assert "ends in .png or .svg" in sheetgpt_here("neighbours", "Mike", "--plot", "a.jpg").error
 
 
 @settings(max_examples=8, deadline=None)

@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pytest
 
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from conftest import require
 from models import random_ids, random_matrices
 from sheetgpt import load_model
@@ -117,14 +117,14 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("microgpt")
     (folder / "names.txt").write_text(NAMES, encoding="utf-8")
     command = ["train", "names.txt", "mg", "--tokens", "chars", "--model", "microgpt", "--steps", 300]
-    done = sheetgpt(*command, "--json", cwd=folder)
+    done = sheetgpt_here(*command, "--json", cwd=folder)
     assert done.code == 0, done.err
     assert json.loads(done.out)["loss"] < 0.8 < json.loads(done.out)["first_loss"]
     return folder
 
 
 def printed(*arguments, cwd, code=0):
-    done = sheetgpt(*arguments, "--weights", "mg", "--json", cwd=cwd)
+    done = sheetgpt_here(*arguments, "--weights", "mg", "--json", cwd=cwd)
     assert done.code == code, done.err
     return json.loads(done.out)
 
@@ -168,19 +168,19 @@ def test_diff_says_equal_of_two_dumps_and_finds_a_changed_one(trained):
     for name in ("one", "two"):
         printed("run", ".an", "--dump-csv", "--name", name, cwd=trained)
     exports = trained / "exports"
-    assert sheetgpt("diff", exports / "one", exports / "two").code == 0
+    assert sheetgpt_here("diff", exports / "one", exports / "two").code == 0
     changed = shutil.copytree(exports / "one", exports / "changed", dirs_exist_ok=True)
     with (changed / "block_0_step_14.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     rows[2][5] = str(float(rows[2][5]) + 0.5)
     with (changed / "block_0_step_14.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
-    done = sheetgpt("diff", exports / "one", changed, "--json")
+    done = sheetgpt_here("diff", exports / "one", changed, "--json")
     assert done.code == 1, done.err
     assert json.loads(done.out)["first"] == "block_0_step_14"
 
 
 def test_fixtures_are_read_back_as_equal(trained):
     printed("fixtures", ".an", "-o", "mg.npz", cwd=trained)
-    done = sheetgpt("diff", "run:.an", "mg.npz", "--weights", "mg", cwd=trained)
+    done = sheetgpt_here("diff", "run:.an", "mg.npz", "--weights", "mg", cwd=trained)
     assert done.code == 0, (done.out, done.err)

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from conftest import require
 from models import ODD_HEADS, SMALL, random_ids, random_matrices, write_random_model
 from sheetgpt import load_model, ops
@@ -102,10 +102,10 @@ def test_there_is_no_position_file_and_a_longer_context_is_read_with_a_notice(co
     assert not (tmp_path / "model_wpe.csv").exists()
     ids = random_ids(config, config.n_ctx + 1)
     arguments = ["run", "--weights", str(tmp_path), "--token-ids", ",".join(map(str, ids))]
-    done = sheetgpt(*arguments)
+    done = sheetgpt_here(*arguments)
     assert done.code == 0
     assert f"more than the {config.n_ctx} that the model was trained with" in done.err
-    done = sheetgpt("generate", *arguments[1:], "-n", "3", "--greedy")
+    done = sheetgpt_here("generate", *arguments[1:], "-n", "3", "--greedy")
     assert done.code == 0
     assert "positions go on" in done.err
 

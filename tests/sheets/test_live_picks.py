@@ -20,6 +20,7 @@ from sheetgpt.sheets.live.write import write_live_workbook
 from spins import INPUT, SPINS, Spin, drawn, require_pick
 
 PROMPT = "Mike is quick. He moves"
+ONE_BLOCK = replace(SMALL, n_layer=1)  # as many logits
 
 
 def rows_of(path: Path, tab: str) -> list[list]:
@@ -34,10 +35,10 @@ def type_spin(path: Path, copy: Path, spin: Spin, **others) -> Path:
 
 @pytest.mark.office
 def test_libreoffice_picks_as_generate_does(tmp_path, recalculate):
-    write_random_model(tmp_path / "small", SMALL)
-    trace = load_model(tmp_path / "small").run(token_ids=random_ids(SMALL, 5))
+    write_random_model(tmp_path / "small", ONE_BLOCK)
+    trace = load_model(tmp_path / "small").run(token_ids=random_ids(ONE_BLOCK, 5))
     spins = [*SPINS, *drawn(6)]
-    file = write_live_workbook(trace, tmp_path / "written.xlsx", blocks=None)
+    file = write_live_workbook(trace, tmp_path / "written.xlsx", max_tokens=5)
     files = [type_spin(file, tmp_path / f"{i}.xlsx", spin) for i, spin in enumerate(spins)]
     for path, spin in zip(recalculate(*files), spins, strict=True):
         require_pick(rows_of(path, "pick"), trace.role(Role.LOGITS)[:, -1], spin)
@@ -61,9 +62,9 @@ WRONG = {"temperature": (-1, "hot", None), "top_k": (0, 2.5, "x"), "top_p": (0, 
 
 @pytest.mark.office
 def test_what_cannot_be_an_input_is_told_and_nothing_is_picked(tmp_path, recalculate):
-    write_random_model(tmp_path / "small", SMALL)
-    trace = load_model(tmp_path / "small").run(token_ids=random_ids(SMALL, 5))
-    file, files = write_live_workbook(trace, tmp_path / "written.xlsx"), {}
+    write_random_model(tmp_path / "small", ONE_BLOCK)
+    trace = load_model(tmp_path / "small").run(token_ids=random_ids(ONE_BLOCK, 5))
+    file, files = write_live_workbook(trace, tmp_path / "written.xlsx", max_tokens=5), {}
     for name, values in WRONG.items():
         for number, value in enumerate(values):
             files[type_spin(file, tmp_path / f"{name}{number}.xlsx", Spin(), **{name: value})] = name

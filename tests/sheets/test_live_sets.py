@@ -5,7 +5,10 @@ Every cached value is spoilt first: what LibreOffice computes must be the run wi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +54,16 @@ SETTINGS = {
     "whole heads": Setting(("block_1_step_7={scores}",), (("block_1_step_7", 5, 3 * ROOM + 5),)),
     "token id": Setting(("final_tokens[1,2]=40",), ()),
 }
+TOGETHER = (  # in one workbook, each in stages of its own: every stage is held against the run's
+    ("cell formulas", "a formula a row", "last row", "token id"),
+    ("one formula", "a formula a head", "whole heads"),
+    ("several stages", "a whole stage"),
+)
+
+
+def together(names: Iterable[str]) -> Setting:
+    chosen = [SETTINGS[name] for name in names]
+    return Setting(*(tuple(chain.from_iterable(map(attrgetter(one), chosen))) for one in ("assignments", "marked")))
 
 
 @pytest.fixture(scope="module")
@@ -84,23 +97,24 @@ def is_marked(book: openpyxl.Workbook, area: Area, row: int, column: int) -> boo
 
 @pytest.mark.office
 def test_libreoffice_recomputes_the_run_with_the_same_changes(model, files, tmp_path, recalculate):
-    paths = {}
-    for name, setting in SETTINGS.items():
-        trace = changed(model, setting, files)
-        paths[name] = tmp_path / f"{len(paths)}.xlsx"
+    assert set(chain.from_iterable(TOGETHER)) == set(SETTINGS)
+    paths, traces = {}, {}
+    for names in TOGETHER:
+        setting = together(names)
+        traces[names] = trace = changed(model, setting, files)
+        paths[names] = tmp_path / f"{len(paths)}.xlsx"
         writer = Writer(plan(trace))
-        writer.write(paths[name])
-        assert differences(paths[name], trace) == {}, name
-        book = openpyxl.load_workbook(paths[name]) if setting.marked else None
+        writer.write(paths[names])
+        assert differences(paths[names], trace) == {}, names
+        book = openpyxl.load_workbook(paths[names])
         for matrix, row, column in setting.marked:
             area = writer.sources[matrix].area
-            assert is_marked(book, area, row, column), name
-            assert not is_marked(book, area, area.rows - 1, area.columns - 2), name
-        spoil(paths[name])
-    for name, path in zip(SETTINGS, recalculate(*paths.values()), strict=True):
-        trace = changed(model, SETTINGS[name], files)
-        assert differences(path, trace) == {}, name
-        assert predicted(path) == trace.predicted_token, name
+            assert is_marked(book, area, row, column), matrix
+            assert not is_marked(book, area, area.rows - 1, area.columns - 2), matrix
+        spoil(paths[names])
+    for names, path in zip(TOGETHER, recalculate(*paths.values()), strict=True):
+        assert differences(path, traces[names]) == {}, names
+        assert predicted(path) == traces[names].predicted_token, names
 
 
 @pytest.mark.office

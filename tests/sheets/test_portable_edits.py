@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import openpyxl
@@ -35,9 +37,17 @@ def model(tmp_path_factory) -> Model:
     return portable_books.models(tmp_path_factory.mktemp("models"))["gpt2"]
 
 
-@pytest.fixture(autouse=True)
-def _short_words(monkeypatch):
-    monkeypatch.setattr(plan_module, "LONGEST_WORD", portable_books.TINY_WORD)
+@pytest.fixture(autouse=True, scope="module")
+def _short_words():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan_module, "LONGEST_WORD", portable_books.TINY_WORD)
+        yield
+
+
+@pytest.fixture(scope="module")
+def book(model, tmp_path_factory) -> Path:
+    """The tiny model's workbook. Whoever changes it changes a copy."""
+    return write_portable_workbook(model.run(PROMPT), tmp_path_factory.mktemp("book") / "x.xlsx")
 
 
 def computed(engine: str, paths: list[Path], recalculate) -> list[Cells]:
@@ -84,25 +94,28 @@ def spoilt(path: Path, copy: Path, name: str) -> Path:
     return with_typed(path, copy, typed)
 
 
+@pytest.fixture(scope="module")
+def spoilt_files(book, tmp_path_factory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("spoilt")
+    return [spoilt(book, folder / f"{i}.xlsx", name) for i, name in enumerate(SPOILT)]
+
+
 @pytest.mark.parametrize("engine", ENGINES)
-def test_the_first_matrix_with_a_cell_that_is_no_number_is_named(engine, model, tmp_path, recalculate):
-    path = write_portable_workbook(model.run(PROMPT), tmp_path / "x.xlsx")
-    message = message_of(path)
-    copies = [spoilt(path, tmp_path / f"{i}.xlsx", name) for i, name in enumerate(SPOILT)]
-    for cells, name in zip(computed(engine, copies, recalculate), SPOILT, strict=True):
-        told = said(name, path)
+def test_the_first_matrix_with_a_cell_that_is_no_number_is_named(engine, book, spoilt_files, recalculate):
+    message = message_of(book)
+    for cells, name in zip(computed(engine, spoilt_files, recalculate), SPOILT, strict=True):
+        told = said(name, book)
         assert text_of(cells, message) == told, name
         assert text_of(cells, FAULT_CELL) == ("" if told == "ready" else told), name
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_what_is_wrong_with_the_words_comes_first_and_no_number_is_missing_then(engine, model, tmp_path, recalculate):
-    path = write_portable_workbook(model.run(PROMPT), tmp_path / "x.xlsx")
-    copy = with_typed(path, tmp_path / "words.xlsx", {("words", "B6"): "is"})
+def test_what_is_wrong_with_the_words_comes_first_and_no_number_is_missing_then(engine, book, tmp_path, recalculate):
+    copy = with_typed(book, tmp_path / "words.xlsx", {("words", "B6"): "is"})
     [cells] = computed(engine, [copy], recalculate)
-    assert text_of(cells, message_of(path)).startswith("Word 2: GPT-2 cuts this")
+    assert text_of(cells, message_of(book)).startswith("Word 2: GPT-2 cuts this")
     assert text_of(cells, FAULT_CELL) == ""
-    assert text_of(cells, name_areas(path)["fault"]) == ""
+    assert text_of(cells, name_areas(book)["fault"]) == ""
 
 
 # ------------------------------------------------------------------------------------------------ cells that were set
@@ -118,6 +131,11 @@ SETTINGS = {  # what is set -> a cell that is marked: (matrix, row, column)
     "the last row": (("predicted_embedding[0,3]=4",), ("predicted_embedding", 0, 3)),
     "a token id": (("final_tokens[1,2]=40",), None),
 }
+TOGETHER = (  # in one workbook, each in stages of its own: every stage is held against the run's
+    ("an attention weight", "a cell of a norm", "the last row", "a token id"),
+    ("a cell of a product", "a head", "a weight"),
+    ("a whole stage", "several"),
+)
 
 
 def changed(model: Model, assignments: tuple[str, ...], prompt: str = PROMPT) -> Trace:
@@ -132,25 +150,41 @@ def require_marked(path: Path, area: Area, row: int, column: int) -> None:
     assert at.comment is not None
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_every_program_recomputes_the_run_with_the_same_changes(engine, model, tmp_path, recalculate):
-    traces, copies, areas = {}, [], {}
-    for name, (assignments, marked) in SETTINGS.items():
-        traces[name] = changed(model, assignments)
-        path = tmp_path / f"{len(traces)}.xlsx"
-        writer = PortableWriter(plan(traces[name], portable=True))
-        writer.write(path)
-        areas[name] = name_areas(path)
+@dataclass(frozen=True)
+class Edited:
+    """The run with a setting, where its matrices stand in the workbook, and a copy in which no formula has a value."""
+
+    trace: Trace
+    areas: dict[str, Area]
+    bare: Path
+
+
+@pytest.fixture(scope="module")
+def edited(model, tmp_path_factory) -> dict[tuple[str, ...], Edited]:
+    """The workbooks of all settings, whose own values are the run's."""
+    assert set(chain.from_iterable(TOGETHER)) == set(SETTINGS)
+    folder, found = tmp_path_factory.mktemp("edited"), {}
+    for number, names in enumerate(TOGETHER):
+        assignments = tuple(chain.from_iterable(SETTINGS[name][0] for name in names))
+        trace, path = changed(model, assignments), folder / f"{number}.xlsx"
+        PortableWriter(plan(trace, portable=True)).write(path)
+        areas = name_areas(path)
         assert "unset" not in Workbook(path).tabs
-        assert saved_differences(path, traces[name]) == {}, name
-        if marked and engine == "libreoffice":
-            require_marked(path, areas[name][marked[0]], *marked[1:])
-        copies.append(with_typed(path, tmp_path / f"{len(traces)}bare.xlsx", {}))
-    for cells, (name, trace) in zip(computed(engine, copies, recalculate), traces.items(), strict=True):
-        assert differences(cells, areas[name], trace) == {}, name
-        assert cells(areas[name]["predicted_token"])[2][1] == trace.predicted_token, name
-        assert text_of(cells, areas[name]["message"]) == "", name
-        assert text_of(cells, areas[name]["fault"]) == "", name
+        assert saved_differences(path, trace) == {}, names
+        for matrix, row, column in filter(None, (SETTINGS[name][1] for name in names)):
+            require_marked(path, areas[matrix], row, column)
+        found[names] = Edited(trace, areas, with_typed(path, folder / f"{number}bare.xlsx", {}))
+    return found
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_program_recomputes_the_run_with_the_same_changes(engine, edited, recalculate):
+    bare = [one.bare for one in edited.values()]
+    for cells, (names, one) in zip(computed(engine, bare, recalculate), edited.items(), strict=True):
+        assert differences(cells, one.areas, one.trace) == {}, names
+        assert cells(one.areas["predicted_token"])[2][1] == one.trace.predicted_token, names
+        assert text_of(cells, one.areas["message"]) == "", names
+        assert text_of(cells, one.areas["fault"]) == "", names
 
 
 @pytest.mark.parametrize("engine", ["libreoffice", "ironcalc"])

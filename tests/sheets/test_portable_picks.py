@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import openpyxl
@@ -20,6 +21,7 @@ from sheetgpt.workbook.grid import Area
 from spins import INPUT, SPINS, Spin, drawn, require_pick
 
 pytestmark = pytest.mark.office
+ONE_BLOCK = replace(SMALL, n_layer=1)  # as many logits
 ENGINES = ["libreoffice", *RECALCULATING]
 LARGE = (Spin(random=0.95), Spin(top_k=40, temperature=2, random=0.8), Spin(top_k=4, top_p=0.6, random=0.9))
 WRONG = {"temperature": -1, "top_k": 2.5, "top_p": 1.5, "random_number": 1}
@@ -45,43 +47,69 @@ def rows_of(cells: Cells, rows: int) -> list[list]:
 def traces(tmp_path_factory) -> dict[str, object]:
     """Runs of models without words, one with all tokens as candidates, one with the ten best."""
     folder, found = tmp_path_factory.mktemp("models"), {}
-    for name, config in (("small", SMALL), ("large", replace(SMALL, n_layer=1, n_vocab=ALL_RANKS + 1))):
+    for name, config in (("small", ONE_BLOCK), ("large", replace(ONE_BLOCK, n_vocab=ALL_RANKS + 1))):
         write_random_model(folder / name, config)
         found[name] = load_model(folder / name).run(token_ids=random_ids(config, 3))
     return found
 
 
+@pytest.fixture(scope="module")
+def books(traces, tmp_path_factory) -> dict[str, Path]:
+    """The workbook of each run, and of README's prompt. Whoever changes a file changes a copy."""
+    folder, runs = tmp_path_factory.mktemp("books"), {**traces, "words": load_model().run(PROMPT)}
+    return {name: write_portable_workbook(trace, folder / f"{name}.xlsx") for name, trace in runs.items()}
+
+
+CHOSEN = {"small": (*SPINS, *drawn(5)), "large": LARGE}
+
+
+@pytest.fixture(scope="module")
+def spun(books, tmp_path_factory) -> dict[str, list[Path]]:
+    """A copy for every spin."""
+    folder = tmp_path_factory.mktemp("spun")
+    return {
+        name: [typed(books[name], folder / f"{name}{i}.xlsx", spin) for i, spin in enumerate(spins)]
+        for name, spins in CHOSEN.items()
+    }
+
+
 @pytest.mark.parametrize("engine", ENGINES)
-def test_every_program_picks_as_generate_does(engine, traces, tmp_path, recalculate):
-    for name, spins in (("small", [*SPINS, *drawn(5)]), ("large", LARGE)):
-        path = write_portable_workbook(traces[name], tmp_path / f"{name}.xlsx")
+def test_every_program_picks_as_generate_does(engine, traces, spun, recalculate):
+    found = iter(computed(engine, [*chain.from_iterable(spun.values())], recalculate))
+    for name, spins in CHOSEN.items():
         logits = traces[name].role(Role.LOGITS)[:, -1]
-        copies = [typed(path, tmp_path / f"{name}{i}.xlsx", spin) for i, spin in enumerate(spins)]
-        for cells, spin in zip(computed(engine, copies, recalculate), spins, strict=True):
-            require_pick(rows_of(cells, len(logits) if name == "small" else 10), logits, spin)
+        for spin in spins:
+            require_pick(rows_of(next(found), len(logits) if name == "small" else 10), logits, spin)
+
+
+@pytest.fixture(scope="module")
+def wrong_files(books, tmp_path_factory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("wrong")
+    return [typed(books["small"], folder / f"{name}.xlsx", Spin(), **{name: value}) for name, value in WRONG.items()]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_what_cannot_be_an_input_is_told_and_nothing_is_picked(engine, traces, tmp_path, recalculate):
-    path = write_portable_workbook(traces["small"], tmp_path / "x.xlsx")
-    copies = [typed(path, tmp_path / f"{name}.xlsx", Spin(), **{name: value}) for name, value in WRONG.items()]
-    for cells, name in zip(computed(engine, copies, recalculate), WRONG, strict=True):
+def test_what_cannot_be_an_input_is_told_and_nothing_is_picked(engine, wrong_files, recalculate):
+    for cells, name in zip(computed(engine, wrong_files, recalculate), WRONG, strict=True):
         said = name.replace("_", "-" if name.startswith("top") else " ")
         assert text_of(cells, Area(picks.PICK, picks.MESSAGE, 1, 1, 1)).startswith(f"{said}: type")
         found = [row[1] for row in rows_of(cells, 1)]
         assert {str(found[row]) for row in (picks.PICKED, picks.TOKEN, picks.APPEND)} <= {"", "None", "nan"}
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_the_words_show_the_pick_and_what_to_dump_next(engine, tmp_path, recalculate):
-    trace = load_model().run(PROMPT)
-    path = write_portable_workbook(trace, tmp_path / "x.xlsx")
-    copies = [
-        typed(path, tmp_path / "rolled.xlsx", Spin(), roll=1),
-        typed(path, tmp_path / "best.xlsx", Spin(temperature=0)),
+@pytest.fixture(scope="module")
+def rolled_and_best(books, tmp_path_factory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("rolled")
+    return [
+        typed(books["words"], folder / "rolled.xlsx", Spin(), roll=1),
+        typed(books["words"], folder / "best.xlsx", Spin(temperature=0)),
     ]
-    rolled, best = computed(engine, copies, recalculate)
-    areas, token = name_areas(path), trace.predicted_token
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_words_show_the_pick_and_what_to_dump_next(engine, books, rolled_and_best, recalculate):
+    rolled, best = computed(engine, rolled_and_best, recalculate)
+    areas, token = name_areas(books["words"]), load_model().run(PROMPT).predicted_token
     assert 0 <= rolled(Area(picks.PICK, picks.STOPS, 1, 1, 1))[0][0] < 1
     assert text_of(best, areas["picked_token"]) == token
     said = f"this sheet is laid out for 6 tokens: dump the text with {token.replace(' ', '·')} behind it"
@@ -90,9 +118,8 @@ def test_the_words_show_the_pick_and_what_to_dump_next(engine, tmp_path, recalcu
     assert {token, said} <= words
 
 
-def test_cached_values_are_those_of_the_default_inputs(tmp_path, traces):
-    for trace in (load_model().run(PROMPT), traces["small"]):
-        path = write_portable_workbook(trace, tmp_path / "x.xlsx")
+def test_cached_values_are_those_of_the_default_inputs(books, tmp_path):
+    for path in (books["words"], books["small"]):
         copy = typed(path, tmp_path / "bare.xlsx", Spin())
         sheet, cells = openpyxl.load_workbook(path, data_only=True)["pick"], RECALCULATING["ironcalc"](copy)
         for row in range(picks.STOPS, picks.APPEND + 1):

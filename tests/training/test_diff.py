@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from sheetgpt import load_model
 from sheetgpt.commands.diff import command
 from sheetgpt.diff import training as diff
@@ -92,9 +92,9 @@ def test_gradients_alone_are_recognised_and_the_command_compares_them(dumps, tra
     ours = training.steps[0].matrices
     np.savez(tmp_path / "a.npz", d_logits=ours["d_logits"], d_model_wte=ours["d_model_wte"])
     np.savez(tmp_path / "b.npz", d_logits=ours["d_logits"], d_model_wte=ours["d_model_wte"] * 2)
-    done = sheetgpt("diff", tmp_path / "a.npz", tmp_path / "b.npz")
+    done = sheetgpt_here("diff", tmp_path / "a.npz", tmp_path / "b.npz")
     assert (done.code, done.out.splitlines()[0]) == (1, "d_model_wte diverges first.")
-    done = sheetgpt("diff", tmp_path / "a.npz", dumps / "dump")
+    done = sheetgpt_here("diff", tmp_path / "a.npz", dumps / "dump")
     assert (done.code, done.out.splitlines()[0]) == (0, "No matrix diverges: 2 are equal.")
 
 
@@ -171,7 +171,7 @@ def test_whatever_is_typed_is_training_or_not(text):
 @pytest.mark.parametrize(("name", "content"), [("a.npz", b"PK torn"), ("a.json", b'{"d_logits": [[1, 2')])
 def test_a_torn_file_is_one_line(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    assert "can't be read as " in sheetgpt("diff", tmp_path / name, tmp_path / name).error
+    assert "can't be read as " in sheetgpt_here("diff", tmp_path / name, tmp_path / name).error
 
 
 # ------------------------------------------------------------------------------------------------ names
@@ -208,11 +208,11 @@ def test_a_gradient_that_is_transposed_is_called_so(name, training, dumps, tmp_p
     for change, words in ((0.0, "RIGHT's is transposed"), (1.0, "and its numbers differ too")):
         turned = matrices[name].T + change * (np.indices(matrices[name].T.shape)[0] == 1)
         np.savez(tmp_path / "turned.npz", **{**matrices, name: turned})
-        done = sheetgpt("diff", dumps / "port.npz", tmp_path / "turned.npz")
+        done = sheetgpt_here("diff", dumps / "port.npz", tmp_path / "turned.npz")
         assert done.code == 1
         is_square = len({*turned.shape}) == 1
         if not (change and is_square):  # a square one's shape says nothing
             assert done.out.splitlines()[0].startswith(f"{name} diverges first; ")
             assert words in done.out.splitlines()[0]
-        data = json.loads(sheetgpt("diff", dumps / "port.npz", tmp_path / "turned.npz", "--json").out)
+        data = json.loads(sheetgpt_here("diff", dumps / "port.npz", tmp_path / "turned.npz", "--json").out)
         assert [one["name"] for one in data["matrices"] if one["note"]] == ([] if change and is_square else [name])

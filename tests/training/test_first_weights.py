@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from conftest import require
 from models import VOCABULARY
 from sheetgpt import load_model
@@ -30,7 +30,7 @@ def names(tmp_path):
 
 
 def train(names, dest, *options):
-    return sheetgpt("train", names, dest, "--tokens", "chars", *options)
+    return sheetgpt_here("train", names, dest, "--tokens", "chars", *options)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -50,7 +50,7 @@ def test_no_step_leaves_the_first_weights_those_from_which_training_begins(model
 
 def test_chosen_weights_have_the_sources_numbers(names, tmp_path):
     assert train(names, tmp_path / "m", "--model", "die", "--steps", 0, "--first", CHOSEN).code == 0
-    done = sheetgpt("train-step", "ann", "--weights", tmp_path / "m")
+    done = sheetgpt_here("train-step", "ann", "--weights", tmp_path / "m")
     rows = [line.split() for line in done.out.splitlines() if line.startswith("model_logits")]
     assert "Loss 0.88678 (mean of 1 - p)" in done.out
     assert rows[0] == ["model_logits", "0,0", '"a"', "0.6200", "0.88636", "-0.04145", "-0.0416", "0.6242"]
@@ -112,7 +112,7 @@ def test_of_many_weights_those_with_the_largest_gradients_are_shown(tmp_path):
     training: Training = trained(tmp_path, "mlp")
     gradients = np.concatenate([training.steps[0].gradients[name].ravel() for name in training.steps[0].weights])
     largest = sorted(np.abs(gradients), reverse=True)[:30]
-    out = sheetgpt("train-step", "ann", "--weights", tmp_path).out
+    out = sheetgpt_here("train-step", "ann", "--weights", tmp_path).out
     rows = [line.split() for line in out.splitlines() if line.startswith("model_")]
     head = next(line.split() for line in out.splitlines() if line.startswith("weight"))
     place = head.index("gradient") - len(head)
@@ -125,7 +125,7 @@ def test_of_many_weights_those_with_the_largest_gradients_are_shown(tmp_path):
 def test_a_dump_without_a_name_has_its_models_and_replaces_none(model, tmp_path):
     for folder in ("one", "two"):
         write_model(tmp_path / folder, model)
-        done = sheetgpt("train-step", "ann", "--weights", folder, "--dump-xlsx", cwd=tmp_path)
+        done = sheetgpt_here("train-step", "ann", "--weights", folder, "--dump-xlsx", cwd=tmp_path)
         assert done.code == 0, done.err
     files = {file.name for file in (tmp_path / "exports").iterdir()}
     assert files == {"ann-train-step-one.xlsx", "ann-train-step-two.xlsx"}
@@ -135,24 +135,24 @@ def test_run_says_that_it_replaces_the_workbook_of_another_model(tmp_path):
     errors = []
     for folder in ("one", "two"):
         write_model(tmp_path / folder, "bigram")
-        errors.append(sheetgpt("run", ".an", "--weights", folder, "--dump-xlsx", cwd=tmp_path).err)
+        errors.append(sheetgpt_here("run", ".an", "--weights", folder, "--dump-xlsx", cwd=tmp_path).err)
     assert "is replaced" not in errors[0]
     assert "an.xlsx was there already and is replaced; --name keeps" in errors[1]
-    named = sheetgpt("run", ".an", "--weights", "one", "--dump-xlsx", "--name", "an", cwd=tmp_path)
+    named = sheetgpt_here("run", ".an", "--weights", "one", "--dump-xlsx", "--name", "an", cwd=tmp_path)
     assert named.code == 0
     assert "is replaced" not in named.err
     for _ in range(2):
-        assert sheetgpt("run", "Mike is quick. He moves", "--dump-xlsx", cwd=tmp_path).err == ""
+        assert sheetgpt_here("run", "Mike is quick. He moves", "--dump-xlsx", cwd=tmp_path).err == ""
 
 
 def test_the_curve_of_the_steps_is_drawn(tmp_path):
     require("matplotlib", "plot")
     write_model(tmp_path / "m", "softmax")
     options = ["--weights", "m", "--steps", 5, "--plot", "curve.png"]
-    done = sheetgpt("train-step", "ann", *options, cwd=tmp_path)
+    done = sheetgpt_here("train-step", "ann", *options, cwd=tmp_path)
     assert "Wrote curve.png" in done.out
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
-    assert "can't write" in sheetgpt("train-step", "ann", *options[:-1], "curve.png/c.png", cwd=tmp_path).error
+    assert "can't write" in sheetgpt_here("train-step", "ann", *options[:-1], "curve.png/c.png", cwd=tmp_path).error
 
 
 @pytest.mark.parametrize(
@@ -164,6 +164,6 @@ def test_a_curve_is_of_the_kind_that_its_name_says(command, tmp_path):
     require("matplotlib", "plot")
     write_model(tmp_path / "m", "softmax")
     (tmp_path / "n.txt").write_text("anna\nlea\n")
-    assert sheetgpt(*command, "--steps", 2, "--plot", "curve.svg", cwd=tmp_path).code == 0
+    assert sheetgpt_here(*command, "--steps", 2, "--plot", "curve.svg", cwd=tmp_path).code == 0
     assert (tmp_path / "curve.svg").read_text(encoding="utf-8").startswith("<?xml")
-    assert "ends in .png or .svg" in sheetgpt(*command, "--steps", 2, "--plot", "c.pdf", cwd=tmp_path).error
+    assert "ends in .png or .svg" in sheetgpt_here(*command, "--steps", 2, "--plot", "c.pdf", cwd=tmp_path).error

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from conftest import require
 from models import ODD_HEADS, ONE_BLOCK, SMALL, random_ids, random_matrices, write_random_model
 from sheetgpt import load_model
@@ -101,20 +101,20 @@ def test_the_means_belong_together():
 def test_the_command_reads_a_file_of_any_length_in_windows(tmp_path):
     file = tmp_path / "text.txt"
     file.write_text("Mike is quick. He moves quickly. " * 20, encoding="utf-8")
-    data = json.loads(sheetgpt("loss", "--file", file, "--json").out)
+    data = json.loads(sheetgpt_here("loss", "--file", file, "--json").out)
     assert data["n_windows"] > 1
     assert len(data["tokens"]) == data["tokens"][-1]["position"]
-    shown = sheetgpt("loss", "--file", file, "--stride", 32, "--top", 3).out
+    shown = sheetgpt_here("loss", "--file", file, "--stride", 32, "--top", 3).out
     assert "more (--top)" in shown
     assert "bits per byte" in shown
 
 
 def test_bad_input_is_one_line(tmp_path):
-    assert "at least 2 tokens" in sheetgpt("loss", "--token-ids", "1").error
-    assert "--stride is 64" in sheetgpt("loss", "Mike is quick.", "--stride", 64).error
-    assert "give either a text or --file" in sheetgpt("loss", "Mike", "--file", tmp_path / "x").error
-    assert "can't be read" in sheetgpt("loss", "--file", tmp_path / "x").error
+    assert "at least 2 tokens" in sheetgpt_here("loss", "--token-ids", "1").error
+    assert "--stride is 64" in sheetgpt_here("loss", "Mike is quick.", "--stride", 64).error
+    assert "give either a text or --file" in sheetgpt_here("loss", "Mike", "--file", tmp_path / "x").error
+    assert "can't be read" in sheetgpt_here("loss", "--file", tmp_path / "x").error
     (tmp_path / "x").write_bytes(b"\xff")
-    assert "not UTF-8" in sheetgpt("loss", "--file", tmp_path / "x").error
+    assert "not UTF-8" in sheetgpt_here("loss", "--file", tmp_path / "x").error
     with pytest.raises(PromptError, match="token id 99999"):
         load_model().ids_of(None, [99999])

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from sheetgpt.errors import PromptError
 from sheetgpt.training import loss_of_lines
 from sheetgpt.training.loss import measure
@@ -71,13 +71,13 @@ def test_the_floor_of_thirteen_names_is_that_of_the_page(tmp_path):
 def test_the_command_prints_lines_one_loss_and_the_floor(tmp_path):
     write_model(tmp_path / "m", "bigram")
     (tmp_path / "n.txt").write_text("anna\r\nlea\r\n", encoding="utf-8")
-    done = sheetgpt("loss", "--file", "n.txt", "--weights", "m", "--top", 1, cwd=tmp_path)
+    done = sheetgpt_here("loss", "--file", "n.txt", "--weights", "m", "--top", 1, cwd=tmp_path)
     assert done.code == 0, done.err
     assert '"anna"' in done.out
     assert "and 1 more (--top)" in done.out
     assert "mean of -ln p over 9 predictions in 2 lines" in done.out
     assert f"Floor {2 * math.log(2) / 9:.4f}" in done.out
-    data = json.loads(sheetgpt("loss", "--file", "n.txt", "--weights", "m", "--json", cwd=tmp_path).out)
+    data = json.loads(sheetgpt_here("loss", "--file", "n.txt", "--weights", "m", "--json", cwd=tmp_path).out)
     assert data["predictions"] == 9
     assert [line["text"] for line in data["lines"]] == ["anna", "lea"]
 
@@ -86,14 +86,14 @@ def test_the_command_prints_lines_one_loss_and_the_floor(tmp_path):
 def test_what_lines_have_no_use_for_is_refused(option, tmp_path):
     write_model(tmp_path / "m", "bigram")
     (tmp_path / "n.txt").write_text(LINES)
-    error = sheetgpt("loss", "--file", "n.txt", "--weights", "m", *option, cwd=tmp_path).error
+    error = sheetgpt_here("loss", "--file", "n.txt", "--weights", "m", *option, cwd=tmp_path).error
     assert error.endswith(f"leave {option[0]} out")
 
 
 def test_bad_files_are_one_line(tmp_path):
     write_model(tmp_path / "m", "bigram")
     (tmp_path / "n.txt").write_text("anna\nbob\n", encoding="utf-8")
-    error = sheetgpt("loss", "--file", "n.txt", "--weights", "m", cwd=tmp_path).error
+    error = sheetgpt_here("loss", "--file", "n.txt", "--weights", "m", cwd=tmp_path).error
     assert error.startswith("line 2 (bob): ")
     assert "has no token for 'b'" in error
     with pytest.raises(PromptError, match="holds no word"):

@@ -9,7 +9,7 @@ import numpy as np
 import openpyxl
 import pytest
 
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from sheetgpt import load_model
 from sheetgpt.bpe import write_tables
 from sheetgpt.errors import DumpError, SheetGPTError
@@ -21,8 +21,7 @@ from sheetgpt.training.trainer import initial_weights
 from sheetgpt.training.workbook.write import write_training
 from sheetgpt.weights.folder import write_weights
 from sheetgpt.workbook.reading.names import defined_names
-from training_books import LIVE, assert_shows, trained, write_model
-from workbooks import set_cell
+from training_books import LIVE, assert_shows, trained, with_word, write_model
 
 every_live = pytest.mark.parametrize("model", LIVE)
 
@@ -122,9 +121,7 @@ def test_another_word_retrains_the_whole_sheet(tmp_path, recalculate):
     files, expected = [], []
     for model in LIVE:
         file = write_training(trained(tmp_path / model, model, steps=4, room=8), tmp_path / f"{model}.xlsx", live=True)
-        area = defined_names(file)["word"][0]
-        set_cell(file, f"{area.tab}!{area.range()}", "lilie")
-        files.append(file)
+        files.append(with_word(file, tmp_path / f"{model} lilie.xlsx", "lilie"))
         expected.append(trained(tmp_path / model, model, "lilie", steps=4, room=8))
     for file, training in zip(recalculate(*files), expected, strict=True):
         assert_shows(file, training)
@@ -144,9 +141,8 @@ def test_a_word_of_characters_with_several_bytes_can_be_typed(tmp_path, recalcul
     model, settings = load_model(folder), Settings(steps=2, optimizer="sgd", weight_decay=0.0)
     training = train_steps(model, example(model, "zoë", room=8), settings, "zoë")
     file = write_training(training, tmp_path / "z.xlsx", live=True)
-    area = defined_names(file)["word"][0]
-    set_cell(file, f"{area.tab}!{area.range()}", "ë*aA?")
-    assert_shows(recalculate(file), train_steps(model, example(model, "ë*aA?", room=8), settings, "ë*aA?"))
+    other = with_word(file, tmp_path / "other.xlsx", "ë*aA?")
+    assert_shows(recalculate(other), train_steps(model, example(model, "ë*aA?", room=8), settings, "ë*aA?"))
 
 
 def test_several_steps_have_a_curve(tmp_path):
@@ -163,7 +159,9 @@ def test_several_steps_have_a_curve(tmp_path):
 def test_the_command_dumps_workbook_csv_and_tables(tmp_path):
     write_model(tmp_path / "m", "softmax")
     dumps = ["--dump-xlsx", "--formulas", "--dump-csv", "--exports", tmp_path, "--name", "ann"]
-    done = sheetgpt("train-step", "ann", "--weights", tmp_path / "m", "--steps", 3, "--gradient", "backprop", *dumps)
+    done = sheetgpt_here(
+        "train-step", "ann", "--weights", tmp_path / "m", "--steps", 3, "--gradient", "backprop", *dumps
+    )
     assert done.code == 0, done.err
     assert "differ by at most" in done.out
     assert (tmp_path / "ann.xlsx").exists()
@@ -179,26 +177,28 @@ def test_diff_names_the_first_matrix_that_diverges(tmp_path):
     write_model(tmp_path / "m", "mlp")
     for name, rate in (("a", 0.1), ("b", 0.2)):
         dumps = ["--dump-xlsx", "--dump-csv", "--exports", tmp_path, "--name", name, "--steps", 2]
-        assert sheetgpt("train-step", "ann", "--weights", tmp_path / "m", "--learning-rate", rate, *dumps).code == 0
+        assert (
+            sheetgpt_here("train-step", "ann", "--weights", tmp_path / "m", "--learning-rate", rate, *dumps).code == 0
+        )
     a, b = tmp_path / "a", tmp_path / "b"
     for left, right in ((a, b), (f"{a}.xlsx", f"{b}.xlsx"), (a, f"{b}.xlsx")):
-        done = sheetgpt("diff", left, right, "--json")
+        done = sheetgpt_here("diff", left, right, "--json")
         assert done.code == 1, done.err
         assert json.loads(done.out)["first"].startswith("new_model_")
         assert not any("d_" in m["name"][:2] and m["cells_out"] for m in json.loads(done.out)["matrices"])
-    same = sheetgpt("diff", a, f"{a}.xlsx")
+    same = sheetgpt_here("diff", a, f"{a}.xlsx")
     assert same.code == 0, same.out
     d_out = np.loadtxt(a / "step_1" / "d_mlp_hidden.csv", delimiter=",")
     np.savez(tmp_path / "port.npz", d_mlp_hidden=d_out + 1e-3)
-    assert sheetgpt("diff", a, tmp_path / "port.npz").out.startswith("d_mlp_hidden diverges first.")
+    assert sheetgpt_here("diff", a, tmp_path / "port.npz").out.startswith("d_mlp_hidden diverges first.")
     np.savez(tmp_path / "port.npz", other=d_out)
-    assert "no matrix of one name" in sheetgpt("diff", a, tmp_path / "port.npz").error
+    assert "no matrix of one name" in sheetgpt_here("diff", a, tmp_path / "port.npz").error
 
 
 def test_the_graph_of_values_is_a_table(tmp_path):
     write_model(tmp_path / "m", "die")
     options = ["--gradient", "value", "--dump-csv", "--dump-xlsx", "--exports", tmp_path, "--name", "ann"]
-    done = sheetgpt("train-step", "ann", "--weights", tmp_path / "m", *options, "--json")
+    done = sheetgpt_here("train-step", "ann", "--weights", tmp_path / "m", *options, "--json")
     assert done.code == 0, done.err
     assert round(json.loads(done.out)["losses"][0], 4) == 0.8868
     with (tmp_path / "ann" / "value_graph.csv").open(encoding="utf-8") as file:
@@ -213,7 +213,7 @@ def test_the_graph_of_values_is_a_table(tmp_path):
 
 
 def test_the_embedded_model_shows_a_step_and_says_what_formulas_it_lacks(tmp_path):
-    done = sheetgpt("train-step", "Mike is quick.", "--formulas", "--exports", tmp_path)
+    done = sheetgpt_here("train-step", "Mike is quick.", "--formulas", "--exports", tmp_path)
     assert done.code == 0, done.err
     assert "they are dumped as values" in done.err
     assert "weights more" in done.out
@@ -222,6 +222,9 @@ def test_the_embedded_model_shows_a_step_and_says_what_formulas_it_lacks(tmp_pat
 def test_bad_input_is_one_line(tmp_path):
     write_model(tmp_path, "bigram")
     weights = ("--weights", tmp_path)
-    assert "give either" in sheetgpt("train-step", *weights).error
-    assert "must be above 0" in sheetgpt("train-step", "ann", *weights, "--learning-rate", 0).error
-    assert "are those of backprop" in sheetgpt("train-step", "ann", *weights, "--formulas", "--gradient", "value").error
+    assert "give either" in sheetgpt_here("train-step", *weights).error
+    assert "must be above 0" in sheetgpt_here("train-step", "ann", *weights, "--learning-rate", 0).error
+    assert (
+        "are those of backprop"
+        in sheetgpt_here("train-step", "ann", *weights, "--formulas", "--gradient", "value").error
+    )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from shutil import copy
 
 import openpyxl
 import pytest
@@ -16,8 +17,7 @@ from sheetgpt import load_model
 from sheetgpt.training.workbook.layout import BANDS_ROW
 from sheetgpt.training.workbook.write import ROOM, write_training
 from sheetgpt.workbook.reading.names import defined_names
-from training_books import LIVE, trained, write_model
-from workbooks import set_cell
+from training_books import LIVE, trained, with_word, write_model
 
 NOT_LEARNED = {  # word -> what the sheet says
     "bob": "b is not known: the model knows only a i l e n",
@@ -30,15 +30,23 @@ NOT_LEARNED = {  # word -> what the sheet says
 OF_FIRST_STEP = ("model_logits", "model_wte", "model_wpe", "model_h", "model_mlp", "model_ln", "model_lm")
 
 
-def typed(file: Path, word: str) -> Path:
-    area = defined_names(file)["word"][0]
-    set_cell(file, f"{area.tab}!{area.range()}", word)
-    return file
+@pytest.fixture(scope="module")
+def live(tmp_path_factory) -> Callable[[str], Path]:
+    """`live("die")`: the workbook of two steps, written once. Whoever changes a file changes a copy."""
+    folder = tmp_path_factory.mktemp("live")
+
+    @cache
+    def book(model: str) -> Path:
+        training = trained(folder / model, model, room=ROOM, steps=2)
+        return write_training(training, folder / f"{model}.xlsx", live=True)
+
+    return book
 
 
-def live(tmp_path: Path, model: str, **settings) -> Path:
-    training = trained(tmp_path / model, model, room=ROOM, steps=2, **settings)
-    return write_training(training, tmp_path / f"{model}.xlsx", live=True)
+@pytest.fixture(scope="module")
+def opened(live) -> Callable[[str], openpyxl.Workbook]:
+    """The same, read once."""
+    return cache(lambda model: openpyxl.load_workbook(live(model)))
 
 
 def cells(book, tab: str) -> dict[str, object]:
@@ -50,11 +58,9 @@ def cells(book, tab: str) -> dict[str, object]:
 
 @pytest.mark.office
 @pytest.mark.parametrize("model", ["die", "bigram", "attention"])
-def test_a_word_that_cant_be_learned_from_is_named_and_leaves_the_rest_empty(model, tmp_path, recalculate):
-    made = live(tmp_path, model)
-    files = [Path(copy(made, tmp_path / f"{number}.xlsx")) for number in range(len(NOT_LEARNED))]
-    for file, word in zip(files, NOT_LEARNED, strict=True):
-        typed(file, word)
+def test_a_word_that_cant_be_learned_from_is_named_and_leaves_the_rest_empty(model, live, tmp_path, recalculate):
+    made = live(model)
+    files = [with_word(made, tmp_path / f"{number}.xlsx", word) for number, word in enumerate(NOT_LEARNED)]
     for file, said in zip(recalculate(*files), NOT_LEARNED.values(), strict=True):
         book = openpyxl.load_workbook(file, data_only=True)
         everything = {f"{tab}!{at}": value for tab in book.sheetnames for at, value in cells(book, tab).items()}
@@ -72,9 +78,9 @@ def test_a_word_that_cant_be_learned_from_is_named_and_leaves_the_rest_empty(mod
 
 @pytest.mark.office
 @pytest.mark.parametrize("model", ["die", "mlp"])
-def test_the_first_tab_follows_the_word_and_the_check_says_that_it_does_not(model, tmp_path, recalculate):
-    made = live(tmp_path, model)
-    files = [made, typed(Path(copy(made, tmp_path / "other.xlsx")), "lilie")]
+def test_the_first_tab_follows_the_word_and_the_check_says_that_it_does_not(model, live, tmp_path, recalculate):
+    made = live(model)
+    files = [made, with_word(made, tmp_path / "other.xlsx", "lilie")]
     expected = trained(tmp_path / "again", model, "lilie", room=ROOM, steps=2)
     same, other = (openpyxl.load_workbook(file, data_only=True) for file in recalculate(*files))
     index = list(cells(other, "index").values())
@@ -89,8 +95,8 @@ def test_the_first_tab_follows_the_word_and_the_check_says_that_it_does_not(mode
 
 
 @pytest.mark.parametrize("model", LIVE)
-def test_no_labels_but_the_steps_own_stay_frozen(model, tmp_path):
-    sheet = openpyxl.load_workbook(live(tmp_path, model))["training"]
+def test_no_labels_but_the_steps_own_stay_frozen(model, opened):
+    sheet = opened(model)["training"]
     assert sheet.freeze_panes == "C2"
     beside = [row for row in sheet.iter_rows(BANDS_ROW + 1, max_col=2) if any(cell.value for cell in row)]
     words = {cell.value for row in beside for cell in row if isinstance(cell.value, str)}
@@ -114,8 +120,8 @@ def test_the_first_tab_has_a_link_to_every_matrix_and_every_step(model, formulas
 
 
 @pytest.mark.parametrize("model", LIVE)
-def test_a_tab_of_positions_stands_only_where_formulas_read_it(model, tmp_path):
-    book = openpyxl.load_workbook(live(tmp_path, model))
+def test_a_tab_of_positions_stands_only_where_formulas_read_it(model, opened):
+    book = opened(model)
     is_read = any(re.search(r"(?<!n_)positions", formula) for formula in formulas_of(book["training"]))
     assert ("positions" in book.sheetnames) == is_read
     assert ("positions" in book.sheetnames) == (model not in {"die", "softmax", "bigram", "mlp"})
@@ -131,8 +137,8 @@ def formulas_of(sheet) -> list[str]:
     return found
 
 
-def test_nudges_stand_beside_the_weights_with_the_decimals_that_show_them(tmp_path):
-    file = live(tmp_path, "die")
+def test_nudges_stand_beside_the_weights_with_the_decimals_that_show_them(live):
+    file = live("die")
     names, sheet = defined_names(file), openpyxl.load_workbook(file, data_only=True)["training"]
     table = [names[name][0] for name in ("model_logits", "nudged_loss", "nudged_slope", "new_model_logits")]
     assert all(left.column + 1 == right.column and left.row == right.row for left, right in pairwise(table))
@@ -146,8 +152,8 @@ def test_nudges_stand_beside_the_weights_with_the_decimals_that_show_them(tmp_pa
 
 
 @pytest.mark.parametrize("model", ["softmax", "attention"])
-def test_no_number_is_shown_with_all_its_digits(model, tmp_path):
-    book = openpyxl.load_workbook(live(tmp_path, model), data_only=True)
+def test_no_number_is_shown_with_all_its_digits(model, live):
+    book = openpyxl.load_workbook(live(model), data_only=True)
     for tab in book.sheetnames:
         for row in book[tab].iter_rows():
             for cell in row:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from checkpoints import CONFIG, contents, ours, write_csvs
-from command_line import sheetgpt
+from command_line import sheetgpt_here
 from models import random_matrices
 from sheetgpt import load_model
 from sheetgpt.bpe import write_tables
@@ -284,14 +284,14 @@ def test_digits_are_counted_from_the_first_to_the_last_that_tells_something():
 
 
 def test_the_command_shows_a_table_and_ends_well_or_with_1(folder):
-    done = sheetgpt("check", folder)
+    done = sheetgpt_here("check", folder)
     numbers = sum(matrix.size for matrix in MATRICES.values())
     assert done.code == 0
     assert done.out.splitlines()[-1] == f"Whole and sane: 28 matrices, {numbers:,} numbers"
     assert done.out.splitlines()[1].split()[:4] == ["model_wte", "262", "x", "12"]
     (folder / "model_h1_ln_2_b.csv").unlink()
     rewrite(folder / "model_wpe.csv", excel)
-    done = sheetgpt("check", folder)
+    done = sheetgpt_here("check", folder)
     assert done.code == 1
     assert "WRONG  model_h1_ln_2_b.csv: is missing\n       -> get or convert the model again\n" in done.out
     assert done.out.splitlines()[-1].startswith("1 wrong, 1 odd: 27 matrices, ")
@@ -299,7 +299,7 @@ def test_the_command_shows_a_table_and_ends_well_or_with_1(folder):
 
 def test_json_holds_everything(folder):
     (folder / "model_h1_ln_2_b.csv").unlink()
-    done = sheetgpt("check", folder, "--json")
+    done = sheetgpt_here("check", folder, "--json")
     data = json.loads(done.out)
     assert (done.code, data["sane"]) == (1, False)
     assert data["constants"] == dict(CONFIG.rows())
@@ -315,8 +315,8 @@ def test_json_holds_everything(folder):
 def test_no_folder_is_an_error_and_an_empty_one_is_wrong(tmp_path):
     with pytest.raises(WeightsError, match="is no folder: name the folder that holds the model's CSVs"):
         check(tmp_path / "none")
-    assert sheetgpt("check", tmp_path / "none").code == 2
-    done = sheetgpt("check", tmp_path)
+    assert sheetgpt_here("check", tmp_path / "none").code == 2
+    done = sheetgpt_here("check", tmp_path)
     assert done.code == 1
     assert "constants.csv: the folder has no model_wte.csv, so it holds no model" in done.out
 
