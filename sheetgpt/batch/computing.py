@@ -115,7 +115,7 @@ class Batches:
             base = {name: value[part] for name, value in shared.items()} | self.every_row.inputs(ids[part])
             scores = follow(self.every_row, self.model.weights, base, NO_OVERRIDES, [name], dtype)[name]
             last.append(scores[..., -1:].copy())
-            losses += penalties(np.moveaxis(scores, -2, -1)[:, :-1], ids[part, 1:]).mean(1).tolist()
+            losses += mean_losses(np.moveaxis(scores, -2, -1)[:, :-1], ids[part, 1:])
         return np.concatenate(last), losses
 
 
@@ -124,17 +124,22 @@ def in_batch(value: np.ndarray, count: int) -> np.ndarray:  # [rows, columns] or
     return np.broadcast_to(value, (count, *value.shape[-2:])) if value.ndim < 3 else value
 
 
-def penalties(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:  # [B, T, n_vocab], [B, T] -> [B, T]
-    """-ln of each target's probability, in float64."""
-    rows, wanted = scores.reshape(-1, scores.shape[-1]), targets.ravel()
-    found, most = np.empty(len(rows)), max(1, CELLS_AT_ONCE // rows.shape[1])
-    for begin in range(0, len(rows), most):
+def mean_losses(scores: np.ndarray, targets: np.ndarray) -> list[float]:  # [B, T, n_vocab], [B, T]
+    """Each prompt's mean of -ln(probability). One at a time: its scores lie together in memory."""
+    return [float(penalties(*one).mean()) for one in zip(scores, targets, strict=True)]
+
+
+def penalties(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:  # [T, n_vocab], [T] -> [T]
+    """-ln of each target's probability: powers and their sum in the scores' own type, all else in float64."""
+    found, most = np.empty(len(scores)), max(1, CELLS_AT_ONCE // scores.shape[1])
+    for begin in range(0, len(scores), most):
         some = slice(begin, begin + most)
-        exact = rows[some].astype(np.float64)
-        exact -= exact.max(1, keepdims=True)
-        target = np.take_along_axis(exact, wanted[some, None], 1)[:, 0].copy()
-        found[some] = np.log(np.exp(exact, out=exact).sum(1)) - target
-    return found.reshape(targets.shape)
+        greatest = scores[some].max(1, keepdims=True)
+        powers = scores[some] - greatest
+        sums = np.exp(powers, out=powers).sum(1).astype(np.float64)
+        target = np.take_along_axis(scores[some], targets[some, None], 1) - greatest.astype(np.float64)
+        found[some] = np.log(sums) - target[:, 0]
+    return found
 
 
 def compute_shard(batches: Batches, entries: Sequence[Entry], writer: Writer, threads: int = 1) -> None:

@@ -9,13 +9,10 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from sheetgpt.batch.prompts import Prompt
 from sheetgpt.batch.shapes import StageShapes
@@ -29,7 +26,6 @@ from sheetgpt.models.config import Config
 from sheetgpt.weights.folder import folder_name
 
 SHARD = 256  # prompts
-HASHED_AT_ONCE = 2  # matrices
 
 
 @dataclass(frozen=True)
@@ -70,17 +66,11 @@ def fingerprint(model: Model) -> str:
     """A hash of a model's constants, matrices in its dtype and token files."""
     found = hashlib.blake2b(digest_size=16)
     found.update(json.dumps([model.config.rows(), list(model.weights)]).encode())
-    with ThreadPoolExecutor(HASHED_AT_ONCE) as pool:
-        for digest in pool.map(digest_of, model.weights.values()):
-            found.update(digest)
+    found.update(model.weights.digest)
     for name in TOKEN_FILES:
         path = model.weights.folder / name
         found.update(path.read_bytes() if model.tokenizer and path.exists() else b"-")
     return found.hexdigest()
-
-
-def digest_of(matrix: np.ndarray) -> bytes:
-    return hashlib.sha256(np.ascontiguousarray(matrix).data).digest()  # processors have instructions for it
 
 
 # ------------------------------------------------------------------------------------------------ prompts

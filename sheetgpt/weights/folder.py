@@ -6,10 +6,12 @@ What a model's matrices are belongs in `models`, numbers and copies in `files`, 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +42,7 @@ __all__ = [
 
 DTYPES = ("float32", "float64")
 LARGE = 1 << 20  # bytes of a matrix whose memory is worth giving back
+HASHED_AT_ONCE = 2  # matrices
 READERS = 2  # CSVs read at once: one is parsed while another is read from and written to the disk
 
 
@@ -66,9 +69,22 @@ class Weights(Mapping[str, np.ndarray]):
         """Has the language head a matrix of its own?"""
         return LM_HEAD in self._matrices
 
+    @cached_property
+    def digest(self) -> bytes:
+        """32 bytes, a hash of all numbers in the matrices' order: of equal matrices in one dtype it is equal."""
+        whole = hashlib.sha256()
+        with ThreadPoolExecutor(HASHED_AT_ONCE) as pool:
+            for one in pool.map(digest_of, self.values()):
+                whole.update(one)
+        return whole.digest()
+
     def in_passing(self) -> Weights:
         """The same matrices, of which the large ones are in memory one at a time, where they are mapped from disk."""
         return _Passing(self._matrices, self.config, self.folder, self.dtype)
+
+
+def digest_of(matrix: np.ndarray) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(matrix).data).digest()  # processors have instructions for it
 
 
 class _Passing(Weights):

@@ -134,9 +134,9 @@ def test_pieces_of_any_size_give_the_same(tmp_path, monkeypatch, name, value):
 
 @pytest.mark.parametrize("dtype", WITHIN)
 def test_scores_are_computed_at_once_where_their_bytes_fit(tmp_path, monkeypatch, dtype):
-    model, pieces, cut = model_of(SMALL, dtype=dtype), [], computing.penalties
+    model, pieces, losses = model_of(SMALL, dtype=dtype), [], computing.mean_losses
     prompts = [Prompt(token_ids=(i, 1, 2)) for i in range(8)]
-    monkeypatch.setattr(computing, "penalties", lambda scores, ids: pieces.append(len(ids)) or cut(scores, ids))
+    monkeypatch.setattr(computing, "mean_losses", lambda scores, ids: pieces.append(len(ids)) or losses(scores, ids))
     for fitting in (8, 4):
         pieces.clear()
         monkeypatch.setattr(computing, "BYTES_AT_ONCE", fitting * 3 * SMALL.n_vocab * np.dtype(dtype).itemsize)
