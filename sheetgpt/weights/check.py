@@ -28,7 +28,7 @@ from sheetgpt.weights.embedded import named_folder, or_a_name
 from sheetgpt.weights.figures import NO_SPREADSHEET, ODD, REWRITE, WRONG, Figures, Tally
 from sheetgpt.weights.folder import believed, read_config, refuse_foreign
 from sheetgpt.weights.progress import Counter, Progress
-from sheetgpt.weights.shapes import AGAIN, require_shape
+from sheetgpt.weights.shapes import AGAIN, require_shape, require_shares
 
 __all__ = ["Finding", "Report", "check"]
 
@@ -127,6 +127,8 @@ def check_matrix(report: Report, path: Path, expected: Shape | None, advance: Ca
                 tally.add(text, block)
         if expected:
             require_shape(path, (tally.rows, tally.columns), expected)
+            if report.config:
+                require_shares(path, report.config, tally.minimum)
     except OSError as error:
         report.add(WRONG, path.name, f"cannot be read: {error.strerror}", "make it readable")
     except SheetGPTError as error:

@@ -26,7 +26,15 @@ from sheetgpt.models.gpt2 import LM_HEAD, WTE
 from sheetgpt.models.kinds import Shape, matrix_shapes
 from sheetgpt.weights.embedded import EMBEDDED, embedded_folder, folder_name, named_folder, or_a_name
 from sheetgpt.weights.progress import Counter, Progress
-from sheetgpt.weights.shapes import AGAIN, first_row, header_error, infer_config, is_header, require_shape
+from sheetgpt.weights.shapes import (
+    AGAIN,
+    first_row,
+    header_error,
+    infer_config,
+    is_header,
+    require_shape,
+    require_shares,
+)
 from sheetgpt.weights.writing import write_weights
 
 __all__ = [
@@ -115,7 +123,10 @@ def load_weights(folder: str | Path, dtype: str = "float64", *, progress: Progre
         config = read_config(folder)
         require_files(folder, matrix_shapes(believed(config, folder)))
         shapes = matrix_shapes(config, untied=(folder / f"{LM_HEAD}.csv").exists())
-        return Weights(read_matrices(folder, shapes, Cache(folder, dtype), progress), config, folder, dtype)
+        matrices = read_matrices(folder, shapes, Cache(folder, dtype), progress)
+        for name, matrix in matrices.items():
+            require_shares(folder / f"{name}.csv", config, matrix)
+        return Weights(matrices, config, folder, dtype)
 
 
 def read_matrices(

@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+import numpy as np
+
 from sheetgpt.errors import WeightsError
 from sheetgpt.files import decimals
 from sheetgpt.models.config import CONSTANTS_FILE, REFERENCE_HEAD_SIZE, Config
 from sheetgpt.models.gpt2 import WPE, WTE
-from sheetgpt.models.kinds import Shape, known_names
+from sheetgpt.models.kinds import Shape, kind_of, known_names
 
 AGAIN = "get or convert the model again"
+
+
+def require_shares(csv: Path, config: Config, numbers: np.ndarray | float) -> None:  # a matrix, or its least number
+    """Raises WeightsError where a model's weights are shares of their sum, and the least of these is none."""
+    if kind_of(config).plain_shares and not (least := np.min(numbers)) > 0:
+        what = f"holds {least:g}, and each weight of the {config.model} is a share of their sum"
+        raise WeightsError(what, where=csv, remedy="write a number above 0")
 
 
 def require_shape(csv: Path, shape: Shape, expected: Shape) -> None:
