@@ -1,6 +1,6 @@
 """The site: `python -m sphinx docs site` builds it, without a network, from these pages and from docstrings.
 
-What Sphinx can't do by itself stands in `site_parts.py`.
+What Sphinx can't do by itself stands in `site_parts.py`, `live_pages.py` and `api_parts.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # site_parts
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # the last three extensions
 
 project = "sheetgpt"
 author = "the authors of sheetgpt"
@@ -18,12 +18,11 @@ release = version = version_of("sheetgpt")
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
-    "sphinx.ext.intersphinx",
     "sphinx.ext.viewcode",
     "site_parts",
     "live_pages",
+    "api_parts",
 ]
-extensions += ["api_parts"]  # the reference of the API
 exclude_patterns = ["**/.ipynb_checkpoints"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 nitpicky = True
@@ -42,8 +41,6 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_type_aliases = {"DTypeLike": "DTypeLike"}
 python_maximum_signature_line_length = 80
-autodoc_use_type_comments = False
-intersphinx_mapping = {}  # nothing from elsewhere: the site builds offline
 
 html_theme = "furo"
 html_title = "sheetgpt"

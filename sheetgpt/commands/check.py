@@ -53,9 +53,8 @@ def as_text(report: Report) -> str:
     ]
     found = [f"{f.level.upper():<5}  {f.file}: {f.what}\n       -> {f.remedy}" for f in report.findings]
     odd = len(report.findings) - report.wrong
-    verdict = "Whole and sane" if not report.findings else f"{report.wrong} wrong, {odd} odd"
-    if report.findings and not report.wrong:
-        verdict = f"Whole; {odd} odd"
+    whole = f"Whole; {odd} odd" if odd else "Whole and sane"
+    verdict = f"{report.wrong} wrong, {odd} odd" if report.wrong else whole
     numbers = sum(m.rows * m.columns for m in report.matrices)
     last = f"{verdict}: {len(report.matrices)} matrices, {numbers:,} numbers"
     return "\n".join([*([show.table(headers, rows), ""] if rows else []), *found, *([""] if found else []), last])
