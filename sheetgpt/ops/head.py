@@ -61,6 +61,8 @@ class ScoreTokens(Op):
     [..., n_vocab, R].
     """
 
+    own_row = 0
+
     def value(self, table: Array, x: Array) -> Array:  # [n_vocab, d], [..., R, d] -> [..., n_vocab, R]
         scores = rows_of(x) @ table.T
         return scores.reshape(*x.shape[:-1], table.shape[0]).swapaxes(-1, -2)

@@ -28,7 +28,7 @@ def trace():
 def writer(trace, tmp_path_factory):
     """The embedded model's workbook written as a very large one is, with its path."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(write, "UNADDRESSED", 0)
+        patch.setattr(write, "MANY_CELLS", 0)
         found = write.Writer(plan(trace))
         return found, found.write(tmp_path_factory.mktemp("large") / "x.xlsx")
 

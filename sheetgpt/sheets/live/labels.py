@@ -31,6 +31,14 @@ class Labels:
     def position(self, position: int) -> int | str:
         return position if position < self.count else ""
 
+    def position_formula(self, position: int) -> str:
+        """Whether a token is there, as a formula: its position, or nothing."""
+        return f'=IF({position}<{N_TOKENS},{position},"")'
+
+    def key_formula(self, position: int) -> str:
+        """The same for a column."""
+        return self.position_formula(position)
+
     # -------------------------------------------------------------------------------------------- rows
 
     def label_rows(self, step: Step, area: Area) -> None:
@@ -54,7 +62,7 @@ class Labels:
         for i in range(area.rows):
             row = area.row + i
             here, there = cell(row, 0), f"{master.tab}!{cell(master.row + i, 0)}"
-            position = f'=IF({i}<{N_TOKENS},{i},"")' if area == master else f"={there}"
+            position = self.position_formula(i) if area == master else f"={there}"
             token = f'=IF({here}="","",INDEX(tokens,1,{here}+1))'
             self.book.formula(area.tab, row, 0, position, self.position(i), "position")
             self.book.formula(area.tab, row, 1, token, self.token(i), "token")
@@ -84,7 +92,7 @@ class Labels:
             if by_head:
                 shown = head if key < self.count else ""
                 book.formula(tab, area.row - 3, column, f'=IF({label}="","",{head})', shown, "head")
-            book.formula(tab, area.row - 2, column, f'=IF({key}<{N_TOKENS},{key},"")', self.position(key), "head")
+            book.formula(tab, area.row - 2, column, self.key_formula(key), self.position(key), "head")
             token = f'=IF({label}="","",INDEX(tokens,1,{label}+1))'
             book.formula(tab, area.row - 1, column, token, self.token(key), "head token")
         book.show_spaces(Area(tab, area.row - 1, area.column, 1, area.columns))

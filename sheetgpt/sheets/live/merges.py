@@ -15,7 +15,7 @@ import numpy as np
 from sheetgpt.bpe.tokenizer import merged_at
 from sheetgpt.models.step import Role
 from sheetgpt.sheets.live.plan import Plan
-from sheetgpt.sheets.live.words import IDS, MESSAGE, WORD, WORDS, WordRow, not_an_id, typed_words, words_area
+from sheetgpt.sheets.live.words import IDS, WORD, WORDS, WordRow, not_an_id, typed_words, words_area
 from sheetgpt.sheets.passes import PASS_ROWS, ROWS_A_PASS
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
@@ -39,7 +39,7 @@ def names(plan: Plan, places: Mapping[str, Place]) -> Names:
     """The names that the merges' and tokens' formulas use, and their own."""
     words_name, merges_name = plan.steps.name(Role.WORDS), plan.steps.name(Role.MERGES)
     words, merges = places[words_name].area, places[merges_name].area
-    slots = Area(merges.tab, merges.row + merges.rows - 1, 1, 1, merges.columns - 1)
+    slots = slots_of(merges)
     table = Area(VOCAB_BPE, TABLE_ROW, 0, max(1, len(plan.tokenizer.merges)), 1)
     return {
         words_name: f"{words.part(columns=1).address()}:INDEX({words.address()},1,{N_WORDS})",
@@ -51,6 +51,11 @@ def names(plan: Plan, places: Mapping[str, Place]) -> Names:
         "vocab_bpe_score": table.part(column=3, columns=1).address(),
         "id_to_tokens": Area(ID_TO_TOKENS, TABLE_ROW, 0, plan.trace.config.n_vocab, 1).address(),
     }
+
+
+def slots_of(merges: Area) -> Area:
+    """The ids of all words, one word behind the other, of the merges' area."""
+    return Area(merges.tab, merges.row + merges.rows - 1, 1, 1, merges.columns - 1)
 
 
 # ------------------------------------------------------------------------------------------------ merges
@@ -158,8 +163,8 @@ class Slot:
     def input_formula(self, number: int, i: int) -> str:
         if number:
             return f"={self.at(number - 1, 'Merged', i)}"
-        message, word = (f"{WORDS}!{self.line.at(column, fixed=True)}" for column in (MESSAGE, WORD))
-        return f'=IF(OR({message}<>"",COUNTA({self._ids})>0),"",MID({word},{i + 1},1))'
+        word = f"{WORDS}!{self.line.at(WORD, fixed=True)}"
+        return f'=IF(OR({WORDS}!{self.line.check}<>"",COUNTA({self._ids})>0),"",MID({word},{i + 1},1))'
 
     @property
     def _ids(self) -> str:
@@ -202,12 +207,19 @@ class Slot:
 
 
 def write_tokens(
-    book: Book, plan: Plan, area: Area, typed: Area | None, message_of: Callable[[Plan, Area], str] | None = None
+    book: Book,
+    plan: Plan,
+    area: Area,
+    typed: Area | None,
+    *,
+    message_of: Callable[[Plan, Area], str] | None = None,
+    id_of: Callable[[int], str] | None = None,
 ) -> None:
     """Tokens and their ids side by side, how many there are, and what is wrong with them.
 
     typed: the matrix that is typed instead of computed, where only some blocks are there: its rows are counted.
-    message_of: what makes the formula that checks the ids, instead of `token_message`.
+    message_of, id_of: what makes the formulas that check the ids, and for the id at a position, instead of
+    `token_message` and `merged_id`.
     """
     ids, count, tab = area.part(row=1), len(plan.trace.token_ids), area.tab
     for row, label in ((area.row - 1, "Tokens in use"), (area.row, "Tokens"), (area.row + 1, "Token IDs")):
@@ -219,7 +231,7 @@ def write_tokens(
     book.formula(tab, area.row - 1, area.column + 1, message, "", "note line")
     for i in range(area.columns):
         token, token_id = (plan.trace.tokens[i], plan.trace.token_ids[i]) if i < count else ("", None)
-        write_token_id(book, plan, ids.part(column=i, columns=1), i, token_id)
+        write_token_id(book, plan, ids.part(column=i, columns=1), (id_of or merged_id)(i), token_id)
         here = cell(ids.row, area.column + i)
         if typed:
             book.text(tab, area.row, area.column + i, token, "input")
@@ -228,11 +240,15 @@ def write_tokens(
             book.formula(tab, area.row, area.column + i, formula, token, "live piece")
 
 
-def write_token_id(book: Book, plan: Plan, at: Area, position: int, token_id: int | None) -> None:
+def merged_id(position: int) -> str:
+    """The formula for the id at a position: empty where no token is, and where a word is wrong."""
+    known = f'AND(prompt_message="",{position}<COUNT(merged_ids))'
+    return f'=IF({known},INDEX(merged_ids,1,MATCH({position},merged_positions,0)),"")'
+
+
+def write_token_id(book: Book, plan: Plan, at: Area, formula: str, token_id: int | None) -> None:
     """One token's id: found for the words, or typed; None: no token is there yet."""
     if plan.has_words:
-        known = f'AND(prompt_message="",{position}<COUNT(merged_ids))'
-        formula = f'=IF({known},INDEX(merged_ids,1,MATCH({position},merged_positions,0)),"")'
         book.formula(at.tab, at.row, at.column, formula, "" if token_id is None else token_id, "live piece")
     elif token_id is None:
         book.blank(at, "input number")

@@ -8,7 +8,7 @@ Nothing is written here: that belongs in `write`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from sheetgpt.bpe import Tokenizer
@@ -25,7 +25,7 @@ LONGEST_WORD = 12  # characters that there is room for, or the prompt's longest 
 SPARE_TOKENS = 4  # room beyond the prompt, where --max-tokens doesn't say how much
 FEWEST_TOKENS = 12
 CELLS_A_SECOND, BYTES_A_CELL = 2_000_000, 7  # what writing takes, roughly
-UNADDRESSED = 20_000_000  # cells from which only a row's first weight has an address
+MANY_CELLS = 20_000_000  # from which formulas go by tokens, and only a row's first weight has an address
 UNADDRESSED_BYTES = 5  # a cell then
 LARGE = 5_000_000  # cells from which opening takes long enough to be told before
 OPENED_A_SECOND, OPENED_BYTES_A_CELL = 600_000, 36  # what LibreOffice takes then, roughly
@@ -50,7 +50,7 @@ class Size:
 
     def __str__(self) -> str:
         seconds = max(1, round(self.cells / CELLS_A_SECOND))
-        bytes_a_cell = BYTES_A_CELL if self.cells < UNADDRESSED else UNADDRESSED_BYTES
+        bytes_a_cell = BYTES_A_CELL if self.cells < MANY_CELLS else UNADDRESSED_BYTES
         megabytes = max(1, round(self.cells * bytes_a_cell / 1e6))
         kind = "portable live workbook for" if self.portable else "live workbook for up to"
         about = (
@@ -83,6 +83,7 @@ class Plan:
     longest_word: int
     typed: Step | None  # the stage that is typed, where only some blocks are there; None: the whole model
     portable: bool = False  # one formula a cell, plain ranges, the prompt's own tokens: `portable`
+    by_token: bool = False  # formulas that read their own token and those before it only: `tokenwise`
 
     @property
     def is_whole(self) -> bool:
@@ -120,8 +121,16 @@ class Plan:
     @cached_property
     def size(self) -> Size:
         cells = sum(panel.rows * panel.columns for panel in map(self.panel, self.steps))
+        cells += sum(self.panel(step).columns for step in self.copied) * self.max_tokens
         weights = sum(weight.shape[0] * weight.shape[1] for weight in self.weights.values())
         return Size(weights, cells, self.max_tokens, self.portable, self.grid)
+
+    @property
+    def copied(self) -> list[Step]:
+        """The stages that stand a second time, rows as columns, for the products of a workbook by tokens."""
+        products = [step for step in self.steps.computed if step.op.of_weights and step.rows is Axis.TOKENS]
+        names = dict.fromkeys(step.inputs[0] for step in products if step is not self.typed)
+        return [self.steps[name] for name in names] if self.by_token else []
 
     @property
     def grid(self) -> int:
@@ -149,12 +158,21 @@ def parse_blocks(text: str, n_layer: int) -> range:
     return found
 
 
-def plan(trace: Trace, *, max_tokens: int | None = None, blocks: range | None = None, portable: bool = False) -> Plan:
+def plan(
+    trace: Trace,
+    *,
+    max_tokens: int | None = None,
+    blocks: range | None = None,
+    portable: bool = False,
+    by_token: bool | None = None,
+) -> Plan:
     """What the live workbook of a run will hold. Raises DumpError for a layout that can't be.
 
     max_tokens: room for so many tokens; by default some more than the prompt has.
     blocks: only these blocks, the first one's input as values.
     portable: for programs without array formulas, laid out for the prompt's own number of tokens.
+    by_token: with formulas that read their own token and those before it only; by default where there is much to
+    compute.
     """
     if portable:
         max_tokens = own_tokens(trace, max_tokens)
@@ -167,6 +185,8 @@ def plan(trace: Trace, *, max_tokens: int | None = None, blocks: range | None = 
     used = {name for step in steps if step is not typed for name in step.inputs}
     weights = {name: weight for name, weight in trace.sizes.weights.items() if name in used}
     found = Plan(trace, steps, weights, room_for_tokens(trace, max_tokens), longest_word(trace), typed, portable)
+    is_large = not portable and found.size.cells >= MANY_CELLS
+    found = replace(found, by_token=is_large if by_token is None else by_token)
     require_room(found)
     return found
 

@@ -79,7 +79,7 @@ class PortableWriter(Writer):
         merges.write_merges(self.book, self.plan, area, codes.PortableSlot)
 
     def write_tokens(self, area: Area) -> None:
-        merges.write_tokens(self.book, self.plan, area, self.typed, codes.token_message)
+        merges.write_tokens(self.book, self.plan, area, self.typed, message_of=codes.token_message)
 
     def write_tables(self) -> None:
         super().write_tables()

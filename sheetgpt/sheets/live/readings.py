@@ -11,6 +11,7 @@ from sheetgpt.sheets.live.words import (
     ARROW,
     COUNT_CELL,
     FIRST_ROW,
+    HELPERS,
     IDS,
     MESSAGE_CELL,
     READ_AS,
@@ -52,7 +53,7 @@ def reading(word: str, ids: list[int]) -> str:
 
 def write_append(book: Book, plan: Plan, told: str) -> None:
     """Under the token that was picked, what to do for the loop to go on: where there is no room to type it."""
-    book.formula(WORDS, FIRST_ROW - 1, IDS + plan.longest_word + 5, f"={APPEND}", told, "words")
+    book.formula(WORDS, FIRST_ROW - 1, IDS + plan.longest_word + len(HELPERS) + 3, f"={APPEND}", told, "words")
 
 
 def write_prediction(book: Book, plan: Plan, token: Area, best: Area, picked: str, pick: Area) -> None:
@@ -60,9 +61,10 @@ def write_prediction(book: Book, plan: Plan, token: Area, best: Area, picked: st
 
     token: the predicted one; best: the table of the best; pick: the cell to go to where one is picked.
     """
-    left, names = IDS + plan.longest_word + 3, shared.BEST_COLUMNS
+    helpers = IDS + plan.longest_word
+    left, names = helpers + len(HELPERS) + 1, shared.BEST_COLUMNS
     sheet, found = book.sheets[WORDS], plan.trace.predictions(shared.BEST)
-    sheet.set_column(left - 3, left - 2, None, None, {"hidden": True})  # the helpers
+    sheet.set_column(helpers, left - 2, None, None, {"hidden": True})
     sheet.set_column(left - 1, left - 1, 3)
     sheet.set_column(left, left, 14)
     sheet.set_column(left + 1, left + 1, 18)

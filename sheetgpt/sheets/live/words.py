@@ -20,7 +20,8 @@ from sheetgpt.workbook.references import N_WORDS, Names
 WORDS = "words"  # the tab
 HEADING = "Type the words here, one a cell: a word takes the space before it along"
 FIRST_ROW = 4  # of the words
-WORD, READ_AS, MESSAGE, IDS = 1, 2, 3, 4  # columns of the tab `words`; behind the ids two helpers
+WORD, READ_AS, MESSAGE, IDS = 1, 2, 3, 4  # columns of the tab `words`
+HELPERS = ("begins at", "kind: l, d, o, s", "wrong with it")  # and those behind the ids
 MESSAGE_CELL, COUNT_CELL = Area(WORDS, 1, WORD, 1, 1), Area(WORDS, 2, WORD, 1, 1)
 FAULT_CELL = Area(WORDS, 2, MESSAGE, 1, 1)  # of a cell elsewhere that holds no number
 MESSAGE_WIDTH, MESSAGE_HEIGHT = 48, 27  # two lines, which hold the longest message
@@ -93,18 +94,29 @@ class WordRow:
     def reading(self) -> str:
         return f'IF(COUNTA({self.ids})>0,"(token ids)",SUBSTITUTE({self.word}," ","·"))'
 
+    @property
+    def check(self) -> str:  # what is wrong with the word, whatever stands below it
+        return self.at(IDS + self.longest + 2)
+
     def body_formula(self) -> str:
         return f'=IF(AND(LEFT({self.word},1)=" ",LEN({self.word})>1),2,1)'
 
     def kind_formula(self) -> str:
         return f'=IF({self.word}="","",IFERROR({kind_of(f"MID({self.word},{self.body},1)")},""))'
 
-    def message_formula(self, n_vocab: int) -> str:
+    def message_formula(self) -> str:
         rest = Area(WORDS, self.row + 1, WORD, self.area.rows - self.number - 1, 1)
         below = f"COUNTA({rest.range()},{rest.part(0, IDS - WORD, None, 1).range()})" if rest.rows else "0"
         empty = f'IF({below}>0,"this row is empty: move the words below up","")'
+        return f"=IF({self._is_empty},{empty},{self.check})"
+
+    def check_formula(self, n_vocab: int) -> str:
         checked = f"IF(COUNTA({self.ids})>0,{self._ids_check(n_vocab)},{self._word_check()})"
-        return f'{{=IF(AND({self.word}="",COUNTA({self.ids})=0),{empty},{checked})}}'
+        return f'{{=IF({self._is_empty},"",{checked})}}'
+
+    @property
+    def _is_empty(self) -> str:
+        return f'AND({self.word}="",COUNTA({self.ids})=0)'
 
     def _ids_check(self, n_vocab: int) -> str:
         good = (
@@ -271,10 +283,9 @@ def write_head(book: Book, longest: int, area: Area) -> None:
     sheet.set_column(IDS, IDS + longest - 1, 6)
     sheet.freeze_panes(area.row, READ_AS)
     heads = {0: "word", WORD: "type here", READ_AS: "read as", MESSAGE: "message", IDS: "or its token ids, one a cell"}
-    for column in range(IDS + longest + 2):
+    heads |= dict(enumerate(HELPERS, start=IDS + longest))
+    for column in range(IDS + longest + len(HELPERS)):
         book.text(WORDS, area.row - 1, column, heads.get(column, ""), "table head")
-    book.text(WORDS, area.row - 1, IDS + longest, "begins at", "table head")
-    book.text(WORDS, area.row - 1, IDS + longest + 1, "kind: l, d, o, s", "table head")
 
 
 def write_word(book: Book, line: WordRow, word: str, ids: list[int], n_vocab: int) -> None:
@@ -286,7 +297,7 @@ def write_word(book: Book, line: WordRow, word: str, ids: list[int], n_vocab: in
         book.text(WORDS, row, WORD, word, "input")
     else:
         book.blank(Area(WORDS, row, WORD, 1, 1), "input")
-    book.formula(WORDS, row, MESSAGE, line.message_formula(n_vocab), "", "note lines")
+    book.formula(WORDS, row, MESSAGE, line.message_formula(), "", "note lines")
     for column, token_id in enumerate(ids, start=IDS):
         book.number(WORDS, row, column, token_id, "input number")
     book.blank(Area(WORDS, row, IDS + len(ids), 1, longest - len(ids)), "input number")
@@ -294,6 +305,7 @@ def write_word(book: Book, line: WordRow, word: str, ids: list[int], n_vocab: in
     book.formula(WORDS, row, IDS + longest, line.body_formula(), begins, "key")
     shown = kind(word[begins - 1]) if word and is_printable(word) else ""
     book.formula(WORDS, row, IDS + longest + 1, line.kind_formula(), shown, "key")
+    book.formula(WORDS, row, IDS + longest + 2, line.check_formula(n_vocab), "", "key")
 
 
 def more_words(room: int, option: str) -> str:

@@ -19,7 +19,7 @@ from sheetgpt.sheets.colours import highlight
 from sheetgpt.sheets.live import checks, index, merges, picks, readings, sets, words
 from sheetgpt.sheets.live.experiment import experiment
 from sheetgpt.sheets.live.labels import BEST_IDS, Labels
-from sheetgpt.sheets.live.plan import UNADDRESSED, Plan, lay_out_weights, plan
+from sheetgpt.sheets.live.plan import MANY_CELLS, Plan, lay_out_weights, plan
 from sheetgpt.workbook import style
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.cells import Formulas, Numbers
@@ -40,7 +40,16 @@ def write_live_workbook(
 
     max_tokens, blocks: as in `plan`.
     """
-    return Writer(plan(trace, max_tokens=max_tokens, blocks=blocks)).write(path)
+    return writer_of(plan(trace, max_tokens=max_tokens, blocks=blocks)).write(path)
+
+
+def writer_of(plan: Plan) -> Writer:
+    """What writes the live workbook of a plan."""
+    if plan.by_token:
+        from sheetgpt.sheets.live.tokenwise import TokenwiseWriter
+
+        return TokenwiseWriter(plan)
+    return Writer(plan)
 
 
 class Writer:
@@ -96,11 +105,12 @@ class Writer:
                 self.book.panel_head(place)
                 self.write_stage(place)
         self.write_unset()
+        self.write_copies()
         best = self.write_prediction() if self.plan.is_whole else None
         if self.plan.has_words:
             self.write_tables()
             sets.mark_token_ids(self.book, self.plan)
-        addressed = self.plan.size.cells < UNADDRESSED
+        addressed = self.plan.size.cells < MANY_CELLS
         weight_tabs.write_weights(self.book, self.trace, self.weights, live=True, addressed=addressed)
         if self.plan.is_whole:
             neighbours.add_tab(self.book, self.trace, live=True)
@@ -156,6 +166,9 @@ class Writer:
 
     def write_checks(self) -> Names:
         return checks.write_checks(self.book, self.checks, self.count)
+
+    def write_copies(self) -> None:
+        """Stages a second time, where formulas read them otherwise."""
 
     def grows(self, live: str) -> str:
         """Which axes of what is so laid out have room for more tokens: see `references.Source`."""
