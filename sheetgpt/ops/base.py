@@ -220,7 +220,6 @@ class Op:
     piece: ClassVar[Piece] = Piece.MATRIX  #: what one formula fills
     all_rows: ClassVar[tuple[int, ...]] = ()  #: inputs that a single new row needs whole: a decoder caches them
     own_row: ClassVar[int | None] = None  #: the input of which a row of the value needs only its own, of others all
-    of_weights: ClassVar[bool] = False  #: is it a product, whose other inputs than the first are weights?
     masked: ClassVar[bool] = False  #: cells of the value may be masked: at or below `MASKED_BELOW`
     shares: ClassVar[bool] = False  #: each group's rows of the value add up to 1; its columns where those are pieces
 

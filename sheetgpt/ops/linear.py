@@ -60,8 +60,6 @@ class Linear(Op):
     T, out].
     """
 
-    of_weights = True
-
     def value(self, x: Array, w: Array, b: Array) -> Array:  # [..., T, in], [in, out], [1, out] -> [..., T, out]
         out = rows_of(x) @ w
         out += b
@@ -99,8 +97,6 @@ class Linear(Op):
 @dataclass(frozen=True)
 class Project(Op):
     """x @ w without a bias, with w as [in, out]: [..., T, in], [in, out] -> [..., T, out]."""
-
-    of_weights = True
 
     def value(self, x: Array, w: Array) -> Array:  # [..., T, in], [in, out] -> [..., T, out]
         return (rows_of(x) @ w).reshape(*x.shape[:-1], w.shape[1])

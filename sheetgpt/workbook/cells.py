@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
@@ -193,27 +193,6 @@ class Formulas:
             here = anchors.get(number, {})
             cells = enumerate(zip(begins, values, strict=True))
             yield b"".join([_cell(opening, value, here.get(column, b"")) for column, (opening, value) in cells])
-
-
-@dataclass(frozen=True)
-class CellFormulas:
-    """A formula a cell with its cached value, made when it is written: all of a large stage's would fill memory.
-
-    values: as `Formulas` has them; texts: the formulas of a row, from left to right, without `=`.
-    """
-
-    area: Area
-    values: Sequence[Sequence[float | str | None]]
-    texts: Callable[[int], Iterable[str]]
-
-    def rows(self, style: bytes) -> Iterator[bytes]:
-        begins = openings(self.area.column, self.area.columns, style)
-        letters = [column_letters(self.area.column + i).encode() for i in range(self.area.columns)]
-        heads = [b'<f t="array" ref="%s%s">' % (letter, ROW) for letter in letters]
-        for number, values in enumerate(self.values):
-            lines = escape("\0".join(self.texts(number)), quote=False).encode().split(b"\0")  # all in one go
-            cells = zip(begins, heads, lines, values, strict=True)
-            yield b"".join([_cell(begin, value, head + text + b"</f>") for begin, head, text, value in cells])
 
 
 def _cell(opening: bytes, value: float | str | None, formula: bytes = b"") -> bytes:

@@ -2,20 +2,19 @@
 
 An operation's formula fills a matrix or a head. Here the same text is read for one row: what has a row for each token
 is that token's row, and where a row needs all the others (`Op.all_rows`) they are the rows up to its own. So a changed
-word leaves everything before it as it is. A product with weights is one formula a cell, of two columns, which programs
-add up faster than they multiply matrices; columns of copies stand in for the rows. What has a row for each token of the
-vocabulary comes in blocks of rows, which a processor keeps at hand.
+word leaves everything before it as it is. What has a row for each token of the vocabulary comes in blocks of rows, which
+a processor keeps at hand.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from sheetgpt.ops import Box, Op, Piece
-from sheetgpt.workbook.cellwise import PlainInput, cell_formulas, parse
-from sheetgpt.workbook.grid import Area, quoted
+from sheetgpt.workbook.cellwise import cell_formulas
+from sheetgpt.workbook.grid import Area
 from sheetgpt.workbook.references import Input, Slot, Source, here, slots
 
 ROWS_IN_A_BLOCK = 1_000  # of a table with a row for each token of the vocabulary
@@ -88,43 +87,6 @@ def key_formulas(op: Op, out: Area, sources: Sequence[Source]) -> Iterator[tuple
         formula = op.formula(*(KeyInput(source, slot, out.tab) for source in sources))
         assert isinstance(formula, str)
         yield slot.box, formula
-
-
-# ------------------------------------------------------------------------------------------------ products
-
-
-@dataclass(frozen=True)
-class Column:
-    """A row of a matrix, as a product sees it: turned back from the column that holds its copy."""
-
-    area: Area
-
-    def __str__(self) -> str:
-        return f"TRANSPOSE({self.address})"
-
-    @property
-    def address(self) -> str:
-        """As `cellwise` writes it."""
-        return f"{quoted(self.area.tab)}!{self.area.range()}"
-
-
-class Products:
-    """The formulas of a product with weights, cell by cell. copies: of its first input, a column for each row."""
-
-    def __init__(self, op: Op, out: Area, sources: Sequence[Source], copies: Area):
-        self.copies, slot = copies, Slot(op.piece, (0, 0, 1, out.columns), 0)
-        formula = op.formula(self.column(0), *(PlainInput(source, slot, out.tab) for source in sources[1:]))
-        assert isinstance(formula, str)
-        tree = parse(formula)
-        self.texts = [tree.at(0, column) for column in range(out.columns)]
-
-    def column(self, row: int) -> Column:
-        return Column(self.copies.part(column=row, columns=1))
-
-    def row(self, row: int) -> list[str]:
-        """The formulas of one row: those of the first, of another column."""
-        before, after = self.column(0).address, self.column(row).address
-        return [text.replace(before, after) for text in self.texts]
 
 
 # ------------------------------------------------------------------------------------------------ vocabulary

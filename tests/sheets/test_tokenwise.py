@@ -5,16 +5,13 @@ The embedded model and small ones are written as very large ones are. One that i
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from engines import with_typed
-from live_books import address_in, differences, predicted, spoil, whole_areas
-from models import ODD_HEADS, ONE_BLOCK, SMALL, random_ids, write_random_model
+from live_books import address_in, differences, predicted, whole_areas
 from sheetgpt.bpe.words import cut
 from sheetgpt.model import load_model
 from sheetgpt.sheets.live.plan import plan

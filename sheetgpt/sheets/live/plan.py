@@ -121,16 +121,8 @@ class Plan:
     @cached_property
     def size(self) -> Size:
         cells = sum(panel.rows * panel.columns for panel in map(self.panel, self.steps))
-        cells += sum(self.panel(step).columns for step in self.copied) * self.max_tokens
         weights = sum(weight.shape[0] * weight.shape[1] for weight in self.weights.values())
         return Size(weights, cells, self.max_tokens, self.portable, self.grid)
-
-    @property
-    def copied(self) -> list[Step]:
-        """The stages that stand a second time, rows as columns, for the products of a workbook by tokens."""
-        products = [step for step in self.steps.computed if step.op.of_weights and step.rows is Axis.TOKENS]
-        names = dict.fromkeys(step.inputs[0] for step in products if step is not self.typed)
-        return [self.steps[name] for name in names] if self.by_token else []
 
     @property
     def grid(self) -> int:

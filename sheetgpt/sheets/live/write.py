@@ -105,7 +105,6 @@ class Writer:
                 self.book.panel_head(place)
                 self.write_stage(place)
         self.write_unset()
-        self.write_copies()
         best = self.write_prediction() if self.plan.is_whole else None
         if self.plan.has_words:
             self.write_tables()
@@ -166,9 +165,6 @@ class Writer:
 
     def write_checks(self) -> Names:
         return checks.write_checks(self.book, self.checks, self.count)
-
-    def write_copies(self) -> None:
-        """Stages a second time, where formulas read them otherwise."""
 
     def grows(self, live: str) -> str:
         """Which axes of what is so laid out have room for more tokens: see `references.Source`."""
