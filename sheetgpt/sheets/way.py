@@ -82,7 +82,7 @@ class Way:
 
     def put(self, row: int, column: int, formula: str, value: Shown, fmt: str) -> None:
         if self.live:
-            self.book.formula(INDEX, row, column, f"={formula}", "" if value is None else value, fmt)
+            self.book.leaf(INDEX, row, column, f"={formula}", "" if value is None else value, fmt)
         elif value is None:
             self.book.blank(Area(INDEX, row, column, 1, 1), fmt)
         elif isinstance(value, str):

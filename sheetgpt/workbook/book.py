@@ -54,6 +54,7 @@ class Book:
         self._formats: dict[str, Format] = {}
         self.sheets: dict[str, Worksheet] = {}
         self.headings: dict[str, str] = {}  # of the tabs
+        self.watch = ""  # a name whose cell follows every cell that can be changed: `leaf`
         self.title = title
 
     def format(self, name: str, *, text: bool = True) -> Format:
@@ -123,6 +124,20 @@ class Book:
         value = CachedText(value) if isinstance(value, str) else value
         form = self.format(fmt, text=False)
         self.sheets[tab].write_array_formula(row, column, row, column, formula, form, value)
+
+    def leaf(self, tab: str, row: int, column: int, formula: str, value: float | str, fmt: str = "plain") -> None:
+        """The same of a cell that no array formula depends on, such as one that shows what others find.
+
+        Where `watch` is set it is a plain formula, whose cached value LibreOffice takes over, so that showing it
+        doesn't compute all that it depends on. It asks for the watching cell, and so is computed after any change.
+        """
+        if not self.watch:
+            self.formula(tab, row, column, formula, value, fmt)
+            return
+        value = CachedText(value) if isinstance(value, str) else value
+        form = self.format(fmt, text=False)
+        watched = f'=IF({self.watch}=0,{formula.removeprefix("=")},"")'
+        self.sheets[tab].write_formula(row, column, watched, form, value)
 
     def blank(self, area: Area, fmt: str) -> None:
         """Empty cells that look like others of their kind."""

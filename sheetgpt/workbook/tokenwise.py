@@ -1,9 +1,9 @@
-"""Formulas token by token, for large models: each reads its own token and those before it, as a decoder with a cache does.
+"""Formulas token by token, for large models: each reads its own token and those before it, as a caching decoder does.
 
 An operation's formula fills a matrix or a head. Here the same text is read for one row: what has a row for each token
 is that token's row, and where a row needs all the others (`Op.all_rows`) they are the rows up to its own. So a changed
-word leaves everything before it as it is. What has a row for each token of the vocabulary comes in blocks of rows, which
-a processor keeps at hand.
+word leaves everything before it as it is. What has a row for each token of the vocabulary comes in blocks of rows: one
+formula would hold the whole table in memory a second time.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class KeyInput(Input):
 
 
 def key_formulas(op: Op, out: Area, sources: Sequence[Source]) -> Iterator[tuple[Box, str]]:
-    """A formula for each cell of a result with a column for each key: of what is the token's own and the key's alone."""
+    """A formula for each cell of a result with a column for each key."""
     if op.piece != Piece.CELL:
         yield from cell_formulas(op, out, sources)
         return

@@ -1,4 +1,4 @@
-"""Live workbooks of large models: every formula reads its own token and those before it, and all is computed as `run` does.
+"""Live workbooks of large models: formulas read their own token and those before it, and give what `run` does.
 
 The embedded model and small ones are written as very large ones are. One that is: `test_whole.py`.
 """

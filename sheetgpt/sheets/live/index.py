@@ -125,7 +125,7 @@ def write_live_facts(book: Book, facts: Sequence[Fact], top: int) -> int:
     """What the sheet says of the prompt; the row behind."""
     for row, (key, formula, value, fmt) in enumerate(facts, start=top):
         book.text(INDEX, row, 1, key, "key")
-        book.formula(INDEX, row, 2, formula, value, fmt)
+        book.leaf(INDEX, row, 2, formula, value, fmt)
         if key == MESSAGE:
             warning = book.conditional({"font_color": style.WARNING})
             rule = {"type": "cell", "criteria": "!=", "value": f'"{READY}"', "format": warning}
@@ -201,7 +201,8 @@ def write_best_tokens(
         )
         for column, (formula, value, fmt) in enumerate(cells, start=1):
             book.formula(area.tab, row, column, formula, value, fmt)
-    shared.place_chart(book, area)
+    if not plan.by_token:  # a chart has its cells computed when the workbook is opened
+        shared.place_chart(book, area)
     return area
 
 

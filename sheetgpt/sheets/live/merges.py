@@ -40,7 +40,7 @@ def names(plan: Plan, places: Mapping[str, Place]) -> Names:
     words_name, merges_name = plan.steps.name(Role.WORDS), plan.steps.name(Role.MERGES)
     words, merges = places[words_name].area, places[merges_name].area
     slots = slots_of(merges)
-    table = Area(VOCAB_BPE, TABLE_ROW, 0, max(1, len(plan.tokenizer.merges)), 1)
+    table, tokens = (area.part(columns=1) for area in table_areas(plan))
     return {
         words_name: f"{words.part(columns=1).address()}:INDEX({words.address()},1,{N_WORDS})",
         merges_name: merges.address(),
@@ -49,8 +49,14 @@ def names(plan: Plan, places: Mapping[str, Place]) -> Names:
         "vocab_bpe_left": table.address(),
         "vocab_bpe_right": table.part(column=1, columns=1).address(),
         "vocab_bpe_score": table.part(column=3, columns=1).address(),
-        "id_to_tokens": Area(ID_TO_TOKENS, TABLE_ROW, 0, plan.trace.config.n_vocab, 1).address(),
+        "id_to_tokens": tokens.address(),
     }
+
+
+def table_areas(plan: Plan) -> list[Area]:
+    """Where the merge table and the token table stand."""
+    count = max(1, len(plan.tokenizer.merges))
+    return [Area(VOCAB_BPE, TABLE_ROW, 0, count, 4), Area(ID_TO_TOKENS, TABLE_ROW, 0, plan.trace.config.n_vocab, 2)]
 
 
 def slots_of(merges: Area) -> Area:

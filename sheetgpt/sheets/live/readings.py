@@ -32,7 +32,7 @@ def write_readings(book: Book, plan: Plan) -> None:
     typed = typed_words(plan)
     for number, line in enumerate(word_rows(plan)):
         value = reading(*typed[number]) if number < len(typed) else ""
-        book.formula(WORDS, line.row, READ_AS, f"={line.reading}", value, "live text")
+        book.leaf(WORDS, line.row, READ_AS, f"={line.reading}", value, "live text")
 
 
 def write_readings_and_next(book: Book, plan: Plan, picked: str) -> None:
@@ -44,7 +44,7 @@ def write_readings_and_next(book: Book, plan: Plan, picked: str) -> None:
         formula = f'=IF({line.reading}="",IF({wanted},{hint},""),{line.reading})'
         value = f"{ARROW} {picked.replace(' ', '·')}" if number == len(typed) and has_room else ""
         value = reading(*typed[number]) if number < len(typed) else value
-        book.formula(WORDS, line.row, READ_AS, formula, value, "live text")
+        book.leaf(WORDS, line.row, READ_AS, formula, value, "live text")
 
 
 def reading(word: str, ids: list[int]) -> str:
@@ -53,7 +53,7 @@ def reading(word: str, ids: list[int]) -> str:
 
 def write_append(book: Book, plan: Plan, told: str) -> None:
     """Under the token that was picked, what to do for the loop to go on: where there is no room to type it."""
-    book.formula(WORDS, FIRST_ROW - 1, IDS + plan.longest_word + len(HELPERS) + 3, f"={APPEND}", told, "words")
+    book.leaf(WORDS, FIRST_ROW - 1, IDS + plan.longest_word + len(HELPERS) + 3, f"={APPEND}", told, "words")
 
 
 def write_prediction(book: Book, plan: Plan, token: Area, best: Area, picked: str, pick: Area) -> None:
@@ -74,15 +74,15 @@ def write_prediction(book: Book, plan: Plan, token: Area, best: Area, picked: st
     )
     for row, (name, source, value, fmt) in enumerate(facts, start=MESSAGE_CELL.row):
         book.text(WORDS, row, left, name, "key")
-        book.formula(WORDS, row, left + 1, f"={source.part(rows=1, columns=1).address()}", value, fmt)
+        book.leaf(WORDS, row, left + 1, f"={source.part(rows=1, columns=1).address()}", value, fmt)
     sheet.set_column(left + 2, left + 2, 20)
     target = f"internal:'{pick.tab}'!{pick.range()}"
     sheet.write_url(MESSAGE_CELL.row, left + 2, target, book.format("link"), f"picked, on the tab {pick.tab}")
-    book.formula(WORDS, COUNT_CELL.row, left + 2, f"={PICKED}", picked, "message")
+    book.leaf(WORDS, COUNT_CELL.row, left + 2, f"={PICKED}", picked, "message")
     for column, name in enumerate(("probability", "token"), start=left):
         book.text(WORDS, FIRST_ROW - 1, column, name if name == "probability" else "the best tokens", "table head")
         for number, one in enumerate(found):
             there = best.part(number, names.index(name), 1, 1).address()
             fmt = "live probability" if name == "probability" else "live text"
-            book.formula(WORDS, FIRST_ROW + number, column, f"={there}", getattr(one, name), fmt)
+            book.leaf(WORDS, FIRST_ROW + number, column, f"={there}", getattr(one, name), fmt)
     book.blank_where(Area(WORDS, FIRST_ROW, left, len(found), 2), f'={cell(FIRST_ROW, left)}=""')

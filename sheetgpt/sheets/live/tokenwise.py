@@ -1,7 +1,8 @@
 """The live workbook of a large model: each formula reads its own token and those before it only.
 
 The steps, their order, places and formulas are those of `write`; here they are written token by token
-(`workbook.tokenwise`). So a changed word leaves all before it as it is.
+(`workbook.tokenwise`). So a changed word leaves all before it as it is. And what the first tab and the tab of words
+show of the model are plain formulas, whose values a program takes from the file: opening it computes nothing.
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ from collections.abc import Iterator
 from sheetgpt.models.step import Axis, Role, Step
 from sheetgpt.ops import Box, Piece
 from sheetgpt.sheets import shared
-from sheetgpt.sheets.live import merges
-from sheetgpt.sheets.live.labels import Labels
+from sheetgpt.sheets.live import checks, merges, picks
+from sheetgpt.sheets.live.labels import ALL_RANKS, Labels
 from sheetgpt.sheets.live.plan import Plan
-from sheetgpt.sheets.live.words import WORDS, WordRow, words_area
+from sheetgpt.sheets.live.words import IDS, WORDS, WordRow, words_area
 from sheetgpt.sheets.live.write import Writer
 from sheetgpt.workbook.book import Book
-from sheetgpt.workbook.grid import Area, cell, quoted
-from sheetgpt.workbook.references import N_TOKENS, names_used
+from sheetgpt.workbook.grid import Area, cell, quoted, width
+from sheetgpt.workbook.references import N_TOKENS, Names, names_used
 from sheetgpt.workbook.tokenwise import block_formulas, key_formulas, row_formulas
+
+
+WATCH = "watch"  # the name of the cell that follows every cell that can be changed
+WATCH_CELL = Area(checks.CHECKS, checks.FAULT_CELL.row + 1, checks.FAULT_CELL.column, 1, 1)
 
 
 class TokenwiseWriter(Writer):
@@ -28,6 +33,7 @@ class TokenwiseWriter(Writer):
     def __init__(self, plan: Plan):
         super().__init__(plan)
         self.labels = TokenwiseLabels(self.book, plan, self.master, self.tokens.part(row=1))
+        self.book.watch = WATCH
 
     def write_tokens(self, area: Area) -> None:
         merges.write_tokens(self.book, self.plan, area, self.typed, id_of=self.token_id)
@@ -40,6 +46,34 @@ class TokenwiseWriter(Writer):
         first, last = (WordRow(words_area(plan), number, plan.longest_word).check for number in (0, position))
         found = f"INDEX({ids.address()},1,MATCH({position},{ids.part(row=1, rows=1).address()},0))"
         return f'=IF(SUM(--({WORDS}!{first}:{last}<>""))>0,"",IFERROR({found},""))'
+
+    # -------------------------------------------------------------------------------------------- what is watched
+
+    def write_checks(self) -> Names:
+        names = super().write_checks()
+        at, sheet = WATCH_CELL, self.book.sheets[WATCH_CELL.tab]
+        counted = ",".join(area.address() for area in self.watched())
+        self.book.text(at.tab, at.row, 0, "watches every cell", "key")
+        sheet.write_formula(at.row, at.column, f"=IF(TRUE,0,COUNT({counted}))", self.book.format("value"), 0)
+        return names | {WATCH: at.address()}
+
+    def watched(self) -> Iterator[Area]:
+        """The cells that can be changed: of each tab from its first stage, weight or table to the last.
+
+        None shows what others find (`Book.leaf`), or it would depend on itself.
+        """
+        areas = [place.area for place in (*self.places.values(), *self.unset.values())] + [*self.weights.values()]
+        if self.plan.is_whole:
+            areas.append(Area(picks.PICK, 0, 0, picks.HEAD_ROW + ALL_RANKS, picks.WHEEL))
+        if self.plan.has_words:
+            typed, tables = words_area(self.plan), merges.table_areas(self.plan)
+            areas += tables
+            yield from (typed, Area(WORDS, typed.row, IDS, typed.rows, self.plan.longest_word))
+        by_tab: dict[str, list[Area]] = {}
+        for area in areas:
+            by_tab.setdefault(area.tab, []).append(area)
+        for tab, found in by_tab.items():
+            yield Area(tab, 0, 0, max(area.row + area.rows for area in found), width(found))
 
     # -------------------------------------------------------------------------------------------- stages
 

@@ -53,8 +53,8 @@ class Wheel:
             book.text(self.tab, top - 1, column + number, head, "table head")
         for i in range(self.slices):
             text, share = (f"={cell(top + i, source.column)}" for source in (self.tokens, self.shares))
-            book.formula(self.tab, top + i, column, text, tokens[i], "live text")
-            book.formula(self.tab, top + i, column + 1, share, float(shares[i]), "live probability")
+            book.leaf(self.tab, top + i, column, text, tokens[i], "live text")
+            book.leaf(self.tab, top + i, column + 1, share, float(shares[i]), "live probability")
         self._write_others(column, max(0.0, 1 - float(np.cumsum(shares)[self.slices - 1])))
         self._write_marks(column, stop)
 
@@ -62,7 +62,7 @@ class Wheel:
         row, last = self.tokens.row + self.slices, cell(self.tokens.row + self.slices - 1, self.sums.column)
         self.book.text(self.tab, row, column, "all others", "key")
         formula = f'=IF({last}="","",MAX(0,1-{last}))'
-        self.book.formula(self.tab, row, column + 1, formula, share, "live probability")
+        self.book.leaf(self.tab, row, column + 1, formula, share, "live probability")
 
     def _write_marks(self, column: int, stop: float) -> None:
         half = POINTER / 2
@@ -70,7 +70,7 @@ class Wheel:
         values = (max(0.0, stop - half), POINTER, max(0.0, 1 - stop - half))
         for row, (label, formula, value) in enumerate(zip(MARKS, formulas, values, strict=True), start=self.first_mark):
             self.book.text(self.tab, row, column, label, "key")
-            self.book.formula(self.tab, row, column + 1, f"={formula}", value, "live probability")
+            self.book.leaf(self.tab, row, column + 1, f"={formula}", value, "live probability")
 
     def draw(self, column: int, at: tuple[int, int]) -> None:
         """The ring of its table, and the rim with the mark around it. at: the cell of its corner."""

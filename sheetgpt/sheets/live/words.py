@@ -254,7 +254,7 @@ def write_words(
     book.text(WORDS, 1, 0, "message", "key")
     book.formula(WORDS, MESSAGE_CELL.row, WORD, message or prompt_message(plan.max_tokens), "", "note line")
     fault = f'=IF(prompt_message="",{FAULT},"")'
-    book.formula(WORDS, FAULT_CELL.row, FAULT_CELL.column, fault, "", "note line")
+    book.leaf(WORDS, FAULT_CELL.row, FAULT_CELL.column, fault, "", "note line")
     typed = typed_words(plan)
     book.text(WORDS, COUNT_CELL.row, 0, "words", "key")
     readings = Area(WORDS, area.row, READ_AS, area.rows, 1)
