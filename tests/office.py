@@ -37,22 +37,23 @@ BASIC = """Sub Main
   book = StarDesktop.loadComponentFromURL("{url}", "_blank", 0, hidden())
   Print #1, "load" & Chr(9) & (GetSystemTicks() - began)
   began = GetSystemTicks()
-  book.calculateAll()
-  Print #1, "recalculate" & Chr(9) & (GetSystemTicks() - began)
+{recalculation}  Print #1, "recalculate" & Chr(9) & (GetSystemTicks() - began)
 {reads}{changes}  Print #1, "end"
   Close #1
   book.close(True)
   StarDesktop.terminate()
 End Sub
 """
+RECALCULATION = "  book.calculateAll()\n"
 CHANGE = """  began = GetSystemTicks()
-  book.Sheets.getByName("{tab}").getCellRangeByName("{cell}").setString("{text}")
+  book.Sheets.getByName("{tab}").getCellRangeByName("{cell}").{what}
   Print #1, "typed"
 {reads}  Print #1, "change" & Chr(9) & (GetSystemTicks() - began)
 """
 READ = """  Print #1, "cell" & Chr(9) & book.Sheets.getByName("{tab}").getCellRangeByName("{cell}").getString()
 """
 Cell = tuple[str, str]  # tab, address
+Typed = Sequence[tuple[Cell, str | float]]
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,17 @@ class Session:
 
 
 def session(
-    program: str, workbook: Path, typed: Sequence[tuple[Cell, str]], read: Sequence[Cell], *, timeout: float
+    program: str, workbook: Path, typed: Typed, read: Sequence[Cell], *, timeout: float, recalculated: bool = True
 ) -> Session:
-    """Open a workbook, recalculate it, type texts into cells one after the other. Raises where LibreOffice fails."""
+    """Open a workbook, recalculate it, type into cells one after the other. Raises where LibreOffice fails.
+
+    recalculated: else what stands in the file is taken as it is, and only what is read is computed.
+    """
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report"
         office = [program, f"-env:UserInstallation=file://{folder}", "--headless", "--norestore"]
         wait_for([*office, "--terminate_after_init"], timeout)  # it makes the profile, with a library of its own
-        write_macro(Path(folder), basic(workbook, report, typed, read))
+        write_macro(Path(folder), basic(workbook, report, typed, read, recalculated))
         wait_for([*office, "macro:///Standard.Session.Main"], timeout)
         lines = report.read_text(encoding="utf-8").splitlines() if report.exists() else []
         return read_report(lines)
@@ -109,13 +113,19 @@ def read_report(lines: Sequence[str]) -> Session:
     return Session(seconds["load"][0], seconds["recalculate"][0], seconds["change"], shown)
 
 
-def basic(workbook: Path, report: Path, typed: Sequence[tuple[Cell, str]], read: Sequence[Cell]) -> str:
+def basic(workbook: Path, report: Path, typed: Typed, read: Sequence[Cell], recalculated: bool) -> str:
     reads = "".join(READ.format(tab=quoted(tab), cell=cell) for tab, cell in read)
     changes = "".join(
-        CHANGE.format(tab=quoted(tab), cell=cell, text=quoted(text), reads=reads) for (tab, cell), text in typed
+        CHANGE.format(tab=quoted(tab), cell=cell, what=setting(one), reads=reads) for (tab, cell), one in typed
     )
     url = quoted(workbook.resolve().as_uri())
-    return BASIC.format(report=quoted(str(report)), url=url, reads=reads, changes=changes)
+    recalculation = RECALCULATION if recalculated else ""
+    report_path = quoted(str(report))
+    return BASIC.format(report=report_path, url=url, recalculation=recalculation, reads=reads, changes=changes)
+
+
+def setting(typed: str | float) -> str:
+    return f'setString("{quoted(typed)}")' if isinstance(typed, str) else f"setValue({typed!r})"
 
 
 def quoted(text: str) -> str:

@@ -237,7 +237,8 @@ def write_tokens(
     book.formula(tab, area.row - 1, area.column + 1, message, "", "note line")
     for i in range(area.columns):
         token, token_id = (plan.trace.tokens[i], plan.trace.token_ids[i]) if i < count else ("", None)
-        write_token_id(book, plan, ids.part(column=i, columns=1), (id_of or merged_id)(i), token_id)
+        found = (id_of or merged_id)(i) if plan.has_words else ""
+        write_token_id(book, ids.part(column=i, columns=1), found, token_id)
         here = cell(ids.row, area.column + i)
         if typed:
             book.text(tab, area.row, area.column + i, token, "input")
@@ -252,9 +253,9 @@ def merged_id(position: int) -> str:
     return f'=IF({known},INDEX(merged_ids,1,MATCH({position},merged_positions,0)),"")'
 
 
-def write_token_id(book: Book, plan: Plan, at: Area, formula: str, token_id: int | None) -> None:
-    """One token's id: found for the words, or typed; None: no token is there yet."""
-    if plan.has_words:
+def write_token_id(book: Book, at: Area, formula: str, token_id: int | None) -> None:
+    """One token's id: found for the words by a formula, or typed; None: no token is there yet."""
+    if formula:
         book.formula(at.tab, at.row, at.column, formula, "" if token_id is None else token_id, "live piece")
     elif token_id is None:
         book.blank(at, "input number")
