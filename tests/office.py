@@ -38,7 +38,9 @@ BASIC = """Sub Main
   Print #1, "load" & Chr(9) & (GetSystemTicks() - began)
   began = GetSystemTicks()
 {recalculation}  Print #1, "recalculate" & Chr(9) & (GetSystemTicks() - began)
-{reads}{changes}  Print #1, "end"
+  began = GetSystemTicks()
+{reads}  Print #1, "read" & Chr(9) & (GetSystemTicks() - began)
+{changes}  Print #1, "end"
   Close #1
   book.close(True)
   StarDesktop.terminate()
@@ -62,6 +64,7 @@ class Session:
 
     load: float
     recalculation: float
+    reading: float  # for the first time, what is read
     changes: list[float]
     shown: list[list[str]]  # after the recalculation, then after each change
 
@@ -100,7 +103,7 @@ def wait_for(command: Sequence[str], timeout: float) -> None:
 def read_report(lines: Sequence[str]) -> Session:
     if not lines or lines[-1] != "end":
         raise RuntimeError(f"LibreOffice's macro ended early: {lines}")
-    seconds: dict[str, list[float]] = {"load": [], "recalculate": [], "change": []}
+    seconds: dict[str, list[float]] = {"load": [], "recalculate": [], "read": [], "change": []}
     shown: list[list[str]] = [[]]
     for line in lines[:-1]:
         key, _, text = line.partition("\t")
@@ -110,7 +113,8 @@ def read_report(lines: Sequence[str]) -> Session:
             shown[-1].append(text)
         else:
             seconds[key].append(int(text) / 1000)
-    return Session(seconds["load"][0], seconds["recalculate"][0], seconds["change"], shown)
+    load, recalculation, reading = (seconds[key][0] for key in ("load", "recalculate", "read"))
+    return Session(load, recalculation, reading, seconds["change"], shown)
 
 
 def basic(workbook: Path, report: Path, typed: Typed, read: Sequence[Cell], recalculated: bool) -> str:

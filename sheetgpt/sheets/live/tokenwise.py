@@ -22,7 +22,6 @@ from sheetgpt.workbook.grid import Area, cell, quoted, width
 from sheetgpt.workbook.references import N_TOKENS, Names, names_used
 from sheetgpt.workbook.tokenwise import block_formulas, key_formulas, row_formulas
 
-
 WATCH = "watch"  # the name of the cell that follows every cell that can be changed
 WATCH_CELL = Area(checks.CHECKS, checks.FAULT_CELL.row + 1, checks.FAULT_CELL.column, 1, 1)
 
