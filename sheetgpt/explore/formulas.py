@@ -1,4 +1,7 @@
-"""The formulas of a run's cells as the live workbook has them, from the same list, and where its stages stand there."""
+"""The formulas of a run's cells as the live workbook has them, from the same list, and where its stages stand there.
+
+A stage has one formula, as in the workbook of a small model; a large one's has one a row: `live.tokenwise`.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ class LiveWorkbook:
     def writer(self) -> Writer | None:
         """What would write it; None where sheets can't hold it."""
         try:
-            return Writer(plan(self.trace))
+            return Writer(plan(self.trace, by_token=False))
         except SheetGPTError:
             return None
 
