@@ -81,7 +81,7 @@ def opened(file: Path, weights: Path) -> tuple[Session, float, int]:
     from sheetgpt.sheets.live.index import TOP
     from sheetgpt.sheets.live.plan import plan
     from sheetgpt.sheets.live.words import words_area
-    from sheetgpt.sheets.live.write import Writer
+    from sheetgpt.sheets.live.writer import Writer
     from sheetgpt.workbook.grid import cell
     from sheetgpt.workbook.places import INDEX
 

@@ -14,7 +14,7 @@ from sheetgpt.ops import Box
 from sheetgpt.run.trace import Trace
 from sheetgpt.sheets import shared
 from sheetgpt.sheets.live.plan import plan
-from sheetgpt.sheets.live.write import Writer
+from sheetgpt.sheets.live.writer import Writer
 from sheetgpt.workbook.references import Input, slot_at, slots
 
 Place = tuple[str, int, int, int]  # tab, row and column of the first cell, columns of each head (0: there are no heads)

@@ -1,6 +1,6 @@
 """The position's own row beside token + position: what was added to the token's vector, so that the sum can be seen.
 
-It is a part of the weight `model_wpe` and no stage, so it has no name. Stages belong in `values` and `live.write`.
+It is a part of the weight `model_wpe` and no stage, so it has no name. Stages belong in `values` and `live.writer`.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from sheetgpt.model import load_model
 from sheetgpt.models.step import Role
 from sheetgpt.sheets.live import checks
 from sheetgpt.sheets.live.plan import plan
-from sheetgpt.sheets.live.write import Writer
+from sheetgpt.sheets.live.writer import Writer
 from sheetgpt.workbook.grid import cell
 
 PROMPT, ROOM = "Mike is quick. He moves", 12

@@ -12,7 +12,7 @@ from python_calamine import CalamineWorkbook
 
 from live_books import differences, spoil
 from sheetgpt.model import load_model
-from sheetgpt.sheets.live import write
+from sheetgpt.sheets.live import writer as live_writer
 from sheetgpt.sheets.live.plan import plan
 from sheetgpt.workbook.reading.open import Workbook
 
@@ -28,8 +28,8 @@ def trace():
 def writer(trace, tmp_path_factory):
     """The embedded model's workbook written as a very large one is, with its path."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(write, "MANY_CELLS", 0)
-        found = write.Writer(plan(trace))
+        patch.setattr(live_writer, "MANY_CELLS", 0)
+        found = live_writer.Writer(plan(trace))
         return found, found.write(tmp_path_factory.mktemp("large") / "x.xlsx")
 
 

@@ -24,7 +24,7 @@ from sheetgpt.model import Model, load_model
 from sheetgpt.run.edit import parse
 from sheetgpt.sheets.live import sets
 from sheetgpt.sheets.live.plan import plan
-from sheetgpt.sheets.live.write import Writer
+from sheetgpt.sheets.live.writer import Writer
 from sheetgpt.sheets.marks import MARKED
 from sheetgpt.workbook.grid import Area, cell
 from sheetgpt.workbook.reading.open import Workbook

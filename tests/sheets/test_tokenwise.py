@@ -26,7 +26,8 @@ from sheetgpt.models.config import Config
 from sheetgpt.models.step import Axis
 from sheetgpt.sheets.live import plan as live_plan
 from sheetgpt.sheets.live.plan import plan
-from sheetgpt.sheets.live.write import Writer, writer_of
+from sheetgpt.sheets.live.write import writer_of
+from sheetgpt.sheets.live.writer import Writer
 from sheetgpt.workbook import tokenwise
 from sheetgpt.workbook.grid import Area, parse_range
 from sheetgpt.workbook.reading.names import name_texts

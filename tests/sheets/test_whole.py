@@ -17,7 +17,7 @@ from sheetgpt.models.kinds import matrix_shapes
 from sheetgpt.models.step import Role
 from sheetgpt.sheets.live.plan import plan
 from sheetgpt.sheets.live.words import words_area
-from sheetgpt.sheets.live.write import Writer
+from sheetgpt.sheets.live.write import writer_of
 from sheetgpt.weights.folder import Weights
 
 CONFIG = Config(n_layer=2, n_head=12, n_embd=768, n_ctx=1024, n_vocab=50257)
@@ -38,7 +38,8 @@ def model(gpt2_tables) -> Model:
 def test_a_changed_word_in_gpt2_s_own_width_and_vocabulary_gives_the_prediction_of_run(model, tmp_path):
     office = libreoffice()
     trace = model.run(PROMPT)
-    writer = Writer(plan(trace))
+    writer = writer_of(plan(trace))
+    assert writer.plan.by_token
     file = writer.write(tmp_path / "wide.xlsx")
     shown, last = writer.places[trace.steps.name(Role.PREDICTION)].area, len(trace.merges.words) - 1
     typed = words_area(writer.plan).part(row=last, rows=1)

@@ -1,6 +1,6 @@
 """The first tab of the live workbook: how to play with it, what it predicts, where everything is; and the prediction.
 
-The stages' formulas belong in `write`, the words in `words`.
+The stages' formulas belong in `writer`, the words in `words`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Only what a sheet can't hold is refused; a large one is announced with what it takes.
 
-Nothing is written here: that belongs in `write`.
+Nothing is written here: that belongs in `writer`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The live workbook for every program: a formula a cell, plain ranges, laid out for the prompt's own number of tokens.
 
-The steps, their order, places and formulas are those of `write`; here they are written cell by cell
+The steps, their order, places and formulas are those of `writer`; here they are written cell by cell
 (`workbook.cellwise`), without names that reach to an INDEX, so that Gnumeric, IronCalc, formualizer and Google Sheets
 follow them too. How words and merges go without array formulas stands in `codes`.
 """
@@ -20,7 +20,7 @@ from sheetgpt.sheets import shared
 from sheetgpt.sheets.live import checks, codes, index, merges, picks, readings, sets, words
 from sheetgpt.sheets.live.labels import ALL_RANKS, BEST_IDS, Labels
 from sheetgpt.sheets.live.plan import Plan, plan
-from sheetgpt.sheets.live.write import Writer
+from sheetgpt.sheets.live.writer import Writer
 from sheetgpt.workbook.cellwise import cell_formulas, exp_of_range
 from sheetgpt.workbook.grid import Area, cell
 from sheetgpt.workbook.references import N_TOKENS, Names

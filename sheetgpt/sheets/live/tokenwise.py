@@ -1,6 +1,6 @@
 """The live workbook of a large model: each formula reads its own token and those before it only.
 
-The steps, their order, places and formulas are those of `write`; here they are written token by token
+The steps, their order, places and formulas are those of `writer`; here they are written token by token
 (`workbook.tokenwise`). So a changed word leaves all before it as it is. And what the first tab and the tab of words
 show of the model are plain formulas, whose values a program takes from the file: opening it computes nothing.
 """
@@ -16,7 +16,7 @@ from sheetgpt.sheets.live import checks, merges, picks
 from sheetgpt.sheets.live.labels import ALL_RANKS, Labels
 from sheetgpt.sheets.live.plan import Plan
 from sheetgpt.sheets.live.words import IDS, WORDS, WordRow, words_area
-from sheetgpt.sheets.live.write import Writer
+from sheetgpt.sheets.live.writer import Writer
 from sheetgpt.workbook.book import Book
 from sheetgpt.workbook.grid import Area, cell, quoted, width
 from sheetgpt.workbook.references import N_TOKENS, Names, names_used
