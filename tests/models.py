@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sheetgpt.bpe import learn, write_tables
 from sheetgpt.models.config import Config
 from sheetgpt.models.kinds import matrix_shapes
 from sheetgpt.weights.folder import write_weights
@@ -38,3 +39,10 @@ def write_random_model(folder: Path, config: Config, seed: int = 0, *, untied: b
 
 def random_ids(config: Config, count: int, seed: int = 0) -> list[int]:
     return np.random.default_rng(seed).integers(0, config.n_vocab, count).tolist()
+
+
+def write_model_with_words(folder: Path, text: str, n_layer: int = 1) -> None:
+    """A small random model whose tokens are learned from a text."""
+    merges, known = learn(text, 280)
+    write_tables(folder, merges, known)
+    write_random_model(folder, Config(n_layer, 2, 6, 40, len(known)))

@@ -19,9 +19,8 @@ from python_calamine import CalamineWorkbook
 
 from engines import with_typed
 from live_books import address_in, differences, predicted, spoil, stage, whole_area, whole_areas
-from models import ODD_HEADS, ONE_BLOCK, SMALL, random_ids, write_random_model
+from models import ODD_HEADS, ONE_BLOCK, SMALL, random_ids, write_model_with_words, write_random_model
 from sheetgpt import ops
-from sheetgpt.bpe import learn, write_tables
 from sheetgpt.bpe.words import cut
 from sheetgpt.diff import diff
 from sheetgpt.diff.sides import RunSide, WorkbookSide, open_side
@@ -59,9 +58,7 @@ def model():
 def tiny(tmp_path_factory):
     """A small random model with words of its own, for what doesn't depend on the model's size."""
     folder = tmp_path_factory.mktemp("tiny")
-    merges, known = learn((PROMPT + " quickly. ") * 3, 280)
-    write_tables(folder, merges, known)
-    write_random_model(folder, Config(1, 2, 6, 40, len(known)))
+    write_model_with_words(folder, (PROMPT + " quickly. ") * 3)
     return load_model(folder)
 
 

@@ -17,12 +17,10 @@ import pytest
 from conftest import libreoffice
 from engines import with_typed
 from live_books import address_in, differences, predicted, spoil, whole_areas
-from models import ODD_HEADS, ONE_BLOCK, SMALL, random_ids, write_random_model
+from models import ODD_HEADS, ONE_BLOCK, SMALL, random_ids, write_model_with_words, write_random_model
 from office import session
-from sheetgpt.bpe import learn, write_tables
 from sheetgpt.bpe.words import cut
 from sheetgpt.model import load_model
-from sheetgpt.models.config import Config
 from sheetgpt.models.step import Axis
 from sheetgpt.sheets.live import plan as live_plan
 from sheetgpt.sheets.live.plan import plan
@@ -164,6 +162,13 @@ def test_opened_and_changed_at_once_the_first_tab_and_the_tab_of_words_show_the_
             assert percent == pytest.approx([100 * best.probability] * 2, abs=0.01), name
 
 
+@pytest.mark.office
+def test_a_weight_deleted_right_after_opening_is_named_on_the_first_tab(model, file):
+    tab, at = address_in(whole_areas(file)["model_wte"], 258, 3)
+    done = session(libreoffice(), file, [((tab, at), "")], [("index", "C5")], timeout=300, recalculated=False)
+    assert done.shown == [["ready"], [f"model_wte: {tab}!{at} holds no number: type one there"]]
+
+
 def beside_words(file: Path) -> list[tuple[str, str]]:
     """The cells of the tab of words that show the predicted token and its probability."""
     sheet = sheets(file)["words"]
@@ -258,9 +263,7 @@ def areas_in(text: str, tab: str, names: dict[str, str]) -> list[Area]:
 def tiny(tmp_path_factory):
     """(a small workbook with words of its own, its writer, its graph)."""
     folder = tmp_path_factory.mktemp("tiny")
-    merges, known = learn((PROMPT + " quickly. ") * 3, 280)
-    write_tables(folder, merges, known)
-    write_random_model(folder, Config(2, 2, 6, 40, len(known)))
+    write_model_with_words(folder, (PROMPT + " quickly. ") * 3, n_layer=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(live_plan, "LONGEST_WORD", 6)
         patch.setattr(live_plan, "FEWEST_TOKENS", 9)

@@ -82,21 +82,20 @@ class TokenwiseWriter(Writer):
     def token_formulas(self, step: Step, area: Area) -> Iterator[tuple[Box, str]]:
         """Each piece of a stage and its formula, which leaves cells empty where there is no token."""
         sources = [self.sources[name] for name in step.inputs]
-        if step.rows is not Axis.TOKENS and step.op.own_row is not None:
-            for slot, formula, inputs in block_formulas(step.op, area, sources):
-                self.names |= names_used(formula, inputs)
-                yield slot.box, f'IF({N_TOKENS}=0,"",{formula})'
-        elif step.rows is not Axis.TOKENS or step.op.piece in (Piece.ROW, Piece.COLUMN):
-            yield from super().guarded_formulas(step, area).items()
-        elif shared.is_by_key(step):
+        by_token = step.rows is Axis.TOKENS
+        if by_token and shared.is_by_key(step):
             for box, formula in key_formulas(step.op, area, sources):
                 row, key = cell(area.row + box[0], 0), cell(area.row - 2, area.column + box[1])
                 yield box, f'IF(OR({row}="",{key}=""),"",{formula})'
-        elif step.op.piece in (Piece.MATRIX, Piece.HEAD):
+        elif by_token and step.op.piece in (Piece.MATRIX, Piece.HEAD):
             for slot, formula, inputs in row_formulas(step.op, area, sources):
                 self.names |= names_used(formula, inputs)
                 yield slot.box, f'IF({cell(area.row + slot.box[0], 0)}="","",{formula})'
-        else:
+        elif not by_token and step.op.own_row is not None:
+            for slot, formula, inputs in block_formulas(step.op, area, sources):
+                self.names |= names_used(formula, inputs)
+                yield slot.box, f'IF({N_TOKENS}=0,"",{formula})'
+        else:  # a row or a cell each, as everywhere, or of no single token
             yield from super().guarded_formulas(step, area).items()
 
 
